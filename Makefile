@@ -1,0 +1,48 @@
+# Every target sets up what it needs. Nothing has to be installed by hand but Python 3.11+ with pip.
+PYTHON ?= python3
+PY := .venv/bin/python
+
+.PHONY: demo test test-slow test-gpu lint format bench lock clean help
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: .venv/.ready ## make data, extract features, train, score: everything with the defaults
+	$(PY) train.py
+
+test: .venv/.ready ## the fast tests: under 10 minutes on 2 cores, no network
+	$(PY) -m pytest -q
+
+test-slow: .venv/.ready ## tests that take minutes
+	$(PY) -m pytest -q -m slow
+
+test-gpu: .venv/.ready ## tests that need a CUDA device
+	$(PY) -m pytest -q -m gpu
+
+lint: .venv/.ready ## ruff on the tree, mypy on the built wheel
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	rm -rf build/types && $(PY) -m uv build -q --wheel -o build/types && \
+	  $(PY) -m uv pip install -q --target build/types/site --no-deps build/types/*.whl && \
+	  cd build/types/site && ../../../$(PY) -m mypy --config-file ../../../pyproject.toml -p collision
+
+format: .venv/.ready ## let ruff rewrite what it can
+	$(PY) -m ruff check --fix -q . ; $(PY) -m ruff format .
+
+bench: .venv/.ready ## speed, as ratios in one run, into benchmarks/results
+	$(PY) -m benchmarks.run
+
+lock: .venv/bin/uv ## resolve the newest versions into uv.lock
+	.venv/bin/uv lock --upgrade
+
+clean: ## remove the environment and build output, not data, cache or runs
+	rm -rf .venv build *.egg-info
+
+# --without-pip and `pip --python`: works where the distribution splits ensurepip off.
+.venv/bin/uv:
+	$(PYTHON) -m venv --without-pip .venv
+	$(PYTHON) -m pip --python .venv/bin/python install -q uv
+
+# uv is in the dev group of the lock file, so that syncing keeps it in .venv.
+.venv/.ready: pyproject.toml uv.lock | .venv/bin/uv
+	.venv/bin/uv sync --locked --python .venv/bin/python
+	@touch $@

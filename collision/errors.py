@@ -1,0 +1,62 @@
+"""What users can be told. Each error says what was wrong, what there is, and what to do next.
+
+Commands print these without a traceback and exit with ``exit_code``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class CollisionError(Exception):
+    """Base of everything that a user can mend."""
+
+    exit_code = 2
+
+
+class ConfigError(CollisionError):
+    """An option or a combination of options that cannot work."""
+
+
+class DatasetNotFoundError(CollisionError):
+    """The files of a data set are not where they were said to be."""
+
+    def __init__(self, root: Path | str, expected: Sequence[str], where: str):
+        """Name the folder, the files that should be in it, and where to get them."""
+        self.root, self.expected, self.where = Path(root), list(expected), where
+        listing = "\n".join(f"  {name}" for name in self.expected)
+        super().__init__(f"No data set at {str(root)!r}. Expected there:\n{listing}\n{where}")
+
+
+class AnnotationError(CollisionError):
+    """A line of an annotation file that cannot be read; names file, line and value."""
+
+
+class VideoDecodeError(CollisionError):
+    """A video that cannot be read whole."""
+
+    def __init__(self, path: Path | str, reason: str):
+        """Name the file and say in a few words what is wrong with it."""
+        self.path, self.reason = Path(path), reason
+        super().__init__(f"Cannot read {str(path)!r}: {reason}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Survive the way from a worker process."""
+        return type(self), (str(self.path), self.reason)
+
+
+class WeightsNotFoundError(CollisionError):
+    """Pretrained weights that are neither on disk nor within reach."""
+
+
+class CacheMismatchError(CollisionError):
+    """Features on disk are not those that were asked for; the message spells out the difference."""
+
+
+class CheckpointError(CollisionError):
+    """A run or checkpoint that cannot be used."""
+
+
+class MetricError(CollisionError):
+    """A number that is not defined for these data, such as AP of one class."""

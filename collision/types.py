@@ -1,0 +1,122 @@
+"""The few data types that every part shares. Times are seconds in the time of the video file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+import torch
+
+Seconds: TypeAlias = float
+Split: TypeAlias = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRecord:
+    """One row of a data set's index; made without opening the video.
+
+    Attributes:
+        id: Unique in the data set; class-qualified where file stems repeat.
+        path: The video file (or, for some data sets, a folder of images).
+        label: 1 if the video shows a collision or near collision, else 0.
+        split: ``train``, ``val`` or ``test``.
+        group: The source event or drive. Videos of one group never meet in two splits.
+        event_time: When the collision or near collision happens; positives only.
+        alert_time: When it could first be foreseen, where annotated.
+        mock_event_time: A negative's stand-in for the event, if the data set defines one.
+        cut_horizon: The file was cut this long before its event; its end is the cut.
+        tags: Anything to slice results by.
+    """
+
+    id: str
+    path: Path
+    label: int
+    split: Split
+    group: str
+    event_time: Seconds | None = None
+    alert_time: Seconds | None = None
+    mock_event_time: Seconds | None = None
+    cut_horizon: Seconds | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A scored moment of a video: what is known at ``end_time``.
+
+    Attributes:
+        video: The record's id.
+        end_time: The nominal cut: nothing after it is seen.
+        label: 1 if a collision follows.
+        horizon: Seconds from the cut to the event or mock event.
+        weight: Factor of this example's loss.
+        hard_negative: A moment of a crash video, long before its event.
+    """
+
+    video: str
+    end_time: Seconds
+    label: int
+    horizon: Seconds
+    weight: float = 1.0
+    hard_negative: bool = False
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """What a backbone wants to see and what it gives. Every field is part of the fingerprint.
+
+    Attributes:
+        name: Model and weights in words, e.g. ``timm/tf_efficientnet_lite0``.
+        implementation: Library and version that computes the features.
+        num_frames: Frames in one window (T); 1 for a frame model.
+        fps: Rate at which the window's frames are taken; for a frame model irrelevant.
+        height: Input height in pixels.
+        width: Input width in pixels.
+        resize: How a frame becomes ``height`` x ``width``; ``squash`` ignores the aspect ratio.
+        mean: Per channel, of values scaled to 0..1.
+        std: Per channel, of values scaled to 0..1.
+        num_steps: Feature steps a window gives (S).
+        feature_dim: Size of one feature (D).
+        token_pooling: How tokens or pixels became one feature a step.
+        dtype: Of the stored features: ``float16`` or ``float32``.
+        source: Where the weights come from (package, hub id or path's name).
+        licence: Of the weights.
+    """
+
+    name: str
+    implementation: str
+    num_frames: int
+    fps: float
+    height: int
+    width: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    num_steps: int
+    feature_dim: int
+    resize: str = "squash"
+    token_pooling: str = "mean"
+    dtype: str = "float16"
+    source: str = ""
+    licence: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()
+        }
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """A frozen ``torch.nn.Module`` that turns windows into features.
+
+    ``forward`` takes ``uint8 [B, T, H, W, 3]`` and gives ``float [B, S, D]``; it normalises on its
+    own device. Everything it depends on is in ``spec`` and in its parameters and buffers.
+    """
+
+    spec: BackboneSpec
+
+    def __call__(self, frames: torch.Tensor) -> torch.Tensor: ...

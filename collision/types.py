@@ -119,4 +119,45 @@ class Backbone(Protocol):
 
     spec: BackboneSpec
 
-    def __call__(self, frames: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, frames: torch.Tensor) -> torch.Tensor:
+        """Embed windows."""
+        ...
+
+
+class Dataset(Protocol):
+    """What a file in ``datasets/`` gives. Its YAML's ``_target_`` names the class.
+
+    A data set may also have ``oracle() -> dict | None``: the AP that a model given the true state
+    of the scenes reaches, for data sets that know it.
+    """
+
+    name: str
+
+    def prepare(self) -> None:
+        """Check that the files are there, or make them where the data set can.
+
+        Raises:
+            DatasetNotFoundError: They are not, with the list of those expected.
+        """
+
+    def records(self) -> list[VideoRecord]:
+        """Give the index, in a fixed order, without opening a video."""
+        ...
+
+
+class Encoder(Protocol):
+    """What a file in ``temporal/`` gives: a module over a sequence of features.
+
+    ``forward(features [B, L, D], times [B, L], mask [B, L]) -> [B, L, output_dim]``. ``times`` are
+    seconds relative to the cut (0 is the cut, negative before it), oldest first; ``mask`` is True
+    where a step holds data. What lies under a False mask must not change any valid step's output.
+    The constructor takes ``input_dim`` (D) beside the options in its YAML.
+    """
+
+    output_dim: int
+
+    def __call__(
+        self, features: torch.Tensor, times: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Encode a sequence."""
+        ...

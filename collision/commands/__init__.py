@@ -1,0 +1,1 @@
+"""One file a verb: ``run(config, paths)`` gives the exit code."""

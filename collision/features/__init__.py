@@ -1,0 +1,1 @@
+"""From windows of video to features on disk: fingerprint, store, extraction."""

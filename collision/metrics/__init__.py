@@ -1,0 +1,1 @@
+"""The numbers that predictors are judged by."""

@@ -1,0 +1,215 @@
+"""Any image model of timm as a backbone, frame by frame.
+
+https://github.com/huggingface/pytorch-image-models (Apache-2.0; the weights have licences of their
+own, which the spec names).
+
+Shapes: B windows, T frames a window (1), S steps a window (1), D feature dim, C H W image.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import timm
+import torch
+from timm.data import resolve_model_data_config
+from timm.models import get_pretrained_cfg
+from torch import nn
+
+from collision.errors import ConfigError, WeightsNotFoundError
+from collision.types import BackboneSpec
+from collision.weights import StateDict, hub_file, package_file, read_weights
+
+_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+class TimmImage(nn.Module):
+    """The pooled features of a timm model: what it would give to its classifier.
+
+    Args:
+        model: timm's name, with or without a tag (``resnet18``, ``resnet18.a1_in1k``).
+        pretrained: False gives random weights, drawn from ``seed``.
+        weights: A local file of weights for this model, instead of those of the hub.
+        package: An installed Python package that carries the weights in ``models/*.pth``, in the
+            order of timm's model but under other names.
+        height: Of the input in pixels; null is the model's own. The whole frame is squashed.
+        width: Likewise.
+        dtype: Of the stored features, ``float16`` or ``float32``.
+        seed: Of random weights.
+
+    Raises:
+        ConfigError: timm has no such model, or it cannot take this size.
+        WeightsNotFoundError: The weights cannot be had, or belong to another model.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        pretrained: bool = True,
+        weights: str | None = None,
+        package: str | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        dtype: str = "float16",
+        seed: int = 0,
+    ):
+        super().__init__()
+        _check_name(model)
+        if not pretrained and (weights or package):
+            raise ConfigError(
+                f"backbone.pretrained=false means random weights, but backbone.weights={weights} "
+                f"and backbone.package={package}. Leave out one or the other."
+            )
+        state, source = (None, "random") if not pretrained else _find(model, weights, package)
+        config = get_pretrained_cfg(model)
+        default_height, default_width = config.input_size[1:]
+        size = (
+            default_height if height is None else height,
+            default_width if width is None else width,
+        )
+        self.model = _build(model, state, size, seed)
+        data = resolve_model_data_config(self.model)
+        mean, std = torch.tensor(data["mean"]), torch.tensor(data["std"])
+        # uint8 * scale + shift is (uint8 / 255 - mean) / std.
+        self.register_buffer("scale", (1 / (255 * std)).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("shift", (-mean / std).view(1, 3, 1, 1), persistent=False)
+        self.eval().requires_grad_(False)
+        # On CPUs, convolutions run twice as fast on this layout.
+        self.to(memory_format=torch.channels_last)
+        self.spec = BackboneSpec(
+            name=f"timm/{model}" if pretrained else f"timm/{model}-random{seed}",
+            implementation=f"timm {timm.__version__}",
+            num_frames=1,
+            fps=1.0,
+            height=size[0],
+            width=size[1],
+            mean=tuple(data["mean"]),
+            std=tuple(data["std"]),
+            num_steps=1,
+            feature_dim=self._probe(size),
+            token_pooling=_pooling(self.model),
+            dtype=dtype,
+            source=source,
+            licence=(config.license or "") if pretrained and not weights else "",
+        )
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Turn ``uint8 [B, 1, H, W, 3]`` into ``float [B, 1, D]``."""
+        assert frames.dtype == torch.uint8 and frames.shape[1] == 1, (frames.dtype, frames.shape)
+        images = frames[:, 0].permute(0, 3, 1, 2)  # a view that is channels_last already
+        normal = images.float() * self.scale + self.shift
+        features = self.model.forward_head(self.model.forward_features(normal), pre_logits=True)
+        return features[:, None]
+
+    def _probe(self, size: tuple[int, int]) -> int:
+        """Try the model on one black frame; give the size of its feature."""
+        patch = getattr(getattr(self.model, "patch_embed", None), "patch_size", (1, 1))
+        if size[0] % patch[0] or size[1] % patch[1]:
+            raise _wrong_size(size, ValueError(f"patches of {patch[0]} x {patch[1]} pixels"))
+        try:
+            with torch.inference_mode():
+                features = self(torch.zeros(1, 1, *size, 3, dtype=torch.uint8))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise _wrong_size(size, error) from error
+        if features.ndim != 3:
+            raise ConfigError(
+                f"backbone.model={self.model.default_cfg['architecture']} gives features of shape "
+                f"{list(features.shape[2:])} a frame, not one vector. Choose another model."
+            )
+        return features.shape[-1]
+
+
+def _check_name(model: str) -> None:
+    architecture, _, tag = model.partition(".")
+    if not timm.is_model(architecture):
+        near = difflib.get_close_matches(architecture, timm.list_models(), n=5, cutoff=0.5)
+        raise ConfigError(
+            f"timm has no model {architecture!r} (backbone.model={model}). "
+            f"Near it: {', '.join(near) or 'nothing'}. "
+            "All names: python -c 'import timm; print(*timm.list_models())'"
+        )
+    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{architecture}.*")]
+    if tag and tag not in tags:
+        raise ConfigError(
+            f"timm has no weights {tag!r} for {architecture} (backbone.model={model}). "
+            f"There are: {', '.join(tags) or 'none'}."
+        )
+
+
+def _find(model: str, weights: str | None, package: str | None) -> tuple[StateDict, str]:
+    """Find pretrained weights; give them and the words that say where they come from."""
+    if weights:
+        path = Path(weights).expanduser()
+        return read_weights(path), path.name
+    if package:
+        return _renamed(read_weights(package_file(package, "models/*.pth")), model), package
+    config = get_pretrained_cfg(model)
+    local = "Give a local file: backbone.weights=FILE (.safetensors or .pth)"
+    if not config.hf_hub_id:
+        raise WeightsNotFoundError(
+            f"The Hugging Face hub has no weights for backbone.model={model} "
+            f"(timm's address for them: {config.url or 'none'}). {local}, or draw random ones: "
+            "backbone.pretrained=false."
+        )
+    alternatives = (
+        f"{local}, or take the weights that come with the installation: "
+        "backbone=efficientnet_lite0."
+    )
+    return read_weights(hub_file(config.hf_hub_id, _HUB_FILES, alternatives)), config.hf_hub_id
+
+
+def _renamed(state: StateDict, model: str) -> StateDict:
+    """Give weights the names of timm's model by their order, checking each shape."""
+    with torch.device("meta"):
+        wanted = timm.create_model(model).state_dict()
+    shapes = [tuple(tensor.shape) for tensor in state.values()]
+    if shapes != [tuple(tensor.shape) for tensor in wanted.values()]:
+        raise WeightsNotFoundError(
+            f"The weights of backbone.package do not fit backbone.model={model}: they are of "
+            "another model. Leave both as configs/backbone has them, or give backbone.weights."
+        )
+    return dict(zip(wanted, state.values(), strict=True))
+
+
+def _build(model: str, state: StateDict | None, size: tuple[int, int], seed: int) -> nn.Module:
+    """Build timm's model without its classifier."""
+    config = get_pretrained_cfg(model)
+    # Convolutional models take any size and no such option.
+    options = {"img_size": size} if config.fixed_input_size else {}
+    if state is not None:
+        # timm renames and resizes weights where a model needs it, then loads them strictly.
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state}}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            built = timm.create_model(model, **options)
+    except (RuntimeError, KeyError) as error:
+        if state is None:
+            raise _wrong_size(size, error) from error
+        raise WeightsNotFoundError(
+            f"The weights do not fit backbone.model={model}: {_first_lines(error)}"
+        ) from error
+    except (TypeError, AssertionError, ValueError) as error:
+        raise _wrong_size(size, error) from error
+    if built.num_classes:
+        built.reset_classifier(0)
+    return built
+
+
+def _pooling(model: nn.Module) -> str:
+    """Name how timm makes one feature of a frame: ``avg``, ``token``, ``map``, ..."""
+    pooling = getattr(model, "global_pool", "avg")
+    return pooling if isinstance(pooling, str) else str(getattr(pooling, "pool_type", "avg"))
+
+
+def _wrong_size(size: tuple[int, int], error: Exception) -> ConfigError:
+    return ConfigError(
+        f"The model cannot take backbone.height={size[0]} backbone.width={size[1]}: "
+        f"{_first_lines(error)}. Try multiples of 32 (of 14 for models with patch14 in their "
+        "name), or leave both out for the model's own size."
+    )
+
+
+def _first_lines(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

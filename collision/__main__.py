@@ -1,0 +1,46 @@
+"""``collision VERB ...``: the console script, and ``python -m collision``."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import collision.commands
+
+_FOLDER = Path(collision.commands.__file__).parent
+
+
+def verbs() -> dict[str, str]:
+    """Give each verb with the first line of its file, without importing it."""
+    return {
+        path.stem: (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()[0]
+        for path in sorted(_FOLDER.glob("*.py"))
+        if not path.stem.startswith("_")
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the verb that the arguments name; without one, list them."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    known = verbs()
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print("usage: collision VERB [FILES] [key=value ...]\n")
+        for name, line in known.items():
+            print(f"  {name:<10} {line}")
+        print("\nOptions of a verb, with examples: collision VERB --help")
+        return 0
+    if arguments[0] == "--version":
+        print(collision.__version__)
+        return 0
+    verb = arguments[0]
+    if verb not in known:
+        print(f"error: there is no verb {verb!r}. There are: {', '.join(known)}.", file=sys.stderr)
+        return 2
+    from collision.commands._entry import run_verb
+
+    return run_verb(verb, arguments[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

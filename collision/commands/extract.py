@@ -1,0 +1,66 @@
+"""Extract features of data sets into the cache; resumable, done twice it computes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from collision.config import build, named_part, plain
+from collision.devices import precision_of
+from collision.features.extract import plan
+from collision.pipeline import (
+    check_failures,
+    index_dataset,
+    open_features,
+    requests_for,
+    run_extraction,
+)
+from collision.report.tables import plan_table
+from collision.sampling import SamplingPolicy
+
+
+
+def run(config: DictConfig, paths: list[str]) -> int:
+    """Extract every wanted data set with every wanted backbone, one pair after the other."""
+    console = Console()
+    policy: SamplingPolicy = build(config.sampling)
+    datasets = [named_part("dataset", name, config) for name in config.datasets or ()] or [
+        config.dataset
+    ]
+    backbones = [named_part("backbone", name, config) for name in config.backbones or ()] or [
+        config.backbone
+    ]
+    precision = precision_of(config.extraction.accelerator, config.extraction.precision)
+    plans = []
+    exit_code = 0
+    for backbone_config in backbones:
+        source = open_features(build(backbone_config), Path(config.cache_root), precision)
+        for dataset_config in datasets:
+            dataset = build(dataset_config)
+            index = index_dataset(
+                dataset, policy, None, limit=config.limit, val_fraction=config.val_fraction
+            )
+            if config.plan:
+                requests = requests_for(index, source.spec, policy)
+                planned = plan(requests, source.store, source.digests, source.backbone)
+                source.digests.save()
+                plans.append((dataset.name, source.spec.name, planned))
+                continue
+            report = run_extraction(source, index, policy, plain(config.extraction))
+            if report.exit_code:
+                return report.exit_code
+            console.print(
+                f"{dataset.name} with {source.spec.name}: {report.num_windows} windows computed, "
+                f"{report.num_reused} reused, {report.num_unavailable} beyond the videos, "
+                f"{report.seconds:.0f} s -> {source.store.folder}",
+                highlight=False,
+                markup=False,
+            )
+            failures = [*index.unreadable, *report.failures]
+            where = source.store.folder / "failures.csv"
+            check_failures(failures, config.skip_failures, where, console)
+    if plans:
+        console.print(plan_table(plans))
+    return exit_code

@@ -1,0 +1,208 @@
+"""Draw the probability of a collision over the time of video clips."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlparse
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import track
+
+from collision.commands.evaluate import source_of
+from collision.config import plain
+from collision.errors import CollisionError, ConfigError, VideoDecodeError
+from collision.features.clips import WindowRequest
+from collision.features.extract import extract
+from collision.pipeline import FeatureSource
+from collision.predictor import Predictor, find_predictors, load_predictor
+from collision.report.timeline import timeline
+from collision.sampling import step_times, window_ends
+from collision.types import Seconds
+from collision.video import VideoIndex, index_video, latest_visible, read_frames
+
+NUM_PICTURES = 8
+
+
+@dataclass
+class Curve:
+    """Probability over time: ``times [N]`` in seconds, ``probabilities [N]``.
+
+    ``probabilities`` is NaN before ``first_time``, the end of the first window that is whole.
+    """
+
+    times: np.ndarray
+    probabilities: np.ndarray
+    first_time: Seconds
+
+
+def run(config: DictConfig, paths: list[str]) -> int:
+    """Predict each clip; one that fails is told and the rest go on."""
+    console = Console()
+    checkpoint = Path(config.checkpoint).expanduser()
+    predictor = load_predictor(find_predictors(checkpoint)[0])
+    source = source_of(predictor, config)
+    if config.every <= 0:
+        raise ConfigError(f"every={config.every}: give seconds between predictions, above 0.")
+    output = Path(config.output)
+    output.mkdir(parents=True, exist_ok=True)
+    chosen = paths if config.limit is None else paths[: config.limit]
+    failures: list[str] = []
+    for name in track(chosen, "Predicting", console=console, disable=len(chosen) < 2):
+        try:
+            with local_file(name) as path:
+                target = predict_clip(predictor, source, path, config, output)
+            console.print(target, markup=False, highlight=False, soft_wrap=True)
+        except VideoDecodeError as error:
+            failures.append(str(error))
+    if failures:
+        raise CollisionError(
+            f"{len(failures)} of {len(chosen)} clip(s) gave no prediction:\n  "
+            + "\n  ".join(failures)
+        )
+    return 0
+
+
+def predict_clip(
+    predictor: Predictor, source: FeatureSource, path: Path, config: DictConfig, output: Path
+) -> str:
+    """Write ``<clip>.csv`` and ``<clip>.png``; say in a line what came out."""
+    index = index_video(path)
+    curve = probability_curve(predictor, source, index, config)
+    stem = unused_stem(output, path.stem)
+    write_curve(output / f"{stem}.csv", curve)
+    threshold = None if predictor.threshold is None else float(predictor.threshold["threshold"])
+    times = np.linspace(index.frame_times[0], index.frame_times[-1], NUM_PICTURES)
+    frames = read_frames(index, latest_visible(index.frame_times, times))
+    timeline(
+        curve.times,
+        curve.probabilities,
+        output / f"{stem}.png",
+        frames=list(frames),
+        frame_times=list(times),
+        first_time=curve.first_time,
+        threshold=threshold,
+        event_time=config.event_time,
+        title=path.name,
+    )
+    known = ~np.isnan(curve.probabilities)
+    peak = int(np.nanargmax(curve.probabilities))
+    crossing = ""
+    if threshold is not None:
+        over = np.flatnonzero(known & (np.nan_to_num(curve.probabilities) >= threshold))
+        crossing = (
+            f", first at or above the threshold {threshold:.2f} at {curve.times[over[0]]:.2f} s"
+            if len(over)
+            else f", never at the threshold {threshold:.2f}"
+        )
+    return (
+        f"{path.name}: highest {curve.probabilities[peak]:.2f} at {curve.times[peak]:.2f} s"
+        f"{crossing} -> {output / stem}.png, .csv"
+    )
+
+
+def probability_curve(
+    predictor: Predictor, source: FeatureSource, index: VideoIndex, config: DictConfig
+) -> Curve:
+    """Score a clip every ``config.every`` seconds.
+
+    Raises:
+        VideoDecodeError: It can't be read, or is shorter than what the head has to see.
+    """
+    policy, spec = predictor.policy, source.spec
+    num_windows = policy.num_windows(spec)
+    start, end = float(index.frame_times[0]), float(index.frame_times[-1])
+    first_time = start + (num_windows - 1) * policy.window_stride + (spec.num_frames - 1) / spec.fps
+    if end + 1e-6 < first_time:
+        raise VideoDecodeError(
+            index.path,
+            f"it is {end - start:.2f} s long; this predictor needs {first_time - start:.2f} s",
+        )
+    times = np.round(np.arange(start, end + 1e-6, config.every), 6)
+    scored = times[times >= first_time - 1e-6]
+    if not len(scored):
+        scored = np.array([round(end, 6)])
+        times = np.append(times[times < end], scored)
+    ends = np.round(
+        np.stack([window_ends(t, num_windows, policy.window_stride) for t in scored]), 6
+    )
+    request = WindowRequest(index.path.stem, index.path, np.unique(ends))
+    report = extract(
+        source.backbone,
+        source.store,
+        [request],
+        source.digests,
+        precision=str(predictor.fingerprint["precision"]),
+        **{k: v for k, v in plain(config.extraction).items() if k != "precision"},
+    )
+    if report.exit_code:
+        raise KeyboardInterrupt
+    if report.failures:
+        raise VideoDecodeError(index.path, report.failures[0].reason)
+    features, exists = source.store.read(source.digests.digest(index.path), ends.reshape(-1))
+    probabilities = np.full(len(times), np.nan)
+    probabilities[-len(scored) :] = score(
+        predictor,
+        torch.from_numpy(features).unflatten(0, ends.shape).flatten(1, 2),
+        torch.from_numpy(step_times(spec, num_windows, policy.window_stride)),
+        torch.from_numpy(exists.reshape(ends.shape)).repeat_interleave(spec.num_steps, dim=1),
+    )
+    return Curve(times, probabilities, first_time)
+
+
+@torch.inference_mode()
+def score(
+    predictor: Predictor, features: torch.Tensor, times: torch.Tensor, mask: torch.Tensor
+) -> np.ndarray:
+    """Give probabilities ``[N]`` of features ``[N, L, D]``, times ``[L]`` and mask ``[N, L]``."""
+    logits = predictor.model(features.float(), times.expand(len(features), -1), mask)
+    return logits.sigmoid().numpy()
+
+
+def write_curve(path: Path, curve: Curve) -> None:
+    """Write ``time,probability``; empty where there is no full window yet."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["time", "probability"])
+        for time, probability in zip(curve.times, curve.probabilities, strict=True):
+            writer.writerow([f"{time:.3f}", "" if np.isnan(probability) else f"{probability:.6f}"])
+
+
+def unused_stem(folder: Path, stem: str) -> str:
+    """Give a name that overwrites nothing."""
+    candidate, number = stem, 1
+    while (folder / f"{candidate}.csv").exists() or (folder / f"{candidate}.png").exists():
+        number += 1
+        candidate = f"{stem}-{number}"
+    return candidate
+
+
+@contextmanager
+def local_file(name: str) -> Iterator[Path]:
+    """Give a path; an http(s) URL is downloaded for as long as it is needed.
+
+    Raises:
+        VideoDecodeError: The download fails.
+    """
+    url = urlparse(name)
+    if url.scheme not in ("http", "https"):
+        yield Path(name).expanduser()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / (Path(url.path).name or "video.mp4")
+        try:
+            with urllib.request.urlopen(name, timeout=20) as answer, target.open("wb") as file:
+                shutil.copyfileobj(answer, file)
+        except (urllib.error.URLError, OSError) as error:
+            raise VideoDecodeError(name, f"download failed ({error})") from None
+        yield target

@@ -1,0 +1,277 @@
+"""Train a head on cached features and score it on the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from collision.config import build, plain
+from collision.datamodule import FeatureDataset
+from collision.devices import device_of, precision_of
+from collision.errors import ConfigError
+from collision.metrics.scored import Scored
+from collision.metrics.threshold import threshold_at_best_f1
+from collision.pipeline import (
+    FeatureSource,
+    check_failures,
+    index_dataset,
+    load_features,
+    missing_windows,
+    open_features,
+    requests_for,
+    run_extraction,
+)
+from collision.predictor import FILE_NAME, Predictor
+from collision.report.page import write_results
+from collision.report.tables import as_rich, count_examples, counts_grid, final_grid
+from collision.results import judge, oracle_of, scored_examples
+from collision.runs import (
+    create_run_folder,
+    data_digest,
+    provenance,
+    read_config,
+    write_config,
+    write_json,
+)
+from collision.sampling import SamplingPolicy
+from collision.task import probabilities
+from collision.training import (
+    MONITOR,
+    TrainedHead,
+    check_trainable,
+    fit_head,
+    new_model,
+    read_log,
+)
+
+SPLITS = ("train", "val", "test")
+
+
+def run(config: DictConfig, paths: list[str]) -> int:
+    """Train, or continue a run; then judge."""
+    console = Console()
+    run_folder: Path | None = None
+    if config.resume is not None:
+        run_folder = Path(config.resume)
+        config = resumed(config, run_folder)
+    if config.seeds < 1:
+        raise ConfigError(f"seeds={config.seeds}: give 1 or more.")
+    precision_of(config.trainer.accelerator, config.trainer.precision)  # refuse early
+    policy: SamplingPolicy = build(config.sampling)
+    dataset = build(config.dataset)
+    index = index_dataset(
+        dataset, policy, SPLITS, limit=config.limit, val_fraction=config.val_fraction
+    )
+    source = open_features(
+        build(config.backbone),
+        Path(config.cache_root),
+        precision_of(config.extraction.accelerator, config.extraction.precision),
+    )
+    failures = list(index.unreadable)
+    if config.extract:
+        report = run_extraction(source, index, policy, plain(config.extraction))
+        if report.exit_code:
+            return report.exit_code
+        failures += report.failures
+    elif missing := missing_windows(source, requests_for(index, source.spec, policy)):
+        raise ConfigError(
+            f"{missing} windows are not in {str(source.store.folder)!r}, and extract=false. "
+            "Run `collision extract` with the same options first, or leave extract=false out."
+        )
+    check_failures(failures, config.skip_failures, source.store.folder / "failures.csv", console)
+    data = load_features(index, source, policy, failures)
+    check_trainable(data)
+    if run_folder is None:
+        name = "_".join(config.parts[part] for part in ("dataset", "backbone", "head"))
+        run_folder = create_run_folder(Path(config.runs_root), name)
+        write_config(run_folder, plain(config))
+        write_json(run_folder / "provenance.json", provenance())
+    announce(console, run_folder, config, source, data)
+    facts = {
+        "dataset": dataset.name,
+        "split": "test",
+        "data_digest": data_digest(index.records.values(), source.digest_of(index, failures)),
+        "feature_fingerprint": source.fingerprint.key,
+        "parts": plain(config.parts),
+        "selected_on": MONITOR,
+        "seeds": list(range(config.seed, config.seed + config.seeds)),
+        "failures": len(failures),
+        "dropped": {split: len(part.dropped) for split, part in data.items()},
+        "sampling": policy.name,
+    }
+    best: dict[int, Scored] = {}
+    last: dict[int, Scored] = {}
+    epochs: dict[str, dict[str, Any]] = {}
+    for seed in facts["seeds"]:
+        trained = train_seed(config, data, source, facts, seed, run_folder, console)
+        for scored, model in ((best, trained.best), (last, trained.last)):
+            scores = probabilities(model, data["test"], device_of(config.trainer.accelerator))
+            scored[seed] = scored_examples(
+                data["test"], scores.numpy(), index, "test", policy.horizons
+            )
+        epochs[str(seed)] = {
+            "best_epoch": trained.best_epoch,
+            "last_epoch": trained.last_epoch,
+            MONITOR: trained.best_value,
+        }
+    metrics = {
+        **facts,
+        **judge(list(best.values()), list(last.values()), oracle_of(dataset), config.num_resamples),
+        "epochs": epochs,
+        "provenance": provenance(),
+    }
+    write_report(run_folder, metrics, best, data, console)
+    return 0
+
+
+def announce(
+    console: Console,
+    run_folder: Path,
+    config: DictConfig,
+    data: Mapping[str, FeatureDataset],
+    source: FeatureSource,
+) -> None:
+    """Say what is about to be trained: device, precision, sizes, and examples of every kind."""
+    options = config.trainer
+    model = new_model(plain(config), source.spec.feature_dim)
+    console.print(as_rich(counts_grid(count_examples({s: d.examples for s, d in data.items()}))))
+    length = data["train"].times.numel()
+    console.print(
+        f"head {config.parts.head}, pooling {config.parts.pooling}: "
+        f"{model.num_parameters:,} parameters on {length} steps of {source.spec.feature_dim} "
+        f"features from {source.spec.name}\n"
+        f"device {device_of(options.accelerator)}, precision "
+        f"{precision_of(options.accelerator, options.precision)}, run {run_folder}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    for split, part in data.items():
+        if part.dropped:
+            console.print(
+                f"{split}: {len(part.dropped)} examples have no window and are left out"
+                + (" (on a test split they score 0)" if split == "test" else ""),
+                style="yellow",
+            )
+
+
+def write_report(
+    run_folder: Path,
+    metrics: Mapping[str, Any],
+    best: Mapping[int, Scored],
+    data: Mapping[str, FeatureDataset],
+    console: Console,
+) -> None:
+    """Write ``metrics.json``, predictions, plots and pages; print the final table."""
+    write_json(run_folder / "metrics.json", metrics)
+    for seed, scored in best.items():
+        scored.to_csv(run_folder / f"seed_{seed}" / "predictions.csv")
+    first = metrics["seeds"][0]
+    made = metrics["provenance"]
+    facts = {
+        "commit": f"{made['commit']}{' and changes' if made['dirty'] else ''}",
+        "machine": f"{made['device']}, {made['cpu_cores']} cores",
+        **{name: metrics[name] for name in ("data_digest", "feature_fingerprint", "selected_on")},
+        **{
+            f"seed {seed}": f"best epoch {epochs['best_epoch'] + 1} of {epochs['last_epoch'] + 1}, "
+            f"{MONITOR} {epochs[MONITOR]:.3f}"
+            for seed, epochs in metrics["epochs"].items()
+        },
+        "videos that could not be read": metrics["failures"],
+        "examples left out": metrics["dropped"],
+    }
+    write_results(
+        run_folder,
+        title=f"{metrics['parts']['head']} on {metrics['dataset']}",
+        command=made["command"],
+        facts=facts,
+        summary=metrics,
+        scored=best[first],
+        last=metrics["last_epoch"],
+        counts=count_examples({split: part.examples for split, part in data.items()}),
+        log=read_log(run_folder / f"seed_{first}" / "log.csv"),
+    )
+    console.print(as_rich(final_grid(metrics, metrics["last_epoch"])))
+    console.print(
+        f"Results: {run_folder / 'results.html'} and metrics.json beside it",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def make_loggers(config: DictConfig, folder: Path) -> list[Any]:
+    """Build the logger beside ``log.csv``, if one is chosen."""
+    if "_target_" not in (config.logger or {}):
+        return []
+    return [build(config.logger, folder=str(folder), name=folder.parent.name)]
+
+
+def train_seed(
+    config: DictConfig,
+    data: Mapping[str, FeatureDataset],
+    source: FeatureSource,
+    facts: Mapping[str, Any],
+    seed: int,
+    run_folder: Path,
+    console: Console,
+) -> TrainedHead:
+    """Train with one seed and save the best epoch's predictor with its threshold."""
+    settings = plain(config)
+    folder = run_folder / f"seed_{seed}"
+    trained = fit_head(
+        settings, data, source.spec.feature_dim, seed, folder, make_loggers(config, folder), console
+    )
+    validation = probabilities(trained.best, data["val"], device_of(config.trainer.accelerator))
+    threshold = threshold_at_best_f1(data["val"].labels.numpy(), validation.numpy())
+    Predictor(
+        model=trained.best,
+        config={
+            key: settings[key]
+            for key in ("backbone", "head", "pooling", "sampling", "feature_dropout")
+        },
+        spec=source.spec.as_dict(),
+        fingerprint=dict(source.fingerprint.fields),
+        threshold=threshold.as_dict(),
+        origin={
+            **{key: facts[key] for key in ("dataset", "data_digest", "selected_on", "parts")},
+            "seed": seed,
+            "epoch": trained.best_epoch,
+            MONITOR: trained.best_value,
+        },
+    ).save(folder / FILE_NAME)
+    console.print(
+        f"seed {seed}: best epoch {trained.best_epoch + 1} of {trained.last_epoch + 1}, "
+        f"{MONITOR} {trained.best_value:.3f}",
+        highlight=False,
+    )
+    return trained
+
+
+def resumed(config: DictConfig, run_folder: Path) -> DictConfig:
+    """Take a run's configuration, with the plain options of this command line on top.
+
+    Raises:
+        ConfigError: The command line swaps a part, which would be another run.
+    """
+    saved = OmegaConf.create(read_config(run_folder))
+    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
+    swapped = [o for o in overrides if o.split("=")[0].lstrip("+") in config.parts]
+    if swapped:
+        raise ConfigError(
+            f"A resumed run keeps its parts, but {swapped[0]!r} swaps one. "
+            "Leave it out, or start a new run without resume."
+        )
+    OmegaConf.set_struct(saved, True)
+    try:
+        return OmegaConf.merge(saved, OmegaConf.from_dotlist(overrides))
+    except OmegaConfBaseException as error:
+        raise ConfigError(
+            f"{str(run_folder)!r} has no such option: {str(error).splitlines()[0]}"
+        ) from None

@@ -1,0 +1,134 @@
+"""From videos to the frames of their windows: what decoding workers do.
+
+Shapes: N windows, K windows that do not exist, T frames a window, M distinct frames, H W image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from collision.errors import VideoDecodeError
+from collision.types import BackboneSpec
+from collision.video import index_video, read_frames, window_frame_indices
+
+# A worker's piece of a long video is held in memory this big, once in the worker and once here.
+MAX_PIECE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class WindowRequest:
+    """Windows that are wanted of one video.
+
+    Attributes:
+        video: The record's id.
+        path: The video file.
+        end_times: Seconds, ``[N]``; at each, the frames visible up to it.
+    """
+
+    video: str
+    path: Path
+    end_times: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A video that gave no features, and why; a value, so that the other videos go on."""
+
+    video: str
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """The decoded windows of one request. A frame that several windows share is held once.
+
+    Attributes:
+        frames: ``uint8 [M, H, W, 3]``.
+        windows: ``int64 [N, T]``, indices into ``frames``, oldest first.
+        end_times: Seconds, ``[N]``: of the windows that exist.
+        unavailable: Seconds, ``[K]``: of the windows that begin before the video does or end after
+            it.
+        notes: What is odd about the file.
+    """
+
+    frames: NDArray[np.uint8]
+    windows: NDArray[np.int64]
+    end_times: NDArray[np.float64]
+    unavailable: NDArray[np.float64]
+    notes: tuple[str, ...]
+
+
+class ClipDataset(Dataset):
+    """Decodes one request an item, each in one pass over its file; runs in worker processes."""
+
+    def __init__(self, requests: Sequence[WindowRequest], spec: BackboneSpec):
+        """Decode windows as ``spec`` wants them: frames, rate and size."""
+        self.requests = requests
+        self.spec = spec
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __getitem__(self, index: int) -> Clip | Failure:
+        """Decode a request; whatever is wrong with its video comes back as a ``Failure``."""
+        request = self.requests[index]
+        try:
+            return self.decode(request)
+        except VideoDecodeError as error:
+            return Failure(request.video, request.path, error.reason)
+        except Exception as error:  # one odd file must not end a night's job
+            return Failure(request.video, request.path, f"{type(error).__name__}: {error}")
+
+    def decode(self, request: WindowRequest) -> Clip:
+        """Decode the windows of a request.
+
+        Raises:
+            VideoDecodeError: The file cannot be read, or not the frames that are wanted.
+        """
+        spec = self.spec
+        index = index_video(request.path)
+        wanted = window_frame_indices(
+            index.frame_times, request.end_times, spec.num_frames, spec.fps
+        )
+        exists = (wanted >= 0).all(axis=1)
+        distinct, windows = np.unique(wanted[exists], return_inverse=True)
+        return Clip(
+            frames=read_frames(index, distinct, spec.height, spec.width),
+            windows=windows.reshape(-1, spec.num_frames),
+            end_times=request.end_times[exists],
+            unavailable=request.end_times[~exists],
+            notes=tuple(index.notes),
+        )
+
+
+def num_distinct_frames(end_times: NDArray[np.float64], spec: BackboneSpec) -> int:
+    """Estimate, from above, how many frames the windows need; ``end_times`` ascend."""
+    if not len(end_times):
+        return 0
+    span = float(end_times[-1] - end_times[0])
+    by_window = len(end_times) * spec.num_frames
+    # Windows of one frame lie apart; those of many overlap, unless the rates do not fit.
+    return by_window if spec.num_frames == 1 else min(by_window, _steps(span, spec))
+
+
+def _steps(span: float, spec: BackboneSpec) -> int:
+    return int(span * spec.fps) + spec.num_frames + 1
+
+
+def split_long(request: WindowRequest, spec: BackboneSpec) -> Iterator[WindowRequest]:
+    """Cut a request into pieces whose frames fit into ``MAX_PIECE_BYTES``; times ascend."""
+    room = max(1, MAX_PIECE_BYTES // (spec.height * spec.width * 3))
+    times = request.end_times
+    while len(times):
+        size = len(times)
+        while size > 1 and num_distinct_frames(times[:size], spec) > room:
+            size //= 2
+        yield WindowRequest(request.video, request.path, times[:size])
+        times = times[size:]

@@ -1,0 +1,84 @@
+"""Content hashes of video files, remembered so that an unchanged file is read once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from filelock import FileLock
+
+from collision.errors import CollisionError, VideoDecodeError
+
+_LENGTH = 32  # hex digits: 128 bits, so that two videos never share a name by chance
+
+
+class VideoDigests:
+    """Hashes video files by content; a copy or a renamed file keeps its digest.
+
+    A file counts as unchanged while its absolute path, size and modification time (to the
+    nanosecond) stay the same.
+    """
+
+    def __init__(self, index_file: Path):
+        """Remember digests in ``index_file``, a JSON file; an unreadable one is started anew."""
+        self.index_file = index_file
+        self._known = _read_index(index_file)
+        self._new: dict[str, list[int | str]] = {}
+
+    def digest(self, path: Path) -> str:
+        """Give the digest of a video file: 32 hex digits.
+
+        Raises:
+            VideoDecodeError: The file does not exist or cannot be read.
+        """
+        try:
+            status = path.stat()
+            name, stamp = os.path.abspath(path), [status.st_size, status.st_mtime_ns]  # noqa: PTH100
+            known = self._known.get(name)
+            if known is not None and known[:2] == stamp:
+                return str(known[2])
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()[:_LENGTH]
+        except OSError as error:
+            raise VideoDecodeError(path, error.strerror or str(error)) from error
+        self._known[name] = self._new[name] = [*stamp, digest]
+        return digest
+
+    def save(self) -> None:
+        """Write what is new to the index file, keeping what other processes wrote meanwhile.
+
+        Raises:
+            CollisionError: The file cannot be written.
+        """
+        if not self._new:
+            return
+        try:
+            self.index_file.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.index_file.with_suffix(".lock")):
+                entries = _read_index(self.index_file) | self._new
+                partial = self.index_file.with_suffix(".partial")
+                partial.write_text(json.dumps(entries, indent=0, sort_keys=True))
+                partial.replace(self.index_file)
+        except OSError as error:
+            raise CollisionError(
+                f"Cannot write {str(self.index_file)!r}: {error.strerror}. "
+                "Make room or choose another cache folder, and run the same command."
+            ) from error
+        self._new = {}
+
+
+def _read_index(index_file: Path) -> dict[str, list[int | str]]:
+    """Read ``{path: [size, mtime_ns, digest]}``; whatever is not such an entry is left out."""
+    try:
+        entries = json.loads(index_file.read_text())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(entries, dict):
+        return {}
+    return {
+        name: entry
+        for name, entry in entries.items()
+        if isinstance(entry, list) and [type(value) for value in entry] == [int, int, str]
+    }

@@ -1,0 +1,100 @@
+"""Everything that changes the features of a video, hashed into one key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from collision.errors import CacheMismatchError
+from collision.types import Backbone
+
+# Raise it when stored files change their layout, or frames are decoded or resized differently.
+SCHEMA = 1
+
+_KEY_LENGTH = 16  # hex digits: 64 bits, short enough for a folder's name
+_ABSENT = "(nothing)"
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What the features of a video depend on, besides the video.
+
+    Batch size, device, paths and sampling are not in it.
+
+    Attributes:
+        fields: Plain JSON data: the backbone's spec, the digest of its weights, the precision that
+            it computes in, and the schema of the stored files.
+    """
+
+    fields: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The hash of ``fields``, as 16 hex digits."""
+        canonical = json.dumps(self.fields, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:_KEY_LENGTH]
+
+    def difference(self, other: Fingerprint) -> list[str]:
+        """Say field by field what differs: ``height: 128 here, 224 there``."""
+        names = sorted({*self.fields, *other.fields})
+        pairs = [
+            (name, self.fields.get(name, _ABSENT), other.fields.get(name, _ABSENT))
+            for name in names
+        ]
+        return [
+            f"{name}: {here} here, {there} there" for name, here, there in pairs if here != there
+        ]
+
+
+def fingerprint(backbone: Backbone, precision: str = "32-true") -> Fingerprint:
+    """Take the fingerprint of a backbone.
+
+    Args:
+        backbone: A ``torch.nn.Module`` with a ``spec``.
+        precision: What ``extract`` computes in, in Lightning's words (``bf16-mixed``).
+    """
+    return Fingerprint(
+        {
+            **backbone.spec.as_dict(),
+            "weights_digest": weights_digest(backbone),
+            "precision": precision,
+            "schema": SCHEMA,
+        }
+    )
+
+
+def weights_digest(module: torch.nn.Module) -> str:
+    """Hash names, dtypes, shapes and bytes of all that ``state_dict`` holds; 64 hex digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        # Viewed as bytes because numpy has no bfloat16; flattened because a scalar has no view.
+        flat = tensor.detach().cpu().contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def check_same(wanted: Fingerprint, found: Fingerprint, where: str) -> None:
+    """Refuse features made otherwise than those that are wanted.
+
+    Args:
+        wanted: What this run needs.
+        found: What there is.
+        where: Names the place of ``found`` in the message, such as a folder or a checkpoint.
+
+    Raises:
+        CacheMismatchError: They differ; the message has one line a field.
+    """
+    difference = wanted.difference(found)
+    if difference:
+        listing = "\n".join(f"  {line}" for line in difference)
+        raise CacheMismatchError(
+            f"The features of {where} were made differently from those of this run (here):\n"
+            f"{listing}\n"
+            "Give this run the same backbone options, or extract and train again with these."
+        )

@@ -1,0 +1,66 @@
+"""The progress bar of an extraction: videos, windows a second, time left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+
+class ExtractionProgress:
+    """Shows two stages on standard error: finding what is missing, and computing it."""
+
+    def __init__(self, is_shown: bool):
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[videos]}/{task.fields[num_videos]} videos"),
+            _Rate(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not is_shown,
+        )
+        self._left: dict[str, int] = {}
+        self._task = self._progress.add_task("", visible=False, videos=0, num_videos=0, unit="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def start(self, description: str, steps: Mapping[str, int], total: int, unit: str) -> None:
+        """Begin a stage.
+
+        Args:
+            description: What is done.
+            steps: How many steps each video takes, by any name of it.
+            total: Length of the bar in units.
+            unit: What the bar and the rate count, such as ``windows``.
+        """
+        self._left = dict(steps)
+        self._progress.reset(
+            self._task,
+            description=description,
+            total=total,
+            visible=True,
+            videos=0,
+            num_videos=len(steps),
+            unit=unit,
+        )
+
+    def advance(self, video: str, units: int) -> None:
+        """Say that one step of a video is done."""
+        self._left[video] -= 1
+        finished = sum(left == 0 for left in self._left.values())
+        self._progress.update(self._task, advance=units, videos=finished)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f} {task.fields['unit']}/s" if speed else "")

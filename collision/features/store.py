@@ -1,0 +1,298 @@
+"""Features on disk: one folder a fingerprint, one safetensors file a video.
+
+    <root>/<backbone's name>-<key>/manifest.json          the fingerprint's fields
+                                   <digest>.safetensors   one video
+
+A file holds ``features [N, S, D]``, ``end_times [N]`` and ``unavailable [K]``: the end times whose
+window does not exist, so that nobody tries them again. Times are float64 seconds, ascending.
+
+A file is replaced whole and by one writer at a time, so a reader sees the old or the new one, and
+a process may be killed at any moment.
+
+Shapes: N windows, S steps a window, D feature dim, K windows that do not exist.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from collision.errors import CacheMismatchError, CollisionError, ConfigError
+from collision.features.fingerprint import Fingerprint, check_same
+from collision.types import Seconds
+
+logger = logging.getLogger(__name__)
+
+# End times this close are the same window: they come from sums of floats.
+TIME_TOLERANCE: Seconds = 1e-6
+
+
+class NotFiniteError(ValueError):
+    """Features that hold NaN, or values too large for the dtype that they are stored in."""
+
+
+@dataclass(frozen=True)
+class StoredVideo:
+    """What is stored of one video: both time arrays ascend."""
+
+    features: NDArray[np.floating]
+    end_times: NDArray[np.float64]
+    unavailable: NDArray[np.float64]
+
+
+class FeatureStore:
+    """The features that one fingerprint gave, by (video's digest, end time of the window)."""
+
+    def __init__(self, root: Path, fingerprint: Fingerprint):
+        """Open the folder of this fingerprint, or make it.
+
+        Raises:
+            CacheMismatchError: The folder holds features of another fingerprint.
+            CollisionError: The folder cannot be made.
+        """
+        fields = fingerprint.fields
+        self.fingerprint = fingerprint
+        self.folder = Path(root) / f"{_readable(fields['name'])}-{fingerprint.key}"
+        self.dtype = _stored_dtype(fields["dtype"])
+        self._step_shape = (int(fields["num_steps"]), int(fields["feature_dim"]))
+        self._warned: set[str] = set()
+        self._open_manifest()
+
+    def missing(self, digest: str, end_times: ArrayLike) -> NDArray[np.float64]:
+        """Give those of the end times that were never attempted, ascending, each once."""
+        wanted = np.unique(np.asarray(end_times, np.float64))
+        stored = self._load(digest)
+        found = _positions(stored.end_times, wanted) >= 0
+        found |= _positions(stored.unavailable, wanted) >= 0
+        return wanted[~found]
+
+    def read(
+        self, digest: str, end_times: ArrayLike
+    ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+        """Read windows of one video.
+
+        Returns:
+            ``features [N, S, D]`` in the stored dtype, in the order of ``end_times``, and
+            ``available [N]``. Features are zero where the window does not exist.
+
+        Raises:
+            CacheMismatchError: Some of the windows were never extracted.
+        """
+        wanted = np.asarray(end_times, np.float64)
+        stored = self._load(digest)
+        positions = _positions(stored.end_times, wanted)
+        available = positions >= 0
+        absent = wanted[~available & (_positions(stored.unavailable, wanted) < 0)]
+        if len(absent):
+            raise CacheMismatchError(
+                f"{len(absent)} of {len(wanted)} windows of video {digest} are not in "
+                f"{str(self.folder)!r} (the first ends at {absent[0]:.3f} s; "
+                f"{len(stored.end_times)} windows of it are there). "
+                "Run extract with the same backbone and sampling."
+            )
+        features = np.zeros((len(wanted), *self._step_shape), self.dtype)
+        features[available] = stored.features[positions[available]]
+        return features, available
+
+    def write(
+        self,
+        digest: str,
+        end_times: ArrayLike,
+        features: NDArray[np.floating],
+        unavailable_times: ArrayLike = (),
+        video: str = "",
+    ) -> None:
+        """Add windows of one video to what is there; the new ones win where both have one.
+
+        Args:
+            digest: The video's, by ``VideoDigests``.
+            end_times: Seconds, ``[N]``, in any order.
+            features: ``[N, S, D]``.
+            unavailable_times: End times whose window does not exist.
+            video: The file's name, for people who look into the folder.
+
+        Raises:
+            NotFiniteError: NaN, or values beyond the stored dtype; nothing is written.
+            CollisionError: The disk is full or not writable; what was stored stays.
+        """
+        new = StoredVideo(
+            self._cast(features),
+            np.asarray(end_times, np.float64),
+            np.asarray(unavailable_times, np.float64),
+        )
+        assert new.features.shape == (len(new.end_times), *self._step_shape), new.features.shape
+        with self.lock():
+            merged = _merge(self._load(digest), new)
+            self._replace(self._path(digest), self._encode(digest, merged, video))
+
+    def lock(self) -> FileLock:
+        """Give the lock that whoever changes a file of the folder holds meanwhile."""
+        return FileLock(self.folder / ".lock")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Replace a text file of the folder whole; the caller holds ``lock()``."""
+        self._replace(self.folder / name, text.encode(errors="surrogateescape"))
+
+    def _path(self, digest: str) -> Path:
+        return self.folder / f"{digest}.safetensors"
+
+    def _open_manifest(self) -> None:
+        manifest = self.folder / "manifest.json"
+        if not manifest.exists():
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise _not_written(self.folder, error) from error
+            with self.lock():
+                text = json.dumps(dict(self.fingerprint.fields), indent=2, sort_keys=True)
+                self.write_text(manifest.name, text + "\n")
+            return
+        try:
+            fields = json.loads(manifest.read_text())
+        except ValueError as error:
+            raise CacheMismatchError(
+                f"Cannot read {str(manifest)!r} ({error}), so nobody can tell how the features "
+                f"beside it were made. Delete the folder {str(self.folder)!r} and extract again."
+            ) from error
+        check_same(self.fingerprint, Fingerprint(fields), repr(str(self.folder)))
+
+    def _cast(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
+        with np.errstate(over="ignore"):  # an overflow becomes inf, which the next line refuses
+            cast = np.ascontiguousarray(features, self.dtype)
+        if not np.isfinite(cast).all():
+            largest = np.abs(features[np.isfinite(features)]).max(initial=0)
+            raise NotFiniteError(
+                f"the backbone gave features that are not finite as {self.dtype} "
+                f"(largest finite value {largest:.4g})"
+            )
+        return cast
+
+    def _encode(self, digest: str, video: StoredVideo, name: str) -> bytes:
+        tensors = {
+            "features": video.features,
+            "end_times": video.end_times,
+            "unavailable": video.unavailable,
+        }
+        metadata = {
+            "fingerprint": self.fingerprint.key,
+            "digest": digest,
+            "video": name,
+            "checksum": _checksum(tensors),
+        }
+        return save(tensors, metadata)
+
+    def _load(self, digest: str) -> StoredVideo:
+        """Read what is stored of a video; a damaged file is as good as none."""
+        path = self._path(digest)
+        if not path.exists():
+            return self._nothing()
+        try:
+            return self._decode(path, digest)
+        except (SafetensorError, OSError, ValueError) as error:
+            if digest not in self._warned:
+                self._warned.add(digest)
+                logger.warning(
+                    "Damaged feature file %s (%s): it will be computed again.", path, error
+                )
+            return self._nothing()
+
+    def _nothing(self) -> StoredVideo:
+        none = np.zeros(0)
+        return StoredVideo(np.zeros((0, *self._step_shape), self.dtype), none, none)
+
+    def _decode(self, path: Path, digest: str) -> StoredVideo:
+        """Read a file and check that it is whole and ours; ValueError says what is not."""
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        if sorted(tensors) != ["end_times", "features", "unavailable"]:
+            raise ValueError(f"it holds {sorted(tensors)}")
+        if metadata.get("checksum") != _checksum(tensors):
+            raise ValueError("its checksum is wrong")
+        if (metadata.get("digest"), metadata.get("fingerprint")) != (digest, self.fingerprint.key):
+            raise ValueError("it is of another video or backbone")
+        return StoredVideo(**tensors)
+
+    def _replace(self, path: Path, content: bytes) -> None:
+        """Put new content under a name at once; the lock keeps the partial file to one writer."""
+        partial = self.folder / ".partial"
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> CollisionError:
+    reason = "no space left" if error.errno == errno.ENOSPC else error.strerror
+    return CollisionError(
+        f"Cannot write {str(path)!r}: {reason}. What was stored before is whole. Make room or "
+        "choose another cache folder, and run the same command: it goes on from there."
+    )
+
+
+def _stored_dtype(name: str) -> np.dtype:
+    if name not in ("float16", "float32"):
+        raise ConfigError(f"backbone.dtype={name}: features are stored as float16 or float32.")
+    return np.dtype(name)
+
+
+def _readable(name: str) -> str:
+    """Turn a backbone's name into part of a folder's name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "backbone"
+
+
+def _checksum(tensors: Mapping[str, NDArray]) -> str:
+    checksum = 0
+    for name in sorted(tensors):
+        checksum = zlib.crc32(np.ascontiguousarray(tensors[name]).tobytes(), checksum)
+    return f"{checksum:08x}"
+
+
+def _positions(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Find each wanted time among the ascending known ones; -1 where there is none."""
+    if not len(known):
+        return np.full(len(wanted), -1)
+    after = np.searchsorted(known, wanted).clip(max=len(known) - 1)
+    before = (after - 1).clip(min=0)
+    closer_before = np.abs(known[before] - wanted) < np.abs(known[after] - wanted)
+    nearest = np.where(closer_before, before, after)
+    return np.where(np.abs(known[nearest] - wanted) <= TIME_TOLERANCE, nearest, -1)
+
+
+def _merge(old: StoredVideo, new: StoredVideo) -> StoredVideo:
+    """Unite two sets of windows; the new one wins where both have a window."""
+    order = _distinct(new.end_times)
+    added = new.end_times[order]
+    keep = _positions(added, old.end_times) < 0
+    end_times = np.concatenate([added, old.end_times[keep]])
+    features = np.concatenate([new.features[order], old.features[keep]])
+    ascending = np.argsort(end_times)
+    unavailable = np.concatenate([new.unavailable, old.unavailable])
+    unavailable = unavailable[_distinct(unavailable)]
+    unavailable = unavailable[_positions(end_times[ascending], unavailable) < 0]
+    return StoredVideo(features[ascending], end_times[ascending], unavailable)
+
+
+def _distinct(times: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Give the order that makes times ascend, each within the tolerance once."""
+    order = np.argsort(times)
+    fresh = np.diff(times[order], prepend=-np.inf) > TIME_TOLERANCE
+    return order[fresh]

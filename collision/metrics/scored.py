@@ -1,0 +1,206 @@
+"""The scored examples of a split: a table in memory and as ``predictions.csv``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from collision.errors import MetricError
+from collision.metrics.nexar import round_horizons
+
+COLUMNS = ("video", "group", "label", "horizon", "score")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Columns of equal length, one row per scored example.
+
+    Attributes:
+        video: Ids of the records.
+        group: Source event or drive; intervals resample these.
+        label: 0 or 1.
+        horizon: Seconds from the cut to the event or mock event.
+        score: Probability of a collision; NaN where the example could not be scored.
+        tags: Columns of strings to slice by; an empty string means unknown.
+
+    Raises:
+        MetricError: Columns of different length, or values that are none of the above.
+    """
+
+    video: np.ndarray
+    group: np.ndarray
+    label: np.ndarray
+    horizon: np.ndarray
+    score: np.ndarray
+    tags: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        columns = {
+            "video": np.asarray(self.video, dtype=np.str_),
+            "group": np.asarray(self.group, dtype=np.str_),
+            "label": np.asarray(self.label),
+            "horizon": round_horizons(self.horizon),
+            "score": np.asarray(self.score, dtype=np.float64),
+        }
+        tags = {name: np.asarray(values, dtype=np.str_) for name, values in self.tags.items()}
+        _check_columns(columns, tags)
+        columns["label"] = columns["label"].astype(np.int64)
+        # The dataclass is frozen; this is its one chance to turn lists into arrays.
+        for name, values in {**columns, "tags": tags}.items():
+            object.__setattr__(self, name, values)
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    @property
+    def missing(self) -> np.ndarray:
+        """``[N]`` bool: the examples that have no score."""
+        return np.isnan(self.score)
+
+    @property
+    def judged_score(self) -> np.ndarray:
+        """``[N]`` scores with 0 where one is missing, as the benchmark counts it."""
+        return np.where(self.missing, 0.0, self.score)
+
+    def aligned_to(self, other: Scored) -> Scored:
+        """Give the same rows in the order of ``other``.
+
+        Raises:
+            MetricError: The two do not hold the same examples with the same labels and groups.
+        """
+        if len(self) == len(other) and _keys(self) == _keys(other):
+            order = list(range(len(self)))
+        else:
+            order = _matching_order(self, other)
+        if (self.label[order] != other.label).any() or (self.group[order] != other.group).any():
+            raise MetricError(
+                "The same examples have different labels or groups in the two sets of scores. "
+                "Compare scores of one and the same index."
+            )
+        return Scored(
+            self.video[order],
+            self.group[order],
+            self.label[order],
+            self.horizon[order],
+            self.score[order],
+            {name: values[order] for name, values in self.tags.items()},
+        )
+
+    def to_csv(self, path: Path | str) -> None:
+        """Write one row an example; a missing score is an empty cell."""
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow([*COLUMNS, *self.tags])
+            for row in range(len(self)):
+                score = "" if self.missing[row] else repr(float(self.score[row]))
+                writer.writerow(
+                    [
+                        self.video[row],
+                        self.group[row],
+                        int(self.label[row]),
+                        repr(float(self.horizon[row])),
+                        score,
+                        *(values[row] for values in self.tags.values()),
+                    ]
+                )
+
+    @classmethod
+    def from_csv(cls, path: Path | str) -> Scored:
+        """Read what ``to_csv`` wrote; columns it does not know are tags.
+
+        Raises:
+            MetricError: A column is missing or a cell is not what its column says.
+        """
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            header = reader.fieldnames or []
+            if absent := [name for name in COLUMNS if name not in header]:
+                raise MetricError(
+                    f"{str(path)!r} has no column {', '.join(absent)}; it has {list(header)}. "
+                    "Use a predictions.csv that `evaluate` or `train` wrote."
+                )
+            rows = list(reader)
+        for line, row in enumerate(rows, start=2):
+            if None in row or None in row.values():
+                raise MetricError(
+                    f"{str(path)!r}, row {line}: the number of cells differs from the header's "
+                    f"{len(header)}. Mend the row or write the file again."
+                )
+        return cls(
+            video=np.array([row["video"] for row in rows], dtype=np.str_),
+            group=np.array([row["group"] for row in rows], dtype=np.str_),
+            label=_numbers(path, rows, "label"),
+            horizon=_numbers(path, rows, "horizon"),
+            score=_numbers(path, rows, "score", empty=float("nan")),
+            tags={
+                name: np.array([row[name] for row in rows], dtype=np.str_)
+                for name in header
+                if name not in COLUMNS
+            },
+        )
+
+
+def _numbers(
+    path: Path | str, rows: list[dict[str, str]], column: str, empty: float | None = None
+) -> np.ndarray:
+    """Read a column of numbers; ``empty`` stands for an empty cell where one is allowed."""
+    values = []
+    for line, row in enumerate(rows, start=2):
+        cell = row[column].strip()
+        try:
+            values.append(empty if not cell and empty is not None else float(cell))
+        except ValueError:
+            raise MetricError(
+                f"{str(path)!r}, row {line}: {column} is {cell!r}, which is no number. "
+                "Mend the cell or write the file again."
+            ) from None
+    return np.array(values, dtype=np.float64)
+
+
+def _check_columns(columns: Mapping[str, np.ndarray], tags: Mapping[str, np.ndarray]) -> None:
+    if clash := sorted(set(tags) & set(COLUMNS)):
+        raise MetricError(
+            f"A tag cannot be called {', '.join(clash)}: predictions.csv has a column of that "
+            "name. Rename the tag in the data set's index."
+        )
+    shapes = {name: values.shape for name, values in {**columns, **tags}.items()}
+    if set(shapes.values()) != {(columns["video"].size,)}:
+        raise MetricError(
+            f"The columns of scored examples differ in shape: {shapes}. Give one value a row."
+        )
+    if wrong := sorted(set(columns["label"].tolist()) - {0, 1}):
+        raise MetricError(f"Labels must be 0 or 1, got {wrong[:5]}.")
+    score = columns["score"]
+    outside = score[~np.isnan(score) & ((score < 0) | (score > 1))]
+    if outside.size:
+        raise MetricError(
+            f"{outside.size} scores lie outside 0..1, for example {outside[0]:g}. "
+            "Give probabilities: the sigmoid of the logits."
+        )
+
+
+def _keys(scored: Scored) -> list[tuple[str, float]]:
+    return list(zip(scored.video.tolist(), scored.horizon.tolist(), strict=True))
+
+
+def _matching_order(scored: Scored, other: Scored) -> list[int]:
+    """Rows of ``scored`` in the order of ``other``, by video and horizon."""
+    wanted = _keys(other)
+    row_of = {key: row for row, key in enumerate(_keys(scored))}
+    if len(row_of) < len(scored) or len(set(wanted)) < len(wanted):
+        raise MetricError(
+            "A video has several scores at one horizon, so the two sets of scores cannot be "
+            "matched row by row. Keep one row for each video and horizon."
+        )
+    only_one = set(row_of) ^ set(wanted)
+    if only_one:
+        video, horizon = min(only_one)
+        raise MetricError(
+            f"{len(only_one)} examples are in one set of scores only, for example {video!r} at "
+            f"{horizon:g} s. Compare scores of the same split of the same data set."
+        )
+    return [row_of[key] for key in wanted]

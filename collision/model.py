@@ -1,0 +1,211 @@
+"""A head: from cached features to one logit per example.
+
+Shapes: B examples, L feature steps, D feature dim, E encoder output dim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from torch import Tensor, nn
+
+from collision.errors import CheckpointError, CollisionError, ConfigError
+from collision.types import Encoder
+
+# A feature that hardly moves in the training set is not blown up by more than this.
+MIN_RELATIVE_STD = 0.01
+
+
+class HeadModel(nn.Module):
+    """Standardise the features, encode the sequence, pool it, classify.
+
+    The mean and standard deviation are buffers: they travel in the state dict. Until
+    ``fit_standardiser`` is called they leave the features as they are.
+    """
+
+    feature_mean: Tensor
+    feature_std: Tensor
+
+    def __init__(
+        self, encoder: nn.Module, pooling: nn.Module, feature_dim: int, feature_dropout: float = 0.0
+    ):
+        """Put the parts together.
+
+        Args:
+            encoder: See ``collision.types.Encoder``.
+            pooling: See ``collision.temporal.pooling``.
+            feature_dim: D.
+            feature_dropout: Share of the D features that a training example loses, the same ones
+                at every step: single numbers could be guessed from the neighbouring steps.
+        """
+        super().__init__()
+        if not 0 <= feature_dropout < 1:
+            raise ConfigError(
+                f"feature_dropout is {feature_dropout}: it is a share, from 0 to below 1."
+            )
+        self.feature_dim = feature_dim
+        self.register_buffer("feature_mean", torch.zeros(feature_dim))
+        self.register_buffer("feature_std", torch.ones(feature_dim))
+        self.feature_dropout = nn.Dropout(feature_dropout)
+        self.encoder = encoder
+        self.pooling = pooling
+        self.classifier = nn.Linear(cast(Encoder, encoder).output_dim, 1)
+
+    def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
+        """Score a batch.
+
+        Args:
+            features: ``[B, L, D]``, any float type.
+            times: ``[B, L]``, seconds relative to the cut.
+            mask: ``[B, L]`` bool, True where a step holds data; elsewhere features and times may be
+                anything, NaN too.
+
+        Returns:
+            Logits ``[B]``.
+
+        Raises:
+            ConfigError: The shapes don't fit the head or each other.
+        """
+        self._check_shapes(features, times, mask)
+        standardised = (features.float() - self.feature_mean) / self.feature_std
+        # Filled, not multiplied: NaN times zero is NaN.
+        standardised = standardised.masked_fill(~mask.unsqueeze(-1), 0.0)
+        times = times.masked_fill(~mask, 0.0)
+        kept = self.feature_dropout(standardised.new_ones(features.shape[0], 1, self.feature_dim))
+        encoded = self.encoder(standardised * kept, times, mask)
+        return self.classifier(self.pooling(encoded, mask)).squeeze(-1)
+
+    @torch.no_grad()
+    def fit_standardiser(self, features: Tensor) -> None:
+        """Take mean and standard deviation per feature from training data.
+
+        Args:
+            features: ``[..., D]``, valid steps only.
+
+        Raises:
+            ConfigError: There are none, D is wrong, or some are not finite.
+        """
+        self._check_dim(features)
+        rows = features.reshape(-1, self.feature_dim).float()
+        if len(rows) == 0:
+            raise ConfigError("No features to standardise by: the training split has no example.")
+        std, mean = torch.std_mean(rows, dim=0, correction=0)
+        broken = int((~(std + mean).isfinite()).sum())
+        if broken:
+            raise ConfigError(
+                f"{broken} of {self.feature_dim} features have values that are not finite numbers. "
+                "float16 ends at 65504: extract again with dtype float32."
+            )
+        std = std.clamp_min(MIN_RELATIVE_STD * std.mean())
+        self.feature_mean.copy_(mean)
+        self.feature_std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers are trained."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    def _check_dim(self, features: Tensor) -> None:
+        if features.shape[-1] != self.feature_dim:
+            raise ConfigError(
+                f"Features have dim {features.shape[-1]}, the head was built for "
+                f"{self.feature_dim}. Use the backbone that the head was trained on, or train a "
+                "new head."
+            )
+
+    def _check_shapes(self, features: Tensor, times: Tensor, mask: Tensor) -> None:
+        if features.dim() != 3 or features.shape[1] == 0:
+            raise ConfigError(f"Features have shape {list(features.shape)}, expected [B, L, D].")
+        self._check_dim(features)
+        for name, tensor in (("times", times), ("mask", mask)):
+            if tensor.shape != features.shape[:2]:
+                raise ConfigError(
+                    f"{name} has shape {list(tensor.shape)}, expected "
+                    f"{list(features.shape[:2])} as the features have."
+                )
+        if mask.dtype != torch.bool:
+            raise ConfigError(f"mask has dtype {mask.dtype}, expected torch.bool.")
+
+
+def build_model(
+    head: Mapping[str, Any],
+    pooling: Mapping[str, Any],
+    feature_dim: int,
+    feature_dropout: float = 0.0,
+    *,
+    trusted: bool = True,
+) -> HeadModel:
+    """Make a head from its two configurations.
+
+    Args:
+        head: ``_target_`` and options of an encoder, as in ``configs/head``.
+        pooling: ``_target_`` and options of a pooling, as in ``configs/pooling``.
+        feature_dim: D.
+        feature_dropout: See ``HeadModel``.
+        trusted: False for configurations from a checkpoint: they may then name classes of this
+            package alone, since a ``_target_`` can be any function of any library.
+
+    Raises:
+        ConfigError: An option that doesn't exist or can't work.
+        CheckpointError: Not trusted, and a ``_target_`` lies elsewhere.
+    """
+    if not trusted:
+        for target in (*_targets(head), *_targets(pooling)):
+            _refuse_foreign(target)
+    encoder = _instantiate("head", head, input_dim=feature_dim)
+    pool = _instantiate("pooling", pooling, dim=encoder.output_dim)
+    return HeadModel(encoder, pool, feature_dim, feature_dropout)
+
+
+def _instantiate(group: str, config: Mapping[str, Any], **sizes: int) -> Any:
+    if "_target_" not in config:
+        raise ConfigError(
+            f"The {group} configuration has no '_target_', only {sorted(map(str, config))}. "
+            f"Choose one of the files in configs/{group}, e.g. {group}=NAME."
+        )
+    try:
+        return instantiate(config, **sizes)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, CollisionError):
+            raise error.__cause__ from None
+        raise ConfigError(
+            f"Cannot build {group} {config['_target_']!r}: {error.__cause__ or error}. "
+            f"The options that exist, with their meaning, are in configs/{group}."
+        ) from error
+
+
+def _targets(config: Any) -> Iterator[str]:
+    """Every ``_target_`` in a configuration, however deep."""
+    if isinstance(config, Mapping):
+        if "_target_" in config:
+            yield str(config["_target_"])
+        for value in config.values():
+            yield from _targets(value)
+    elif isinstance(config, Sequence) and not isinstance(config, str):
+        for value in config:
+            yield from _targets(value)
+
+
+def _refuse_foreign(target: str) -> None:
+    """Raise unless ``target`` is a class that this package defines.
+
+    The prefix alone would let ``collision.model.torch.hub.load`` through.
+    """
+    if target.startswith("collision."):
+        try:
+            found = get_object(target)
+        except Exception as error:
+            raise CheckpointError(
+                f"The checkpoint names {target!r}, which this version does not have. "
+                "Use the version that wrote it, or train again."
+            ) from error
+        if isinstance(found, type) and found.__module__.startswith("collision."):
+            return
+    raise CheckpointError(
+        f"The checkpoint names {target!r}, which is not a class of this package, so it was not "
+        "run. Only load checkpoints that this software wrote."
+    )

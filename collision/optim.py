@@ -1,0 +1,61 @@
+"""Optimizers with their learning-rate schedules."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from collision.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class AdamWCosine:
+    """AdamW with a linear warm-up and a cosine decay, stepped every batch.
+
+    Weight decay acts on matrices alone: biases, scales and other vectors are left free.
+
+    Attributes:
+        lr: Highest learning rate.
+        weight_decay: Of the matrices.
+        warmup_epochs: Length of the linear rise.
+        final_fraction: Share of ``lr`` that is left at the end.
+    """
+
+    lr: float = 3e-4
+    weight_decay: float = 1e-2
+    warmup_epochs: float = 2.0
+    final_fraction: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if not self.lr > 0:
+            raise ConfigError(f"optimizer.lr={self.lr}: must be above 0.")
+        if self.weight_decay < 0 or self.warmup_epochs < 0:
+            raise ConfigError("optimizer.weight_decay and warmup_epochs must be 0 or more.")
+
+    def build(
+        self, model: nn.Module, steps_per_epoch: int, total_steps: int
+    ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        """Give optimizer and scheduler for ``total_steps`` batches."""
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": [p for p in parameters if p.ndim >= 2]},
+                {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+            ],
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+        )
+        warmup = min(round(self.warmup_epochs * steps_per_epoch), max(total_steps - 1, 0))
+
+        def factor(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / (warmup + 1)
+            progress = min(1.0, (step - warmup) / max(1, total_steps - warmup))
+            cosine = 0.5 * (1 + math.cos(math.pi * progress))
+            return self.final_fraction + (1 - self.final_fraction) * cosine
+
+        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

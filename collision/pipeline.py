@@ -1,0 +1,239 @@
+"""From a data set and a backbone to feature data sets: the steps that every command shares."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from collision.datamodule import FeatureDataset, feature_dataset
+from collision.errors import CollisionError, ConfigError, VideoDecodeError
+from collision.features.clips import Failure, WindowRequest
+from collision.features.digest import VideoDigests
+from collision.features.extract import ExtractionReport, extract
+from collision.features.fingerprint import Fingerprint, fingerprint
+from collision.features.store import FeatureStore
+from collision.sampling import (
+    SamplingPolicy,
+    anchors,
+    build_examples,
+    check_groups,
+    limited,
+    needed_windows,
+    needs_durations,
+    with_validation,
+)
+from collision.types import Backbone, BackboneSpec, Dataset, Example, Seconds, VideoRecord
+from collision.video import index_video
+
+
+@dataclass
+class DataIndex:
+    """What there is to learn from and to score, before any window is decoded.
+
+    Attributes:
+        name: Of the data set.
+        records: By id, in the data set's order.
+        examples: By split.
+        unreadable: Videos whose length was needed and could not be read.
+    """
+
+    name: str
+    records: dict[str, VideoRecord]
+    examples: dict[str, list[Example]]
+    unreadable: list[Failure] = field(default_factory=list)
+
+
+def index_dataset(
+    dataset: Dataset,
+    policy: SamplingPolicy,
+    splits: Sequence[str] | None,
+    *,
+    limit: int | None = None,
+    val_fraction: float = 0.2,
+) -> DataIndex:
+    """List a data set's videos and the moments to score.
+
+    Args:
+        dataset: From its YAML.
+        policy: Which moments.
+        splits: Those wanted; None for all that the data set has.
+        limit: At most so many videos a split, in whole groups.
+        val_fraction: Of the training groups, where there is no validation split.
+
+    Raises:
+        DatasetNotFoundError: Its files are not there.
+        ConfigError: A group lies in two splits, or a wanted split is empty.
+    """
+    dataset.prepare()
+    records = dataset.records()
+    check_groups(records)
+    if splits is None or "val" in splits:
+        records = with_validation(records, val_fraction, policy.seed)
+    found = [split for split in ("train", "val", "test") if any(r.split == split for r in records)]
+    splits = found if splits is None else splits
+    for split in splits:
+        if split not in found:
+            raise ConfigError(
+                f"Data set {dataset.name!r} has no video in the split {split!r}, "
+                f"only in: {', '.join(found) or 'none'}."
+            )
+    records = limited([r for r in records if r.split in splits], limit)
+    durations, unreadable = ({}, [])
+    if needs_durations(records):
+        durations, unreadable = read_durations(records)
+    anchor_of = anchors(records, durations, policy.seed)
+    examples = {split: build_examples(records, anchor_of, policy, split) for split in splits}
+    return DataIndex(dataset.name, {r.id: r for r in records}, examples, unreadable)
+
+
+def read_durations(
+    records: Iterable[VideoRecord],
+) -> tuple[dict[str, Seconds], list[Failure]]:
+    """Read how long each file is from its packet index, by id; failures come back as values."""
+    durations: dict[str, Seconds] = {}
+    failures: list[Failure] = []
+
+    def read(record: VideoRecord) -> Seconds | Failure:
+        try:
+            return float(index_video(record.path).frame_times[-1])
+        except VideoDecodeError as error:
+            return Failure(record.id, record.path, error.reason)
+
+    records = list(records)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for record, result in zip(records, pool.map(read, records), strict=True):
+            if isinstance(result, Failure):
+                failures.append(result)
+            else:
+                durations[record.id] = result
+    return durations, failures
+
+
+def requests_for(
+    index: DataIndex, spec: BackboneSpec, policy: SamplingPolicy
+) -> list[WindowRequest]:
+    """List the windows that an index's examples need, video by video."""
+    everything = [example for members in index.examples.values() for example in members]
+    ends = needed_windows(everything, policy.num_windows(spec), policy.window_stride)
+    return [
+        WindowRequest(video=video, path=index.records[video].path, end_times=times)
+        for video, times in ends.items()
+    ]
+
+
+@dataclass
+class FeatureSource:
+    """A backbone with its cache.
+
+    Attributes:
+        backbone: Frozen, on the CPU until extraction moves it.
+        fingerprint: Of its features.
+        store: Where they lie.
+        digests: Content digests of video files.
+    """
+
+    backbone: Backbone
+    fingerprint: Fingerprint
+    store: FeatureStore
+    digests: VideoDigests
+
+    @property
+    def spec(self) -> BackboneSpec:
+        """What the backbone wants and gives."""
+        return self.backbone.spec
+
+    def digest_of(self, index: DataIndex, failures: Iterable[Failure]) -> dict[str, str]:
+        """Give the content digest of each readable video by id."""
+        failed = {failure.video for failure in failures}
+        return {
+            video: self.digests.digest(record.path)
+            for video, record in index.records.items()
+            if video not in failed
+        }
+
+
+def open_features(backbone: Backbone, cache_root: Path, precision: str) -> FeatureSource:
+    """Find or make the cache folder of a backbone's features.
+
+    Args:
+        backbone: On the CPU.
+        cache_root: Holds one folder a fingerprint.
+        precision: That the backbone computes in, in Lightning's words (``bf16-mixed``).
+
+    Raises:
+        ConfigError: The folder can't be made.
+        CacheMismatchError: Its features were made otherwise.
+    """
+    print_of = fingerprint(backbone, precision)
+    try:
+        cache_root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot make the cache folder {str(cache_root)!r}: {error.strerror}. "
+            "Give cache_root=FOLDER."
+        ) from error
+    store = FeatureStore(cache_root, print_of)
+    return FeatureSource(backbone, print_of, store, VideoDigests(cache_root / "videos.json"))
+
+
+def run_extraction(
+    source: FeatureSource, index: DataIndex, policy: SamplingPolicy, options: Mapping[str, Any]
+) -> ExtractionReport:
+    """Extract what is missing for an index; ``options`` are those of ``configs/extraction``."""
+    return extract(
+        source.backbone,
+        source.store,
+        requests_for(index, source.spec, policy),
+        source.digests,
+        **{**options, "precision": source.fingerprint.fields["precision"]},
+    )
+
+
+def check_failures(failures: Sequence[Failure], skip: bool, where: Path, console: Console) -> None:
+    """Tell of videos that could not be read; stop unless the user chose to go on without them.
+
+    Raises:
+        CollisionError: There are some and ``skip`` is false.
+    """
+    if not failures:
+        return
+    first = "\n".join(f"  {failure.path}: {failure.reason}" for failure in failures[:5])
+    more = f"\n  and {len(failures) - 5} more" if len(failures) > 5 else ""
+    text = f"{len(failures)} video(s) could not be read:\n{first}{more}\nAll of them: {where}"
+    if not skip:
+        raise CollisionError(
+            f"{text}\nMend or remove them, or go on without them: skip_failures=true "
+            "(they are counted in the report, and score 0 on a test split)."
+        )
+    console.print(text, style="yellow", markup=False, highlight=False)
+
+
+def load_features(
+    index: DataIndex,
+    source: FeatureSource,
+    policy: SamplingPolicy,
+    failures: Sequence[Failure],
+) -> dict[str, FeatureDataset]:
+    """Read the features of each split of an index from the cache."""
+    digest_of = source.digest_of(index, [*failures, *index.unreadable])
+    return {
+        split: feature_dataset(
+            examples, index.records, source.store, digest_of, source.spec, policy
+        )
+        for split, examples in index.examples.items()
+    }
+
+
+def missing_windows(source: FeatureSource, requests: Iterable[WindowRequest]) -> int:
+    """Count the windows that were never extracted."""
+    return sum(
+        len(source.store.missing(source.digests.digest(r.path), np.asarray(r.end_times)))
+        for r in requests
+    )

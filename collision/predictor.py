@@ -1,0 +1,134 @@
+"""A trained head in one file: weights and everything needed to use them again.
+
+``predictor.safetensors`` holds the head's state dict; its header holds JSON: the configuration of
+backbone, head, pooling and sampling, the backbone's spec and fingerprint, the suggested threshold,
+and where the weights come from. Nothing in it is code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from collision.config import build, check_targets
+from collision.errors import CheckpointError
+from collision.model import HeadModel, build_model
+from collision.sampling import SamplingPolicy
+
+FILE_NAME = "predictor.safetensors"
+_FORMAT = 1
+
+
+@dataclass
+class Predictor:
+    """A head and how its input is made.
+
+    Attributes:
+        model: The trained head, in eval mode.
+        config: Plain ``backbone``, ``head``, ``pooling``, ``sampling`` and ``feature_dropout``.
+        spec: The backbone's spec as plain data.
+        fingerprint: The fields of the features' fingerprint.
+        threshold: Suggested from validation, with what it costs there; None without validation.
+        origin: Data set, data digest, seed, epoch, what it was selected on.
+    """
+
+    model: HeadModel
+    config: Mapping[str, Any]
+    spec: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]
+    threshold: Mapping[str, Any] | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def policy(self) -> SamplingPolicy:
+        """The sampling that the head was trained with."""
+        return build(self.config["sampling"])
+
+    def save(self, path: Path) -> None:
+        """Write whole or not at all."""
+        header = {
+            "format": _FORMAT,
+            "config": self.config,
+            "spec": self.spec,
+            "fingerprint": self.fingerprint,
+            "threshold": self.threshold,
+            "origin": self.origin,
+        }
+        tensors = {
+            name: tensor.detach().cpu().contiguous()
+            for name, tensor in self.model.state_dict().items()
+        }
+        temporary = path.with_name(f".{path.name}.partial")
+        save_file(tensors, temporary, metadata={"collision": json.dumps(header)})
+        temporary.replace(path)
+
+
+def load_predictor(path: Path) -> Predictor:
+    """Read a predictor; nothing in the file is trusted.
+
+    Raises:
+        CheckpointError: Missing, damaged, of another kind, or naming code from elsewhere.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"No checkpoint at {str(path)!r}. `train` writes {FILE_NAME}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("collision", "null"))
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise CheckpointError(
+            f"{str(path)!r} is damaged or not a predictor ({error}). Train again, or copy it again."
+        ) from None
+    if not isinstance(header, dict) or header.get("format") != _FORMAT:
+        raise CheckpointError(
+            f"{str(path)!r} is a safetensors file, but not a predictor of this version."
+        )
+    check_targets(header["config"], f"{str(path)!r}")
+    config = header["config"]
+    model = build_model(
+        config["head"],
+        config["pooling"],
+        int(header["spec"]["feature_dim"]),
+        float(config["feature_dropout"]),
+        trusted=False,
+    )
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{str(path)!r} does not fit its own head: {error}") from None
+    return Predictor(
+        model=model.eval(),
+        config=config,
+        spec=header["spec"],
+        fingerprint=header["fingerprint"],
+        threshold=header["threshold"],
+        origin=header["origin"],
+    )
+
+
+def find_predictors(path: Path) -> list[Path]:
+    """Find the predictor files of a run folder (one a seed), or take a file as it is.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    if path.is_file():
+        return [path]
+    found = sorted(
+        path.glob(f"seed_*/{FILE_NAME}"), key=lambda p: int(p.parent.name.partition("_")[2])
+    ) or sorted(path.glob(FILE_NAME))
+    if not found:
+        there = ", ".join(sorted(p.name for p in path.iterdir())[:8]) if path.is_dir() else ""
+        raise CheckpointError(
+            f"No trained predictor in {str(path)!r}"
+            + (f" (found: {there})" if there else ": there is no such folder")
+            + ". Give a run folder whose training ended, or continue it with "
+            f"`python train.py resume={path}`."
+        )
+    return found

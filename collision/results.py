@@ -1,0 +1,90 @@
+"""From scored examples to ``metrics.json`` and the rest of what a run leaves to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from collision.datamodule import FeatureDataset
+from collision.metrics.scored import Scored
+from collision.metrics.summary import combine_seeds
+from collision.pipeline import DataIndex
+from collision.types import Dataset, Example, VideoRecord
+
+UNSCORABLE = float("nan")
+
+
+def scored_examples(
+    data: FeatureDataset,
+    scores: np.ndarray,
+    index: DataIndex,
+    split: str,
+    horizons: Sequence[float],
+) -> Scored:
+    """Put scores beside their examples; what could not be scored is there as NaN.
+
+    Dropped examples, and the horizons of videos that could not even be indexed, count as missing:
+    leaving them out would make a data set easier by breaking its files.
+
+    Args:
+        data: The scored examples.
+        scores: ``[E]`` probabilities.
+        index: The data set's index.
+        split: Which split of it was scored.
+        horizons: That every video of the split should have been scored at.
+    """
+    rows: list[tuple[VideoRecord, Example, float]] = [
+        (record, example, float(score))
+        for record, example, score in zip(data.records, data.examples, scores, strict=True)
+    ]
+    rows += [(index.records[e.video], e, UNSCORABLE) for e in data.dropped]
+    seen = {(example.video, round(example.horizon, 6)) for _, example, _ in rows}
+    for record in index.records.values():
+        if record.split != split:
+            continue
+        own = [record.cut_horizon] if record.cut_horizon is not None else horizons
+        for horizon in own:
+            if (record.id, round(horizon, 6)) not in seen:
+                rows.append((record, Example(record.id, -1.0, record.label, horizon), UNSCORABLE))
+    names = sorted({name for record, _, _ in rows for name in record.tags})
+    return Scored(
+        video=np.array([record.id for record, _, _ in rows]),
+        group=np.array([record.group for record, _, _ in rows]),
+        label=np.array([example.label for _, example, _ in rows]),
+        horizon=np.array([example.horizon for _, example, _ in rows]),
+        score=np.array([score for _, _, score in rows]),
+        tags={
+            name: np.array([record.tags.get(name, "") for record, _, _ in rows]) for name in names
+        },
+    )
+
+
+def oracle_of(dataset: Dataset) -> Mapping[str, Any] | None:
+    """Give the data set's oracle, where it knows one."""
+    return dataset.oracle() if hasattr(dataset, "oracle") else None
+
+
+def judge(
+    best: Sequence[Scored],
+    last: Sequence[Scored] | None,
+    oracle: Mapping[str, Any] | None,
+    num_resamples: int,
+    slices: Sequence[str] = ("variant",),
+) -> dict[str, Any]:
+    """Summarise the best epoch's scores, and the last epoch's AP beside them.
+
+    Args:
+        best: One per seed, of the epoch that validation chose.
+        last: One per seed, of the last epoch.
+        oracle: See ``collision.metrics.summary.summarise``.
+        num_resamples: Of the bootstrap over groups.
+        slices: Tags whose values are judged apart, where there are such tags.
+    """
+    present = [tag for tag in slices if tag in best[0].tags]
+    options: dict[str, Any] = {"oracle": oracle, "num_resamples": num_resamples}
+    summary = combine_seeds(best, slices=present, **options)
+    if last:
+        summary["last_epoch"] = {"ap": combine_seeds(last, slices=(), **options)["ap"]}
+    return summary

@@ -1,0 +1,37 @@
+"""Sequences of steps without the gaps that masking leaves.
+
+Shapes: B examples, L feature steps, D feature dim.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def pack_steps(sequence: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Move the valid steps to the front, in their order, and put zeros behind them.
+
+    An encoder that works on packed steps can't tell padding on the left from padding on the right,
+    nor a padded sequence from the shorter one.
+
+    Args:
+        sequence: ``[B, L, D]``; what lies under the mask may be anything.
+        mask: ``[B, L]``, True where a step holds data.
+
+    Returns:
+        Packed ``[B, L, D]``, its mask ``[B, L]``, and the order ``[B, L]`` for ``unpack_steps``.
+    """
+    order = (~mask).int().argsort(dim=1, stable=True)
+    packed_mask = mask.gather(1, order)
+    packed = take_steps(sequence, order).masked_fill(~packed_mask.unsqueeze(-1), 0.0)
+    return packed, packed_mask, order
+
+
+def unpack_steps(packed: Tensor, order: Tensor) -> Tensor:
+    """Put the steps of ``[B, L, D]`` back to where ``pack_steps`` took them from."""
+    return take_steps(packed, order.argsort(dim=1))
+
+
+def take_steps(sequence: Tensor, steps: Tensor) -> Tensor:
+    """Pick steps of ``[B, L, D]`` by their numbers ``[B, K]``: ``[B, K, D]``."""
+    return sequence.gather(1, steps.unsqueeze(-1).expand(-1, -1, sequence.shape[-1]))

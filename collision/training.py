@@ -1,0 +1,274 @@
+"""Train one head with one seed: fit, keep the best and the last epoch, score both."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+)
+from rich.console import Console
+
+from collision.config import build
+from collision.datamodule import FeatureDataModule, FeatureDataset
+from collision.devices import precision_of
+from collision.errors import CheckpointError, ConfigError
+from collision.model import HeadModel, build_model
+from collision.task import CollisionTask
+
+MONITOR = "val/nexar_map"
+_DONE = "finished.json"
+
+
+@dataclass
+class TrainedHead:
+    """What training leaves.
+
+    Attributes:
+        best: The head of the best validation epoch.
+        last: The head of the last epoch.
+        best_epoch: Counted from 0.
+        last_epoch: Counted from 0.
+        best_value: Validation mAP of the best epoch.
+    """
+
+    best: HeadModel
+    last: HeadModel
+    best_epoch: int
+    last_epoch: int
+    best_value: float
+
+
+class EpochLog(Callback):
+    """Append a row to ``log.csv`` after each epoch; a resumed run goes on in the same file."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Write what was logged in this epoch."""
+        values = {
+            name: float(value)
+            for name, value in sorted(trainer.callback_metrics.items())
+            if "/" in name and "_step" not in name
+        }
+        row = {"epoch": trainer.current_epoch, **values}
+        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        rows = [r for r in read_log(self.path) if int(r["epoch"]) < trainer.current_epoch]
+        temporary = self.path.with_suffix(".partial")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(row), extrasaction="ignore", restval="")
+            writer.writeheader()
+            writer.writerows([*rows, row])
+        temporary.replace(self.path)
+
+
+def read_log(path: Path) -> list[dict[str, str]]:
+    """Read the rows of a ``log.csv``; none where it does not exist."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def fit_head(
+    config: Mapping[str, Any],
+    data: Mapping[str, FeatureDataset],
+    feature_dim: int,
+    seed: int,
+    folder: Path,
+    loggers: list[Any],
+    console: Console,
+) -> TrainedHead:
+    """Train a head, going on from ``folder/last.ckpt`` if there is one.
+
+    Args:
+        config: The resolved configuration: head, pooling, loss, optimizer, trainer.
+        data: ``train`` and ``val``.
+        feature_dim: D.
+        seed: Of initial weights and order of batches.
+        folder: For checkpoints and ``log.csv``.
+        loggers: Lightning loggers beside the CSV.
+        console: Where the progress goes.
+
+    Raises:
+        ConfigError: A split is empty or has one class; training diverged.
+        CheckpointError: ``last.ckpt`` does not fit.
+    """
+    check_trainable(data)
+    options = config["trainer"]
+    folder = folder.resolve()
+    folder.mkdir(exist_ok=True)
+    if (folder / _DONE).is_file():
+        done = json.loads((folder / _DONE).read_text())
+        if done["trainer"] == dict(options):
+            return _finished(config, feature_dim, folder, done[MONITOR])
+    lightning.seed_everything(seed, verbose=False)
+    model = new_model(config, feature_dim)
+    model.fit_standardiser(data["train"].valid_features())
+    loss = build(config["loss"])
+    labels = data["train"].labels
+    loss.fit(float((labels == 0).sum()), float((labels == 1).sum()))
+    task = CollisionTask(model, loss, build(config["optimizer"]))
+    checkpoint = ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor=MONITOR,
+        mode="max",
+        save_last=True,
+        auto_insert_metric_name=False,
+        enable_version_counter=False,
+    )
+    callbacks: list[Callback] = [
+        checkpoint,
+        EarlyStopping(MONITOR, mode="max", patience=options["patience"], check_finite=False),
+        EpochLog(folder / "log.csv"),
+    ]
+    if console.is_terminal:
+        callbacks.append(RichProgressBar(leave=False))
+    if loggers:
+        callbacks.append(LearningRateMonitor("epoch"))
+    trainer = lightning.Trainer(
+        max_epochs=options["max_epochs"],
+        accelerator=options["accelerator"],
+        devices=1,
+        precision=precision_of(options["accelerator"], options["precision"]),
+        gradient_clip_val=options["gradient_clip"],
+        callbacks=callbacks,
+        logger=loggers or False,
+        enable_progress_bar=console.is_terminal,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        default_root_dir=folder,
+    )
+    module = FeatureDataModule(data["train"], data["val"], options["batch_size"], seed)
+    last = folder / "last.ckpt"
+    if last.is_file():
+        _relocate(last, folder)
+    with _quiet():
+        try:
+            trainer.fit(
+                task, module, ckpt_path=str(last) if last.is_file() else None, weights_only=True
+            )
+        except RuntimeError as error:
+            if last.is_file() and "state_dict" in str(error):
+                raise CheckpointError(
+                    f"{str(last)!r} does not fit the configured head: {error}"
+                ) from None
+            raise
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    value = checkpoint.best_model_score
+    if value is None or not math.isfinite(float(value)):
+        raise ConfigError(
+            f"Training gave no finite {MONITOR}: the loss diverged. Lower optimizer.lr "
+            f"(now {config['optimizer']['lr']})."
+        )
+    (folder / _DONE).write_text(json.dumps({MONITOR: float(value), "trainer": dict(options)}))
+    return _finished(config, feature_dim, folder, float(value))
+
+
+def _finished(
+    config: Mapping[str, Any], feature_dim: int, folder: Path, value: float
+) -> TrainedHead:
+    best, best_epoch = _restore(config, feature_dim, folder / "best.ckpt")
+    last, last_epoch = _restore(config, feature_dim, folder / "last.ckpt")
+    return TrainedHead(best, last, best_epoch, last_epoch, value)
+
+
+def _relocate(path: Path, folder: Path) -> None:
+    """Let a run folder be moved: ModelCheckpoint remembers absolute paths and forgets the best
+    score when they differ.
+    """
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    for state in saved["callbacks"].values():
+        if "best_model_path" in state and state["dirpath"] != str(folder):
+            state["dirpath"] = str(folder)
+            for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
+                if state[key]:
+                    state[key] = str(folder / Path(state[key]).name)
+            state["best_k_models"] = {
+                str(folder / Path(name).name): score
+                for name, score in state["best_k_models"].items()
+            }
+    partial = path.with_suffix(".partial")
+    torch.save(saved, partial)
+    partial.replace(path)
+
+
+def new_model(config: Mapping[str, Any], feature_dim: int) -> HeadModel:
+    """Build the configured head."""
+    return build_model(config["head"], config["pooling"], feature_dim, config["feature_dropout"])
+
+
+def check_trainable(data: Mapping[str, FeatureDataset]) -> None:
+    """Refuse splits that nothing can be learned from or selected on.
+
+    Raises:
+        ConfigError: A split holds no example, or one class alone.
+    """
+    for split in ("train", "val"):
+        labels = data[split].labels
+        positive, negative = int((labels == 1).sum()), int((labels == 0).sum())
+        if not positive or not negative:
+            raise ConfigError(
+                f"The {split} split has {positive} positive and {negative} negative examples: "
+                "both classes are needed. Add videos of the other class, or raise limit."
+            )
+
+
+def _restore(config: Mapping[str, Any], feature_dim: int, path: Path) -> tuple[HeadModel, int]:
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    model = new_model(config, feature_dim)
+    prefix = "model."
+    model.load_state_dict(
+        {
+            name.removeprefix(prefix): value
+            for name, value in saved["state_dict"].items()
+            if name.startswith(prefix)
+        }
+    )
+    return model.eval(), int(saved["epoch"])
+
+
+class _quiet:
+    """Hide what Lightning says that a reader can do nothing about."""
+
+    def __enter__(self) -> None:
+        self.catch = warnings.catch_warnings()
+        self.catch.__enter__()
+        for message in (
+            ".*does not have many workers.*",
+            ".*Checkpoint directory.*",
+            ".*isinstance.*LeafSpec.*",
+            ".*tensorboard.*",
+        ):
+            warnings.filterwarnings("ignore", message)
+        self.levels = {
+            name: logging.getLogger(name).level
+            for name in ("lightning.pytorch", "lightning.fabric", "lightning")
+        }
+        for name in self.levels:
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+    def __exit__(self, *exception: object) -> None:
+        for name, level in self.levels.items():
+            logging.getLogger(name).setLevel(level)
+        self.catch.__exit__(*exception)

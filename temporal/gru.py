@@ -1,0 +1,65 @@
+"""A gated recurrent unit over the feature steps (Cho et al., arXiv 1406.1078).
+
+Shapes: B examples, L feature steps, D feature dim, E output dim.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from collision.steps import pack_steps, unpack_steps
+
+
+class GRU(nn.Module):
+    """Project the features to a small dim, then run a GRU over the valid steps.
+
+    ``times`` is not used: steps are taken as evenly spaced. Masked steps are taken out of the
+    sequence before it runs, wherever they lie, and their outputs are zero.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        dim: int = 64,
+        layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.3,
+    ):
+        """Build the module.
+
+        Args:
+            input_dim: D, as the backbone gives it.
+            dim: Size of the projected features and of the state, per direction.
+            layers: GRU layers on top of each other.
+            bidirectional: Run a second GRU from the newest step to the oldest. No step lies after
+                the cut, so this sees no future; it doubles E.
+            dropout: Of the projected features and of each layer's output.
+        """
+        super().__init__()
+        self.projection = nn.Linear(input_dim, dim)
+        self.gru = nn.GRU(
+            dim,
+            dim,
+            num_layers=layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+            dropout=dropout if layers > 1 else 0.0,  # torch applies it between layers alone
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.output_dim = dim * (2 if bidirectional else 1)
+
+    def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
+        """``[B, L, D]`` to ``[B, L, E]``."""
+        steps, packed_mask, order = pack_steps(features, mask)
+        # A sequence can't be packed with length 0; the outputs of such a row are zeroed below.
+        lengths = packed_mask.sum(dim=1).clamp_min(1).cpu()
+        packed = pack_padded_sequence(
+            self.dropout(self.projection(steps)).float(),
+            lengths,
+            batch_first=True,
+            enforce_sorted=False,
+        )
+        states, _ = self.gru(packed)
+        outputs, _ = pad_packed_sequence(states, batch_first=True, total_length=mask.shape[1])
+        return self.dropout(unpack_steps(outputs, order)) * mask.unsqueeze(-1)

@@ -1,0 +1,383 @@
+"""Zipformer (Yao et al., arXiv 2310.11230): a transformer whose stacks run at several rates.
+
+In eval mode it computes what the published reference computes from the same weights, for each
+example as if it were alone and unpadded; ``tests/golden`` holds an example. Left out, because
+they serve large speech models and long schedules: Balancer and Whitener (they shape gradients, not
+outputs), scheduled values, random skipping of modules and layers, causal chunks, and the
+downsampling of the output. Every step of the input has a step in the output here.
+
+Shapes: B examples, L steps, D feature dim, C channels of a stack, H heads, E output dim.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from collision.errors import ConfigError
+from collision.steps import pack_steps, take_steps, unpack_steps
+
+# Sizes that the paper keeps at every model width.
+QUERY_HEAD_DIM = 32
+VALUE_HEAD_DIM = 12
+POSITION_HEAD_DIM = 4
+POSITION_DIM = 48
+
+
+class Zipformer(nn.Module):
+    """Project the features to a small dim, then run stacks of blocks at several rates.
+
+    ``times`` is not used: steps are taken as evenly spaced, and their distances are what the
+    relative positions encode. Masked steps are taken out before anything runs, wherever they lie.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        dims: Sequence[int] = (32, 48, 32),
+        layers: Sequence[int] = (1, 1, 1),
+        heads: Sequence[int] = (4, 4, 4),
+        downsampling: Sequence[int] = (1, 2, 1),
+        kernel: int = 5,
+        feedforward_factor: float = 2.0,
+        dropout: float = 0.2,
+    ):
+        """Build the module; ``dims``, ``layers``, ``heads``, ``downsampling``: one value a stack.
+
+        Args:
+            input_dim: D, as the backbone gives it.
+            dims: Channels.
+            layers: Blocks.
+            heads: Attention heads.
+            downsampling: Steps that are averaged into one while the stack runs.
+            kernel: Steps that a convolution spans, at the stack's rate; odd.
+            feedforward_factor: Hidden channels of the middle feed-forward module as a multiple of
+                the stack's; the first has 3/4, the last 5/4 of that.
+            dropout: Of the projected features and within the feed-forward modules, where it drops
+                a channel for the whole sequence.
+
+        Raises:
+            ConfigError: Lists of different length, or a value out of range.
+        """
+        super().__init__()
+        _check_options(
+            {"dims": dims, "layers": layers, "heads": heads, "downsampling": downsampling},
+            kernel,
+            feedforward_factor,
+            dropout,
+        )
+        self.dims = tuple(dims)
+        self.projection = nn.Linear(input_dim, dims[0])
+        self.dropout = nn.Dropout(dropout)
+        self.stacks = nn.ModuleList(
+            Stack(
+                [
+                    Block(dim, num_heads, kernel, int(feedforward_factor * dim), dropout)
+                    for _ in range(num_layers)
+                ],
+                dim,
+                factor,
+            )
+            for dim, num_layers, num_heads, factor in zip(
+                dims, layers, heads, downsampling, strict=True
+            )
+        )
+        self.output_dim = max(dims)
+
+    def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
+        """``[B, L, D]`` to ``[B, L, E]``; zeros under the mask."""
+        steps, packed_mask, order = pack_steps(features, mask)
+        hidden = self.dropout(self.projection(steps))
+        outputs: list[Tensor] = []
+        for stack, dim in zip(self.stacks, self.dims, strict=True):
+            hidden = stack(_with_channels(hidden, dim), packed_mask)
+            outputs.append(hidden)
+        return unpack_steps(_widest(outputs), order) * mask.unsqueeze(-1)
+
+
+class Stack(nn.Module):
+    """Blocks at one rate: downsample, run, upsample, combine with the input by a learned bypass."""
+
+    def __init__(self, blocks: Sequence[Block], dim: int, downsampling: int):
+        super().__init__()
+        self.downsampling = downsampling
+        self.blocks = nn.ModuleList(blocks)
+        if downsampling > 1:
+            self.downsample = Downsample(downsampling)
+            self.bypass = Bypass(dim)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """``[B, L, C]`` with the valid steps first, to the same shape."""
+        if self.downsampling == 1:
+            return self._run(hidden, mask)
+        slow = self._run(self.downsample(hidden, mask), mask[:, :: self.downsampling])
+        fast = slow.repeat_interleave(self.downsampling, dim=1)[:, : hidden.shape[1]]
+        return self.bypass(hidden, fast)
+
+    def _run(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        positions = relative_positions(hidden.shape[1], hidden.device)
+        for block in self.blocks:
+            hidden = block(hidden, positions, mask)
+        return hidden
+
+
+class Block(nn.Module):
+    """One layer: attention weights, computed once, serve three modules that mix steps."""
+
+    def __init__(self, dim: int, heads: int, kernel: int, feedforward_dim: int, dropout: float):
+        super().__init__()
+        self.attention_weights = AttentionWeights(dim, heads)
+        self.feedforward1 = FeedForward(dim, feedforward_dim * 3 // 4, dropout)
+        self.nonlinear_attention = NonlinearAttention(dim)
+        self.attention1 = SelfAttention(dim, heads)
+        self.convolution1 = Convolution(dim, kernel)
+        self.feedforward2 = FeedForward(dim, feedforward_dim, dropout)
+        self.bypass_middle = Bypass(dim)
+        self.attention2 = SelfAttention(dim, heads)
+        self.convolution2 = Convolution(dim, kernel)
+        self.feedforward3 = FeedForward(dim, feedforward_dim * 5 // 4, dropout)
+        self.norm = BiasNorm(dim)
+        self.bypass_end = Bypass(dim)
+
+    def forward(self, original: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
+        """``[B, L, C]``, positions ``[L, L, P]`` and mask ``[B, L]`` to ``[B, L, C]``."""
+        weights = self.attention_weights(original, positions, mask)
+        hidden = original + self.feedforward1(original)
+        # As in the reference, the non-linear attention uses the first head's weights alone.
+        hidden = hidden + self.nonlinear_attention(hidden, weights[:, 0])
+        hidden = hidden + self.attention1(hidden, weights)
+        hidden = hidden + self.convolution1(hidden, mask)
+        hidden = hidden + self.feedforward2(hidden)
+        hidden = self.bypass_middle(original, hidden)
+        hidden = hidden + self.attention2(hidden, weights)
+        hidden = hidden + self.convolution2(hidden, mask)
+        hidden = hidden + self.feedforward3(hidden)
+        return self.bypass_end(original, self.norm(hidden))
+
+
+class AttentionWeights(nn.Module):
+    """Which step looks at which: by content and by relative position, for each head."""
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.sizes = [heads * size for size in (QUERY_HEAD_DIM, QUERY_HEAD_DIM, POSITION_HEAD_DIM)]
+        # This scale, on queries and keys, stands for the usual division by sqrt(head dim).
+        self.in_projection = _scaled_linear(dim, sum(self.sizes), QUERY_HEAD_DIM**-0.25)
+        self.position_projection = _scaled_linear(
+            POSITION_DIM, heads * POSITION_HEAD_DIM, 0.05, bias=False
+        )
+
+    def forward(self, hidden: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
+        """Give ``[B, H, L, L]``: looking step, then step looked at; rows sum to 1."""
+        queries, keys, position_queries = (
+            part.unflatten(-1, (self.heads, -1))
+            for part in self.in_projection(hidden).split(self.sizes, dim=-1)
+        )
+        position_keys = self.position_projection(positions).unflatten(-1, (self.heads, -1))
+        scores = torch.einsum("bthc,bshc->bhts", queries, keys)
+        scores = scores + torch.einsum("bthp,tshp->bhts", position_queries, position_keys)
+        # Lowest finite number, not -inf: a row without a valid step must not become NaN.
+        lowest = torch.finfo(scores.dtype).min
+        return scores.masked_fill(~mask[:, None, None, :], lowest).softmax(dim=-1)
+
+
+class SelfAttention(nn.Module):
+    """Average the other steps' values by given weights."""
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.in_projection = nn.Linear(dim, heads * VALUE_HEAD_DIM)
+        self.out_projection = _scaled_linear(heads * VALUE_HEAD_DIM, dim, 0.05)
+
+    def forward(self, hidden: Tensor, weights: Tensor) -> Tensor:
+        """``[B, L, C]`` and weights ``[B, H, L, L]`` to ``[B, L, C]``."""
+        values = self.in_projection(hidden).unflatten(-1, (self.heads, -1))
+        mixed = torch.einsum("bhts,bshv->bthv", weights.to(values.dtype), values)
+        return self.out_projection(mixed.flatten(-2))
+
+
+class NonlinearAttention(nn.Module):
+    """A gate before and a gate after the average over steps."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        hidden_dim = 3 * dim // 4
+        self.in_projection = nn.Linear(dim, 3 * hidden_dim)
+        self.out_projection = _scaled_linear(hidden_dim, dim, 0.05)
+
+    def forward(self, hidden: Tensor, weights: Tensor) -> Tensor:
+        """``[B, L, C]`` and one head's weights ``[B, L, L]`` to ``[B, L, C]``."""
+        gate, values, outer_gate = self.in_projection(hidden).chunk(3, dim=-1)
+        mixed = weights.to(values.dtype) @ (values * gate.tanh())
+        return self.out_projection(mixed * outer_gate)
+
+
+class Convolution(nn.Module):
+    """Gated depthwise convolution over the steps."""
+
+    def __init__(self, dim: int, kernel: int):
+        super().__init__()
+        self.in_projection = nn.Linear(dim, 2 * dim)
+        self.depthwise = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)
+        self.out_projection = _scaled_linear(dim, dim, 0.05)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """``[B, L, C]`` to ``[B, L, C]``; steps under the mask count as zeros, like the border."""
+        gated = functional.glu(self.in_projection(hidden), dim=-1)
+        gated = gated.masked_fill(~mask.unsqueeze(-1), 0.0)
+        convolved = self.depthwise(gated.transpose(1, 2)).transpose(1, 2)
+        return self.out_projection(swoosh_right(convolved))
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with SwooshL between them."""
+
+    def __init__(self, dim: int, hidden_dim: int, dropout: float):
+        super().__init__()
+        self.in_projection = nn.Linear(dim, hidden_dim)
+        self.dropout = nn.Dropout(dropout)
+        self.out_projection = _scaled_linear(hidden_dim, dim, 0.1)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """``[B, L, C]`` to ``[B, L, C]``."""
+        activated = swoosh_left(self.in_projection(hidden))
+        # One draw for all steps: what one step loses, the next would still tell.
+        kept = self.dropout(torch.ones_like(activated[:, :1]))
+        return self.out_projection(activated * kept)
+
+
+class Bypass(nn.Module):
+    """A learned mix, per channel, of what came in (0) and what came out (1)."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((dim,), 0.5))
+
+    def forward(self, before: Tensor, after: Tensor) -> Tensor:
+        """Two ``[B, L, C]`` to one."""
+        return before + (after - before) * self.scale
+
+
+class BiasNorm(nn.Module):
+    """Divide by the root mean square around a learned bias, so that some length information stays.
+
+    The published formula has no epsilon; 1e-8 keeps a step of all zeros finite.
+    """
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.bias = nn.Parameter(torch.empty(dim).normal_(0.0, 1e-4))
+        self.log_scale = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """``[B, L, C]`` to ``[B, L, C]``."""
+        mean_square = (hidden.float() - self.bias).square().mean(dim=-1, keepdim=True)
+        return hidden * (mean_square + 1e-8).rsqrt() * self.log_scale.exp()
+
+
+class Downsample(nn.Module):
+    """Average groups of neighbouring steps by learned weights.
+
+    An incomplete last group is filled up with the last valid step.
+    """
+
+    def __init__(self, factor: int):
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(factor))
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """``[B, L, C]`` with the valid steps first, to ``[B, ceil(L / factor), C]``."""
+        factor = len(self.logits)
+        num_groups = math.ceil(hidden.shape[1] / factor)
+        last = mask.sum(dim=1, keepdim=True).clamp_min(1) - 1
+        steps = torch.arange(num_groups * factor, device=hidden.device).expand(len(hidden), -1)
+        groups = take_steps(hidden, steps.minimum(last)).unflatten(1, (num_groups, factor))
+        return torch.einsum("bgfc,f->bgc", groups, self.logits.softmax(dim=0).to(groups.dtype))
+
+
+def relative_positions(num_steps: int, device: torch.device) -> Tensor:
+    """Encode how far each step is from each other step.
+
+    Distances are compressed, logarithmically and by arctan, to a finite interval of which the
+    encoding is a Fourier series: near steps are told apart exactly, far ones roughly.
+
+    Returns:
+        ``[L, L, POSITION_DIM]``: looking step, step looked at.
+    """
+    steps = torch.arange(num_steps, device=device)
+    distances = (steps[None, :] - steps[:, None]).float().unsqueeze(-1)
+    reach = math.sqrt(POSITION_DIM)
+    compressed = distances.sign() * reach * (distances.abs() / reach).log1p()
+    angles = (compressed * (2 * math.pi / POSITION_DIM)).atan()
+    angles = angles * torch.arange(1, POSITION_DIM // 2 + 1, device=device)
+    encoding = torch.stack((angles.cos(), angles.sin()), dim=-1).flatten(-2)
+    encoding[..., -1] = 1.0  # stands for a bias
+    return encoding
+
+
+def swoosh_left(values: Tensor) -> Tensor:
+    """SwooshL of the paper: for modules that are mostly off."""
+    return functional.softplus(values - 4.0) - 0.08 * values - 0.035
+
+
+def swoosh_right(values: Tensor) -> Tensor:
+    """SwooshR of the paper: passes through the origin."""
+    return functional.softplus(values - 1.0) - 0.08 * values - 0.313261687
+
+
+def _with_channels(hidden: Tensor, dim: int) -> Tensor:
+    """Cut off channels, or append zeros, on the way from one stack to the next."""
+    return functional.pad(hidden, (0, dim - hidden.shape[-1]))
+
+
+def _widest(outputs: Sequence[Tensor]) -> Tensor:
+    """Take every channel from the latest stack that has it."""
+    combined = outputs[-1]
+    for output in reversed(outputs[:-1]):
+        combined = torch.cat((combined, output[..., combined.shape[-1] :]), dim=-1)
+    return combined
+
+
+def _scaled_linear(input_dim: int, output_dim: int, scale: float, bias: bool = True) -> nn.Linear:
+    """A linear layer that starts small, so that each module begins close to doing nothing."""
+    linear = nn.Linear(input_dim, output_dim, bias=bias)
+    with torch.no_grad():
+        linear.weight.mul_(scale)
+        if bias:
+            linear.bias.uniform_(-0.1 * scale, 0.1 * scale)
+    return linear
+
+
+def _check_options(
+    stacks: dict[str, Sequence[int]], kernel: int, feedforward_factor: float, dropout: float
+) -> None:
+    for name, values in stacks.items():
+        if not isinstance(values, Sequence) or not all(isinstance(value, int) for value in values):
+            raise ConfigError(
+                f"zipformer {name} is {values!r}: it must be a list of whole numbers, one a stack, "
+                "e.g. [1,2,1]."
+            )
+    lengths = {name: len(values) for name, values in stacks.items()}
+    if len(set(lengths.values())) != 1 or 0 in lengths.values():
+        raise ConfigError(
+            f"zipformer needs one value a stack in each of dims, layers, heads and downsampling; "
+            f"they have {lengths}."
+        )
+    for name, values in stacks.items():
+        if min(values) < 1:
+            raise ConfigError(f"zipformer {name} is {list(values)}: each value must be 1 or more.")
+    if kernel < 1 or kernel % 2 == 0:
+        raise ConfigError(f"zipformer kernel is {kernel}: it must be odd, e.g. {kernel + 1}.")
+    if feedforward_factor * min(stacks["dims"]) < 2 or min(stacks["dims"]) < 2:
+        raise ConfigError(
+            f"zipformer dims {list(stacks['dims'])} and feedforward_factor {feedforward_factor} "
+            "leave a module without channels: raise one of them."
+        )
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"zipformer dropout is {dropout}: it is a share, from 0 to below 1.")

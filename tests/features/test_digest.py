@@ -1,0 +1,80 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from collision.errors import CollisionError, VideoDecodeError
+from collision.features.digest import VideoDigests
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "clip(1), ü.mp4"
+    path.write_bytes(b"one")
+    return path
+
+
+def test_content_counts_not_the_name(tmp_path, video):
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(b"one")
+    other = tmp_path / "other.mp4"
+    other.write_bytes(b"two")
+    digests = VideoDigests(tmp_path / "videos.json")
+    assert digests.digest(video) == digests.digest(copy) != digests.digest(other)
+
+
+def test_a_second_run_opens_nothing(tmp_path, video, monkeypatch):
+    first = VideoDigests(tmp_path / "cache" / "videos.json")
+    digest = first.digest(video)
+    first.save()
+    again = VideoDigests(tmp_path / "cache" / "videos.json")
+    monkeypatch.setattr(Path, "open", None)
+    assert again.digest(video) == digest
+    monkeypatch.chdir(video.parent)
+    assert again.digest(Path(video.name)) == digest
+
+
+def test_a_changed_file_is_read_again(tmp_path, video):
+    digests = VideoDigests(tmp_path / "videos.json")
+    before = digests.digest(video)
+    stamp = video.stat().st_mtime_ns
+    video.write_bytes(b"two")
+    os.utime(video, ns=(stamp, stamp + 1))
+    assert digests.digest(video) != before
+
+
+@pytest.mark.parametrize("content", ["", "[", "[1]", '{"a": 1, "b": [1, "x", "y"]}', "\x00"])
+def test_a_damaged_index_is_started_anew(tmp_path, video, content):
+    index = tmp_path / "videos.json"
+    index.write_text(content)
+    digests = VideoDigests(index)
+    digest = digests.digest(video)
+    digests.save()
+    assert [entry[2] for entry in json.loads(index.read_text()).values()] == [digest]
+
+
+def test_an_index_that_cannot_be_written_is_told(tmp_path, video):
+    (tmp_path / "file").write_text("")
+    digests = VideoDigests(tmp_path / "file" / "videos.json")
+    digests.digest(video)
+    with pytest.raises(CollisionError, match=r"file/videos\.json"):
+        digests.save()
+
+
+def test_two_processes_keep_each_others_entries(tmp_path, video):
+    other_video = tmp_path / "other.mp4"
+    other_video.write_bytes(b"two")
+    index = tmp_path / "videos.json"
+    one, two = VideoDigests(index), VideoDigests(index)
+    one.digest(video)
+    two.digest(other_video)
+    one.save()
+    two.save()
+    assert len(json.loads(index.read_text())) == 2
+
+
+@pytest.mark.parametrize("name", ["absent.mp4", "."])
+def test_no_file_is_an_error_with_its_path(tmp_path, name):
+    with pytest.raises(VideoDecodeError, match=str(tmp_path / name)):
+        VideoDigests(tmp_path / "videos.json").digest(tmp_path / name)

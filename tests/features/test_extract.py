@@ -1,0 +1,244 @@
+import csv
+import dataclasses
+import errno
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from collision.errors import CacheMismatchError, CollisionError, ConfigError
+from collision.features import clips
+from collision.features.clips import ClipDataset, WindowRequest, split_long
+from collision.features.digest import VideoDigests
+from collision.features.extract import extract, plan
+from collision.features.fingerprint import fingerprint
+from collision.features.store import FeatureStore
+from collision.video import index_video, read_frames
+from tests.kit.backbone import TinyBackbone
+from tests.kit.extraction import END_TIMES, open_store, requests_of, run, write_videos
+from tests.kit.video import numbered_frames, write_video
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_videos(tmp_path, 3)
+    return tmp_path
+
+
+def read_all(folder, backbone, requests=None):
+    """Read the features of every video: id -> (features, available)."""
+    store, digests = open_store(folder, backbone), VideoDigests(folder / "none.json")
+    return {
+        request.video: store.read(digests.digest(request.path), request.end_times)
+        for request in requests or requests_of(folder)
+    }
+
+
+def failure_rows(folder, backbone):
+    file = open_store(folder, backbone).folder / "failures.csv"
+    return list(csv.DictReader(file.open(newline=""))) if file.exists() else []
+
+
+def test_features_are_those_of_the_backbone_on_the_visible_frames(folder):
+    backbone = TinyBackbone()
+    report = run(folder, backbone)
+    index = index_video(folder / "1.mp4")
+    features, available = read_all(folder, backbone)["1"]
+    # Frames at 20 per second over 2.5 s; four frames at 10 per second reach back 0.3 s.
+    assert END_TIMES[available].tolist() == [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.25, 2.5]
+    assert (features[~available] == 0).all()
+    for end_time, found in zip(END_TIMES[available], features[available], strict=True):
+        backs = np.array([0.3, 0.2, 0.1, 0.0])
+        wanted = np.floor((end_time - backs) * 20 + 1e-6).astype(int).clip(max=49)
+        frames = torch.from_numpy(read_frames(index, wanted, 32, 48))[None]
+        torch.testing.assert_close(torch.from_numpy(found), backbone(frames)[0])
+    assert report.num_windows == 27 and report.num_unavailable == 15
+    assert not report.failures and not report.interrupted and report.exit_code == 0
+
+
+def test_done_twice_it_computes_nothing(folder, monkeypatch):
+    backbone = TinyBackbone()
+    run(folder, backbone)
+    assert backbone.num_forwards == 9
+    monkeypatch.setattr("collision.features.extract.decode_all", None)
+    report = run(folder, backbone)
+    assert (report.num_windows, report.num_reused, backbone.num_forwards) == (0, 42, 9)
+
+
+def test_only_missing_windows_are_computed(folder):
+    backbone = TinyBackbone()
+    run(folder, backbone, requests_of(folder, np.array([1.0, 2.0])))
+    report = run(folder, backbone, requests_of(folder, np.array([1.0, 1.5, 2.0])))
+    assert (report.num_windows, report.num_reused) == (3, 6)
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"num_workers": 0}, {"num_workers": 3}])
+def test_features_do_not_depend_on_how_they_are_computed(folder, options):
+    backbone = TinyBackbone()
+    run(folder, backbone, batch_size=100)
+    wanted = read_all(folder, backbone)
+    (folder / "cache").rename(folder / "other")
+    run(folder, backbone, **options)
+    for video, (features, available) in read_all(folder, backbone).items():
+        np.testing.assert_allclose(features, wanted[video][0], atol=1e-6)
+        assert (available == wanted[video][1]).all()
+
+
+def test_pieces_of_a_long_video_give_the_same(folder, monkeypatch):
+    backbone = TinyBackbone()
+    run(folder, backbone)
+    wanted = read_all(folder, backbone)
+    (folder / "cache").rename(folder / "other")
+    monkeypatch.setattr(clips, "MAX_PIECE_BYTES", 32 * 48 * 3 * 12)
+    assert len(list(split_long(requests_of(folder)[0], backbone.spec))) > 3
+    report = run(folder, backbone)
+    assert report.num_windows == 27
+    for video, (features, _) in read_all(folder, backbone).items():
+        np.testing.assert_allclose(features, wanted[video][0], atol=1e-6)
+
+
+@pytest.mark.parametrize("num_frames", [2, 4])
+def test_no_window_sees_what_comes_after_its_end(tmp_path, num_frames):
+    lossless = {"encoder_options": {"qp": "0"}}
+    frames = numbered_frames(60)
+    write_video(tmp_path / "before.mp4", frames, **lossless)
+    change = 1.5
+    repainted = frames.copy()
+    repainted[int(change * 20) + 1 :] = 255 - repainted[int(change * 20) + 1 :]
+    write_video(tmp_path / "after.mp4", repainted, **lossless)
+    backbone = TinyBackbone(num_frames=num_frames)
+    ends = np.sort(np.concatenate([np.arange(0.5, 2.75, 0.25), [change + 0.049, change + 0.05]]))
+    requests = requests_of(tmp_path, ends)
+    run(tmp_path, backbone, requests)
+    found = read_all(tmp_path, backbone, requests)
+    moved = np.abs(found["before"][0] - found["after"][0]).max(axis=(1, 2))
+    assert (moved[ends < change + 0.05] == 0).all()
+    assert (moved[ends >= change + 0.05] > 0.01).all()
+
+
+def test_a_bad_video_is_one_line_and_is_tried_again(folder):
+    backbone = TinyBackbone()
+    good = (folder / "1.mp4").read_bytes()
+    (folder / "1.mp4").write_bytes(good[: len(good) // 2])
+    requests = [*requests_of(folder), WindowRequest("gone", folder / "gone,x.mp4", END_TIMES)]
+    report = run(folder, backbone, requests)
+    assert sorted(failure.video for failure in report.failures) == ["1", "gone"]
+    assert report.num_windows == 18
+    rows = failure_rows(folder, backbone)
+    assert sorted(row["video"] for row in rows) == ["1", "gone"]
+    assert {row["path"] for row in rows} == {str(folder / "1.mp4"), str(folder / "gone,x.mp4")}
+    assert all(row["reason"] for row in rows)
+
+    (folder / "1.mp4").write_bytes(good)
+    report = run(folder, backbone)
+    assert report.num_windows == 9 and not report.failures
+    assert [row["video"] for row in failure_rows(folder, backbone)] == ["gone"]
+
+
+def test_copies_of_a_file_are_computed_once_and_fail_together(folder):
+    backbone = TinyBackbone()
+    (folder / "copy.mp4").write_bytes((folder / "1.mp4").read_bytes())
+    assert run(folder, backbone).num_windows == 27
+    assert read_all(folder, backbone)["copy"][1].sum() == 9
+    (folder / "x.mp4").write_bytes(b"bad")
+    (folder / "y.mp4").write_bytes(b"bad")
+    report = run(folder, backbone)
+    assert sorted(failure.video for failure in report.failures) == ["x", "y"]
+
+
+class NotFinite(TinyBackbone):
+    def forward(self, frames):
+        features = super().forward(frames)
+        return torch.where(features[:, :1, :1] > self.limit, torch.nan, features)
+
+
+def test_features_that_are_not_finite_fail_their_video(folder):
+    backbone = NotFinite()
+    tiny = TinyBackbone()
+    run(folder, tiny)
+    largest = {video: f[:, 0, 0].max() for video, (f, _) in read_all(folder, tiny).items()}
+    (folder / "cache").rename(folder / "other")
+    worst, second = sorted(largest.values(), reverse=True)[:2]
+    assert worst > second
+    backbone.limit = (worst + second) / 2
+    report = run(folder, backbone)
+    assert [largest[failure.video] for failure in report.failures] == [worst]
+    assert "finite" in report.failures[0].reason
+    assert report.num_windows == 18
+
+
+def test_a_full_disk_stops_with_a_sentence(folder, monkeypatch):
+    backbone = TinyBackbone()
+    run(folder, backbone, requests_of(folder)[:1])
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(CollisionError, match="no space left"):
+            run(folder, backbone)
+    assert run(folder, backbone).num_reused == 14
+
+
+def test_a_store_of_other_weights_is_refused(folder):
+    backbone = TinyBackbone()
+    store = FeatureStore(folder / "cache", fingerprint(backbone))
+    backbone.projection.weight[0, 0] += 1
+    digests = VideoDigests(folder / "videos.json")
+    options = {"batch_size": 1, "num_workers": 0, "timeout": 9, "accelerator": "cpu"}
+    with pytest.raises(CacheMismatchError, match="weights_digest"):
+        extract(backbone, store, requests_of(folder), digests, progress=False, **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 0},
+        {"num_workers": -1},
+        {"timeout": 0},
+        {"precision": "8-bit"},
+        {"devices": 0},
+    ],
+)
+def test_options_that_cannot_work(folder, options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        run(folder, TinyBackbone(), **options)
+
+
+def test_a_batch_too_large_for_the_memory(folder):
+    class Greedy(TinyBackbone):
+        def forward(self, frames):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(ConfigError, match="batch_size=4"):
+        run(folder, Greedy())
+
+
+def test_plan_counts_what_extract_does(folder):
+    backbone = TinyBackbone(dtype="float16")
+    store = open_store(folder, backbone)
+    digests = VideoDigests(folder / "cache" / "videos.json")
+    ends = np.array([0.5, 1.0, 1.5, 2.0])
+    (folder / "empty.mp4").write_bytes(b"")
+    requests = [*requests_of(folder, ends), WindowRequest("gone", folder / "gone.mp4", ends)]
+    before = plan(requests, store, digests, backbone, "cpu")
+    assert (before.num_videos, before.num_windows, before.num_reused) == (4, 16, 0)
+    assert before.num_frames == 4 * 16  # windows reach 0.3 s back and lie 0.5 s apart
+    assert before.num_bytes == 16 * 2 * 5 * 2
+    assert 0 < before.expected_seconds < 60
+    assert [failure.video for failure in before.failures] == ["gone"]
+    assert store.missing(digests.digest(requests[0].path), ends).tolist() == ends.tolist()
+    run(folder, backbone, requests)
+    after = plan(requests[:3], store, digests, backbone, "cpu")
+    assert (after.num_windows, after.num_reused, after.expected_seconds) == (0, 12, 0)
+
+
+def test_a_clip_holds_each_frame_once(folder):
+    spec = dataclasses.replace(TinyBackbone().spec, num_frames=4, fps=20.0)
+    request = WindowRequest("0", folder / "0.mp4", np.array([0.1, 1.0, 1.05, 9.0]))
+    clip = ClipDataset([request], spec)[0]
+    assert clip.windows.tolist() == [[0, 1, 2, 3], [1, 2, 3, 4]]
+    assert clip.frames.shape == (5, 32, 48, 3) and clip.frames.dtype == np.uint8
+    assert clip.end_times.tolist() == [1.0, 1.05] and clip.unavailable.tolist() == [0.1, 9.0]

@@ -1,0 +1,74 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from collision.errors import CacheMismatchError
+from collision.features.fingerprint import Fingerprint, check_same, fingerprint, weights_digest
+from collision.types import BackboneSpec
+from tests.kit.backbone import TinyBackbone
+
+OTHER_VALUES = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "dtype": "float16"}
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(BackboneSpec)])
+def test_every_field_of_the_spec_changes_the_key(field):
+    backbone = TinyBackbone()
+    before = fingerprint(backbone)
+    value = getattr(backbone.spec, field)
+    other = OTHER_VALUES.get(field) or (f"{value}x" if isinstance(value, str) else value + 1)
+    backbone.spec = dataclasses.replace(backbone.spec, **{field: other})
+    assert fingerprint(backbone).key != before.key
+
+
+def test_equal_backbones_have_equal_keys():
+    one, two = TinyBackbone(), TinyBackbone()
+    assert fingerprint(one) == fingerprint(two)
+    assert fingerprint(one).key == fingerprint(two).key
+    assert fingerprint(one.train()).key == fingerprint(two.eval()).key
+
+
+def test_weights_and_precision_change_the_key():
+    backbone = TinyBackbone()
+    before = fingerprint(backbone).key
+    assert fingerprint(backbone, "bf16-mixed").key != before
+    backbone.projection.bias[0] += 1e-6
+    assert fingerprint(backbone).key != before
+
+
+def test_digest_sees_names_dtypes_and_shapes_but_not_memory_layout():
+    def digest(**tensors):
+        module = torch.nn.Module()
+        for name, tensor in tensors.items():
+            module.register_buffer(name, tensor)
+        return weights_digest(module)
+
+    image = torch.arange(120.0).reshape(2, 3, 4, 5)
+    same = image.contiguous(memory_format=torch.channels_last)
+    assert digest(a=image) == digest(a=same)
+    assert digest(a=image) != digest(b=image)
+    assert digest(a=image) != digest(a=image.reshape(3, 2, 4, 5))
+    zeros = torch.zeros(4)
+    assert digest(a=zeros) != digest(a=zeros.int())
+    assert digest(a=torch.tensor(1, dtype=torch.bfloat16)) != digest(a=torch.tensor(1.0))
+
+
+def test_it_survives_json():
+    found = fingerprint(TinyBackbone())
+    again = Fingerprint(json.loads(json.dumps(dict(found.fields))))
+    assert again == found and again.key == found.key
+    check_same(found, again, "itself")
+
+
+def test_mismatch_spells_out_the_difference():
+    backbone = TinyBackbone()
+    wanted = fingerprint(backbone)
+    fields = {**wanted.fields, "height": 224}
+    del fields["licence"]
+    with pytest.raises(CacheMismatchError) as caught:
+        check_same(wanted, Fingerprint(fields), "runs/1")
+    assert "runs/1" in str(caught.value)
+    assert "height: 32 here, 224 there" in str(caught.value)
+    assert "licence:  here, (nothing) there" in str(caught.value)
+    assert "width" not in str(caught.value)

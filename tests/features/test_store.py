@@ -1,0 +1,219 @@
+import errno
+import json
+import logging
+import multiprocessing
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collision.errors import CacheMismatchError, CollisionError, ConfigError
+from collision.features.fingerprint import Fingerprint, fingerprint
+from collision.features.store import FeatureStore, NotFiniteError, StoredVideo, _merge
+from tests.kit.backbone import TinyBackbone
+
+PRINT = fingerprint(TinyBackbone(dtype="float16"))
+STEPS, DIM = 2, 5
+VIDEO = "0123456789abcdef"
+
+
+def features_of(end_times):
+    """Features that can be told from their time."""
+    times = np.asarray(end_times, np.float64)
+    return np.broadcast_to(times[:, None, None], (len(times), STEPS, DIM))
+
+
+def write(store, end_times, unavailable=()):
+    store.write(VIDEO, end_times, features_of(end_times), unavailable, "clip.mp4")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FeatureStore(tmp_path, PRINT)
+
+
+def test_reads_what_was_written_in_the_order_asked_for(store):
+    write(store, [3.0, 1.0, 2.0], unavailable=[0.0])
+    features, available = store.read(VIDEO, [2.0, 0.0, 3.0, 2.0])
+    assert features.dtype == np.float16 and features.shape == (4, STEPS, DIM)
+    assert features[:, 0, 0].tolist() == [2, 0, 3, 2]
+    assert available.tolist() == [True, False, True, True]
+
+
+def test_windows_are_added_and_the_new_one_wins(store):
+    write(store, [1.0, 2.0])
+    store.write(VIDEO, [2.0, 0.5], features_of([7.0, 0.5]))
+    features, _ = store.read(VIDEO, [0.5, 1.0, 2.0])
+    assert features[:, 0, 0].tolist() == [0.5, 1, 7]
+
+
+def test_times_are_the_same_within_a_microsecond(store):
+    noisy = [0.0078125, 1 / 3, 10 - 37 * 0.25, 2.0]
+    write(store, noisy, unavailable=[-0.5])
+    moved = np.add(noisy, [9e-7, -9e-7, 1e-12, 0])
+    assert len(store.missing(VIDEO, [*moved, -0.5000001])) == 0
+    assert store.read(VIDEO, moved)[1].all()
+    assert store.missing(VIDEO, [2.00001, 1.0]).tolist() == [1.0, 2.00001]
+    write(store, moved)
+    stored = store._load(VIDEO)
+    assert len(stored.end_times) == 4
+
+
+def test_a_window_that_appears_is_no_longer_unavailable(store):
+    write(store, [], unavailable=[1.0, 2.0])
+    assert store.read(VIDEO, [1.0, 2.0])[1].tolist() == [False, False]
+    write(store, [1.0])
+    assert store.read(VIDEO, [1.0, 2.0])[1].tolist() == [True, False]
+
+
+def test_never_extracted_says_what_to_do(store):
+    write(store, [1.0])
+    with pytest.raises(CacheMismatchError, match=r"1 of 2 windows.*2\.500 s.*extract"):
+        store.read(VIDEO, [1.0, 2.5])
+    with pytest.raises(CacheMismatchError):
+        store.read("unknown", [1.0])
+
+
+finite_times = st.lists(st.integers(-50, 50).map(lambda n: n / 4), max_size=12)
+
+
+@given(st.lists(st.tuples(finite_times, finite_times), min_size=1, max_size=4))
+def test_merging_gives_the_union_whatever_the_order(writes):
+    stored = StoredVideo(np.zeros((0, 1, 1)), np.zeros(0), np.zeros(0))
+    for ends, unavailable in writes:
+        features = np.asarray(ends, float).reshape(-1, 1, 1)
+        stored = _merge(stored, StoredVideo(features, np.asarray(ends), np.asarray(unavailable)))
+    all_ends = sorted({end for ends, _ in writes for end in ends})
+    rest = {end for _, unavailable in writes for end in unavailable} - set(all_ends)
+    assert stored.end_times.tolist() == all_ends
+    assert stored.features.ravel().tolist() == all_ends
+    assert stored.unavailable.tolist() == sorted(rest)
+
+
+def _write_many(root, first):
+    store = FeatureStore(root, PRINT)
+    for number in range(20):
+        write(store, [first + number])
+
+
+def test_two_writers_lose_nothing(tmp_path, store):
+    context = multiprocessing.get_context("fork")
+    writers = [
+        context.Process(target=_write_many, args=(tmp_path, first)) for first in (0.0, 100.0)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+        assert writer.exitcode == 0
+    times = [*np.arange(20.0), *np.arange(100.0, 120.0)]
+    assert store.read(VIDEO, times)[0][:, 0, 0].tolist() == times
+
+
+def damage_truncate(path):
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def damage_empty(path):
+    path.write_bytes(b"")
+
+
+def damage_zeros(path):
+    path.write_bytes(bytes(len(path.read_bytes())))
+
+
+def damage_flip(path):
+    data = bytearray(path.read_bytes())
+    data[-70] ^= 1
+    path.write_bytes(data)
+
+
+def damage_other_video(path):
+    other = FeatureStore(path.parent.parent, PRINT)
+    other.write("other", [1.0], features_of([9.0]))
+    path.write_bytes((path.parent / "other.safetensors").read_bytes())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [damage_truncate, damage_empty, damage_zeros, damage_flip, damage_other_video],
+)
+def test_a_damaged_file_is_computed_again_not_trusted(tmp_path, store, caplog, damage):
+    write(store, [1.0, 2.0])
+    damage(store.folder / f"{VIDEO}.safetensors")
+    store = FeatureStore(tmp_path, PRINT)
+    with caplog.at_level(logging.WARNING):
+        assert store.missing(VIDEO, [1.0, 2.0]).tolist() == [1.0, 2.0]
+        store.missing(VIDEO, [1.0])
+    assert [VIDEO in record.getMessage() for record in caplog.records] == [True]
+    with pytest.raises(CacheMismatchError):
+        store.read(VIDEO, [1.0])
+    write(store, [1.0, 2.0])
+    assert store.read(VIDEO, [1.0, 2.0])[0][:, 0, 0].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 70_000.0])
+def test_what_is_not_finite_is_refused_and_leaves_the_rest(store, value):
+    write(store, [1.0])
+    features = features_of([2.0]).copy()
+    features[0, 1, 3] = value
+    with pytest.raises(NotFiniteError, match="float16"):
+        store.write(VIDEO, [2.0], features)
+    assert store.read(VIDEO, [1.0])[1].all()
+    assert store.missing(VIDEO, [2.0]).tolist() == [2.0]
+
+
+def test_a_full_disk_loses_nothing_and_says_so(store, monkeypatch):
+    write(store, [1.0])
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(CollisionError, match=r"no space left.*run the same command"):
+            write(store, [2.0])
+    assert store.read(VIDEO, [1.0])[1].all()
+    assert sorted(path.name for path in store.folder.iterdir()) == [
+        ".lock",
+        f"{VIDEO}.safetensors",
+        "manifest.json",
+    ]
+    write(store, [2.0])
+    assert store.read(VIDEO, [1.0, 2.0])[1].all()
+
+
+def test_leftovers_of_a_killed_writer_are_not_trusted(store):
+    (store.folder / ".partial").write_bytes(b"half")
+    write(store, [1.0])
+    assert store.read(VIDEO, [1.0])[1].all()
+    assert not (store.folder / ".partial").exists()
+
+
+def test_the_folder_tells_its_backbone(tmp_path, store):
+    assert store.folder.parent == tmp_path
+    assert store.folder.name == f"test-tiny-{PRINT.key}"
+    assert json.loads((store.folder / "manifest.json").read_text()) == dict(PRINT.fields)
+
+
+def test_a_manifest_of_something_else_is_refused(tmp_path, store):
+    manifest = store.folder / "manifest.json"
+    manifest.write_text(json.dumps({**PRINT.fields, "height": 224}))
+    with pytest.raises(CacheMismatchError, match="height: 32 here, 224 there"):
+        FeatureStore(tmp_path, PRINT)
+    manifest.write_text("{")
+    with pytest.raises(CacheMismatchError, match="Delete the folder"):
+        FeatureStore(tmp_path, PRINT)
+
+
+def test_only_two_dtypes(tmp_path):
+    with pytest.raises(ConfigError, match="float16 or float32"):
+        FeatureStore(tmp_path, Fingerprint({**PRINT.fields, "dtype": "bfloat16"}))
+
+
+def test_names_cannot_leave_the_root(tmp_path):
+    store = FeatureStore(tmp_path, Fingerprint({**PRINT.fields, "name": "../../etc/ü x"}))
+    assert store.folder.parent == Path(tmp_path)

@@ -1,0 +1,118 @@
+"""Extraction of a folder of videos with the tiny backbone, here or in another process."""
+
+import functools
+import multiprocessing
+import os
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from collision.features import extract as extract_module
+from collision.features.clips import WindowRequest
+from collision.features.digest import VideoDigests
+from collision.features.extract import ExtractionReport, extract
+from collision.features.fingerprint import fingerprint
+from collision.features.interruption import StopSignals
+from collision.features.store import FeatureStore
+from tests.kit.backbone import TinyBackbone
+from tests.kit.video import numbered_frames, write_video
+
+_FORK = multiprocessing.get_context("fork")
+
+END_TIMES = np.arange(-1, 13) / 4  # of a video of 2.5 s: the first and last few have no window
+
+
+def write_videos(folder: Path, count: int) -> list[Path]:
+    """Write short videos that differ from each other."""
+    frames = numbered_frames(50 + count)
+    return [
+        write_video(folder / f"{number}.mp4", frames[number : number + 50])
+        for number in range(count)
+    ]
+
+
+def requests_of(folder: Path, end_times: np.ndarray = END_TIMES) -> list[WindowRequest]:
+    """Ask for the same windows of every video of a folder."""
+    return [WindowRequest(path.stem, path, end_times) for path in sorted(folder.glob("*.mp4"))]
+
+
+def open_store(folder: Path, backbone: TinyBackbone) -> FeatureStore:
+    return FeatureStore(folder / "cache", fingerprint(backbone))
+
+
+def run(
+    folder: Path,
+    backbone: TinyBackbone,
+    requests: list[WindowRequest] | None = None,
+    **options: object,
+) -> ExtractionReport:
+    """Extract the videos of a folder into a cache beside them."""
+    options = {"batch_size": 4, "num_workers": 1, "timeout": 60, "progress": False} | options
+    return extract(
+        backbone,
+        open_store(folder, backbone),
+        requests_of(folder) if requests is None else requests,
+        VideoDigests(folder / "cache" / "videos.json"),
+        accelerator="cpu",
+        **options,
+    )
+
+
+class SlowBackbone(TinyBackbone):
+    """Takes its time, in small steps as a model of many layers does, and tells when it begins."""
+
+    def __init__(self, seconds: float, connection: Connection):
+        super().__init__()
+        self.seconds, self.connection = seconds, connection
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        self.connection.send("forward")
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            time.sleep(0.01)
+        return super().forward(frames)
+
+
+class Job:
+    """An extraction in a process of its own, forked because importing torch takes seconds.
+
+    Args:
+        folder: Of the videos.
+        seconds: That a forward takes.
+        grace: Of ``StopSignals``.
+    """
+
+    def __init__(self, folder: Path, seconds: float, grace: float = 8.0):
+        self.connection, theirs = _FORK.Pipe()
+        self.process = _FORK.Process(target=_job, args=(folder, seconds, grace, theirs))
+        self.process.start()
+        theirs.close()
+
+    def wait_for_forwards(self, count: int) -> None:
+        for _ in range(count):
+            assert self.connection.recv() == "forward"
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+    def finish(self) -> tuple[int | None, float, ExtractionReport]:
+        """Wait; give exit code, the seconds that it took, and the report."""
+        started = time.monotonic()
+        while (message := self.connection.recv()) == "forward":
+            pass
+        self.process.join(30)
+        return self.process.exitcode, time.monotonic() - started, message
+
+
+def _job(folder: Path, seconds: float, grace: float, connection: Connection) -> None:
+    os.setsid()
+    torch.set_num_threads(1)  # OpenMP's threads do not survive a fork
+    extract_module.StopSignals = functools.partial(StopSignals, grace=grace)
+    report = run(folder, SlowBackbone(seconds, connection))
+    connection.send(report)
+    sys.exit(report.exit_code)

@@ -1,0 +1,153 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from collision.errors import ConfigError
+from collision.temporal.zipformer import (
+    BiasNorm,
+    FeedForward,
+    Zipformer,
+    relative_positions,
+    swoosh_left,
+    swoosh_right,
+)
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "zipformer.safetensors"
+
+
+def read_golden():
+    with safe_open(GOLDEN, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        layout = json.loads(file.metadata()["layout"])
+    weights = {
+        name.removeprefix("weights."): value
+        for name, value in tensors.items()
+        if name.startswith("weights.")
+    }
+    return layout, weights, tensors
+
+
+@torch.no_grad()
+def test_equals_the_published_implementation_with_the_same_weights():
+    layout, weights, golden = read_golden()
+    encoder = Zipformer(**layout).eval()
+    encoder.load_state_dict(weights)
+    features, mask = golden["features"], golden["mask"]
+
+    output = encoder(features, torch.zeros(mask.shape), mask)
+
+    assert golden["expected"][mask].abs().mean() > 0.5
+    torch.testing.assert_close(output, golden["expected"], atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_every_weight_of_the_golden_file_matters():
+    layout, weights, golden = read_golden()
+    encoder = Zipformer(**layout).eval()
+    mask = golden["mask"]
+    for name, weight in weights.items():
+        encoder.load_state_dict(weights | {name: weight + 0.1 * torch.randn_like(weight)})
+        output = encoder(golden["features"], torch.zeros(mask.shape), mask)
+        assert (output - golden["expected"]).abs().max() > 1e-4, name
+
+
+def test_golden_file_is_small():
+    assert GOLDEN.stat().st_size < 300_000
+
+
+def test_the_layout_of_the_study_can_be_written_down():
+    encoder = Zipformer(
+        input_dim=8,
+        dims=[384, 768, 768, 384],
+        layers=[2, 3, 3, 2],
+        heads=[6, 12, 12, 6],
+        downsampling=[1, 2, 4, 2],
+        kernel=15,
+    ).eval()
+    with torch.no_grad():
+        output = encoder(torch.randn(1, 20, 8), torch.zeros(1, 20), torch.ones(1, 20).bool())
+    assert output.shape == (1, 20, 768)
+    assert output.isfinite().all()
+
+
+def test_position_encoding_depends_on_distance_and_direction_alone():
+    encoding = relative_positions(9, torch.device("cpu"))
+    torch.testing.assert_close(encoding[0, 3], encoding[5, 8])
+    assert (encoding[0, 3] - encoding[3, 0]).abs().max() > 0.5
+    assert (encoding[0, 1] - encoding[0, 2]).abs().max() > 0.5
+
+
+def test_shorter_sequences_have_the_same_position_encoding():
+    torch.testing.assert_close(
+        relative_positions(40, torch.device("cpu"))[:7, :7],
+        relative_positions(7, torch.device("cpu")),
+    )
+
+
+def test_order_of_the_steps_matters():
+    encoder = Zipformer(input_dim=6).eval()
+    features, mask = torch.randn(1, 8, 6), torch.ones(1, 8, dtype=torch.bool)
+    forward = encoder(features, torch.zeros(1, 8), mask)
+    backward = encoder(features.flip(1), torch.zeros(1, 8), mask).flip(1)
+    assert (forward - backward).abs().max() > 1e-4
+
+
+def test_swoosh_at_known_points():
+    assert swoosh_right(torch.tensor(0.0)).abs() < 1e-6
+    assert swoosh_left(torch.tensor(4.0)).item() == pytest.approx(0.693147 - 0.32 - 0.035, abs=1e-5)
+    # Far out both are straight lines: slopes -0.08 and 0.92.
+    for swoosh in (swoosh_left, swoosh_right):
+        ends = swoosh(torch.tensor([-60.0, -50.0, 50.0, 60.0]))
+        assert (ends[1] - ends[0]).item() == pytest.approx(-0.8, abs=1e-4)
+        assert (ends[3] - ends[2]).item() == pytest.approx(9.2, abs=1e-4)
+
+
+def test_bias_norm_gives_unit_root_mean_square_times_its_scale():
+    norm = BiasNorm(64)
+    torch.nn.init.zeros_(norm.bias)
+    output = norm(5 * torch.randn(3, 4, 64))
+    torch.testing.assert_close(
+        output.square().mean(-1).sqrt(), torch.full((3, 4), torch.e), rtol=1e-4, atol=1e-4
+    )
+    assert norm(torch.zeros(1, 1, 64)).isfinite().all()
+
+
+def test_dropout_acts_in_training_alone():
+    features, times, mask = torch.randn(2, 6, 8), torch.zeros(2, 6), torch.ones(2, 6).bool()
+    encoder = Zipformer(input_dim=8, dropout=0.5)
+    dropped = encoder.train()(features, times, mask)
+    assert (dropped - encoder.eval()(features, times, mask)).abs().max() > 0.01
+    without = Zipformer(input_dim=8, dropout=0.0)
+    assert torch.equal(
+        without.train()(features, times, mask), without.eval()(features, times, mask)
+    )
+
+
+def test_feed_forward_drops_a_channel_for_the_whole_sequence():
+    torch.manual_seed(0)
+    module = FeedForward(dim=4, hidden_dim=32, dropout=0.5).train()
+    output = module(torch.ones(2, 3, 4))  # the same input everywhere
+    torch.testing.assert_close(output[:, 0], output[:, 2])
+    assert (output[0] - output[1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dims": [32, 48]}, "one value a stack.*'dims': 2"),
+        ({"dims": 32}, "dims is 32: it must be a list"),
+        ({"layers": [1.5, 1, 1]}, r"layers is \[1.5, 1, 1\]: it must be a list of whole numbers"),
+        ({"heads": [4, 0, 4]}, r"heads is \[4, 0, 4\]"),
+        ({"downsampling": [1, -2, 1]}, r"downsampling is \[1, -2, 1\]"),
+        ({"kernel": 4}, "kernel is 4: it must be odd, e.g. 5"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"feedforward_factor": 0.01}, "feedforward_factor 0.01"),
+        ({"dims": [], "layers": [], "heads": [], "downsampling": []}, "one value a stack"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Zipformer(input_dim=8, **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,38 +35,60 @@ def build(config: Mapping[str, Any], **extra: Any) -> Any:
     Raises:
         CollisionError: The part's own complaint, or a ConfigError for a wrong option.
     """
+    options = plain(config)
+    if not isinstance(options, Mapping) or "_target_" not in options:
+        raise ConfigError(
+            f"There is no '_target_' in {options!r}: choose one of the YAML files in configs/."
+        )
     try:
-        return hydra.utils.instantiate(plain(config), _convert_="all", **extra)
+        return hydra.utils.instantiate(options, _convert_="all", **extra)
     except InstantiationException as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, CollisionError):
-                raise cause from None
+        cause = error.__cause__
+        while cause is not None and not isinstance(cause, CollisionError):
             cause = cause.__cause__
-        if isinstance(error.__cause__, TypeError):
-            target = plain(config).get("_target_")
-            raise ConfigError(f"{target} does not take these options: {error.__cause__}") from None
-        raise
+        if cause is not None:
+            raise cause from None
+        raise ConfigError(
+            f"Cannot build {options['_target_']!r}: {error.__cause__ or error}. Its YAML file in "
+            "configs/ lists the options that exist."
+        ) from error
 
 
 def check_targets(config: Any, where: str) -> None:
-    """Refuse a config from a file that would run code from outside this package.
+    """Refuse a config from a file that would run anything but a class of this package.
+
+    The prefix alone would let ``collision.model.torch.hub.load`` through.
 
     Raises:
-        CheckpointError: A ``_target_`` lies elsewhere.
+        CheckpointError: A ``_target_``, however deep, is something else.
     """
+    for target in _targets(config):
+        if target.startswith("collision."):
+            try:
+                found = hydra.utils.get_object(target)
+            except Exception as error:
+                raise CheckpointError(
+                    f"{where} names {target!r}, which this version does not have. "
+                    "Use the version that wrote it, or train again."
+                ) from error
+            if isinstance(found, type) and found.__module__.startswith("collision."):
+                continue
+        raise CheckpointError(
+            f"{where} names {target!r}, which is not a class of this package, so it was not run. "
+            "Only use files that this software wrote; own parts go into backbones/, temporal/ or "
+            "datasets/."
+        )
+
+
+def _targets(config: Any) -> Iterator[str]:
     if isinstance(config, Mapping):
-        target = config.get("_target_")
-        if target is not None and not str(target).startswith("collision."):
-            raise CheckpointError(
-                f"{where} names {target!r} as code to run. Only parts under 'collision.' are "
-                "built from files: put yours into backbones/, temporal/ or datasets/."
-            )
+        if "_target_" in config:
+            yield str(config["_target_"])
         for value in config.values():
-            check_targets(value, where)
+            yield from _targets(value)
     elif isinstance(config, Sequence) and not isinstance(config, str):
         for value in config:
-            check_targets(value, where)
+            yield from _targets(value)
 
 
 def named_part(group: str, name: str, config: DictConfig) -> DictConfig:

@@ -5,16 +5,14 @@ Shapes: B examples, L feature steps, D feature dim, E encoder output dim.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
 from torch import Tensor, nn
 
-from collision.errors import CheckpointError, CollisionError, ConfigError
-from collision.types import Encoder
+from collision.config import build, check_targets
+from collision.errors import ConfigError
 
 # A feature that hardly moves in the training set is not blown up by more than this.
 MIN_RELATIVE_STD = 0.01
@@ -53,7 +51,7 @@ class HeadModel(nn.Module):
         self.feature_dropout = nn.Dropout(feature_dropout)
         self.encoder = encoder
         self.pooling = pooling
-        self.classifier = nn.Linear(cast(Encoder, encoder).output_dim, 1)
+        self.classifier = nn.Linear(encoder.output_dim, 1)
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """Score a batch.
@@ -154,58 +152,7 @@ def build_model(
         CheckpointError: Not trusted, and a ``_target_`` lies elsewhere.
     """
     if not trusted:
-        for target in (*_targets(head), *_targets(pooling)):
-            _refuse_foreign(target)
-    encoder = _instantiate("head", head, input_dim=feature_dim)
-    pool = _instantiate("pooling", pooling, dim=encoder.output_dim)
-    return HeadModel(encoder, pool, feature_dim, feature_dropout)
-
-
-def _instantiate(group: str, config: Mapping[str, Any], **sizes: int) -> Any:
-    if "_target_" not in config:
-        raise ConfigError(
-            f"The {group} configuration has no '_target_', only {sorted(map(str, config))}. "
-            f"Choose one of the files in configs/{group}, e.g. {group}=NAME."
-        )
-    try:
-        return instantiate(config, **sizes)
-    except InstantiationException as error:
-        if isinstance(error.__cause__, CollisionError):
-            raise error.__cause__ from None
-        raise ConfigError(
-            f"Cannot build {group} {config['_target_']!r}: {error.__cause__ or error}. "
-            f"The options that exist, with their meaning, are in configs/{group}."
-        ) from error
-
-
-def _targets(config: Any) -> Iterator[str]:
-    """Every ``_target_`` in a configuration, however deep."""
-    if isinstance(config, Mapping):
-        if "_target_" in config:
-            yield str(config["_target_"])
-        for value in config.values():
-            yield from _targets(value)
-    elif isinstance(config, Sequence) and not isinstance(config, str):
-        for value in config:
-            yield from _targets(value)
-
-
-def _refuse_foreign(target: str) -> None:
-    """Raise unless ``target`` is a class that this package defines.
-
-    The prefix alone would let ``collision.model.torch.hub.load`` through.
-    """
-    if target.startswith("collision."):
-        try:
-            found = get_object(target)
-        except Exception as error:
-            raise CheckpointError(
-                f"The checkpoint names {target!r}, which this version does not have. "
-                "Use the version that wrote it, or train again."
-            ) from error
-        if isinstance(found, type) and found.__module__.startswith("collision."):
-            return
-    raise CheckpointError(
-        f"The checkpoint names {target!r}, which is not a class of this package, so it was not "
-        "run. Only load checkpoints that this software wrote."
-    )
+        check_targets(head, "The checkpoint")
+        check_targets(pooling, "The checkpoint")
+    encoder = build(head, input_dim=feature_dim)
+    return HeadModel(encoder, build(pooling, dim=encoder.output_dim), feature_dim, feature_dropout)

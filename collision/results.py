@@ -61,9 +61,12 @@ def scored_examples(
     )
 
 
-def oracle_of(dataset: Dataset) -> Mapping[str, Any] | None:
-    """Give the data set's oracle, where it knows one."""
-    return dataset.oracle() if hasattr(dataset, "oracle") else None
+def oracle_of(dataset: Dataset) -> dict[str, float] | None:
+    """Give the oracle's AP on the test split by horizon, where the data set knows it."""
+    if not hasattr(dataset, "oracle"):
+        return None
+    by_horizon = dataset.oracle()["scores"]["all"]["ap"]
+    return {key: entry["value"] for key, entry in by_horizon.items() if key != "mean"}
 
 
 def judge(

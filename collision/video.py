@@ -209,7 +209,7 @@ def _open(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         with av.open(str(path), options=_OPTIONS, metadata_errors="replace") as container:
             stream = container.streams.best("video")
-            if stream is None:
+            if not isinstance(stream, VideoStream):
                 raise VideoDecodeError(path, "it holds no video stream")
             if stream.codec_context is None:
                 raise VideoDecodeError(path, "nothing here decodes its codec")
@@ -229,9 +229,9 @@ def _read_packets(path: Path, container: InputContainer, stream: VideoStream) ->
     for packet in container.demux(stream):
         if not packet.size:
             continue
-        if packet.pts is None:
+        if packet.pts is None or packet.time_base is None:
             raise VideoDecodeError(path, "a frame has no time; write the file anew with FFmpeg")
-        time = float(packet.pts * stream.time_base)
+        time = float(packet.pts * packet.time_base)
         if packet.is_corrupt:
             raise VideoDecodeError(path, f"it is cut off: the frame at {time:.3f} s is incomplete")
         if not any(memoryview(packet)[:64]):
@@ -239,7 +239,7 @@ def _read_packets(path: Path, container: InputContainer, stream: VideoStream) ->
         packets.append(
             _Packet(
                 time=time,
-                duration=float((packet.duration or 0) * stream.time_base),
+                duration=float((packet.duration or 0) * packet.time_base),
                 is_keyframe=packet.is_keyframe,
                 is_hidden=packet.is_discard or packet.pts < 0,
             )
@@ -269,7 +269,7 @@ def _check_complete(
         if stream.frames:
             return []
     declared = None
-    if kind == "avi" and stream.frames:
+    if kind == "avi" and stream.frames and stream.time_base:
         declared = float(stream.frames * stream.time_base)
     elif kind == "mkv" and container.duration:
         declared = container.duration / av.time_base
@@ -393,9 +393,9 @@ def _read_with_pyav(index: VideoIndex, wanted: np.ndarray, height: int, width: i
     last_time = -np.inf
     with _open(index.path) as (container, stream):
         for frame in container.decode(stream):
-            if frame.pts is None:
+            if frame.pts is None or frame.time_base is None:
                 continue
-            time = float(frame.pts * stream.time_base)
+            time = float(frame.pts * frame.time_base)
             # Decoders give frames in display order. H.264 with B frames in AVI fails this.
             if time < last_time:
                 raise VideoDecodeError(

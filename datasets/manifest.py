@@ -67,7 +67,8 @@ class Manifest:
         self.name = name
         self.split = split
         self.cut_horizon = cut_horizon
-        self.columns = {key: key for key in REQUIRED + OPTIONAL} | dict(columns or {})
+        self.columns: dict[str, str | None] = {key: key for key in REQUIRED + OPTIONAL}
+        self.columns |= columns or {}
         unknown = sorted(set(self.columns) - set(REQUIRED + OPTIONAL))
         if unknown:
             raise ConfigError(

@@ -95,7 +95,16 @@ def _env():
 
 def tracked(*folders):
     listing = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", *folders],
+        [
+            "git",
+            "-C",
+            str(ROOT),
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            *folders,
+        ],
         capture_output=True,
         text=True,
     )

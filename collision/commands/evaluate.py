@@ -31,7 +31,6 @@ from collision.task import probabilities
 from collision.types import Dataset
 
 
-
 @dataclass
 class Evaluation:
     """The numbers of one data set and the scores behind them, one ``Scored`` a seed."""

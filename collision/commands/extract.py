@@ -21,7 +21,6 @@ from collision.report.tables import plan_table
 from collision.sampling import SamplingPolicy
 
 
-
 def run(config: DictConfig, paths: list[str]) -> int:
     """Extract every wanted data set with every wanted backbone, one pair after the other."""
     console = Console()

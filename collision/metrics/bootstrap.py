@@ -147,7 +147,8 @@ def ap_interval(value: float, samples: np.ndarray, num_groups: int) -> dict[str,
     reach = NormalDist().inv_cdf((1 + LEVEL) / 2) * spread
     centre = _logit(value)
     low, high = (1 / (1 + np.exp(-end)) for end in (centre - reach, centre + reach))
-    return {"value": value, "low": float(low), "high": float(high)}
+    # min and max: without spread, rounding alone would leave the value outside its interval.
+    return {"value": value, "low": min(float(low), value), "high": max(float(high), value)}
 
 
 def paired_difference(

@@ -113,8 +113,11 @@ class Scored:
         """Read what ``to_csv`` wrote; columns it does not know are tags.
 
         Raises:
-            MetricError: A column is missing or a cell is not what its column says.
+            MetricError: There is no such file, a column is missing, or a cell is not what its
+                column says.
         """
+        if not Path(path).is_file():
+            raise MetricError(f"There is no file {str(path)!r}. Pass a predictions.csv of a run.")
         with Path(path).open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             header = reader.fieldnames or []

@@ -203,11 +203,11 @@ def _cloud(axes: Axes, place: float, scores: np.ndarray, colour: str) -> None:
 
 
 def _by_epoch(rows: Sequence[Mapping[str, str]], name: str) -> tuple[list[int], np.ndarray]:
-    """Epochs that hold this number, and the last one that each of them logged."""
+    """Epochs that hold this number, counted from 1, and the last value each of them logged."""
     values = {}
     for row in rows:
         if row.get(name) and row.get("epoch"):
-            values[int(float(row["epoch"]))] = float(row[name])
+            values[int(float(row["epoch"])) + 1] = float(row[name])  # Lightning's begin at 0
     return sorted(values), np.array([values[epoch] for epoch in sorted(values)])
 
 

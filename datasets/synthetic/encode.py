@@ -31,7 +31,7 @@ class ClipWriter:
         self._stream = self._container.add_stream("libx264", rate=rate)
         self._stream.width, self._stream.height = width, height
         self._stream.pix_fmt = "yuv420p"
-        self._stream.time_base = 1 / rate
+        self._stream.codec_context.time_base = 1 / rate
         self._stream.gop_size = round(_SECONDS_BETWEEN_KEY_FRAMES * fps)
         self._stream.options = {**_OPTIONS, "crf": str(crf)}
         self._stream.thread_count = 1
@@ -54,7 +54,7 @@ class ClipWriter:
         """Append a frame as ``to_planes`` gives it."""
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = self._number
-        frame.time_base = self._stream.time_base
+        frame.time_base = self._stream.codec_context.time_base
         self._number += 1
         self._container.mux(self._stream.encode(frame))
 

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from collision.datasets.manifest import Manifest
 from hydra.utils import instantiate
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from collision.datasets.manifest import Manifest
 from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
 from tests.kit.real import REAL
 

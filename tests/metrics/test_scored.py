@@ -78,6 +78,12 @@ def test_csv_that_cannot_be_read_names_the_cell(tmp_path, text, message) -> None
         Scored.from_csv(path)
 
 
+def test_csv_that_is_not_there(tmp_path) -> None:
+    for path in (tmp_path, tmp_path / "predictions.csv"):
+        with pytest.raises(MetricError, match="There is no file"):
+            Scored.from_csv(path)
+
+
 def test_rows_are_matched_by_video_and_horizon() -> None:
     first = Scored(["a", "b"], ["g", "h"], [1, 0], [0.5, 0.5], [0.9, 0.1])
     turned = Scored(["b", "a"], ["h", "g"], [0, 1], [0.5, 0.5], [0.2, 0.8], {"light": ["x", "y"]})

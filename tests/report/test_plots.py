@@ -71,7 +71,7 @@ def test_learning_curves_from_a_log(tmp_path) -> None:
     )
     rows = plots.read_log(log)
     epochs, values = plots._by_epoch(rows, "val/nexar_map")
-    assert epochs == [0, 1, 2]
+    assert epochs == [1, 2, 3]
     assert values[:2].tolist() == [0.55, 0.65] and np.isnan(values[2])
     plots.learning_curves(rows, tmp_path / "a.png")
     assert has_colour(pixels(tmp_path / "a.png"), plots.GREEN)

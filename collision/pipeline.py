@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from collision.datamodule import FeatureDataset, feature_dataset
+from collision.devices import device_of
 from collision.errors import CollisionError, ConfigError, VideoDecodeError
 from collision.features.clips import Failure, WindowRequest
 from collision.features.digest import VideoDigests
@@ -31,6 +32,10 @@ from collision.sampling import (
 )
 from collision.types import Backbone, BackboneSpec, Dataset, Example, Seconds, VideoRecord
 from collision.video import index_video
+
+# Windows at once where the user names no number. A CPU's caches like few: tf_efficientnet_lite0 at
+# 224x224 ran at 44 frames/s in batches of 8 and at 22 in batches of 32.
+BATCH_SIZE = {"cpu": 8, "cuda": 32}
 
 
 @dataclass
@@ -187,12 +192,26 @@ def run_extraction(
     source: FeatureSource, index: DataIndex, policy: SamplingPolicy, options: Mapping[str, Any]
 ) -> ExtractionReport:
     """Extract what is missing for an index; ``options`` are those of ``configs/extraction``."""
+    return extract_windows(source, requests_for(index, source.spec, policy), options)
+
+
+def extract_windows(
+    source: FeatureSource, requests: Sequence[WindowRequest], options: Mapping[str, Any]
+) -> ExtractionReport:
+    """Extract what is missing of some windows; the precision is the fingerprint's."""
+    device = device_of(options["accelerator"])
     return extract(
         source.backbone,
         source.store,
-        requests_for(index, source.spec, policy),
+        requests,
         source.digests,
-        **{**options, "precision": source.fingerprint.fields["precision"]},
+        batch_size=options["batch_size"] or BATCH_SIZE[device.type],
+        num_workers=options["num_workers"],
+        timeout=options["timeout"],
+        accelerator=options["accelerator"],
+        precision=str(source.fingerprint.fields["precision"]),
+        devices=options["devices"],
+        num_nodes=options["num_nodes"],
     )
 
 

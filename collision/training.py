@@ -7,7 +7,8 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,17 +127,11 @@ def fit_head(
     labels = data["train"].labels
     loss.fit(float((labels == 0).sum()), float((labels == 1).sum()))
     task = CollisionTask(model, loss, build(config["optimizer"]))
-    checkpoint = ModelCheckpoint(
-        dirpath=folder,
-        filename="best",
-        monitor=MONITOR,
-        mode="max",
-        save_last=True,
-        auto_insert_metric_name=False,
-        enable_version_counter=False,
-    )
+    naming = {"auto_insert_metric_name": False, "enable_version_counter": False}
+    checkpoint = ModelCheckpoint(folder, "best", monitor=MONITOR, mode="max", **naming)
     callbacks: list[Callback] = [
         checkpoint,
+        ModelCheckpoint(folder, "last", **naming),
         EarlyStopping(MONITOR, mode="max", patience=options["patience"], check_finite=False),
         EpochLog(folder / "log.csv"),
     ]
@@ -144,25 +139,25 @@ def fit_head(
         callbacks.append(RichProgressBar(leave=False))
     if loggers:
         callbacks.append(LearningRateMonitor("epoch"))
-    trainer = lightning.Trainer(
-        max_epochs=options["max_epochs"],
-        accelerator=options["accelerator"],
-        devices=1,
-        precision=precision_of(options["accelerator"], options["precision"]),
-        gradient_clip_val=options["gradient_clip"],
-        callbacks=callbacks,
-        logger=loggers or False,
-        enable_progress_bar=console.is_terminal,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-        default_root_dir=folder,
-    )
     module = FeatureDataModule(data["train"], data["val"], options["batch_size"], seed)
     last = folder / "last.ckpt"
     if last.is_file():
         _relocate(last, folder)
     with _quiet():
+        trainer = lightning.Trainer(
+            max_epochs=options["max_epochs"],
+            accelerator=options["accelerator"],
+            devices=1,
+            precision=precision_of(options["accelerator"], options["precision"]),
+            gradient_clip_val=options["gradient_clip"],
+            callbacks=callbacks,
+            logger=loggers or False,
+            enable_progress_bar=console.is_terminal,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            default_root_dir=folder,
+        )
         try:
             trainer.fit(
                 task, module, ckpt_path=str(last) if last.is_file() else None, weights_only=True
@@ -248,27 +243,18 @@ def _restore(config: Mapping[str, Any], feature_dim: int, path: Path) -> tuple[H
     return model.eval(), int(saved["epoch"])
 
 
-class _quiet:
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Hide what Lightning says that a reader can do nothing about."""
-
-    def __enter__(self) -> None:
-        self.catch = warnings.catch_warnings()
-        self.catch.__enter__()
-        for message in (
-            ".*does not have many workers.*",
-            ".*Checkpoint directory.*",
-            ".*isinstance.*LeafSpec.*",
-            ".*tensorboard.*",
-        ):
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for message in (".*does not have many workers.*", ".*Checkpoint directory.*"):
             warnings.filterwarnings("ignore", message)
-        self.levels = {
-            name: logging.getLogger(name).level
-            for name in ("lightning.pytorch", "lightning.fabric", "lightning")
-        }
-        for name in self.levels:
-            logging.getLogger(name).setLevel(logging.WARNING)
-
-    def __exit__(self, *exception: object) -> None:
-        for name, level in self.levels.items():
-            logging.getLogger(name).setLevel(level)
-        self.catch.__exit__(*exception)
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -23,8 +23,7 @@ from collision.commands.evaluate import source_of
 from collision.config import plain
 from collision.errors import CollisionError, ConfigError, VideoDecodeError
 from collision.features.clips import WindowRequest
-from collision.features.extract import extract
-from collision.pipeline import FeatureSource
+from collision.pipeline import FeatureSource, extract_windows
 from collision.predictor import Predictor, find_predictors, load_predictor
 from collision.report.timeline import timeline
 from collision.sampling import step_times, window_ends
@@ -137,14 +136,7 @@ def probability_curve(
         np.stack([window_ends(t, num_windows, policy.window_stride) for t in scored]), 6
     )
     request = WindowRequest(index.path.stem, index.path, np.unique(ends))
-    report = extract(
-        source.backbone,
-        source.store,
-        [request],
-        source.digests,
-        precision=str(predictor.fingerprint["precision"]),
-        **{k: v for k, v in plain(config.extraction).items() if k != "precision"},
-    )
+    report = extract_windows(source, [request], plain(config.extraction))
     if report.exit_code:
         raise KeyboardInterrupt
     if report.failures:

@@ -92,7 +92,7 @@ def run(config: DictConfig, paths: list[str]) -> int:
         run_folder = create_run_folder(Path(config.runs_root), name)
         write_config(run_folder, plain(config))
         write_json(run_folder / "provenance.json", provenance())
-    announce(console, run_folder, config, source, data)
+    announce(console, run_folder, config, data, source)
     facts = {
         "dataset": dataset.name,
         "split": "test",

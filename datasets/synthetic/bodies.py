@@ -134,7 +134,7 @@ def _paint_glow(
                 continue
             reach, colour = 0.75, (190.0, 205.0, 215.0)
         elif braking:
-            reach, colour = 0.62, (45.0, 30.0, 250.0)
+            reach, colour = 0.85, (45.0, 30.0, 250.0)
         elif material == "tail" and atmosphere.lamps and not parked:
             reach, colour = 0.28, (18.0, 10.0, 120.0)
         else:
@@ -201,7 +201,7 @@ def _mesh(shape: Shape) -> Mesh:
     across(half_length, -0.6 * half_width, 0.6 * half_width, 0.3, 0.55, "trim")
     lamp_low, lamp_high = (0.62, 0.86) if shape.kind != "truck" else (0.55, 0.8)
     for side in (-1, 1):
-        inner, outer = side * (half_width - 0.42), side * half_width
+        inner, outer = side * (half_width - 0.5), side * half_width
         across(-half_length, min(inner, outer), max(inner, outer), lamp_low, lamp_high, "tail")
         across(half_length, min(inner, outer), max(inner, outer), 0.58, 0.74, "headlamp")
     if shape.kind != "truck":

@@ -15,7 +15,7 @@ from collision.datasets.synthetic.light import Atmosphere, Glow
 from collision.datasets.synthetic.scene import Scene
 from collision.datasets.synthetic.setting import Domain
 from collision.datasets.synthetic.surroundings import Sky, draw_things, paint_thing
-from collision.datasets.synthetic.traffic import CAMERA_AHEAD, Play
+from collision.datasets.synthetic.traffic import CAMERA_AHEAD, STOP_LINE, Play, Vehicle
 
 _SPRINGS = 0.18  # seconds in which the body settles into its nose dive
 _DEEPEST_DIVE = math.radians(5.0)
@@ -44,8 +44,8 @@ class Painter:
         self._factor, self._haze = self._atmosphere.ground_maps(
             domain.width, 2 * domain.height, self._focal, domain.camera_height
         )
-        self._mount_pitch = math.radians(rng.uniform(-2.5, 2.5))
-        self._shake = rng.uniform((0.02, 0.5, 0.0), (0.08, 1.5, 6.28), (3, 3))
+        self._mount_pitch = math.radians(rng.uniform(-1.2, 1.2))
+        self._shake = rng.uniform((0.01, 0.5, 0.0), (0.05, 1.5, 6.28), (3, 3))
         self._hood = self._draw_hood(rng)
         self._noise = self._draw_noise(rng)
         self._offsets = rng.integers(0, _NOISE_TILES, (4096, 2))
@@ -101,11 +101,11 @@ class Painter:
 
         paint = (205, 208, 210)
         area(-60, 60, low, high, self._ground.asphalt)
-        for side, begin, end in ((-1, -60.0, -6.0), (1, 6.0, 60.0)):
+        for side, begin, end in ((-1, -60.0, -STOP_LINE), (1, STOP_LINE, 60.0)):
             area(begin, end, junction - 0.07, junction + 0.07, paint)
             # Vehicles drive on the right: each arm has its line on the lane that leads in.
             z0, z1 = (low, junction) if side < 0 else (junction, high)
-            area(side * 6.0 - 0.2, side * 6.0 + 0.2, z0 + 0.3, z1 - 0.3, paint)
+            area(side * STOP_LINE - 0.2, side * STOP_LINE + 0.2, z0 + 0.3, z1 - 0.3, paint)
         area(-1.7, 1.7, low - 1.4, low - 1.0, paint)
 
     def _light_ground(self, picture: NDArray[np.uint8], camera: Camera) -> None:
@@ -135,7 +135,9 @@ class Painter:
         while waiting:
             self._paint_vehicle(picture, camera, vehicles[waiting.pop()[1]], time)
 
-    def _paint_vehicle(self, picture, camera: Camera, vehicle, time: float) -> None:
+    def _paint_vehicle(
+        self, picture: NDArray[np.uint8], camera: Camera, vehicle: Vehicle, time: float
+    ) -> None:
         paint_vehicle(picture, camera, self._atmosphere, self._glow, vehicle, time)
 
     def _paint_lens(self, picture: NDArray[np.uint8], number: int) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from collision.datasets.synthetic.motion import Motion
 from collision.datasets.synthetic.plan import Planned
 from collision.datasets.synthetic.setting import SPEEDS, Domain, Setting
-from collision.datasets.synthetic.traffic import SHAPES, Conflict, Play, Vehicle
+from collision.datasets.synthetic.traffic import SHAPES, STOP_LINE, Conflict, Play, Vehicle
 from collision.errors import ConfigError
 
 _FAMILIES = "collision.datasets.synthetic.families"
@@ -204,8 +204,12 @@ def _draw_bystanders(
     if conflict.junction is not None and rng.random() < 0.5:
         # One that waits, on the side from which nobody comes.
         side = 1 if math.sin(conflict.plays["harmless"].agent.heading) > 0 else -1
-        x = 6.8 if side > 0 else -9.8
-        add(x, conflict.junction + side * 1.75, -side * math.pi / 2, Motion(0.0, 0.0))
+        add(
+            side * (STOP_LINE + 3.0),
+            conflict.junction + side * 1.75,
+            -side * math.pi / 2,
+            Motion(0.0, 0.0),
+        )
     return vehicles
 
 

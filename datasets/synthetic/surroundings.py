@@ -145,8 +145,10 @@ def _paint_building(
             z = thing.z + (bay + 0.25) * step
             if z < begin:
                 continue
-            quads.append([(thing.x, low, z), (thing.x, low, z + 0.5 * step),
-                          (thing.x, low + 1.3, z + 0.5 * step), (thing.x, low + 1.3, z)])  # fmt: skip
+            z_end, top = z + 0.5 * step, low + 1.3
+            quads.append(
+                [(thing.x, low, z), (thing.x, low, z_end), (thing.x, top, z_end), (thing.x, top, z)]
+            )
     seen = camera.view(np.array(quads, dtype=np.float64))
     pixels = np.clip(camera.project(seen), -3000, 3000).astype(np.int32)
     distance, sideways = float(seen[1, :, 2].mean()), float(thing.x)

@@ -17,6 +17,7 @@ from collision.datasets.synthetic.motion import Motion
 
 STILL = Motion(0.0, 0.0, reverses=True)
 BRAKE_LIGHT_FROM = -0.6  # m/s²: engine braking alone stays dark
+STOP_LINE = 8.0  # m from the middle of the ego's lane to the line of a crossing road
 CAMERA_AHEAD = 0.5  # m from the ego's centre to the camera behind its windscreen
 
 

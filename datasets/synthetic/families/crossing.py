@@ -17,6 +17,7 @@ from collision.datasets.synthetic.traffic import (
     EGO_SHAPE,
     SHAPES,
     STILL,
+    STOP_LINE,
     Conflict,
     Play,
     Vehicle,
@@ -29,17 +30,17 @@ def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
     """Draw a conflict; None where the draw has no plausible way out, and is to be repeated."""
     impact, speed = setting.event_time, setting.ego_speed
     shape = SHAPES[str(rng.choice(["hatchback", "sedan", "suv", "van"]))]
-    crossing_speed = rng.uniform(0.4, 0.72) * speed
+    crossing_speed = rng.uniform(0.3, 0.52) * speed  # faster ones stay out of view
     direction = int(rng.choice([-1, 1]))  # 1: from left to right
     beyond = rng.uniform(-1.0, 1.4)  # how far past the ego's middle it is at the impact
-    yielding_deceleration = rng.uniform(1.6, 3.2)
+    yielding_deceleration = rng.uniform(1.8, 3.5)
     evade_lead = rng.uniform(*setting.evade_lead)
-    margin = rng.uniform(2.0, 6.0)
+    margin = rng.uniform(2.0, 9.0)
     ego = Vehicle(0.0, 0.0, 0.0, Motion(0.0, speed))
 
-    line = (3.4 if direction < 0 else 6.4) + shape.length / 2
+    line = STOP_LINE + shape.length / 2
     yield_lead = crossing_speed / (2 * yielding_deceleration) + (line + beyond) / crossing_speed
-    if not max(2.0, setting.resolve_lead[0] + 0.2) <= yield_lead <= 3.7:
+    if not setting.resolve_lead[0] + 0.2 <= yield_lead <= setting.resolve_lead[1] + 1.0:
         return None
     commit = impact - yield_lead
     latest = min(setting.resolve_lead[1], yield_lead - 0.1)
@@ -56,7 +57,7 @@ def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
         colour=setting.draw_colour(rng),
     )
     room = speed * resolve_lead - margin
-    if room <= 0 or not 2.2 <= speed**2 / (2 * room) <= 6.5:
+    if room <= 0 or not 2.8 <= speed**2 / (2 * room) <= 6.5:
         return None
     resolving = ego.along.then((impact - resolve_lead, -(speed**2) / (2 * room)))
     yielding = agent.along.then((commit, -yielding_deceleration))

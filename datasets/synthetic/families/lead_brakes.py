@@ -26,13 +26,13 @@ def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
     onset = impact - resolve_lead - rng.uniform(0.4, 0.9)
     deceleration = rng.uniform(3.0, 6.5)
     shape = SHAPES[str(rng.choice(["hatchback", "sedan", "suv", "van", "truck"]))]
-    margin = rng.uniform(2.0, 5.0)
+    margin = rng.uniform(2.0, 8.0)
     swerve_side = int(rng.choice([-1, 1])) if setting.scene == "Highway" else 1
 
     cruising = Motion(0.0, speed)
     braking = cruising.then((onset, -deceleration))
     headway = speed * impact - braking.now(impact)[0]  # what the ego gains until the impact
-    if not (6.0 <= headway <= 45.0 and headway >= 0.45 * speed):
+    if not (6.0 <= headway <= 32.0 and headway >= 0.45 * speed):
         return None
     lead = Vehicle(
         x=rng.uniform(-0.25, 0.25),
@@ -46,7 +46,7 @@ def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
 
     # Both come to rest, the ego `margin` behind the lead.
     room = headway + braking.now(onset + 30)[0] - speed * (impact - resolve_lead) - margin
-    if room <= 0 or not 2.2 <= speed**2 / (2 * room) <= 6.5:
+    if room <= 0 or not 2.8 <= speed**2 / (2 * room) <= 6.5:
         return None
     resolving = cruising.then((impact - resolve_lead, -(speed**2) / (2 * room)))
     evading = _evade(ego, lead, braking, impact - evade_lead, swerve_side)

@@ -1,0 +1,71 @@
+"""Frames per second of the synthetic data set: painting, encoding, and both as it is generated.
+
+    python -m benchmarks.synthetic
+
+Prints processor time of one process for the parts, and wall time of ``num_workers`` processes for
+the whole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import yaml
+
+from collision.datasets.synthetic.dataset import Synthetic
+from collision.datasets.synthetic.encode import ClipWriter, to_planes
+from collision.datasets.synthetic.generate import generate
+from collision.datasets.synthetic.painter import Painter
+from collision.datasets.synthetic.scene import Scene, play_of
+
+_CONFIG = Path(__file__).parents[1] / "configs/dataset/synthetic.yaml"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--num-scenes", type=int, default=48)
+    arguments = parser.parse_args()
+    options = yaml.safe_load(_CONFIG.read_text())
+    del options["_target_"]
+    with tempfile.TemporaryDirectory() as folder:
+        options |= {"root": folder + "/set", "num_scenes": arguments.num_scenes}
+        dataset = Synthetic(**options)
+        scenes = dataset.scenes()
+        painting, encoding = measure_parts(dataset, scenes[:8], Path(folder))
+        print(f"painting alone    {painting:6.0f} frames/s of processor time")
+        print(f"encoding alone    {encoding:6.0f} frames/s of processor time")
+        start = time.perf_counter()
+        frames = sum(generate(Path(folder), scenes, dataset.domain, dataset.num_workers))
+        rate = frames / (time.perf_counter() - start)
+    workers = dataset.num_workers
+    print(f"generated         {rate:6.0f} frames/s of wall time with {workers} processes")
+    print(f"  {rate / encoding / workers:.2f} of encoding alone on as many processes")
+    print(f"  {rate / painting / workers:.2f} of painting alone (shared frames are painted once)")
+
+
+def measure_parts(dataset: Synthetic, scenes: list[Scene], folder: Path) -> tuple[float, float]:
+    """Frames per second of processor time: painting, then encoding."""
+    cv2.setNumThreads(1)
+    frames, painting, encoding = 0, 0.0, 0.0
+    for scene in scenes:
+        clip, painter = scene.clips[0], Painter(scene, dataset.domain)
+        play = play_of(scene, clip)
+        start = time.process_time()
+        pictures = [to_planes(painter.paint(play, number)) for number in range(clip.num_frames)]
+        painted = time.process_time()
+        size = (dataset.domain.width, dataset.domain.height)
+        with ClipWriter(folder / "clip.mp4.part", scene.fps, clip.crf, *size) as writer:
+            for planes in pictures:
+                writer.write(planes)
+        frames += len(pictures)
+        painting += painted - start
+        encoding += time.process_time() - painted
+    return frames / painting, frames / encoding
+
+
+if __name__ == "__main__":
+    main()

@@ -249,7 +249,7 @@ def _quiet() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
-        for message in (".*does not have many workers.*", ".*Checkpoint directory.*"):
+        for message in (".*many workers.*", ".*Checkpoint directory.*", ".*LeafSpec.*"):
             warnings.filterwarnings("ignore", message)
         for logger in loggers:
             logger.setLevel(logging.WARNING)

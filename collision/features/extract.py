@@ -277,7 +277,10 @@ def _fabric(accelerator: str, precision: str, devices: int | str, num_nodes: int
         raise ConfigError(f"precision={precision}: extraction can use {', '.join(PRECISIONS)}.")
     try:
         fabric = Fabric(
-            accelerator=accelerator, devices=devices, num_nodes=num_nodes, precision=precision
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=num_nodes,
+            precision=precision,  # type: ignore[arg-type]
         )
         fabric.launch()
     except (ValueError, MisconfigurationException) as error:

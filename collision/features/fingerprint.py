@@ -58,6 +58,7 @@ def fingerprint(backbone: Backbone, precision: str = "32-true") -> Fingerprint:
         backbone: A ``torch.nn.Module`` with a ``spec``.
         precision: What ``extract`` computes in, in Lightning's words (``bf16-mixed``).
     """
+    assert isinstance(backbone, torch.nn.Module)
     return Fingerprint(
         {
             **backbone.spec.as_dict(),

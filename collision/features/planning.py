@@ -92,6 +92,7 @@ def _measure_speed(
     videos: Sequence[WantedVideo], backbone: Backbone, accelerator: str
 ) -> float | None:
     """Decode and embed a few windows; gives windows a second."""
+    assert isinstance(backbone, torch.nn.Module)
     device = device_of(accelerator)
     backbone.to(device)
     for video in videos:

@@ -201,7 +201,7 @@ def _draw_bystanders(
             clear = conflict.junction is None or abs(z - conflict.junction) > 16
             if rng.random() < 0.45 and clear:
                 add(4.75, float(z), 0.0, Motion(0.0, 0.0))
-    if conflict.junction is not None and rng.random() < 0.5:
+    if conflict.junction is not None and rng.random() < 0.35:
         # One that waits, on the side from which nobody comes.
         side = 1 if math.sin(conflict.plays["harmless"].agent.heading) > 0 else -1
         add(

@@ -40,7 +40,7 @@ def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
 
     line = STOP_LINE + shape.length / 2
     yield_lead = crossing_speed / (2 * yielding_deceleration) + (line + beyond) / crossing_speed
-    if not setting.resolve_lead[0] + 0.2 <= yield_lead <= setting.resolve_lead[1] + 1.0:
+    if not setting.resolve_lead[0] + 0.5 <= yield_lead <= setting.resolve_lead[1] + 1.0:
         return None
     commit = impact - yield_lead
     latest = min(setting.resolve_lead[1], yield_lead - 0.1)

@@ -22,7 +22,8 @@ def test_train_leaves_what_it_promises(workshop):
     metrics = json.loads((workshop.run / "metrics.json").read_text())
     assert set(metrics["ap"]) == {"0.5", "1.0", "1.5", "mean"}
     for entry in metrics["ap"].values():
-        assert 0 <= entry["low"] <= entry["value"] <= entry["high"] <= 1
+        assert 0 <= entry["value"] <= 1
+        assert entry["low"] is None and "groups" in entry["reason"]  # 8 are too few
         assert len(entry["seeds"]) == 2
     assert metrics["seeds"] == [0, 1]
     assert metrics["selected_on"] == "val/nexar_map"

@@ -168,7 +168,7 @@ class Painter:
         return outline, (shade * 1.05, shade, shade)
 
     def _draw_noise(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        strength = 3.0 if self._scene.light == "Normal" else 5.0
+        strength = 2.0 if self._scene.light == "Normal" else 3.5
         shape = (self._domain.height + _NOISE_TILES, self._domain.width + _NOISE_TILES, 1)
         noise = np.repeat(rng.standard_normal(shape, dtype=np.float32) * strength, 3, axis=2)
         return np.clip(noise, 0, 40).astype(np.uint8), np.clip(-noise, 0, 40).astype(np.uint8)

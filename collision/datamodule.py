@@ -5,7 +5,7 @@ Shapes: B examples, N windows, W windows of one example, S steps a window, L = W
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from collision.errors import ConfigError
+from collision.features.clips import Clip, ClipDataset, Failure, WindowRequest
 from collision.features.store import FeatureStore
+from collision.features.workers import decode_all
 from collision.sampling import SamplingPolicy, step_times, window_ends
-from collision.types import BackboneSpec, Example, VideoRecord
+from collision.types import BackboneSpec, Example, Seconds, VideoRecord
 
 Batch = dict[str, Tensor]
 
@@ -154,6 +156,58 @@ def _ends(example: Example, num_windows: int, policy: SamplingPolicy) -> np.ndar
 
 def _microseconds(time: float) -> int:
     return round(time * 1_000_000)
+
+
+class ClipLoader:
+    """Decoded clips as they get ready; a video that fails is a value among them."""
+
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        num_workers: int,
+        timeout: Seconds,
+        should_stop: Callable[[], bool],
+    ):
+        self.dataset, self.num_workers = dataset, num_workers
+        self.timeout, self.should_stop = timeout, should_stop
+
+    def __len__(self) -> int:
+        """Count the clips."""
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[tuple[int, Clip | Failure]]:
+        """Give (position of the request, its frames or failure), the first that is ready first."""
+        return decode_all(self.dataset, self.num_workers, self.timeout, self.should_stop)
+
+
+class ClipDataModule(LightningDataModule):
+    """Clips of video, decoded by decord in worker processes; a batch is one video's windows.
+
+    torch's DataLoader is not used: one worker that dies would end a night's job.
+
+    Args:
+        requests: The windows that are wanted, video by video.
+        spec: Frames, rate and size of a window.
+        num_workers: Decoding processes; 0 decodes in this one.
+        timeout: Seconds after which decoding a video counts as hanging.
+        should_stop: Asked between videos; True ends the loader.
+    """
+
+    def __init__(
+        self,
+        requests: Sequence[WindowRequest],
+        spec: BackboneSpec,
+        num_workers: int = 1,
+        timeout: Seconds = 120.0,
+        should_stop: Callable[[], bool] = lambda: False,
+    ):
+        super().__init__()
+        self.dataset = ClipDataset(requests, spec)
+        self.num_workers, self.timeout, self.should_stop = num_workers, timeout, should_stop
+
+    def predict_dataloader(self) -> ClipLoader:
+        """Give each request's ``Clip`` (``uint8`` frames and window indices) or ``Failure``."""
+        return ClipLoader(self.dataset, self.num_workers, self.timeout, self.should_stop)
 
 
 class FeatureDataModule(LightningDataModule):

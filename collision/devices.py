@@ -7,7 +7,7 @@ import torch
 from collision.errors import ConfigError
 
 ACCELERATORS = ("auto", "cpu", "gpu")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 def device_of(accelerator: str) -> torch.device:

@@ -22,8 +22,9 @@ from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 
+from collision.datamodule import ClipDataModule
 from collision.errors import ConfigError
-from collision.features.clips import Clip, ClipDataset, Failure, WindowRequest, split_long
+from collision.features.clips import Clip, Failure, WindowRequest, split_long
 from collision.features.digest import VideoDigests
 from collision.features.failures import record_failures
 from collision.features.fingerprint import check_same, fingerprint
@@ -32,7 +33,6 @@ from collision.features.lookup import WantedVideo, look_up
 from collision.features.planning import Plan, plan, write_speed
 from collision.features.progress import ExtractionProgress
 from collision.features.store import FeatureStore, NotFiniteError
-from collision.features.workers import decode_all
 from collision.types import Backbone, Seconds
 
 __all__ = ["PRECISIONS", "ExtractionReport", "Plan", "extract", "plan"]
@@ -175,12 +175,14 @@ class _Run:
             for video in videos
             for piece in split_long(replace(video.requests[0], end_times=video.missing), spec)
         ]
-        dataset = ClipDataset([piece for _, piece in pieces], spec)
+        clips = ClipDataModule(
+            [piece for _, piece in pieces], spec, num_workers, timeout, self.stop.is_requested
+        )
         steps = Counter(video.digest for video, _ in pieces)
         num_windows = sum(len(video.missing) for video in videos)
         self.display.start("Extracting", steps, num_windows, "windows")
         started = time.monotonic()
-        for index, result in decode_all(dataset, num_workers, timeout, self.stop.is_requested):
+        for index, result in clips.predict_dataloader():
             video, piece = pieces[index]
             if isinstance(result, Failure):
                 self._fail(video, result.reason)

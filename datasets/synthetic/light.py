@@ -16,7 +16,7 @@ _SKY = {  # at the horizon and at the top, BGR
     "Dark": ((34, 28, 26), (18, 12, 10)),
 }
 _OVERCAST = {"Normal": (190, 188, 184), "Twilight": (112, 108, 108), "Dark": (32, 30, 30)}
-_SIGHT = {"Clear": 420.0, "Rain": 130.0, "Fog": 48.0}  # metres after which 1/e is left
+_SIGHT = {"Clear": 420.0, "Rain": 130.0, "Fog": 60.0}  # metres after which 1/e is left
 
 Colour = tuple[float, float, float]
 

@@ -44,7 +44,7 @@ class Painter:
         self._factor, self._haze = self._atmosphere.ground_maps(
             domain.width, 2 * domain.height, self._focal, domain.camera_height
         )
-        self._mount_pitch = math.radians(rng.uniform(-1.2, 1.2))
+        self._mount_pitch = math.radians(rng.uniform(-0.8, 0.8))
         self._shake = rng.uniform((0.01, 0.5, 0.0), (0.05, 1.5, 6.28), (3, 3))
         self._hood = self._draw_hood(rng)
         self._noise = self._draw_noise(rng)

@@ -61,7 +61,7 @@ def test_done_twice_it_computes_nothing(folder, monkeypatch):
     backbone = TinyBackbone()
     run(folder, backbone)
     assert backbone.num_forwards == 9
-    monkeypatch.setattr("collision.features.extract.decode_all", None)
+    monkeypatch.setattr("collision.datamodule.decode_all", None)
     report = run(folder, backbone)
     assert (report.num_windows, report.num_reused, backbone.num_forwards) == (0, 42, 9)
 

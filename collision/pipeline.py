@@ -189,16 +189,30 @@ def open_features(backbone: Backbone, cache_root: Path, precision: str) -> Featu
 
 
 def run_extraction(
-    source: FeatureSource, index: DataIndex, policy: SamplingPolicy, options: Mapping[str, Any]
+    source: FeatureSource,
+    index: DataIndex,
+    policy: SamplingPolicy,
+    options: Mapping[str, Any],
+    **cluster: int,
 ) -> ExtractionReport:
-    """Extract what is missing for an index; ``options`` are those of ``configs/extraction``."""
-    return extract_windows(source, requests_for(index, source.spec, policy), options)
+    """Extract what is missing for an index; see ``extract_windows``."""
+    return extract_windows(source, requests_for(index, source.spec, policy), options, **cluster)
 
 
 def extract_windows(
-    source: FeatureSource, requests: Sequence[WindowRequest], options: Mapping[str, Any]
+    source: FeatureSource,
+    requests: Sequence[WindowRequest],
+    options: Mapping[str, Any],
+    **cluster: int,
 ) -> ExtractionReport:
-    """Extract what is missing of some windows; the precision is the fingerprint's."""
+    """Extract what is missing of some windows.
+
+    Args:
+        source: Backbone and cache; the precision is the fingerprint's.
+        requests: The windows, video by video.
+        options: As in ``configs/extraction``.
+        cluster: ``devices`` and ``num_nodes``, one each by default.
+    """
     device = device_of(options["accelerator"])
     return extract(
         source.backbone,
@@ -210,8 +224,7 @@ def extract_windows(
         timeout=options["timeout"],
         accelerator=options["accelerator"],
         precision=str(source.fingerprint.fields["precision"]),
-        devices=options["devices"],
-        num_nodes=options["num_nodes"],
+        **cluster,
     )
 
 

@@ -93,8 +93,10 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
             print(f"error: {complaint}", file=sys.stderr)
             return 2
     codes: list[int] = []
+    started_with = sys.argv
 
     def task(config: DictConfig) -> None:
+        sys.argv = started_with  # Lightning starts this again for each further device
         command = importlib.import_module(f"collision.commands.{verb}")
         codes.append(guarded(lambda: command.run(config, paths)))
 

@@ -33,7 +33,6 @@ def run(config: DictConfig, paths: list[str]) -> int:
     ]
     precision = precision_of(config.extraction.accelerator, config.extraction.precision)
     plans = []
-    exit_code = 0
     for backbone_config in backbones:
         source = open_features(build(backbone_config), Path(config.cache_root), precision)
         for dataset_config in datasets:
@@ -47,7 +46,14 @@ def run(config: DictConfig, paths: list[str]) -> int:
                 source.digests.save()
                 plans.append((dataset.name, source.spec.name, planned))
                 continue
-            report = run_extraction(source, index, policy, plain(config.extraction))
+            report = run_extraction(
+                source,
+                index,
+                policy,
+                plain(config.extraction),
+                devices=config.devices,
+                num_nodes=config.num_nodes,
+            )
             if report.exit_code:
                 return report.exit_code
             console.print(
@@ -56,10 +62,11 @@ def run(config: DictConfig, paths: list[str]) -> int:
                 f"{report.seconds:.0f} s -> {source.store.folder}",
                 highlight=False,
                 markup=False,
+                soft_wrap=True,
             )
             failures = [*index.unreadable, *report.failures]
             where = source.store.folder / "failures.csv"
             check_failures(failures, config.skip_failures, where, console)
     if plans:
         console.print(plan_table(plans))
-    return exit_code
+    return 0

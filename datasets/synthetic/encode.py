@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -62,12 +61,3 @@ class ClipWriter:
 def to_planes(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """BGR ``[H, W, 3]`` to the planes of yuv420p, ``[3H/2, W]``."""
     return cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
-
-
-def write_clip(
-    path: Path, pictures: Iterable[NDArray[np.uint8]], fps: float, crf: int, size: tuple[int, int]
-) -> None:
-    """Write BGR pictures ``[H, W, 3]`` of ``size`` (width, height) to ``path``."""
-    with ClipWriter(path, fps, crf, *size) as writer:
-        for picture in pictures:
-            writer.write(to_planes(picture))

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from collision.errors import ConfigError
+
+
+class Loss(Protocol):
+    """What a YAML in ``configs/loss`` names: an ``nn.Module`` with these two."""
+
+    def fit(self, num_negative: float, num_positive: float) -> None:
+        """Take note of the training examples' counts, once before training."""
+
+    def __call__(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """Give the weighted mean loss of a batch."""
+        ...
 
 
 class BinaryCrossEntropy(nn.Module):
@@ -41,7 +55,46 @@ class BinaryCrossEntropy(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """Give the weighted mean loss."""
         smooth = labels * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
-        each = functional.binary_cross_entropy_with_logits(
-            logits, smooth, pos_weight=self.pos_weight, reduction="none"
-        )
+        each = self.each(logits, smooth)
         return (each * weights).sum() / weights.sum().clamp_min(1e-8)
+
+    def each(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Give the loss of every example, ``[B]``; labels lie between 0 and 1."""
+        return functional.binary_cross_entropy_with_logits(
+            logits, labels, pos_weight=self.pos_weight, reduction="none"
+        )
+
+
+class FocalLoss(BinaryCrossEntropy):
+    """Cross entropy in which examples that are already right count less (arXiv 1708.02002, eq. 5).
+
+    ``(1 - p_t) ** gamma`` scales each example's cross entropy, where ``p_t`` is the probability
+    of its class; a smoothed label belongs to both classes in part. ``pos_weight`` takes the place
+    of the paper's alpha: ``alpha / (1 - alpha)``.
+
+    Args:
+        gamma: 0 is cross entropy; the paper uses 2.
+        pos_weight: As in ``BinaryCrossEntropy``.
+        label_smoothing: As in ``BinaryCrossEntropy``.
+    """
+
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        pos_weight: float | str = "auto",
+        label_smoothing: float = 0.0,
+    ):
+        super().__init__(pos_weight, label_smoothing)
+        if not 0 <= gamma < math.inf:
+            raise ConfigError(f"loss.gamma={gamma}: give 0 or more; 2 is usual.")
+        self.gamma = gamma
+
+    def each(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Give the loss of every example, ``[B]``; labels lie between 0 and 1."""
+        # -log(p) and -log(1 - p). Powers of 1 - p are taken as exponentials of them: the gradient
+        # of 0 ** gamma is not finite for a gamma below 1.
+        as_positive = functional.softplus(-logits.float())
+        as_negative = functional.softplus(logits.float())
+        positive = (-self.gamma * as_negative).exp() * as_positive
+        negative = (-self.gamma * as_positive).exp() * as_negative
+        return self.pos_weight * labels * positive + (1 - labels) * negative

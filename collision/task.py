@@ -7,7 +7,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from collision.datamodule import Batch, FeatureDataset, feature_loader
-from collision.losses import BinaryCrossEntropy
+from collision.losses import Loss
 from collision.metrics.torch_metric import NexarMAP
 from collision.model import HeadModel
 from collision.optim import AdamWCosine
@@ -19,7 +19,7 @@ class CollisionTask(LightningModule):
     Logs ``train/loss``, ``val/loss``, ``val/nexar_map`` and ``val/ap_<horizon>`` each epoch.
     """
 
-    def __init__(self, model: HeadModel, loss: BinaryCrossEntropy, optimizer: AdamWCosine):
+    def __init__(self, model: HeadModel, loss: Loss, optimizer: AdamWCosine):
         super().__init__()
         self.model, self.loss = model, loss
         self.optimizer_factory = optimizer

@@ -53,3 +53,16 @@ class LastPooling(nn.Module):
         last = (positions * mask).argmax(dim=1)
         rows = torch.arange(mask.shape[0], device=mask.device)
         return encoded[rows, last] * mask[rows, last].unsqueeze(-1)
+
+
+class MaxPooling(nn.Module):
+    """The largest value of each channel over the valid steps: one striking moment is enough."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+
+    def forward(self, encoded: Tensor, mask: Tensor) -> Tensor:
+        """``[B, L, E]`` to ``[B, E]``."""
+        lowest = torch.finfo(encoded.dtype).min
+        largest = encoded.masked_fill(~mask.unsqueeze(-1), lowest).amax(dim=1)
+        return largest.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)

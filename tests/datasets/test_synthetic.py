@@ -179,8 +179,6 @@ def test_videos_are_what_the_index_says(finished):
 def test_packets_do_not_depend_on_later_frames(tmp_path, scenes):
     scene = scenes[0]
     shorter = tuple(dataclasses.replace(clip, num_frames=20) for clip in scene.clips)
-    for clip in shorter:
-        assert clip.num_frames < scene.divergence * scene.fps
     sizes = []
     for number, clips in enumerate((scene.clips, shorter)):
         folder = tmp_path / str(number)

@@ -1,0 +1,306 @@
+"""V-JEPA 2 as a backbone, by transformers' implementation of its encoder.
+
+https://arxiv.org/abs/2506.09985; weights at https://huggingface.co/facebook. Meta's own code gives
+slightly different features, so the implementation is part of the spec.
+
+Shapes: B windows, T frames a window, S steps a window, N tokens a tubelet, D feature dim, C H W
+image. A tubelet is what one token spans in time: two frames.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import transformers
+from torch import nn
+from transformers import VJEPA2Config, VJEPA2Model
+
+from collision.errors import ConfigError, WeightsNotFoundError
+from collision.types import BackboneSpec
+from collision.weights import StateDict, hub_file, read_weights
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_FILES = ("model.safetensors", "model.safetensors.index.json")
+
+_LARGE = {"hidden_size": 1024, "num_attention_heads": 16, "num_hidden_layers": 24}
+_HUGE = {"hidden_size": 1280, "num_attention_heads": 16, "num_hidden_layers": 32}
+_GIANT = {
+    "hidden_size": 1408,
+    "num_attention_heads": 22,
+    "num_hidden_layers": 40,
+    "mlp_ratio": 48 / 11,
+}
+_TINY = {"hidden_size": 96, "num_attention_heads": 4, "num_hidden_layers": 2, "crop_size": 64}
+
+
+class _Size(NamedTuple):
+    """A checkpoint of the hub, and the shape that random weights of this size have."""
+
+    hub: str | None
+    licence: str
+    shape: Mapping[str, Any]
+
+
+# No licence is given where we could not read the checkpoint's own page.
+SIZES = {
+    "tiny": _Size(None, "", _TINY),
+    "l": _Size("facebook/vjepa2-vitl-fpc64-256", "mit", _LARGE),
+    "h": _Size("facebook/vjepa2-vith-fpc64-256", "apache-2.0", _HUGE),
+    "g": _Size("facebook/vjepa2-vitg-fpc64-256", "apache-2.0", _GIANT),
+    "g384": _Size("facebook/vjepa2-vitg-fpc64-384", "apache-2.0", {**_GIANT, "crop_size": 384}),
+    "l_ssv2": _Size("facebook/vjepa2-vitl-fpc16-256-ssv2", "", _LARGE),
+    "l_diving48": _Size("facebook/vjepa2-vitl-fpc32-256-diving48", "", _LARGE),
+    "g384_ssv2": _Size("facebook/vjepa2-vitg-fpc64-384-ssv2", "", {**_GIANT, "crop_size": 384}),
+    "g384_diving48": _Size(
+        "facebook/vjepa2-vitg-fpc32-384-diving48", "", {**_GIANT, "crop_size": 384}
+    ),
+}
+TOKEN_POOLINGS = ("tubelet", "window")
+
+
+class VJEPA2(nn.Module):
+    """The encoder's tokens, averaged over the picture.
+
+    Args:
+        size: One of ``SIZES``; ``tiny`` has random weights only. Not used with ``weights``.
+        pretrained: False gives random weights, drawn from ``seed``.
+        weights: A local folder as ``save_pretrained`` writes it (``config.json`` and safetensors),
+            of the plain model or of one with a classifier, instead of the hub's.
+        num_frames: In a window; a multiple of the two that a tubelet spans.
+        fps: Of the window's frames.
+        crop_size: Height and width of the input in pixels; null is the checkpoint's own. The
+            rotary positions follow it. The whole frame is squashed.
+        num_layers: Run only so many of the encoder's layers, then its last norm; null runs all.
+        token_pooling: ``tubelet``: one feature for each (S = T / 2). ``window``: one for all.
+        dtype: Of the stored features, ``float16`` or ``float32``.
+        seed: Of random weights.
+
+    Raises:
+        ConfigError: An option that cannot work.
+        WeightsNotFoundError: The weights cannot be had, or are not those of a V-JEPA 2.
+    """
+
+    def __init__(
+        self,
+        size: str = "l",
+        pretrained: bool = True,
+        weights: str | None = None,
+        num_frames: int = 16,
+        fps: float = 8.0,
+        crop_size: int | None = None,
+        num_layers: int | None = None,
+        token_pooling: str = "tubelet",
+        dtype: str = "float16",
+        seed: int = 0,
+    ):
+        super().__init__()
+        _check_choice("size", size, SIZES)
+        _check_choice("token_pooling", token_pooling, TOKEN_POOLINGS)
+        if weights and not pretrained:
+            raise ConfigError(
+                "backbone.pretrained=false means random weights, but "
+                f"backbone.weights={weights}. Leave out one or the other."
+            )
+        if weights:
+            folder = Path(weights).expanduser()
+            config, state = _read_checkpoint(lambda *names: _local_file(folder, names))
+            name, source, licence = f"vjepa2/{folder.name}", folder.name, ""
+        elif pretrained:
+            hub, licence, _ = SIZES[size]
+            config, state = _from_hub(size, hub)
+            name = source = str(hub)
+        else:
+            config, state = VJEPA2Config(**SIZES[size].shape), None
+            name, source, licence = f"vjepa2-{size}-random{seed}", "random", ""
+        if crop_size is not None:
+            config.crop_size = crop_size
+        _check_window(config, num_frames, fps)
+        self.encoder = _random_encoder(config, seed) if state is None else _encoder(config, state)
+        if num_layers is not None:
+            _check_layers(num_layers, config.num_hidden_layers)
+            self.encoder.layer = self.encoder.layer[:num_layers]
+            name += f"-layers{num_layers}"
+        # uint8 * scale + shift is (uint8 / 255 - mean) / std.
+        mean, std = torch.tensor(_MEAN), torch.tensor(_STD)
+        self.register_buffer("scale", (1 / (255 * std)).view(3, 1, 1), persistent=False)
+        self.register_buffer("shift", (-mean / std).view(3, 1, 1), persistent=False)
+        self.eval().requires_grad_(False)
+        self.spec = BackboneSpec(
+            name=name,
+            implementation=f"transformers {transformers.__version__}",
+            num_frames=num_frames,
+            fps=fps,
+            height=config.crop_size,
+            width=config.crop_size,
+            mean=_MEAN,
+            std=_STD,
+            num_steps=num_frames // config.tubelet_size if token_pooling == "tubelet" else 1,
+            feature_dim=config.hidden_size,
+            token_pooling=f"mean over the {token_pooling}",
+            dtype=dtype,
+            source=source,
+            licence=licence,
+        )
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Turn ``uint8 [B, T, H, W, 3]`` into ``float [B, S, D]``.
+
+        Raises:
+            ConfigError: H x W is not the size that the rotary positions are made for.
+        """
+        spec = self.spec
+        assert frames.dtype == torch.uint8 and frames.shape[1] == spec.num_frames, frames.shape
+        if frames.shape[2:4] != (spec.height, spec.width):
+            height, width = frames.shape[2:4]
+            raise ConfigError(
+                f"V-JEPA 2 got frames of {height} x {width} pixels, but its rotary positions are "
+                f"made for {spec.height} x {spec.width}: tokens would be told wrong places, "
+                f"silently. Squash frames to {spec.height} x {spec.width}, or build it with "
+                "another backbone.crop_size."
+            )
+        pixels = frames.permute(0, 1, 4, 2, 3).float() * self.scale + self.shift
+        tokens = self.encoder(pixel_values_videos=pixels).last_hidden_state
+        # Tokens are ordered by tubelet, row and column.
+        return tokens.float().unflatten(1, (spec.num_steps, -1)).mean(2)
+
+
+def _check_choice(option: str, value: str, choices: Any) -> None:
+    if value not in choices:
+        raise ConfigError(f"backbone.{option}={value!r}: choose one of {', '.join(choices)}.")
+
+
+def _check_window(config: VJEPA2Config, num_frames: int, fps: float) -> None:
+    if num_frames < 1 or num_frames % config.tubelet_size:
+        raise ConfigError(
+            f"backbone.num_frames={num_frames}: give a multiple of {config.tubelet_size}, the "
+            "frames that one token of V-JEPA 2 spans."
+        )
+    if not fps > 0:
+        raise ConfigError(f"backbone.fps={fps}: give frames a second, above 0.")
+    if config.crop_size < 1 or config.crop_size % config.patch_size:
+        raise ConfigError(
+            f"backbone.crop_size={config.crop_size}: give a multiple of {config.patch_size}, the "
+            "pixels that one token of V-JEPA 2 spans, or null for the checkpoint's own."
+        )
+
+
+def _check_layers(num_layers: int, available: int) -> None:
+    if not 1 <= num_layers <= available:
+        raise ConfigError(
+            f"backbone.num_layers={num_layers}: this V-JEPA 2 has 1 to {available} layers to run."
+        )
+
+
+def _from_hub(size: str, hub: str | None) -> tuple[VJEPA2Config, StateDict]:
+    if hub is None:
+        raise ConfigError(
+            f"backbone.size={size} has no trained weights: it is for smoke runs. Add "
+            "backbone.pretrained=false, or choose another size."
+        )
+    alternatives = (
+        "Give a local copy: backbone.weights=FOLDER (with config.json and model.safetensors). "
+        "What works without a network: backbone=efficientnet_lite0, whose weights come with the "
+        "installation, or random weights for a smoke run: "
+        "backbone.size=tiny backbone.pretrained=false."
+    )
+    return _read_checkpoint(lambda *names: hub_file(hub, names, alternatives))
+
+
+def _local_file(folder: Path, names: tuple[str, ...]) -> Path:
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise WeightsNotFoundError(
+        f"backbone.weights={folder}: there is no {' or '.join(names)} in it. Give a folder as "
+        "transformers' save_pretrained writes it, or a copy of a V-JEPA 2 repository of the "
+        "Hugging Face hub."
+    )
+
+
+def _read_checkpoint(get: Callable[..., Path]) -> tuple[VJEPA2Config, StateDict]:
+    """Read configuration and weights; ``get`` finds the first file that exists of those named."""
+    config = _read_config(get("config.json"))
+    file = get(*_FILES)
+    if file.suffix != ".json":
+        return config, read_weights(file)
+    shards = sorted(set(_read_json(file).get("weight_map", {}).values()))
+    if any(Path(shard).name != shard for shard in shards):
+        raise WeightsNotFoundError(
+            f"{str(file)!r} names files outside its folder: {shards[:3]}. Get the checkpoint anew."
+        )
+    state: StateDict = {}
+    for shard in shards:
+        state |= read_weights(get(shard))
+    return config, state
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsNotFoundError(
+            f"{str(file)!r} is not JSON ({error}). Get the checkpoint anew."
+        ) from error
+    return content if isinstance(content, dict) else {}
+
+
+def _read_config(file: Path) -> VJEPA2Config:
+    content = _read_json(file)
+    if content.get("model_type") != "vjepa2":
+        raise WeightsNotFoundError(
+            f"{str(file)!r} is of a model of type {content.get('model_type')!r}, not 'vjepa2'. "
+            "Give the folder of a V-JEPA 2 checkpoint."
+        )
+    try:
+        return VJEPA2Config.from_dict(content)
+    except Exception as error:  # the library's own kinds, which are not public
+        raise WeightsNotFoundError(
+            f"transformers {transformers.__version__} cannot use {str(file)!r}: "
+            f"{_first_words(error)}"
+        ) from error
+
+
+def _random_encoder(config: VJEPA2Config, seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _without_predictor(config)
+
+
+def _encoder(config: VJEPA2Config, state: StateDict) -> nn.Module:
+    """Build the encoder from a checkpoint; each of its weights must be there and fit."""
+    with torch.device("meta"):  # weights are assigned, not drawn and overwritten
+        encoder = _without_predictor(config)
+    names = {name: name.removeprefix("vjepa2.") for name in state}  # the classifier's prefix
+    own = {
+        short.removeprefix("encoder."): state[name].float()
+        for name, short in names.items()
+        if short.startswith("encoder.")
+    }
+    try:
+        encoder.load_state_dict(own, assign=True)
+    except RuntimeError as error:
+        raise WeightsNotFoundError(
+            f"The weights do not fit the V-JEPA 2 that config.json describes: "
+            f"{_first_words(error)}. Get the checkpoint anew, both files from one place."
+        ) from error
+    return encoder
+
+
+def _without_predictor(config: VJEPA2Config) -> nn.Module:
+    """Build transformers' model and keep its encoder: the same as ``skip_predictor=True``."""
+    try:
+        config._attn_implementation = "sdpa"
+        return VJEPA2Model(config).encoder
+    except (ValueError, RuntimeError, TypeError, ZeroDivisionError) as error:
+        raise WeightsNotFoundError(
+            f"transformers cannot build the V-JEPA 2 that config.json describes: "
+            f"{_first_words(error)}"
+        ) from error
+
+
+def _first_words(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,196 @@
+"""A transformer encoder whose positions are seconds.
+
+Pre-norm blocks (Xiong et al., arXiv 2002.04745) with rotary positions (Su et al., arXiv
+2104.09864), turned by each step's time instead of its number: a head knows how long lies between
+two steps, whatever the rate of the features and wherever steps are missing.
+
+Shapes: B examples, L feature steps, D feature dim, C channels, H attention heads, K channels of one
+attention head, E output dim (= C).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from collision.errors import ConfigError
+from collision.types import Seconds
+
+
+class Transformer(nn.Module):
+    """Project the features to a small dim, then let every valid step look at every other.
+
+    Attention goes both ways: no step lies after the cut, so this sees no future. Only differences
+    of ``times`` matter, not how far the steps lie from the cut.
+    """
+
+    frequencies: Tensor
+
+    def __init__(
+        self,
+        input_dim: int,
+        dim: int = 64,
+        layers: int = 2,
+        heads: int = 4,
+        feedforward_factor: float = 2.0,
+        dropout: float = 0.3,
+        shortest_period: Seconds = 0.5,
+        longest_period: Seconds = 30.0,
+    ):
+        """Build the module.
+
+        Args:
+            input_dim: D, as the backbone gives it.
+            dim: C; each attention head has ``dim / heads`` of the channels, an even number.
+            layers: Blocks.
+            heads: H.
+            feedforward_factor: Hidden channels of the feed-forward modules per channel.
+            dropout: Of the projected features, of hidden channels, and of what a module adds.
+            shortest_period: Time in which the fastest pair of channels turns once. Twice the
+                distance of neighbouring steps is enough to tell them apart.
+            longest_period: The same of the slowest pair; longer than any context.
+
+        Raises:
+            ConfigError: An option out of range.
+        """
+        super().__init__()
+        _check_sizes(dim, layers, heads, feedforward_factor, dropout)
+        _check_periods(shortest_period, longest_period)
+        self.projection = nn.Linear(input_dim, dim)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(
+            Block(dim, heads, int(feedforward_factor * dim), dropout) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(dim)
+        # Follows from the options, so it needs no place in checkpoints.
+        self.register_buffer(
+            "frequencies",
+            rotary_frequencies(dim // heads, shortest_period, longest_period),
+            persistent=False,
+        )
+        self.output_dim = dim
+
+    def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
+        """``[B, L, D]`` to ``[B, L, E]``; zeros under the mask."""
+        # Weight zero is not enough to hide a step: NaN times zero is NaN.
+        features = features.masked_fill(~mask.unsqueeze(-1), 0.0)
+        angles = times.masked_fill(~mask, 0.0).float().unsqueeze(-1) * self.frequencies
+        visible = visible_steps(mask)
+        hidden = self.dropout(self.projection(features))
+        for block in self.blocks:
+            hidden = block(hidden, angles, visible)
+        return self.norm(hidden) * mask.unsqueeze(-1)
+
+
+class Block(nn.Module):
+    """Attention, then a feed-forward module; each reads a normalised copy and adds to the sum."""
+
+    def __init__(self, dim: int, heads: int, feedforward_dim: int, dropout: float):
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(dim)
+        self.attention = Attention(dim, heads)
+        self.feedforward_norm = nn.LayerNorm(dim)
+        self.feedforward = nn.Sequential(
+            nn.Linear(dim, feedforward_dim),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(feedforward_dim, dim),
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor, angles: Tensor, visible: Tensor) -> Tensor:
+        """``[B, L, C]`` to the same; ``angles [B, L, K/2]``, ``visible [B, 1, L, L]``."""
+        mixed = self.attention(self.attention_norm(hidden), angles, visible)
+        hidden = hidden + self.dropout(mixed)
+        return hidden + self.dropout(self.feedforward(self.feedforward_norm(hidden)))
+
+
+class Attention(nn.Module):
+    """Each step averages the steps that it may see, weighted by content and distance in time."""
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.in_projection = nn.Linear(dim, 3 * dim, bias=False)
+        self.out_projection = nn.Linear(dim, dim)
+
+    def forward(self, hidden: Tensor, angles: Tensor, visible: Tensor) -> Tensor:
+        """``[B, L, C]`` to the same; ``angles [B, L, K/2]``, ``visible [B, 1, L, L]``."""
+        queries, keys, values = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in self.in_projection(hidden).chunk(3, dim=-1)
+        )
+        angles = angles.unsqueeze(1)  # the same for every head
+        mixed = functional.scaled_dot_product_attention(
+            rotate(queries, angles), rotate(keys, angles), values, attn_mask=visible
+        )
+        return self.out_projection(mixed.transpose(1, 2).flatten(-2))
+
+
+def visible_steps(mask: Tensor) -> Tensor:
+    """Say which step sees which, ``bool [B, 1, L, L]``: the valid ones, and itself.
+
+    A step that sees nothing would become NaN; one under the mask may see itself, since nobody
+    else does.
+    """
+    itself = torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
+    return (mask.unsqueeze(1) | itself).unsqueeze(1)
+
+
+def rotary_frequencies(
+    head_dim: int, shortest_period: Seconds, longest_period: Seconds
+) -> Tensor:
+    """Give radians a second for each pair of channels, ``[K/2]``: periods in even ratios."""
+    periods = torch.logspace(
+        math.log10(shortest_period), math.log10(longest_period), head_dim // 2
+    )
+    return 2 * math.pi / periods
+
+
+def rotate(vectors: Tensor, angles: Tensor) -> Tensor:
+    """Turn each pair of channels by its angle: products then depend on differences of angles.
+
+    Args:
+        vectors: ``[B, H, L, K]``; channel k is paired with channel k + K/2.
+        angles: ``[B, 1, L, K/2]`` in radians, float32.
+
+    Returns:
+        ``[B, H, L, K]`` in the dtype of ``vectors``, turned in float32.
+    """
+    first, second = vectors.float().chunk(2, dim=-1)
+    cosine, sine = angles.cos(), angles.sin()
+    turned = torch.cat((first * cosine - second * sine, first * sine + second * cosine), dim=-1)
+    return turned.to(vectors.dtype)
+
+
+def _check_sizes(
+    dim: int, layers: int, heads: int, feedforward_factor: float, dropout: float
+) -> None:
+    for name, value in (("dim", dim), ("layers", layers), ("heads", heads)):
+        if not isinstance(value, int) or value < 1:
+            raise ConfigError(
+                f"transformer {name} is {value!r}: it must be a whole number, 1 or more."
+            )
+    if dim % (2 * heads):
+        raise ConfigError(
+            f"transformer dim {dim} with {heads} heads: each head needs an even number of "
+            f"channels. Give a multiple of {2 * heads}, e.g. {2 * heads * (dim // (2 * heads) + 1)}."
+        )
+    if int(feedforward_factor * dim) < 1:
+        raise ConfigError(
+            f"transformer feedforward_factor is {feedforward_factor}: no channel is left of {dim}. "
+            "Usual values are 1 to 4."
+        )
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"transformer dropout is {dropout}: it is a share, from 0 to below 1.")
+
+
+def _check_periods(shortest: Seconds, longest: Seconds) -> None:
+    if not 0 < shortest < longest < math.inf:
+        raise ConfigError(
+            f"transformer shortest_period is {shortest} and longest_period {longest}: give seconds "
+            "above 0, the longest above the shortest, e.g. 0.5 and 30."
+        )

@@ -1,0 +1,75 @@
+"""Small made-up feature data sets, and a training configuration that suits them."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from collision.datamodule import FeatureDataset
+from collision.types import Example, VideoRecord
+
+FEATURE_DIM, NUM_WINDOWS = 6, 3
+
+CONFIG: dict[str, Any] = {
+    "head": {
+        "_target_": "collision.temporal.transformer.Transformer",
+        "dim": 8,
+        "layers": 1,
+        "heads": 2,
+    },
+    "pooling": {"_target_": "collision.temporal.pooling.MeanPooling"},
+    "loss": {"_target_": "collision.losses.BinaryCrossEntropy"},
+    "optimizer": {"_target_": "collision.optim.AdamWCosine", "lr": 1e-2, "warmup_epochs": 0},
+    "feature_dropout": 0.2,
+    "trainer": {
+        "max_epochs": 4,
+        "patience": 10,
+        "batch_size": 16,
+        "gradient_clip": 1.0,
+        "accelerator": "cpu",
+        "precision": None,
+    },
+}
+
+
+def config_with(**changes: Any) -> dict[str, Any]:
+    """Take the configuration with other values: ``trainer={"max_epochs": 2}``."""
+    config = copy.deepcopy(CONFIG)
+    for group, values in changes.items():
+        config[group].update(values)
+    return config
+
+
+def planted(num_videos: int, seed: int, signal: float = 3.0) -> FeatureDataset:
+    """Half the videos are positives, told by feature 0; two cuts each, the first window missing."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = [number % 2 for number in range(num_videos)]
+    bank = torch.randn(num_videos * NUM_WINDOWS + 1, 1, FEATURE_DIM, generator=generator)
+    bank[:-1, 0, 0] += signal * torch.tensor(labels).repeat_interleave(NUM_WINDOWS)
+    bank[-1] = 0
+    rows = torch.arange(num_videos * NUM_WINDOWS).view(num_videos, NUM_WINDOWS)
+    early = torch.cat((torch.full((num_videos, 1), len(bank) - 1), rows[:, :-1]), dim=1)
+    names = [f"{seed}_{number}" for number in range(num_videos)]
+    examples = [
+        Example(name, 5.0 - horizon, label, horizon)
+        for horizon in (0.5, 1.0)
+        for name, label in zip(names, labels, strict=True)
+    ]
+    record_of = {
+        name: VideoRecord(name, Path(f"{name}.mp4"), label, "train", name, event_time=5.0)
+        for name, label in zip(names, labels, strict=True)
+    }
+    return FeatureDataset(
+        bank=bank.half(),
+        window_index=torch.cat((rows, early)),
+        times=torch.tensor([-0.5, -0.25, 0.0]),
+        examples=examples,
+        records=[record_of[example.video] for example in examples],
+    )
+
+
+def planted_splits() -> dict[str, FeatureDataset]:
+    return {"train": planted(40, seed=0), "val": planted(20, seed=1)}

@@ -294,6 +294,7 @@ def _without_predictor(config: VJEPA2Config) -> nn.Module:
     """Build transformers' model and keep its encoder: the same as ``skip_predictor=True``."""
     try:
         config._attn_implementation = "sdpa"
+        config.pred_num_hidden_layers = 0  # what is thrown away need not be drawn
         return VJEPA2Model(config).encoder
     except (ValueError, RuntimeError, TypeError, ZeroDivisionError) as error:
         raise WeightsNotFoundError(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from collision.errors import ConfigError
 from collision.features.clips import Clip, ClipDataset, Failure, WindowRequest
@@ -222,24 +222,52 @@ class FeatureDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Shuffle anew each epoch, the same way for the same seed and epoch."""
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        return feature_loader(self.train, self.batch_size, generator)
+        return feature_loader(self.train, self.batch_size, EpochShuffle(len(self.train), self.seed))
 
     def val_dataloader(self) -> DataLoader:
         """Keep the order."""
         return feature_loader(self.val, self.batch_size)
 
 
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Give each epoch of each run its own seed."""
+    return seed * 1_000_003 + epoch
+
+
+class EpochShuffle(Sampler[int]):
+    """An order for each epoch that hangs on nothing else, however often it is begun.
+
+    A generator that lives on from epoch to epoch would give a resumed run another order: Lightning
+    begins its first epoch twice.
+    """
+
+    def __init__(self, num_examples: int, seed: int):
+        self.num_examples, self.seed = num_examples, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Count the examples."""
+        return self.num_examples
+
+    def __iter__(self) -> Iterator[int]:
+        """Give every example's number once."""
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch))
+        yield from torch.randperm(self.num_examples, generator=generator).tolist()
+
+
 def feature_loader(
-    dataset: FeatureDataset, batch_size: int, shuffle: torch.Generator | None = None
+    dataset: FeatureDataset, batch_size: int, order: EpochShuffle | None = None
 ) -> DataLoader:
     """Load without workers: a batch is one indexing into memory."""
     return DataLoader(
         dataset,
         batch_size=batch_size,
-        shuffle=shuffle is not None,
-        generator=shuffle,
+        sampler=order,
+        generator=torch.Generator(),  # else beginning an epoch takes a draw from dropout's
         collate_fn=_whole,
         pin_memory=torch.cuda.is_available(),
     )

@@ -89,8 +89,13 @@ def load_predictor(path: Path) -> Predictor:
         raise CheckpointError(
             f"{str(path)!r} is a safetensors file, but not a predictor of this version."
         )
-    check_targets(header["config"], f"{str(path)!r}")
+    absent = _absent_entries(header)
+    if absent:
+        raise CheckpointError(
+            f"{str(path)!r} lacks {', '.join(absent)} in its header. Train again, or copy it again."
+        )
     config = header["config"]
+    check_targets(config, f"{str(path)!r}")
     model = build_model(
         config["head"],
         config["pooling"],
@@ -112,6 +117,22 @@ def load_predictor(path: Path) -> Predictor:
     )
 
 
+def _absent_entries(header: Mapping[str, Any]) -> list[str]:
+    """Name what the header should hold and does not."""
+    wanted: dict[str, tuple[str, ...]] = {
+        "config": ("backbone", "head", "pooling", "sampling", "feature_dropout"),
+        "spec": ("feature_dim",),
+        "fingerprint": (),
+    }
+    absent = [name for name in ("threshold", "origin") if name not in header]
+    for part, entries in wanted.items():
+        if not isinstance(header.get(part), Mapping):
+            absent.append(part)
+        else:
+            absent += [f"{part}.{entry}" for entry in entries if entry not in header[part]]
+    return absent
+
+
 def find_predictors(path: Path) -> list[Path]:
     """Find the predictor files of a run folder (one a seed), or take a file as it is.
 
@@ -120,15 +141,22 @@ def find_predictors(path: Path) -> list[Path]:
     """
     if path.is_file():
         return [path]
-    found = sorted(
-        path.glob(f"seed_*/{FILE_NAME}"), key=lambda p: int(p.parent.name.partition("_")[2])
-    ) or sorted(path.glob(FILE_NAME))
-    if not found:
-        there = ", ".join(sorted(p.name for p in path.iterdir())[:8]) if path.is_dir() else ""
+    if not path.is_dir():
         raise CheckpointError(
-            f"No trained predictor in {str(path)!r}"
-            + (f" (found: {there})" if there else ": there is no such folder")
-            + ". Give a run folder whose training ended, or continue it with "
+            f"No trained predictor in {str(path)!r}: there is no such folder. "
+            "Give a run folder, as `train` names it at its end."
+        )
+    seeds = [p for p in path.glob(f"seed_*/{FILE_NAME}") if _seed_of(p).isdecimal()]
+    found = sorted(seeds, key=lambda p: int(_seed_of(p))) or sorted(path.glob(FILE_NAME))
+    if not found:
+        there = ", ".join(sorted(p.name for p in path.iterdir())[:8])
+        raise CheckpointError(
+            f"No trained predictor in {str(path)!r} (found: {there or 'nothing'}). "
+            "Give a run folder whose training ended, or continue it with "
             f"`python train.py resume={path}`."
         )
     return found
+
+
+def _seed_of(path: Path) -> str:
+    return path.parent.name.removeprefix("seed_")

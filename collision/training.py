@@ -6,6 +6,8 @@ import csv
 import json
 import logging
 import math
+import pickle
+import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +27,7 @@ from lightning.pytorch.callbacks import (
 from rich.console import Console
 
 from collision.config import build
-from collision.datamodule import FeatureDataModule, FeatureDataset
+from collision.datamodule import FeatureDataModule, FeatureDataset, epoch_seed
 from collision.devices import precision_of
 from collision.errors import CheckpointError, ConfigError
 from collision.model import HeadModel, build_model
@@ -52,6 +54,19 @@ class TrainedHead:
     best_epoch: int
     last_epoch: int
     best_value: float
+
+
+class EpochSeed(Callback):
+    """Seed dropout anew each epoch, so that a resumed run draws what an unbroken one would."""
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def on_train_epoch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Seed by the run's seed and the epoch."""
+        torch.manual_seed(epoch_seed(self.seed, trainer.current_epoch))
 
 
 class EpochLog(Callback):
@@ -132,7 +147,8 @@ def fit_head(
     callbacks: list[Callback] = [
         checkpoint,
         ModelCheckpoint(folder, "last", **naming),
-        EarlyStopping(MONITOR, mode="max", patience=options["patience"], check_finite=False),
+        EarlyStopping(MONITOR, mode="max", patience=options["patience"]),
+        EpochSeed(seed),
         EpochLog(folder / "log.csv"),
     ]
     if console.is_terminal:
@@ -142,6 +158,7 @@ def fit_head(
     module = FeatureDataModule(data["train"], data["val"], options["batch_size"], seed)
     last = folder / "last.ckpt"
     if last.is_file():
+        _check_epochs(last, options["max_epochs"])
         _relocate(last, folder)
     with _quiet():
         trainer = lightning.Trainer(
@@ -158,26 +175,46 @@ def fit_head(
             log_every_n_steps=1,
             default_root_dir=folder,
         )
-        try:
-            trainer.fit(
-                task, module, ckpt_path=str(last) if last.is_file() else None, weights_only=True
-            )
-        except RuntimeError as error:
-            if last.is_file() and "state_dict" in str(error):
-                raise CheckpointError(
-                    f"{str(last)!r} does not fit the configured head: {error}"
-                ) from None
-            raise
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        _fit(trainer, task, module, last)
     value = checkpoint.best_model_score
-    if value is None or not math.isfinite(float(value)):
+    if value is None or not math.isfinite(float(value)) or _diverged(folder / "log.csv"):
         raise ConfigError(
-            f"Training gave no finite {MONITOR}: the loss diverged. Lower optimizer.lr "
-            f"(now {config['optimizer']['lr']})."
+            "Training diverged: the loss on the validation split is not a finite number. "
+            f"Start again with a lower optimizer.lr (now {config['optimizer']['lr']})."
         )
-    (folder / _DONE).write_text(json.dumps({MONITOR: float(value), "trainer": dict(options)}))
+    done = folder / _DONE
+    partial = done.with_suffix(".partial")
+    partial.write_text(json.dumps({MONITOR: float(value), "trainer": dict(options)}))
+    partial.replace(done)
     return _finished(config, feature_dim, folder, float(value))
+
+
+def _fit(
+    trainer: lightning.Trainer, task: CollisionTask, module: FeatureDataModule, last: Path
+) -> None:
+    """Fit, going on from ``last`` if it is there."""
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    checkpoint = str(last) if last.is_file() else None
+    try:
+        trainer.fit(task, module, ckpt_path=checkpoint, weights_only=True)
+    except RuntimeError as error:
+        if checkpoint and "state_dict" in str(error):
+            raise _misfit(last, error) from None
+        raise
+    except SystemExit as error:
+        # Lightning turns Ctrl+C into an exit and goes deaf to the next one.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, on_interrupt)
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _diverged(log: Path) -> bool:
+    """Say whether the last epoch ended without numbers."""
+    last = read_log(log)[-1:]
+    return any(
+        not math.isfinite(float(row[name])) for row in last for name in (MONITOR, "val/loss")
+    )
 
 
 def _finished(
@@ -188,11 +225,20 @@ def _finished(
     return TrainedHead(best, last, best_epoch, last_epoch, value)
 
 
+def _check_epochs(path: Path, max_epochs: int) -> None:
+    trained = int(_load(path)["epoch"]) + 1
+    if trained > max_epochs:
+        raise ConfigError(
+            f"trainer.max_epochs={max_epochs}, but this run has already trained {trained} epochs. "
+            f"Give {trained} or more, or start a new run."
+        )
+
+
 def _relocate(path: Path, folder: Path) -> None:
     """Let a run folder be moved: ModelCheckpoint remembers absolute paths and forgets the best
     score when they differ.
     """
-    saved = torch.load(path, map_location="cpu", weights_only=True)
+    saved = _load(path)
     for state in saved["callbacks"].values():
         if "best_model_path" in state and state["dirpath"] != str(folder):
             state["dirpath"] = str(folder)
@@ -217,7 +263,8 @@ def check_trainable(data: Mapping[str, FeatureDataset]) -> None:
     """Refuse splits that nothing can be learned from or selected on.
 
     Raises:
-        ConfigError: A split holds no example, or one class alone.
+        ConfigError: A split, or one horizon of the validation split, holds one class alone or
+            nothing.
     """
     for split in ("train", "val"):
         labels = data[split].labels
@@ -227,20 +274,44 @@ def check_trainable(data: Mapping[str, FeatureDataset]) -> None:
                 f"The {split} split has {positive} positive and {negative} negative examples: "
                 "both classes are needed. Add videos of the other class, or raise limit."
             )
+    for horizon, classes in data["val"].count().items():
+        if not all(classes.values()):
+            raise ConfigError(
+                f"The val split has {classes['positive']} positive and {classes['negative']} "
+                f"negative examples {horizon} s before the event: {MONITOR} needs both classes at "
+                "every horizon. Add longer videos, or leave this one out of sampling.horizons."
+            )
 
 
 def _restore(config: Mapping[str, Any], feature_dim: int, path: Path) -> tuple[HeadModel, int]:
-    saved = torch.load(path, map_location="cpu", weights_only=True)
+    saved = _load(path)
     model = new_model(config, feature_dim)
     prefix = "model."
-    model.load_state_dict(
-        {
-            name.removeprefix(prefix): value
-            for name, value in saved["state_dict"].items()
-            if name.startswith(prefix)
-        }
-    )
+    state = {
+        name.removeprefix(prefix): value
+        for name, value in saved["state_dict"].items()
+        if name.startswith(prefix)
+    }
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise _misfit(path, error) from None
     return model.eval(), int(saved["epoch"])
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"{str(path)!r} is missing or damaged ({reason}). "
+            f"Delete the folder {str(path.parent)!r} to train this seed again."
+        ) from None
+
+
+def _misfit(path: Path, error: RuntimeError) -> CheckpointError:
+    return CheckpointError(f"{str(path)!r} does not fit the configured head: {error}")
 
 
 @contextmanager

@@ -140,13 +140,9 @@ def visible_steps(mask: Tensor) -> Tensor:
     return (mask.unsqueeze(1) | itself).unsqueeze(1)
 
 
-def rotary_frequencies(
-    head_dim: int, shortest_period: Seconds, longest_period: Seconds
-) -> Tensor:
+def rotary_frequencies(head_dim: int, shortest_period: Seconds, longest_period: Seconds) -> Tensor:
     """Give radians a second for each pair of channels, ``[K/2]``: periods in even ratios."""
-    periods = torch.logspace(
-        math.log10(shortest_period), math.log10(longest_period), head_dim // 2
-    )
+    periods = torch.logspace(math.log10(shortest_period), math.log10(longest_period), head_dim // 2)
     return 2 * math.pi / periods
 
 
@@ -174,10 +170,11 @@ def _check_sizes(
             raise ConfigError(
                 f"transformer {name} is {value!r}: it must be a whole number, 1 or more."
             )
-    if dim % (2 * heads):
+    step = 2 * heads
+    if dim % step:
         raise ConfigError(
             f"transformer dim {dim} with {heads} heads: each head needs an even number of "
-            f"channels. Give a multiple of {2 * heads}, e.g. {2 * heads * (dim // (2 * heads) + 1)}."
+            f"channels. Give a multiple of {step}, e.g. {dim + step - dim % step}."
         )
     if int(feedforward_factor * dim) < 1:
         raise ConfigError(

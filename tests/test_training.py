@@ -2,7 +2,6 @@ import shutil
 import signal
 from dataclasses import replace
 
-import lightning
 import pytest
 import torch
 from rich.console import Console
@@ -120,13 +119,10 @@ def test_a_run_that_was_moved_keeps_its_best_epoch(tmp_path, monkeypatch):
     monkeypatch.setattr(
         CollisionTask, "training_step", lambda task, *_: 0 * task.model.classifier.bias.sum()
     )
-    spoil = torch.optim.Optimizer.zero_grad
-
     trained = fit(tmp_path / "new")
     assert trained.best_value == pytest.approx(best)
     assert trained.best_epoch < 2 and trained.last_epoch == 3
     assert not (tmp_path / "old").exists()
-    assert spoil is torch.optim.Optimizer.zero_grad
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path, request):
@@ -191,7 +187,7 @@ def test_a_split_of_one_class_is_refused(tmp_path, split, label):
 def test_a_validation_horizon_of_one_class_is_refused_before_training(tmp_path, no_training):
     data = planted_splits()
     data["val"] = only(data["val"], lambda example: example.label == 1 or example.horizon == 0.5)
-    with pytest.raises(ConfigError, match=r"1 s.*20|horizon 1"):
+    with pytest.raises(ConfigError, match=r"10 positive and 0 negative.* 1 s before"):
         fit(tmp_path, data=data)
 
 
@@ -217,10 +213,8 @@ def test_a_loss_that_diverges_is_told(tmp_path, monkeypatch, epochs_before):
 
 
 def test_an_absurd_learning_rate_is_told(tmp_path):
-    linear = {"_target_": "collision.temporal.linear.Linear"}
-    config = {**config_with(optimizer={"lr": 1e38}), "head": linear}
-    with pytest.raises(ConfigError, match="diverged"):
-        fit(tmp_path, config)
+    with pytest.raises(ConfigError, match=r"diverged.*now 1000000000.0"):
+        fit(tmp_path, config_with(optimizer={"lr": 1e9}))
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -251,4 +245,3 @@ def test_training_says_nothing_that_nobody_can_act_on(tmp_path, recwarn, caplog)
     fit(tmp_path)
     assert [str(warning.message) for warning in recwarn] == []
     assert caplog.messages == []
-    assert lightning.pytorch.utilities is not None

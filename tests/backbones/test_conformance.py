@@ -1,16 +1,22 @@
 """What every backbone in configs/backbone must do; a new YAML is found by itself."""
 
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import hydra
 import numpy as np
 import pytest
+import timm
 import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
+from collision.features.clips import ClipDataset, WindowRequest
 from collision.features.fingerprint import fingerprint
 from collision.types import Backbone
+from tests.kit.video import write_video
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "backbone").glob("*.yaml"))
 
@@ -18,12 +24,24 @@ CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "backbone").glob("*.ya
 SHRUNK = {
     "timm_image": {"model": "resnet18", "pretrained": False, "height": 64, "width": 96},
     "efficientnet_lite0": {"height": 64, "width": 96},
+    "dinov2_b": {"pretrained": False, "height": 56, "width": 98},
+    "dinov3_b": {"pretrained": False, "height": 64, "width": 96},
+    "dinov3_l": {"pretrained": False, "height": 64, "width": 96},
+    "siglip2_b": {"pretrained": False, "height": 64, "width": 96},
+    "internvit": {"pretrained": False, "height": 56, "width": 98},
+    "vjepa2": {"pretrained": False, "size": "tiny"},
+    "optical_flow": {"height": 64, "width": 96},
 }
+
+# Built with the first of their blocks alone, which are all alike: 24 take seconds each time.
+SHALLOW = {"dinov2_b", "dinov3_b", "dinov3_l", "siglip2_b", "internvit"}
 
 
 def build(path):
     config = OmegaConf.merge(OmegaConf.load(path), SHRUNK.get(path.stem, {}))
-    return hydra.utils.instantiate(config)
+    one_block = mock.patch("timm.create_model", partial(timm.create_model, depth=1))
+    with one_block if path.stem in SHALLOW else nullcontext():
+        return hydra.utils.instantiate(config)
 
 
 @pytest.fixture(scope="module", params=CONFIGS, ids=lambda path: path.stem)
@@ -66,11 +84,13 @@ def test_shape_dtype_and_range(backbone):
     assert stored.std() > 0
 
 
-def test_black_and_white_frames_are_told_apart(backbone):
-    frames = torch.zeros_like(windows(backbone.spec, 2))
-    frames[1] = 255
-    black, white = embed(backbone, frames)
-    assert torch.isfinite(white).all() and not torch.allclose(black, white)
+def test_an_empty_picture_is_told_from_a_busy_one(backbone):
+    """Black and white need not differ: to optical flow they don't."""
+    frames = windows(backbone.spec, 3)
+    frames[1], frames[2] = 0, 255
+    busy, black, white = embed(backbone, frames)
+    assert torch.isfinite(black).all() and torch.isfinite(white).all()
+    assert not torch.allclose(busy, black) and not torch.allclose(busy, white)
 
 
 def test_deterministic_and_independent_of_the_batch(backbone):
@@ -106,3 +126,57 @@ def test_save_and_load(tmp_path, path, backbone):
     frames = windows(backbone.spec, 1)
     assert torch.equal(embed(backbone, frames), embed(again, frames))
     assert fingerprint(again) == fingerprint(backbone)
+
+
+def test_frames_outside_the_window_change_nothing(tmp_path, backbone):
+    """Neither what comes after its end nor what lies before its start: on real video files."""
+    spec, end, rate = backbone.spec, 2.52, 20
+    noise = np.random.default_rng(0).integers(0, 256, (60, 8, 12, 3), np.uint8)
+    frames = noise.repeat(8, axis=1).repeat(8, axis=2)
+    last = int(end * rate)
+    first = int((end - (spec.num_frames - 1) / spec.fps) * rate)
+    assert 0 < first <= last < 59
+    outside, inside = frames.copy(), frames.copy()
+    outside[:first] = 255 - outside[:first]
+    outside[last + 1 :] = 255 - outside[last + 1 :]
+    inside[last] = 255 - inside[last]
+    original, same, other = (
+        embed(backbone, window_of(write_lossless(tmp_path / f"{number}.mp4", video), spec, end))
+        for number, video in enumerate((frames, outside, inside))
+    )
+    assert torch.equal(original, same)
+    assert not torch.allclose(original, other)
+
+
+def write_lossless(path, frames):
+    """Each frame a key frame of fixed quality, so that none depends on its neighbours."""
+    return write_video(path, frames, keyframe_every=1, encoder_options={"qp": "0"})
+
+
+def window_of(video, spec, end):
+    clip = ClipDataset([WindowRequest("clip", video, np.array([end]))], spec)[0]
+    return torch.from_numpy(clip.frames[clip.windows])
+
+
+def test_every_frame_of_a_window_is_used(backbone):
+    frames = windows(backbone.spec, 1)
+    features = embed(backbone, frames)
+    for number in range(backbone.spec.num_frames):
+        changed = frames.clone()
+        changed[:, number] = 255 - changed[:, number]
+        assert not torch.allclose(features, embed(backbone, changed)), f"frame {number}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_at_full_size(path):
+    """Random weights at the depth and input size that users run."""
+    config = OmegaConf.load(path)
+    if "pretrained" in config:
+        config.pretrained = False
+    if path.stem == "timm_image":
+        config.model = "resnet18"
+    backbone = hydra.utils.instantiate(config)
+    features = embed(backbone, windows(backbone.spec, 1))
+    assert features.shape == (1, backbone.spec.num_steps, backbone.spec.feature_dim)
+    assert torch.isfinite(features).all()

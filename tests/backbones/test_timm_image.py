@@ -1,9 +1,13 @@
 import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 import timm
 import torch
+from omegaconf import OmegaConf
 from safetensors.torch import save_file
+from timm.data import resolve_data_config
 
 from collision.backbones.timm_image import TimmImage
 from collision.errors import ConfigError, WeightsNotFoundError
@@ -170,3 +174,31 @@ def test_weights_of_a_transformer_are_resized(tmp_path):
 def test_random_weights_exclude_a_source():
     with pytest.raises(ConfigError, match="pretrained=false"):
         TimmImage("resnet18", pretrained=False, weights="x.pth")
+
+
+# Mean and std, height and width, dim, as the models' own pages have them.
+IMAGENET, HALF = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), ((0.5,) * 3, (0.5,) * 3)
+PUBLISHED = {
+    "dinov2_b": (IMAGENET, 518, 768, "token"),
+    "dinov3_b": (IMAGENET, 256, 768, "avg"),
+    "dinov3_l": (IMAGENET, 256, 1024, "avg"),
+    "siglip2_b": (HALF, 256, 768, "map"),
+    "internvit": (IMAGENET, 448, 1024, "token"),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_named_models_have_their_own_mean_std_and_size(name, monkeypatch):
+    config = OmegaConf.load(Path(__file__).parents[2] / "configs" / "backbone" / f"{name}.yaml")
+    assert config.pop("_target_") == "collision.backbones.timm_image.TimmImage"
+    assert config.pretrained
+    # One block of each is enough, and seconds faster.
+    monkeypatch.setattr("timm.create_model", partial(timm.create_model, depth=1))
+    spec = TimmImage(**{**config, "pretrained": False}).spec
+    (mean, std), side, feature_dim, pooling = PUBLISHED[name]
+    assert (spec.mean, spec.std) == (mean, std)
+    assert (spec.height, spec.width, spec.feature_dim) == (side, side, feature_dim)
+    assert spec.token_pooling == pooling
+    theirs = resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg(config.model).to_dict())
+    assert (spec.mean, spec.std) == (theirs["mean"], theirs["std"])
+    assert (3, spec.height, spec.width) == theirs["input_size"]

@@ -61,8 +61,8 @@ def model(parts):
 
 
 def test_every_part_is_found():
-    assert {"zipformer", "gru", "linear"} <= set(HEADS)
-    assert {"attention", "mean", "last"} <= set(POOLINGS)
+    assert {"zipformer", "transformer", "gru", "linear"} <= set(HEADS)
+    assert {"attention", "mean", "max", "last"} <= set(POOLINGS)
 
 
 @torch.no_grad()

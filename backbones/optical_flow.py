@@ -71,6 +71,7 @@ class OpticalFlow(nn.Module):
         super().__init__()
         _check_options(rows, columns, num_frames, fps, height, width)
         self.rows, self.columns = rows, columns
+        self.eval()
         self.spec = BackboneSpec(
             name=f"optical_flow/dis-medium-{rows}x{columns}",
             implementation=f"opencv {cv2.__version__}, features {_VERSION}",
@@ -82,7 +83,7 @@ class OpticalFlow(nn.Module):
             std=(1.0, 1.0, 1.0),
             num_steps=num_frames - 1,
             feature_dim=rows * columns * len(CELL_FEATURES) + len(FOCUS_FEATURES),
-            token_pooling=f"{', '.join(CELL_FEATURES)} of each cell",
+            token_pooling=f"{', '.join(CELL_FEATURES)} of each cell; focus",
             dtype=dtype,
             source="computed, no weights",
         )
@@ -94,7 +95,8 @@ class OpticalFlow(nn.Module):
             [self._describe(flow) for flow in self._flows(window)]
             for window in frames.cpu().numpy()
         ]
-        return torch.from_numpy(np.array(features, np.float32)).to(frames.device)
+        shape = (len(frames), self.spec.num_steps, self.spec.feature_dim)
+        return torch.from_numpy(np.array(features, np.float32).reshape(shape)).to(frames.device)
 
     def _flows(self, window: NDArray[np.uint8]) -> list[Array]:
         """Give the flow of each pair of neighbours, ``[H, W, 2]`` in frame widths/s."""

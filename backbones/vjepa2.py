@@ -162,7 +162,7 @@ class VJEPA2(nn.Module):
                 f"silently. Squash frames to {spec.height} x {spec.width}, or build it with "
                 "another backbone.crop_size."
             )
-        pixels = frames.permute(0, 1, 4, 2, 3).float() * self.scale + self.shift
+        pixels = torch.addcmul(self.shift, frames.permute(0, 1, 4, 2, 3).float(), self.scale)
         tokens = self.encoder(pixel_values_videos=pixels).last_hidden_state
         # Tokens are ordered by tubelet, row and column.
         return tokens.float().unflatten(1, (spec.num_steps, -1)).mean(2)

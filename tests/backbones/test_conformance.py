@@ -37,11 +37,11 @@ SHRUNK = {
 SHALLOW = {"dinov2_b", "dinov3_b", "dinov3_l", "siglip2_b", "internvit"}
 
 
-def build(path):
+def build(path, device="cpu"):
     config = OmegaConf.merge(OmegaConf.load(path), SHRUNK.get(path.stem, {}))
     one_block = mock.patch("timm.create_model", partial(timm.create_model, depth=1))
     with one_block if path.stem in SHALLOW else nullcontext():
-        return hydra.utils.instantiate(config)
+        return hydra.utils.instantiate(config).to(device)
 
 
 @pytest.fixture(scope="module", params=CONFIGS, ids=lambda path: path.stem)
@@ -49,9 +49,16 @@ def path(request):
     return request.param
 
 
+@pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request):
+    """The whole suite runs on a GPU too: pytest -m gpu."""
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        yield request.param
+
+
 @pytest.fixture(scope="module")
-def backbone(path):
-    return build(path)
+def backbone(path, device):
+    return build(path, device)
 
 
 def windows(spec, count=3):
@@ -62,7 +69,8 @@ def windows(spec, count=3):
 
 @torch.inference_mode()
 def embed(backbone, frames):
-    return backbone(frames)
+    placed = next(backbone.buffers(), frames)  # optical flow has no tensors to be placed
+    return backbone(frames.to(placed.device)).cpu()
 
 
 def test_the_spec_is_complete(backbone):
@@ -107,19 +115,19 @@ def test_frozen_and_in_eval_mode(backbone):
     assert not any(parameter.requires_grad for parameter in backbone.parameters())
 
 
-def test_built_again_it_is_the_same(path, backbone):
+def test_built_again_it_is_the_same(path, device, backbone):
     state = torch.random.get_rng_state()
-    again = build(path)
+    again = build(path, device)
     assert torch.equal(state, torch.random.get_rng_state())
     assert fingerprint(again) == fingerprint(backbone)
     frames = windows(backbone.spec, 1)
     assert torch.equal(embed(backbone, frames), embed(again, frames))
 
 
-def test_save_and_load(tmp_path, path, backbone):
+def test_save_and_load(tmp_path, path, device, backbone):
     contiguous = {name: tensor.contiguous() for name, tensor in backbone.state_dict().items()}
     save_file(contiguous, tmp_path / "weights.safetensors")
-    again = build(path)
+    again = build(path, device)
     for tensor in again.state_dict().values():
         tensor.zero_()
     again.load_state_dict(load_file(tmp_path / "weights.safetensors"))

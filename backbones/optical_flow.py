@@ -12,6 +12,8 @@ R rows and C columns of cells, F features a cell, P sampled points, D feature di
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import cv2
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ from torch import nn
 from collision.errors import ConfigError
 from collision.types import BackboneSpec
 
-Array = NDArray[np.float32]
+Array: TypeAlias = NDArray[np.floating]
 
 # Of each cell, in this order; then the focus, for the whole frame.
 CELL_FEATURES = ("right", "down", "divergence", "rotation", "residual")
@@ -105,7 +107,7 @@ class OpticalFlow(nn.Module):
         method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         scale = np.float32(self.spec.fps / self.spec.width)
         return [
-            method.calc(before, after, None) * scale
+            method.calc(before, after, None) * scale  # type: ignore[call-overload] # no first guess
             for before, after in zip(greys, greys[1:], strict=False)
         ]
 
@@ -159,7 +161,7 @@ def residual_speed(flow: Array, focus: Array) -> Array:
     return _length(flow - speed[..., None] * outward)
 
 
-def _outward(points: Array, focus: NDArray[np.floating]) -> Array:
+def _outward(points: Array, focus: Array) -> Array:
     """Give unit vectors from the focus to points ``[..., 2]``."""
     away = (points * focus[2] - focus[:2]).astype(np.float32)
     return away / (_length(away)[..., None] + np.float32(_TINY))
@@ -190,7 +192,7 @@ def _sample_points(flow: Array) -> tuple[Array, Array]:
 
 def _derivatives(flow: Array) -> tuple[Array, Array]:
     """Give divergence (1/s) and rotation (rad/s), ``[H, W]`` each."""
-    by_row, by_column = np.gradient(flow, 1 / flow.shape[1], axis=(0, 1))
+    by_row, by_column = np.asarray(np.gradient(flow, 1 / flow.shape[1], axis=(0, 1)))
     divergence = by_column[..., 0] + by_row[..., 1]
     rotation = (by_column[..., 1] - by_row[..., 0]) / 2
     return divergence, rotation

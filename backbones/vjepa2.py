@@ -84,6 +84,9 @@ class VJEPA2(nn.Module):
         WeightsNotFoundError: The weights cannot be had, or are not those of a V-JEPA 2.
     """
 
+    scale: torch.Tensor
+    shift: torch.Tensor
+
     def __init__(
         self,
         size: str = "l",
@@ -122,7 +125,8 @@ class VJEPA2(nn.Module):
         self.encoder = _random_encoder(config, seed) if state is None else _encoder(config, state)
         if num_layers is not None:
             _check_layers(num_layers, config.num_hidden_layers)
-            self.encoder.layer = self.encoder.layer[:num_layers]
+            layers = list(self.encoder.get_submodule("layer").children())
+            self.encoder.layer = nn.ModuleList(layers[:num_layers])
             name += f"-layers{num_layers}"
         # uint8 * scale + shift is (uint8 / 255 - mean) / std.
         mean, std = torch.tensor(_MEAN), torch.tensor(_STD)
@@ -181,9 +185,10 @@ def _check_window(config: VJEPA2Config, num_frames: int, fps: float) -> None:
         )
     if not fps > 0:
         raise ConfigError(f"backbone.fps={fps}: give frames a second, above 0.")
-    if config.crop_size < 1 or config.crop_size % config.patch_size:
+    patch = config.patch_size if isinstance(config.patch_size, int) else config.patch_size[0]
+    if config.crop_size < 1 or config.crop_size % patch:
         raise ConfigError(
-            f"backbone.crop_size={config.crop_size}: give a multiple of {config.patch_size}, the "
+            f"backbone.crop_size={config.crop_size}: give a multiple of {patch}, the "
             "pixels that one token of V-JEPA 2 spans, or null for the checkpoint's own."
         )
 

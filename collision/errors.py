@@ -15,6 +15,15 @@ class CollisionError(Exception):
     exit_code = 2
 
 
+class Interrupted(CollisionError):
+    """A signal asked to stop, and the work stopped in good order."""
+
+    def __init__(self, signal: int):
+        """Exit as a process that the signal ended would: 143 after SIGTERM, 130 after SIGINT."""
+        self.exit_code = 128 + signal
+        super().__init__("Interrupted; what was finished is kept. The same command goes on.")
+
+
 class ConfigError(CollisionError):
     """An option or a combination of options that cannot work."""
 

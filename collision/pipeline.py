@@ -228,6 +228,11 @@ def extract_windows(
     )
 
 
+def distinct(failures: Iterable[Failure]) -> list[Failure]:
+    """Keep the first failure of each video: one may fail when indexed and when decoded."""
+    return list({failure.video: failure for failure in reversed(list(failures))}.values())[::-1]
+
+
 def check_failures(failures: Sequence[Failure], skip: bool, where: Path, console: Console) -> None:
     """Tell of videos that could not be read; stop unless the user chose to go on without them.
 

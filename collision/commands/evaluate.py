@@ -12,12 +12,13 @@ from rich.console import Console
 
 from collision.config import build, check_targets, named_part, plain
 from collision.devices import device_of
-from collision.errors import ConfigError
+from collision.errors import ConfigError, Interrupted
 from collision.features.fingerprint import Fingerprint, check_same
 from collision.metrics.scored import Scored
 from collision.pipeline import (
     FeatureSource,
     check_failures,
+    distinct,
     index_dataset,
     load_features,
     open_features,
@@ -97,7 +98,9 @@ def evaluate_one(
     policy = predictors[0].policy
     index = index_dataset(dataset, policy, [config.split], limit=config.limit)
     report = run_extraction(source, index, policy, plain(config.extraction))
-    failures = [*index.unreadable, *report.failures]
+    if report.signal is not None:
+        raise Interrupted(report.signal)
+    failures = distinct([*index.unreadable, *report.failures])
     check_failures(failures, config.skip_failures, source.store.folder / "failures.csv", console)
     data = load_features(index, source, policy, failures)[config.split]
     device = device_of(config.accelerator)

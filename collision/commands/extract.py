@@ -9,9 +9,11 @@ from rich.console import Console
 
 from collision.config import build, named_part, plain
 from collision.devices import precision_of
+from collision.errors import Interrupted
 from collision.features.extract import plan
 from collision.pipeline import (
     check_failures,
+    distinct,
     index_dataset,
     open_features,
     requests_for,
@@ -54,8 +56,8 @@ def run(config: DictConfig, paths: list[str]) -> int:
                 devices=config.devices,
                 num_nodes=config.num_nodes,
             )
-            if report.exit_code:
-                return report.exit_code
+            if report.signal is not None:
+                raise Interrupted(report.signal)
             console.print(
                 f"{dataset.name} with {source.spec.name}: {report.num_windows} windows computed, "
                 f"{report.num_reused} reused, {report.num_unavailable} beyond the videos, "
@@ -64,7 +66,7 @@ def run(config: DictConfig, paths: list[str]) -> int:
                 markup=False,
                 soft_wrap=True,
             )
-            failures = [*index.unreadable, *report.failures]
+            failures = distinct([*index.unreadable, *report.failures])
             where = source.store.folder / "failures.csv"
             check_failures(failures, config.skip_failures, where, console)
     if plans:

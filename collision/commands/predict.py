@@ -21,7 +21,7 @@ from rich.progress import track
 
 from collision.commands.evaluate import source_of
 from collision.config import plain
-from collision.errors import CollisionError, ConfigError, VideoDecodeError
+from collision.errors import CollisionError, ConfigError, Interrupted, VideoDecodeError
 from collision.features.clips import WindowRequest
 from collision.pipeline import FeatureSource, extract_windows
 from collision.predictor import Predictor, find_predictors, load_predictor
@@ -137,8 +137,8 @@ def probability_curve(
     )
     request = WindowRequest(index.path.stem, index.path, np.unique(ends))
     report = extract_windows(source, [request], plain(config.extraction))
-    if report.exit_code:
-        raise KeyboardInterrupt
+    if report.signal is not None:
+        raise Interrupted(report.signal)
     if report.failures:
         raise VideoDecodeError(index.path, report.failures[0].reason)
     features, exists = source.store.read(source.digests.digest(index.path), ends.reshape(-1))

@@ -14,12 +14,13 @@ from rich.console import Console
 from collision.config import build, plain
 from collision.datamodule import FeatureDataset
 from collision.devices import device_of, precision_of
-from collision.errors import ConfigError
+from collision.errors import ConfigError, Interrupted
 from collision.metrics.scored import Scored
 from collision.metrics.threshold import threshold_at_best_f1
 from collision.pipeline import (
     FeatureSource,
     check_failures,
+    distinct,
     index_dataset,
     load_features,
     missing_windows,
@@ -76,9 +77,9 @@ def run(config: DictConfig, paths: list[str]) -> int:
     failures = list(index.unreadable)
     if config.extract:
         report = run_extraction(source, index, policy, plain(config.extraction))
-        if report.exit_code:
-            return report.exit_code
-        failures += report.failures
+        if report.signal is not None:
+            raise Interrupted(report.signal)
+        failures = distinct([*failures, *report.failures])
     elif missing := missing_windows(source, requests_for(index, source.spec, policy)):
         raise ConfigError(
             f"{missing} windows are not in {str(source.store.folder)!r}, and extract=false. "

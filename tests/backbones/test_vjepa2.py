@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -149,6 +150,14 @@ def test_the_spec_tells_the_window_and_the_origin(folder):
     other = VJEPA2("tiny", pretrained=False, num_frames=8, fps=4, token_pooling="window").spec
     assert (other.num_frames, other.fps, other.num_steps) == (8, 4, 1)
     assert other.name == "vjepa2-tiny-random0" and other.source == "random"
+
+
+def test_attention_is_pytorch_s_fused_one(folder):
+    backbone = VJEPA2(weights=str(folder))
+    fused = torch.nn.functional.scaled_dot_product_attention
+    with mock.patch("torch.nn.functional.scaled_dot_product_attention", wraps=fused) as called:
+        embed(backbone, windows())
+    assert called.call_count == 2  # layers
 
 
 def test_bfloat16_gives_nearly_the_same(folder):

@@ -29,6 +29,7 @@ from collision.sampling import (
     needed_windows,
     needs_durations,
     with_validation,
+    within_clip_examples,
 )
 from collision.types import Backbone, BackboneSpec, Dataset, Example, Seconds, VideoRecord
 from collision.video import index_video
@@ -62,6 +63,7 @@ def index_dataset(
     *,
     limit: int | None = None,
     val_fraction: float = 0.2,
+    within: tuple[Seconds, Seconds] | None = None,
 ) -> DataIndex:
     """List a data set's videos and the moments to score.
 
@@ -71,6 +73,8 @@ def index_dataset(
         splits: Those wanted; None for all that the data set has.
         limit: At most so many videos a split, in whole groups.
         val_fraction: Of the training groups, where there is no validation split.
+        within: (near, far) in seconds: examples within crash videos alone, see
+            ``collision.sampling.within_clip_examples``.
 
     Raises:
         DatasetNotFoundError: Its files are not there.
@@ -90,11 +94,21 @@ def index_dataset(
                 f"only in: {', '.join(found) or 'none'}."
             )
     records = limited([r for r in records if r.split in splits], limit)
+    if within is not None:
+        records = [r for r in records if r.label == 1]
     durations, unreadable = ({}, [])
     if needs_durations(records):
         durations, unreadable = read_durations(records)
     anchor_of = anchors(records, durations, policy.seed)
-    examples = {split: build_examples(records, anchor_of, policy, split) for split in splits}
+    examples = {
+        split: build_examples(records, anchor_of, policy, split)
+        if within is None
+        else within_clip_examples(records, anchor_of, *within, split)
+        for split in splits
+    }
+    if within is not None:
+        used = {example.video for members in examples.values() for example in members}
+        records = [r for r in records if r.id in used]
     return DataIndex(dataset.name, {r.id: r for r in records}, examples, unreadable)
 
 

@@ -165,6 +165,40 @@ def build_examples(
     return [example for example in examples if example.end_time >= 0]
 
 
+def within_clip_examples(
+    records: Sequence[VideoRecord],
+    anchor_of: Mapping[str, Seconds],
+    near: Seconds,
+    far: Seconds,
+    split: Split,
+) -> list[Example]:
+    """List two cuts of each crash video: near its event (label 1), and long before it (label 0).
+
+    Both come from the same camera, so a model cannot win by telling sources apart. Videos whose
+    far cut would lie before their start are left out whole. All examples carry ``near`` as their
+    horizon, so that they are judged together.
+
+    Raises:
+        ConfigError: ``near`` is not before ``far``, or no video has both cuts.
+    """
+    if not 0 < near < far:
+        raise ConfigError(f"within=[{near}, {far}]: give [near, far] in seconds before the event.")
+    pairs = [
+        (
+            Example(record.id, anchor_of[record.id] - near, 1, near),
+            Example(record.id, anchor_of[record.id] - far, 0, near),
+        )
+        for record in records
+        if record.split == split
+        and record.label == 1
+        and record.cut_horizon is None
+        and anchor_of.get(record.id, 0.0) >= far
+    ]
+    if not pairs:
+        raise ConfigError(f"No crash video of the split {split!r} begins {far} s before its event.")
+    return [example for pair in pairs for example in pair]
+
+
 def _train_examples(record: VideoRecord, anchor: Seconds, policy: SamplingPolicy) -> list[Example]:
     nearest, farthest = policy.train_range
     first = math.ceil(nearest / policy.stride - _EPSILON)

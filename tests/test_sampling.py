@@ -16,6 +16,7 @@ from collision.sampling import (
     step_times,
     window_ends,
     with_validation,
+    within_clip_examples,
 )
 from collision.types import BackboneSpec, VideoRecord
 
@@ -84,6 +85,22 @@ def test_hard_negatives_are_drawn_the_same_way_whatever_else_is_there():
     alone = build_examples(one, times, policy, "train")
     beside = [e for e in build_examples(two, times, policy, "train") if e.video == "a"]
     assert alone == beside
+
+
+def test_within_clips_every_positive_has_its_own_negative():
+    records = [
+        record("a", event_time=5.0, split="test"),
+        record("short", event_time=1.9, split="test"),
+        record("n", 0, "test", mock_event_time=5.0),
+        record("t", event_time=5.0),
+    ]
+    anchor_of = {"a": 5.0, "short": 1.9, "n": 5.0, "t": 5.0}
+    examples = within_clip_examples(records, anchor_of, 0.5, 2.0, "test")
+    assert [(e.video, e.end_time, e.label) for e in examples] == [("a", 4.5, 1), ("a", 3.0, 0)]
+    with pytest.raises(ConfigError, match="No crash video"):
+        within_clip_examples(records, anchor_of, 0.5, 6.0, "test")
+    with pytest.raises(ConfigError, match="near, far"):
+        within_clip_examples(records, anchor_of, 2.0, 0.5, "test")
 
 
 def test_mock_events_follow_the_positives_relative_positions():

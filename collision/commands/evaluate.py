@@ -96,7 +96,8 @@ def evaluate_one(
 ) -> Evaluation:
     """Extract what is missing and judge every seed's predictor on one data set."""
     policy = predictors[0].policy
-    index = index_dataset(dataset, policy, [config.split], limit=config.limit)
+    within = None if config.within is None else (float(config.within[0]), float(config.within[1]))
+    index = index_dataset(dataset, policy, [config.split], limit=config.limit, within=within)
     report = run_extraction(source, index, policy, plain(config.extraction))
     if report.signal is not None:
         raise Interrupted(report.signal)
@@ -110,12 +111,12 @@ def evaluate_one(
             probabilities(predictor.model, data, device).numpy(),
             index,
             config.split,
-            policy.horizons,
+            policy.horizons if within is None else within[:1],
         )
         for predictor in predictors
     ]
-    own_split = config.split == "test"
-    oracle = oracle_of(dataset) if own_split else None
+    judged_like_oracle = config.split == "test" and within is None and config.limit is None
+    oracle = oracle_of(dataset) if judged_like_oracle else None
     metrics = {
         "dataset": dataset.name,
         "split": config.split,
@@ -127,6 +128,7 @@ def evaluate_one(
         "failures": len(failures),
         "dropped": len(data.dropped),
         "sampling": policy.name,
+        "within": within,
         **judge(scored, None, oracle, config.num_resamples, config.slices),
         "provenance": provenance(),
     }

@@ -65,12 +65,13 @@ def run(config: DictConfig, paths: list[str]) -> int:
         raise ConfigError(f"seeds={config.seeds}: give 1 or more.")
     precision_of(config.trainer.accelerator, config.trainer.precision)  # refuse early
     policy: SamplingPolicy = build(config.sampling)
+    backbone = build(config.backbone)  # first: weights that can't be had are told at once
     dataset = build(config.dataset)
     index = index_dataset(
         dataset, policy, SPLITS, limit=config.limit, val_fraction=config.val_fraction
     )
     source = open_features(
-        build(config.backbone),
+        backbone,
         Path(config.cache_root),
         precision_of(config.extraction.accelerator, config.extraction.precision),
     )

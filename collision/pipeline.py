@@ -29,7 +29,6 @@ from collision.sampling import (
     needed_windows,
     needs_durations,
     with_validation,
-    within_clip_examples,
 )
 from collision.types import Backbone, BackboneSpec, Dataset, Example, Seconds, VideoRecord
 from collision.video import index_video
@@ -63,25 +62,41 @@ def index_dataset(
     *,
     limit: int | None = None,
     val_fraction: float = 0.2,
-    within: tuple[Seconds, Seconds] | None = None,
 ) -> DataIndex:
-    """List a data set's videos and the moments to score.
+    """List a data set's videos and the moments to score; see ``index_records``.
+
+    Raises:
+        DatasetNotFoundError: Its files are not there.
+        ConfigError: As ``index_records``.
+    """
+    dataset.prepare()
+    return index_records(
+        dataset.name, dataset.records(), policy, splits, limit=limit, val_fraction=val_fraction
+    )
+
+
+def index_records(
+    name: str,
+    records: Sequence[VideoRecord],
+    policy: SamplingPolicy,
+    splits: Sequence[str] | None,
+    *,
+    limit: int | None = None,
+    val_fraction: float = 0.2,
+) -> DataIndex:
+    """List the moments of some videos to score.
 
     Args:
-        dataset: From its YAML.
+        name: Of the data set.
+        records: All its videos.
         policy: Which moments.
         splits: Those wanted; None for all that the data set has.
         limit: At most so many videos a split, in whole groups.
         val_fraction: Of the training groups, where there is no validation split.
-        within: (near, far) in seconds: examples within crash videos alone, see
-            ``collision.sampling.within_clip_examples``.
 
     Raises:
-        DatasetNotFoundError: Its files are not there.
         ConfigError: A group lies in two splits, or a wanted split is empty.
     """
-    dataset.prepare()
-    records = dataset.records()
     check_groups(records)
     if splits is None or "val" in splits:
         records = with_validation(records, val_fraction, policy.seed)
@@ -90,26 +105,16 @@ def index_dataset(
     for split in splits:
         if split not in found:
             raise ConfigError(
-                f"Data set {dataset.name!r} has no video in the split {split!r}, "
+                f"Data set {name!r} has no video in the split {split!r}, "
                 f"only in: {', '.join(found) or 'none'}."
             )
     records = limited([r for r in records if r.split in splits], limit)
-    if within is not None:
-        records = [r for r in records if r.label == 1]
     durations, unreadable = ({}, [])
     if needs_durations(records):
         durations, unreadable = read_durations(records)
     anchor_of = anchors(records, durations, policy.seed)
-    examples = {
-        split: build_examples(records, anchor_of, policy, split)
-        if within is None
-        else within_clip_examples(records, anchor_of, *within, split)
-        for split in splits
-    }
-    if within is not None:
-        used = {example.video for members in examples.values() for example in members}
-        records = [r for r in records if r.id in used]
-    return DataIndex(dataset.name, {r.id: r for r in records}, examples, unreadable)
+    examples = {split: build_examples(records, anchor_of, policy, split) for split in splits}
+    return DataIndex(name, {r.id: r for r in records}, examples, unreadable)
 
 
 def read_durations(

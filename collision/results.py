@@ -11,9 +11,26 @@ from collision.datamodule import FeatureDataset
 from collision.metrics.scored import Scored
 from collision.metrics.summary import combine_seeds
 from collision.pipeline import DataIndex
+from collision.sampling import SamplingPolicy
 from collision.types import Dataset, Example, VideoRecord
 
 UNSCORABLE = float("nan")
+NEGATIVES_FROM = "negatives_from"  # the tag that parts cuts of crash videos from normal videos
+
+
+def concatenated(parts: Sequence[Scored]) -> Scored:
+    """Put the scores of several folds into one table."""
+    names = sorted({name for part in parts for name in part.tags})
+    return Scored(
+        **{
+            column: np.concatenate([getattr(part, column) for part in parts])
+            for column in ("video", "group", "label", "horizon", "score")
+        },
+        tags={
+            name: np.concatenate([part.tags.get(name, np.full(len(part), "")) for part in parts])
+            for name in names
+        },
+    )
 
 
 def scored_examples(
@@ -21,7 +38,7 @@ def scored_examples(
     scores: np.ndarray,
     index: DataIndex,
     split: str,
-    horizons: Sequence[float],
+    policy: SamplingPolicy,
 ) -> Scored:
     """Put scores beside their examples; what could not be scored is there as NaN.
 
@@ -33,7 +50,7 @@ def scored_examples(
         scores: ``[E]`` probabilities.
         index: The data set's index.
         split: Which split of it was scored.
-        horizons: That every video of the split should have been scored at.
+        policy: Says at which horizons every video of the split should have been scored.
     """
     rows: list[tuple[VideoRecord, Example, float]] = [
         (record, example, float(score))
@@ -42,22 +59,29 @@ def scored_examples(
     rows += [(index.records[e.video], e, UNSCORABLE) for e in data.dropped]
     seen = {(example.video, round(example.horizon, 6)) for _, example, _ in rows}
     for record in index.records.values():
-        if record.split != split:
+        # Within clips only those videos count that have both cuts.
+        if record.split != split or policy.within is not None:
             continue
-        own = [record.cut_horizon] if record.cut_horizon is not None else horizons
+        own = [record.cut_horizon] if record.cut_horizon is not None else policy.horizons
         for horizon in own:
             if (record.id, round(horizon, 6)) not in seen:
                 rows.append((record, Example(record.id, -1.0, record.label, horizon), UNSCORABLE))
     names = sorted({name for record, _, _ in rows for name in record.tags})
+    tags = {name: np.array([record.tags.get(name, "") for record, _, _ in rows]) for name in names}
+    if policy.within is not None:
+        tags[NEGATIVES_FROM] = np.array(
+            [
+                "" if e.label else ("crash videos" if e.hard_negative else "normal videos")
+                for _, e, _ in rows
+            ]
+        )
     return Scored(
         video=np.array([record.id for record, _, _ in rows]),
         group=np.array([record.group for record, _, _ in rows]),
         label=np.array([example.label for _, example, _ in rows]),
         horizon=np.array([example.horizon for _, example, _ in rows]),
         score=np.array([score for _, _, score in rows]),
-        tags={
-            name: np.array([record.tags.get(name, "") for record, _, _ in rows]) for name in names
-        },
+        tags=tags,
     )
 
 
@@ -85,7 +109,7 @@ def judge(
         num_resamples: Of the bootstrap over groups.
         slices: Tags whose values are judged apart, where there are such tags.
     """
-    present = [tag for tag in slices if tag in best[0].tags]
+    present = [tag for tag in (*slices, NEGATIVES_FROM) if tag in best[0].tags]
     options: dict[str, Any] = {"oracle": oracle, "num_resamples": num_resamples}
     summary = combine_seeds(best, slices=present, **options)
     if last:

@@ -37,6 +37,9 @@ class SamplingPolicy:
             window of a clip model.
         window_stride: Between the ends of neighbouring windows within the context.
         seed: Of the draws of mock events and hard negatives.
+        within: (near, far): cuts of crash videos near their event against cuts of the same videos
+            far from it, instead of ``horizons``; in training also one stride to either side.
+            Normal videos, cut at ``near``, are further negatives.
     """
 
     name: str = "nexar"
@@ -48,11 +51,19 @@ class SamplingPolicy:
     context: Seconds | None = None
     window_stride: Seconds = 0.25
     seed: int = 0
+    within: tuple[Seconds, Seconds] | None = None
 
     def __post_init__(self) -> None:
         """Take lists from YAML and refuse what cannot work."""
         object.__setattr__(self, "horizons", tuple(float(h) for h in self.horizons))
         object.__setattr__(self, "train_range", tuple(float(t) for t in self.train_range))
+        if self.within is not None:
+            object.__setattr__(self, "within", tuple(float(t) for t in self.within))
+            if len(self.within) != 2 or not 2 * self.stride <= self.within[0] < self.within[1]:
+                raise ConfigError(
+                    f"within={list(self.within)}: give [near, far] in seconds before the event, "
+                    f"near at least two strides ({2 * self.stride} s), such as [0.5, 2.0]."
+                )
         if not self.horizons or min(self.horizons) <= 0:
             raise ConfigError(f"sampling.horizons={list(self.horizons)}: give seconds above 0.")
         if len(self.train_range) != 2 or not 0 < self.train_range[0] <= self.train_range[1]:
@@ -148,12 +159,14 @@ def build_examples(
     equal numbers of both classes.
     """
     chosen = [r for r in records if r.split == split and r.id in anchor_of]
-    if split == "val":
+    if split == "val" and policy.within is None:
         chosen = equal_classes(chosen, policy.seed)
     examples: list[Example] = []
     for record in chosen:
         anchor = anchor_of[record.id]
-        if record.cut_horizon is not None:
+        if policy.within is not None:
+            examples += _within_examples(record, anchor, policy, split)
+        elif record.cut_horizon is not None:
             examples.append(Example(record.id, anchor, record.label, record.cut_horizon))
         elif split == "train":
             examples += _train_examples(record, anchor, policy)
@@ -165,38 +178,24 @@ def build_examples(
     return [example for example in examples if example.end_time >= 0]
 
 
-def within_clip_examples(
-    records: Sequence[VideoRecord],
-    anchor_of: Mapping[str, Seconds],
-    near: Seconds,
-    far: Seconds,
-    split: Split,
+def _within_examples(
+    record: VideoRecord, anchor: Seconds, policy: SamplingPolicy, split: Split
 ) -> list[Example]:
-    """List two cuts of each crash video: near its event (label 1), and long before it (label 0).
+    """Cuts near the event (label 1) and far from it (label 0) of one video.
 
-    Both come from the same camera, so a model cannot win by telling sources apart. Videos whose
-    far cut would lie before their start are left out whole. All examples carry ``near`` as their
-    horizon, so that they are judged together.
-
-    Raises:
-        ConfigError: ``near`` is not before ``far``, or no video has both cuts.
+    A crash video that begins later than its far cut is left out whole. All examples carry ``near``
+    as their horizon, so that they are judged together.
     """
-    if not 0 < near < far:
-        raise ConfigError(f"within=[{near}, {far}]: give [near, far] in seconds before the event.")
-    pairs = [
-        (
-            Example(record.id, anchor_of[record.id] - near, 1, near),
-            Example(record.id, anchor_of[record.id] - far, 0, near),
-        )
-        for record in records
-        if record.split == split
-        and record.label == 1
-        and record.cut_horizon is None
-        and anchor_of.get(record.id, 0.0) >= far
+    assert policy.within is not None
+    near, far = policy.within
+    moves = (-policy.stride, 0.0, policy.stride) if split == "train" else (0.0,)
+    if record.label == 0:
+        return [Example(record.id, anchor - near - move, 0, near) for move in moves]
+    if record.cut_horizon is not None or anchor < far:
+        return []
+    return [Example(record.id, anchor - near - move, 1, near) for move in moves] + [
+        Example(record.id, anchor - far - move, 0, near, hard_negative=True) for move in moves
     ]
-    if not pairs:
-        raise ConfigError(f"No crash video of the split {split!r} begins {far} s before its event.")
-    return [example for pair in pairs for example in pair]
 
 
 def _train_examples(record: VideoRecord, anchor: Seconds, policy: SamplingPolicy) -> list[Example]:
@@ -293,6 +292,27 @@ def with_validation(
     return [
         replace(r, split="val") if r.split == "train" and r.group in moved else r for r in records
     ]
+
+
+def folded(records: Sequence[VideoRecord], folds: int, fold: int, seed: int) -> list[VideoRecord]:
+    """Make one fold the test split and all else training, whatever the splits were.
+
+    Whole groups, dealt by a hash of their names, apart for those that hold a positive.
+
+    Raises:
+        ConfigError: There are fewer groups with positives, or without, than folds need.
+    """
+    positive_groups = {r.group for r in records if r.label == 1}
+    fold_of: dict[str, int] = {}
+    for groups in (positive_groups, {r.group for r in records} - positive_groups):
+        order = sorted(groups, key=lambda g: fraction_from(f"fold/{seed}/{g}"))
+        for position, group in enumerate(order):
+            fold_of[group] = position % folds
+    if not 2 <= folds <= len(positive_groups):
+        raise ConfigError(
+            f"folds={folds}: give 2 to {len(positive_groups)}, the number of groups with positives."
+        )
+    return [replace(r, split="test" if fold_of[r.group] == fold else "train") for r in records]
 
 
 def limited(records: Sequence[VideoRecord], limit: int | None) -> list[VideoRecord]:

@@ -111,6 +111,7 @@ def fit_head(
     folder: Path,
     loggers: list[Any],
     console: Console,
+    initial: HeadModel | None = None,
 ) -> TrainedHead:
     """Train a head, going on from ``folder/last.ckpt`` if there is one.
 
@@ -122,6 +123,8 @@ def fit_head(
         folder: For checkpoints and ``log.csv``.
         loggers: Lightning loggers beside the CSV.
         console: Where the progress goes.
+        initial: A trained head of the same make; training starts from its weights, and keeps its
+            standardisation.
 
     Raises:
         ConfigError: A split is empty or has one class; training diverged.
@@ -130,14 +133,17 @@ def fit_head(
     check_trainable(data)
     options = config["trainer"]
     folder = folder.resolve()
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     if (folder / _DONE).is_file():
         done = json.loads((folder / _DONE).read_text())
         if done["trainer"] == dict(options):
             return _finished(config, feature_dim, folder, done[MONITOR])
     lightning.seed_everything(seed, verbose=False)
     model = new_model(config, feature_dim)
-    model.fit_standardiser(data["train"].valid_features())
+    if initial is None:
+        model.fit_standardiser(data["train"].valid_features())
+    else:
+        _start_from(model, initial)
     loss = build(config["loss"])
     labels = data["train"].labels
     loss.fit(float((labels == 0).sum()), float((labels == 1).sum()))
@@ -252,6 +258,16 @@ def _relocate(path: Path, folder: Path) -> None:
     partial = path.with_suffix(".partial")
     torch.save(saved, partial)
     partial.replace(path)
+
+
+def _start_from(model: HeadModel, initial: HeadModel) -> None:
+    try:
+        model.load_state_dict(initial.state_dict())
+    except RuntimeError as error:
+        raise CheckpointError(
+            "init_from holds another head than the configured one. Give the same head, pooling "
+            f"and their options as it was trained with. {error}"
+        ) from None
 
 
 def new_model(config: Mapping[str, Any], feature_dim: int) -> HeadModel:

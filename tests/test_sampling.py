@@ -10,13 +10,13 @@ from collision.sampling import (
     build_examples,
     check_groups,
     equal_classes,
+    folded,
     limited,
     needed_windows,
     needs_durations,
     step_times,
     window_ends,
     with_validation,
-    within_clip_examples,
 )
 from collision.types import BackboneSpec, VideoRecord
 
@@ -95,12 +95,44 @@ def test_within_clips_every_positive_has_its_own_negative():
         record("t", event_time=5.0),
     ]
     anchor_of = {"a": 5.0, "short": 1.9, "n": 5.0, "t": 5.0}
-    examples = within_clip_examples(records, anchor_of, 0.5, 2.0, "test")
-    assert [(e.video, e.end_time, e.label) for e in examples] == [("a", 4.5, 1), ("a", 3.0, 0)]
-    with pytest.raises(ConfigError, match="No crash video"):
-        within_clip_examples(records, anchor_of, 0.5, 6.0, "test")
-    with pytest.raises(ConfigError, match="near, far"):
-        within_clip_examples(records, anchor_of, 2.0, 0.5, "test")
+    policy = SamplingPolicy(within=(0.5, 2.0))
+    examples = build_examples(records, anchor_of, policy, "test")
+    assert [(e.video, e.end_time, e.label, e.hard_negative) for e in examples] == [
+        ("a", 4.5, 1, False),
+        ("a", 3.0, 0, True),
+        ("n", 4.5, 0, False),
+    ]
+    assert {e.horizon for e in examples} == {0.5}
+    train = build_examples(records, anchor_of, policy, "train")
+    assert [(e.end_time, e.label) for e in train] == [
+        (4.75, 1),
+        (4.5, 1),
+        (4.25, 1),
+        (3.25, 0),
+        (3.0, 0),
+        (2.75, 0),
+    ]
+
+
+@given(
+    st.lists(st.integers(0, 1), min_size=8, max_size=40).filter(lambda x: sum(x) >= 4),
+    st.integers(2, 4),
+    st.integers(0, 3),
+)
+def test_folds_test_every_group_once(labels, folds, seed):
+    records = [record(f"{i}", label, group=f"g{i // 2}") for i, label in enumerate(labels)]
+    num_positive_groups = len({r.group for r in records if r.label})
+    if num_positive_groups < folds:
+        with pytest.raises(ConfigError, match="folds"):
+            folded(records, folds, 0, seed)
+        return
+    tested = []
+    for fold in range(folds):
+        split = folded(records, folds, fold, seed)
+        check_groups(split)
+        assert any(r.label for r in split if r.split == "test")
+        tested += [r.id for r in split if r.split == "test"]
+    assert sorted(tested) == sorted(r.id for r in records)
 
 
 def test_mock_events_follow_the_positives_relative_positions():
@@ -213,6 +245,8 @@ def test_equal_classes_does_not_depend_on_order():
         {"train_range": [1.0]},
         {"hard_negatives": -1},
         {"context": -1.0},
+        {"within": [2.0, 0.5]},
+        {"within": [0.25, 2.0]},
     ],
 )
 def test_what_cannot_work_is_refused_by_name(options):

@@ -73,6 +73,23 @@ def test_resume_goes_on_where_the_run_stopped(workshop, tmp_path):
     assert "keeps its parts" in output
 
 
+def test_folds_score_every_video_once_and_start_from_a_trained_head(workshop):
+    before = {p.name for p in (workshop.root / "runs").iterdir()}
+    workshop.command(
+        "train", *SMALL, "folds=3", f"init_from={workshop.run}", "trainer.max_epochs=1"
+    )
+    (run,) = [p for p in (workshop.root / "runs").iterdir() if p.name not in before]
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["counts"]["0.5"]["positive"] == metrics["counts"]["0.5"]["negative"] == 26
+    assert metrics["oracle"] is None  # it knows the test split alone
+    assert set(metrics["epochs"]) == {"0 fold_0", "0 fold_1", "0 fold_2"}
+    with (run / "predictions_seed0.csv").open() as file:
+        rows = [(row["video"], row["horizon"]) for row in csv.DictReader(file)]
+    assert len(set(rows)) == len(rows) == 52 * 3
+    output = workshop.command("train", *SMALL, "head=gru", f"init_from={workshop.run}", code=2)
+    assert "another head" in output
+
+
 def test_extract_twice_computes_nothing(workshop):
     output = workshop.command("extract", "dataset.num_scenes=26")
     assert re.search(r"synthetic with .*: 0 windows computed", output)
@@ -157,7 +174,7 @@ def test_predict_awkward_names(workshop, tmp_path):
 
 def test_predict_agrees_with_evaluate(workshop, tmp_path):
     """The same moment of the same clip has the same probability by both ways."""
-    with (workshop.run / "seed_0" / "predictions.csv").open() as file:
+    with (workshop.run / "predictions_seed0.csv").open() as file:
         row = next(r for r in csv.DictReader(file) if r["horizon"] in ("0.5", "1.0"))
     (data,) = (workshop.root / "data").iterdir()
     (clip,) = data.rglob(f"{row['video']}.mp4")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,9 @@ def evaluate_one(
 ) -> Evaluation:
     """Extract what is missing and judge every seed's predictor on one data set."""
     policy = predictors[0].policy
-    within = None if config.within is None else (float(config.within[0]), float(config.within[1]))
-    index = index_dataset(dataset, policy, [config.split], limit=config.limit, within=within)
+    if config.within is not None:
+        policy = replace(policy, within=tuple(config.within))
+    index = index_dataset(dataset, policy, [config.split], limit=config.limit)
     report = run_extraction(source, index, policy, plain(config.extraction))
     if report.signal is not None:
         raise Interrupted(report.signal)
@@ -111,11 +112,11 @@ def evaluate_one(
             probabilities(predictor.model, data, device).numpy(),
             index,
             config.split,
-            policy.horizons if within is None else within[:1],
+            policy,
         )
         for predictor in predictors
     ]
-    judged_like_oracle = config.split == "test" and within is None and config.limit is None
+    judged_like_oracle = config.split == "test" and policy.within is None and config.limit is None
     oracle = oracle_of(dataset) if judged_like_oracle else None
     metrics = {
         "dataset": dataset.name,
@@ -128,7 +129,7 @@ def evaluate_one(
         "failures": len(failures),
         "dropped": len(data.dropped),
         "sampling": policy.name,
-        "within": within,
+        "within": policy.within,
         **judge(scored, None, oracle, config.num_resamples, config.slices),
         "provenance": provenance(),
     }

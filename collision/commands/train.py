@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,28 @@ from collision.config import build, plain
 from collision.datamodule import FeatureDataset
 from collision.devices import device_of, precision_of
 from collision.errors import ConfigError, Interrupted
+from collision.features.clips import Failure
+from collision.features.fingerprint import Fingerprint, check_same
 from collision.metrics.scored import Scored
 from collision.metrics.threshold import threshold_at_best_f1
+from collision.model import HeadModel
 from collision.pipeline import (
+    DataIndex,
     FeatureSource,
     check_failures,
     distinct,
     index_dataset,
+    index_records,
     load_features,
     missing_windows,
     open_features,
     requests_for,
     run_extraction,
 )
-from collision.predictor import FILE_NAME, Predictor
+from collision.predictor import FILE_NAME, Predictor, find_predictors, load_predictor
 from collision.report.page import write_results
 from collision.report.tables import as_rich, count_examples, counts_grid, final_grid
-from collision.results import judge, oracle_of, scored_examples
+from collision.results import concatenated, judge, oracle_of, scored_examples
 from collision.runs import (
     create_run_folder,
     data_digest,
@@ -40,7 +46,7 @@ from collision.runs import (
     write_config,
     write_json,
 )
-from collision.sampling import SamplingPolicy
+from collision.sampling import SamplingPolicy, check_groups, folded
 from collision.task import probabilities
 from collision.training import (
     MONITOR,
@@ -50,8 +56,24 @@ from collision.training import (
     new_model,
     read_log,
 )
+from collision.types import Dataset
 
 SPLITS = ("train", "val", "test")
+
+
+@dataclass
+class Share:
+    """What one head is trained and tested on: the whole data set, or one fold of it.
+
+    Attributes:
+        name: Empty, or ``fold_0`` and so on: the sub-folder of its checkpoints.
+        index: Its videos and examples.
+        data: Their features by split; filled after extraction.
+    """
+
+    name: str
+    index: DataIndex
+    data: dict[str, FeatureDataset] = field(default_factory=dict)
 
 
 def run(config: DictConfig, paths: list[str]) -> int:
@@ -67,80 +89,159 @@ def run(config: DictConfig, paths: list[str]) -> int:
     policy: SamplingPolicy = build(config.sampling)
     backbone = build(config.backbone)  # first: weights that can't be had are told at once
     dataset = build(config.dataset)
-    index = index_dataset(
-        dataset, policy, SPLITS, limit=config.limit, val_fraction=config.val_fraction
-    )
+    shares = shares_of(dataset, policy, config)
     source = open_features(
         backbone,
         Path(config.cache_root),
         precision_of(config.extraction.accelerator, config.extraction.precision),
     )
-    failures = list(index.unreadable)
-    if config.extract:
-        report = run_extraction(source, index, policy, plain(config.extraction))
-        if report.signal is not None:
-            raise Interrupted(report.signal)
-        failures = distinct([*failures, *report.failures])
-    elif missing := missing_windows(source, requests_for(index, source.spec, policy)):
-        raise ConfigError(
-            f"{missing} windows are not in {str(source.store.folder)!r}, and extract=false. "
-            "Run `collision extract` with the same options first, or leave extract=false out."
-        )
-    check_failures(failures, config.skip_failures, source.store.folder / "failures.csv", console)
-    data = load_features(index, source, policy, failures)
-    check_trainable(data)
+    initial = initial_head(config, source)
+    failures = features_of_all(shares, source, policy, config, console)
+    for share in shares:
+        share.data = load_features(share.index, source, policy, failures)
+        check_trainable(share.data)
     if run_folder is None:
         name = "_".join(config.parts[part] for part in ("dataset", "backbone", "head"))
         run_folder = create_run_folder(Path(config.runs_root), name)
         write_config(run_folder, plain(config))
         write_json(run_folder / "provenance.json", provenance())
-    announce(console, run_folder, config, data, source)
+    announce(console, run_folder, config, shares, source)
+    records = shares[0].index.records
     facts = {
         "dataset": dataset.name,
-        "split": "test",
-        "data_digest": data_digest(index.records.values(), source.digest_of(index, failures)),
+        "split": "test" if config.folds is None else f"{config.folds} folds",
+        "data_digest": data_digest(records.values(), source.digest_of(shares[0].index, failures)),
         "feature_fingerprint": source.fingerprint.key,
         "parts": plain(config.parts),
         "selected_on": MONITOR,
         "seeds": list(range(config.seed, config.seed + config.seeds)),
+        "folds": config.folds,
+        "init_from": config.init_from,
         "failures": len(failures),
-        "dropped": {split: len(part.dropped) for split, part in data.items()},
+        "dropped": {
+            split: sum(len(share.data[split].dropped) for share in shares) for split in SPLITS
+        },
         "sampling": policy.name,
     }
     best: dict[int, Scored] = {}
     last: dict[int, Scored] = {}
     epochs: dict[str, dict[str, Any]] = {}
     for seed in facts["seeds"]:
-        trained = train_seed(config, data, source, facts, seed, run_folder, console)
-        for scored, model in ((best, trained.best), (last, trained.last)):
-            scores = probabilities(model, data["test"], device_of(config.trainer.accelerator))
-            scored[seed] = scored_examples(
-                data["test"], scores.numpy(), index, "test", policy.horizons
-            )
-        epochs[str(seed)] = {
-            "best_epoch": trained.best_epoch,
-            "last_epoch": trained.last_epoch,
-            MONITOR: trained.best_value,
-        }
+        scored: dict[str, list[Scored]] = {"best": [], "last": []}
+        for share in shares:
+            trained = train_seed(config, share, source, facts, seed, run_folder, initial, console)
+            for which, model in (("best", trained.best), ("last", trained.last)):
+                scores = probabilities(
+                    model, share.data["test"], device_of(config.trainer.accelerator)
+                )
+                scored[which].append(
+                    scored_examples(share.data["test"], scores.numpy(), share.index, "test", policy)
+                )
+            epochs[" ".join(filter(None, (str(seed), share.name)))] = {
+                "best_epoch": trained.best_epoch,
+                "last_epoch": trained.last_epoch,
+                MONITOR: trained.best_value,
+            }
+        best[seed], last[seed] = concatenated(scored["best"]), concatenated(scored["last"])
+    oracle = oracle_of(dataset) if config.folds is None and config.limit is None else None
     metrics = {
         **facts,
-        **judge(list(best.values()), list(last.values()), oracle_of(dataset), config.num_resamples),
+        **judge(list(best.values()), list(last.values()), oracle, config.num_resamples),
         "epochs": epochs,
         "provenance": provenance(),
     }
-    write_report(run_folder, metrics, best, data, console)
+    write_report(run_folder, metrics, best, shares, console)
     return 0
+
+
+def shares_of(dataset: Dataset, policy: SamplingPolicy, config: DictConfig) -> list[Share]:
+    """Index the data set once, or once for each fold.
+
+    In a fold, validation is part of the training groups: nothing of the tested groups selects.
+    """
+    options = {"limit": config.limit, "val_fraction": config.val_fraction}
+    if config.folds is None:
+        return [Share("", index_dataset(dataset, policy, SPLITS, **options))]
+    dataset.prepare()
+    records = dataset.records()
+    check_groups(records)
+    return [
+        Share(
+            f"fold_{fold}",
+            index_records(
+                dataset.name,
+                folded(records, config.folds, fold, policy.seed),
+                policy,
+                SPLITS,
+                **options,
+            ),
+        )
+        for fold in range(config.folds)
+    ]
+
+
+def initial_head(config: DictConfig, source: FeatureSource) -> HeadModel | None:
+    """Load the head that training starts from, if one is named.
+
+    Raises:
+        CacheMismatchError: It was trained on other features.
+    """
+    if config.init_from is None:
+        return None
+    predictor = load_predictor(find_predictors(Path(config.init_from))[0])
+    check_same(source.fingerprint, Fingerprint(predictor.fingerprint), repr(config.init_from))
+    return predictor.model
+
+
+def features_of_all(
+    shares: Sequence[Share],
+    source: FeatureSource,
+    policy: SamplingPolicy,
+    config: DictConfig,
+    console: Console,
+) -> list[Failure]:
+    """Extract what the shares lack, or check that nothing is missing; give what failed.
+
+    Raises:
+        ConfigError: Something is missing and extract=false.
+        Interrupted: By a signal.
+        CollisionError: Videos failed, and skip_failures=false.
+    """
+    everything = DataIndex(
+        shares[0].index.name,
+        {k: v for share in shares for k, v in share.index.records.items()},
+        {
+            f"{share.name}/{split}": examples
+            for share in shares
+            for split, examples in share.index.examples.items()
+        },
+    )
+    failures = distinct([failure for share in shares for failure in share.index.unreadable])
+    if config.extract:
+        report = run_extraction(source, everything, policy, plain(config.extraction))
+        if report.signal is not None:
+            raise Interrupted(report.signal)
+        failures = distinct([*failures, *report.failures])
+    elif missing := missing_windows(source, requests_for(everything, source.spec, policy)):
+        raise ConfigError(
+            f"{missing} windows are not in {str(source.store.folder)!r}, and extract=false. "
+            "Run `collision extract` with the same options first, or leave extract=false out."
+        )
+    check_failures(failures, config.skip_failures, source.store.folder / "failures.csv", console)
+    return failures
 
 
 def announce(
     console: Console,
     run_folder: Path,
     config: DictConfig,
-    data: Mapping[str, FeatureDataset],
+    shares: Sequence[Share],
     source: FeatureSource,
 ) -> None:
     """Say what is about to be trained: device, precision, sizes, and examples of every kind."""
-    options = config.trainer
+    options, data = config.trainer, shares[0].data
+    if len(shares) > 1:
+        console.print(f"{len(shares)} folds over groups; examples of the first:")
     model = new_model(plain(config), source.spec.feature_dim)
     console.print(as_rich(counts_grid(count_examples({s: d.examples for s, d in data.items()}))))
     length = data["train"].times.numel()
@@ -167,13 +268,14 @@ def write_report(
     run_folder: Path,
     metrics: Mapping[str, Any],
     best: Mapping[int, Scored],
-    data: Mapping[str, FeatureDataset],
+    shares: Sequence[Share],
     console: Console,
 ) -> None:
     """Write ``metrics.json``, predictions, plots and pages; print the final table."""
     write_json(run_folder / "metrics.json", metrics)
     for seed, scored in best.items():
-        scored.to_csv(run_folder / f"seed_{seed}" / "predictions.csv")
+        scored.to_csv(run_folder / f"predictions_seed{seed}.csv")
+    data = shares[0].data
     first = metrics["seeds"][0]
     made = metrics["provenance"]
     facts = {
@@ -197,7 +299,7 @@ def write_report(
         scored=best[first],
         last=metrics["last_epoch"],
         counts=count_examples({split: part.examples for split, part in data.items()}),
-        log=read_log(run_folder / f"seed_{first}" / "log.csv"),
+        log=read_log(run_folder / shares[0].name / f"seed_{first}" / "log.csv"),
     )
     console.print(as_rich(final_grid(metrics, metrics["last_epoch"])))
     console.print(
@@ -217,18 +319,26 @@ def make_loggers(config: DictConfig, folder: Path) -> list[Any]:
 
 def train_seed(
     config: DictConfig,
-    data: Mapping[str, FeatureDataset],
+    share: Share,
     source: FeatureSource,
     facts: Mapping[str, Any],
     seed: int,
     run_folder: Path,
+    initial: HeadModel | None,
     console: Console,
 ) -> TrainedHead:
     """Train with one seed and save the best epoch's predictor with its threshold."""
-    settings = plain(config)
-    folder = run_folder / f"seed_{seed}"
+    settings, data = plain(config), share.data
+    folder = run_folder / share.name / f"seed_{seed}"
     trained = fit_head(
-        settings, data, source.spec.feature_dim, seed, folder, make_loggers(config, folder), console
+        settings,
+        data,
+        source.spec.feature_dim,
+        seed,
+        folder,
+        make_loggers(config, folder),
+        console,
+        initial,
     )
     validation = probabilities(trained.best, data["val"], device_of(config.trainer.accelerator))
     threshold = threshold_at_best_f1(data["val"].labels.numpy(), validation.numpy())
@@ -249,7 +359,7 @@ def train_seed(
         },
     ).save(folder / FILE_NAME)
     console.print(
-        f"seed {seed}: best epoch {trained.best_epoch + 1} of {trained.last_epoch + 1}, "
+        f"seed {seed}{share.name and f', {share.name}'}: best epoch {trained.best_epoch + 1} of {trained.last_epoch + 1}, "
         f"{MONITOR} {trained.best_value:.3f}",
         highlight=False,
     )

@@ -9,7 +9,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +99,7 @@ class Synthetic:
                     "seed": seed,
                     "splits": dict(splits),
                     "families": dict(families),
-                    "domain": asdict(self.domain),
+                    "domain": self.domain.parameters(),
                 },
                 sort_keys=True,
             )

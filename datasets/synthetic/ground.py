@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collision.datasets.synthetic.camera import Camera
+from collision.datasets.synthetic.palette import PALETTES, Tone
 from collision.datasets.synthetic.setting import Domain
 
 PERIOD = 48.0  # metres after which the road repeats; dashes of 4 m every 12 m fit
@@ -17,10 +18,7 @@ _FINE, _COARSE = 14.0, 3.0  # pixels a metre
 _EXPOSURE = 1 / 45  # seconds: streaks grow with speed
 _STREAK_STEP = 0.09  # metres between two prepared lengths of streaks
 
-_ASPHALT = {"Urban": (88, 86, 84), "Highway": (104, 103, 101), "Rural": (92, 92, 94)}
-_VERGE = {"Urban": (118, 122, 126), "Highway": (72, 108, 92), "Rural": (52, 104, 78)}
 _EDGES = {"Urban": (-5.4, 5.9), "Highway": (-5.6, 5.6), "Rural": (-5.4, 1.95)}
-_PAINT = (215, 218, 220)
 
 
 class Ground:
@@ -34,7 +32,7 @@ class Ground:
         repeats = int(np.ceil(_FAR_END / PERIOD)) + 1
         self._coarse = np.ascontiguousarray(np.tile(coarse, (repeats, 1, 1)))
         self._streaked: dict[int, NDArray[np.uint8]] = {}
-        self.asphalt = _ASPHALT[scene]
+        self.asphalt = PALETTES[domain.palette].asphalt[scene]
 
     def paint(self, picture: NDArray[np.uint8], camera: Camera, speed: float) -> None:
         """Fill what lies below the horizon; ``speed`` (m/s) decides how much it streaks."""
@@ -84,16 +82,17 @@ class Ground:
 def _paint_texture(scene: str, domain: Domain, rng: np.random.Generator) -> NDArray[np.uint8]:
     rows, columns = round(PERIOD * _FINE), round(2 * _HALF_WIDTH * _FINE)
     left, right = _EDGES[scene]
+    palette = PALETTES[domain.palette]
 
     def column(x: float) -> int:
         return round((x + _HALF_WIDTH) * _FINE)
 
     texture = np.empty((rows, columns, 3), np.uint8)
-    texture[:] = _VERGE[scene]
-    texture[:, column(left) : column(right)] = _ASPHALT[scene]
+    texture[:] = palette.verge[scene]
+    texture[:, column(left) : column(right)] = palette.asphalt[scene]
     for _ in range(int(rng.integers(2, 7))):  # repairs and joints, something to flow past
         x, z = rng.uniform(left, right - 1), rng.uniform(0, PERIOD - 6)
-        darker = np.array(_ASPHALT[scene]) * rng.uniform(0.6, 1.15)
+        darker = np.array(palette.asphalt[scene]) * rng.uniform(0.6, 1.15)
         corner = (column(min(x + rng.uniform(0.6, 3), right)), round((z + rng.uniform(1, 6)) * 14))
         cv2.rectangle(texture, (column(x), round(z * _FINE)), corner, darker.tolist(), cv2.FILLED)
     for _ in range(int(rng.integers(3, 9))):
@@ -101,21 +100,21 @@ def _paint_texture(scene: str, domain: Domain, rng: np.random.Generator) -> NDAr
         ends = (column(left), z), (column(right), z + int(rng.integers(-8, 8)))
         cv2.line(texture, *ends, (58, 57, 56), 1)
 
-    def stripe(x: float, width: float, dash: float | None) -> None:
+    def stripe(x: float, width: float, dash: float | None, paint: Tone) -> None:
         lengths = (
             [(0.0, PERIOD)] if dash is None else [(z, z + dash) for z in np.arange(0, PERIOD, 12.0)]
         )
         for begin, end in lengths:
             area = slice(round(begin * _FINE), round(end * _FINE))
-            texture[area, column(x - width / 2) : column(x + width / 2)] = _PAINT
+            texture[area, column(x - width / 2) : column(x + width / 2)] = paint
 
     if scene == "Highway":
         for x, dash in ((-5.3, None), (-1.75, 4.0), (1.75, 4.0), (5.3, None)):
-            stripe(x, 0.18, dash)
+            stripe(x, 0.18, dash, palette.edge_line)
     else:
-        stripe(-1.75, 0.14, 4.0 if rng.random() < 0.6 else None)
-        stripe(-5.1, 0.12, None)
-        stripe(1.75, 0.12, 4.0 if scene == "Urban" else None)
+        stripe(-1.75, 0.14, 4.0 if rng.random() < 0.6 else None, palette.centre_line)
+        stripe(-5.1, 0.12, None, palette.edge_line)
+        stripe(1.75, 0.12, 4.0 if scene == "Urban" else None, palette.edge_line)
     if scene == "Urban":  # kerbs
         for edge in (left, right):
             texture[:, column(edge) : column(edge + 0.2)] = (150, 152, 152)

@@ -12,14 +12,23 @@ from collision.datasets.synthetic.bodies import paint_shadow, paint_vehicle
 from collision.datasets.synthetic.camera import NEAR, Camera
 from collision.datasets.synthetic.ground import Ground
 from collision.datasets.synthetic.light import Atmosphere, Glow
+from collision.datasets.synthetic.palette import PALETTES
+from collision.datasets.synthetic.people import paint_person
 from collision.datasets.synthetic.scene import Scene
 from collision.datasets.synthetic.setting import Domain
 from collision.datasets.synthetic.surroundings import Sky, draw_things, paint_thing
-from collision.datasets.synthetic.traffic import CAMERA_AHEAD, STOP_LINE, Play, Vehicle
+from collision.datasets.synthetic.traffic import (
+    CAMERA_AHEAD,
+    PEOPLE,
+    STOP_LINE,
+    Play,
+    Vehicle,
+)
 
 _SPRINGS = 0.18  # seconds in which the body settles into its nose dive
 _DEEPEST_DIVE = math.radians(5.0)
 _NOISE_TILES = 64
+_ROAD_PAINT = (205, 208, 210)
 
 
 class Painter:
@@ -32,6 +41,7 @@ class Painter:
         """Draw and paint the surroundings of ``scene`` as the camera of ``domain`` sees them."""
         rng = np.random.default_rng(scene.paint_seed)
         self._domain = domain
+        self._palette = PALETTES[domain.palette]
         self._focal = Camera.focal_length(domain)
         self._scene = scene
         self._atmosphere = Atmosphere.of(scene.light, scene.weather, rng)
@@ -40,7 +50,7 @@ class Painter:
         self._sky = Sky(domain.width, domain.height, scene.scene, self._atmosphere, rng)
         speed = scene.conflict.plays["harmless"].ego.along.speed
         end = speed * (scene.event_time + domain.tail[1]) + 180.0
-        self._things = draw_things(rng, scene.scene, scene.conflict.junction, end)
+        self._things = draw_things(rng, scene.scene, scene.conflict.junction, end, self._palette)
         self._factor, self._haze = self._atmosphere.ground_maps(
             domain.width, 2 * domain.height, self._focal, domain.camera_height
         )
@@ -60,6 +70,8 @@ class Painter:
         self._ground.paint(picture, camera, play.ego.along.now(time)[1])
         if self._scene.conflict.junction is not None:
             self._paint_junction(picture, camera, self._scene.conflict.junction)
+        if self._scene.conflict.walkway is not None:
+            self._paint_walkway(picture, camera, self._scene.conflict.walkway)
         self._light_ground(picture, camera)
         self._paint_objects(picture, camera, play, time)
         self._paint_lens(picture, number)
@@ -87,19 +99,13 @@ class Painter:
 
     def _paint_junction(self, picture: NDArray[np.uint8], camera: Camera, junction: float) -> None:
         low, high = junction - 3.8, junction + 3.8
-        near = camera.z + NEAR
-        if high <= near:
+        if high <= camera.z + NEAR:
             return
 
         def area(x0: float, x1: float, z0: float, z1: float, colour: tuple) -> None:
-            z0 = max(z0, near)
-            if z1 <= z0:
-                return
-            corners = np.array([(x0, 0, z0), (x1, 0, z0), (x1, 0, z1), (x0, 0, z1)], float)
-            pixels = np.clip(camera.project(camera.view(corners)), -3000, 3000)
-            cv2.fillConvexPoly(picture, (pixels * 16).astype(np.int32), colour, cv2.LINE_AA, 4)
+            _paint_area(picture, camera, (x0, x1, z0, z1), colour)
 
-        paint = (205, 208, 210)
+        paint = _ROAD_PAINT
         area(-60, 60, low, high, self._ground.asphalt)
         for side, begin, end in ((-1, -60.0, -STOP_LINE), (1, STOP_LINE, 60.0)):
             area(begin, end, junction - 0.07, junction + 0.07, paint)
@@ -107,6 +113,12 @@ class Painter:
             z0, z1 = (low, junction) if side < 0 else (junction, high)
             area(side * STOP_LINE - 0.2, side * STOP_LINE + 0.2, z0 + 0.3, z1 - 0.3, paint)
         area(-1.7, 1.7, low - 1.4, low - 1.0, paint)
+
+    def _paint_walkway(self, picture: NDArray[np.uint8], camera: Camera, walkway: float) -> None:
+        for left in np.arange(-5.0, 5.4, 1.0).tolist():  # zebra stripes from kerb to kerb
+            _paint_area(
+                picture, camera, (left, left + 0.5, walkway - 1.5, walkway + 1.5), _ROAD_PAINT
+            )
 
     def _light_ground(self, picture: NDArray[np.uint8], camera: Camera) -> None:
         top = int(np.clip(math.floor(camera.horizon) + 1, 0, camera.height - 1))
@@ -131,14 +143,17 @@ class Painter:
                 break
             while waiting and waiting[-1][0] > thing.z - camera.z:
                 self._paint_vehicle(picture, camera, vehicles[waiting.pop()[1]], time)
-            paint_thing(picture, camera, self._atmosphere, self._glow, thing)
+            paint_thing(
+                picture, camera, self._atmosphere, self._glow, thing, self._palette.street_lamp
+            )
         while waiting:
             self._paint_vehicle(picture, camera, vehicles[waiting.pop()[1]], time)
 
     def _paint_vehicle(
         self, picture: NDArray[np.uint8], camera: Camera, vehicle: Vehicle, time: float
     ) -> None:
-        paint_vehicle(picture, camera, self._atmosphere, self._glow, vehicle, time)
+        paint = paint_person if vehicle.shape.kind in PEOPLE else paint_vehicle
+        paint(picture, camera, self._atmosphere, self._glow, vehicle, time)
 
     def _paint_lens(self, picture: NDArray[np.uint8], number: int) -> None:
         """What is in front of the road: rain, the ego's bonnet, noise of the sensor."""
@@ -182,3 +197,17 @@ class Painter:
             length = int(rng.integers(5, 14))
             cv2.line(streaks, (x, y), (x + length // 5, y + length), (brightness,) * 3, 1)
         return streaks
+
+
+def _paint_area(
+    picture: NDArray[np.uint8], camera: Camera, area: tuple[float, float, float, float],
+    colour: tuple[int, int, int],
+) -> None:  # fmt: skip
+    """Fill a rectangle of the road, ``(x0, x1, z0, z1)``, as far as it lies before the camera."""
+    x0, x1, z0, z1 = area
+    z0 = max(z0, camera.z + NEAR)
+    if z1 <= z0:
+        return
+    corners = np.array([(x0, 0, z0), (x1, 0, z0), (x1, 0, z1), (x0, 0, z1)], float)
+    pixels = np.clip(camera.project(camera.view(corners)), -3000, 3000)
+    cv2.fillConvexPoly(picture, (pixels * 16).astype(np.int32), colour, cv2.LINE_AA, 4)

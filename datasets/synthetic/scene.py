@@ -9,15 +9,22 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collision.datasets.synthetic.motion import Motion
 from collision.datasets.synthetic.plan import Planned
 from collision.datasets.synthetic.setting import SPEEDS, Domain, Setting
-from collision.datasets.synthetic.traffic import SHAPES, STOP_LINE, Conflict, Play, Vehicle
+from collision.datasets.synthetic.traffic import (
+    LANE,
+    SHAPES,
+    STOP_LINE,
+    Conflict,
+    Play,
+    Vehicle,
+)
 from collision.errors import ConfigError
 
 _FAMILIES = "collision.datasets.synthetic.families"
-_LANE = 3.5
 
 
 @dataclass(frozen=True)
@@ -177,7 +184,7 @@ def _draw_bystanders(
 
     ego_speed = conflict.plays["harmless"].ego.along.speed
     if scene == "Highway":
-        lane = -conflict.swerve_side * _LANE
+        lane = -conflict.swerve_side * LANE
         z = rng.uniform(-5, 25)
         for _ in range(int(rng.integers(1, 4))):
             along = Motion(0.0, ego_speed * rng.uniform(0.92, 1.1))
@@ -194,10 +201,13 @@ def _draw_bystanders(
                 passing = (z - conflict.junction) / speed
                 if conflict.alert_time - 1.0 < passing < event_time + 4.0:
                     continue
-            add(-_LANE, z, math.pi, Motion(0.0, speed))
+            add(-LANE, z, math.pi, Motion(0.0, speed))
     if scene == "Urban":
         for z in np.arange(rng.uniform(5, 15), 260, 9.0):
-            clear = conflict.junction is None or abs(z - conflict.junction) > 16
+            clear = all(
+                place is None or abs(z - place) > 16
+                for place in (conflict.junction, conflict.walkway)
+            )
             if rng.random() < 0.45 and clear:
                 add(4.75, float(z), 0.0, Motion(0.0, 0.0))
     if conflict.junction is not None and rng.random() < 0.35:
@@ -209,7 +219,15 @@ def _draw_bystanders(
             -side * math.pi / 2,
             Motion(0.0, 0.0),
         )
-    return vehicles
+    times = np.arange(0.0, event_time + 2.0, 0.05)
+    return [vehicle for vehicle in vehicles if not _in_the_way(vehicle, conflict, times)]
+
+
+def _in_the_way(vehicle: Vehicle, conflict: Conflict, times: NDArray[np.float64]) -> bool:
+    """Whether the agent, in any of the plays, would drive through a vehicle."""
+    return any(
+        (Play(vehicle, play.agent).clearance(times) < 0).any() for play in conflict.plays.values()
+    )
 
 
 def play_of(scene: Scene, clip: Clip) -> Play:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from collision.datasets.synthetic.palette import PALETTES
 from collision.errors import ConfigError
 
 LIGHTS = ("Normal", "Twilight", "Dark")
@@ -43,6 +44,7 @@ class Domain:
         weather: Weather -> share.
         scene: Scene -> share; a family draws among those that it can happen in.
         texture_contrast: 0 (even surfaces) to 2 (rough ones).
+        palette: Colours of road and roadside: a name in palette.py.
     """
 
     width: int
@@ -60,6 +62,7 @@ class Domain:
     weather: dict[str, float]
     scene: dict[str, float]
     texture_contrast: float
+    palette: str = "temperate"
 
     @classmethod
     def parse(cls, values: dict[str, Any]) -> Domain:
@@ -69,7 +72,8 @@ class Domain:
             ConfigError: One is missing, unknown or out of range.
         """
         names = [item.name for item in fields(cls)]
-        for name in sorted(set(names) ^ set(values)):
+        required = {item.name for item in fields(cls) if item.default is MISSING}
+        for name in sorted((required - set(values)) | (set(values) - set(names))):
             problem = "is missing" if name in names else "does not exist"
             raise ConfigError(
                 f"dataset.domain.{name} {problem}. A domain has: {', '.join(names)}. "
@@ -83,6 +87,15 @@ class Domain:
         )
         domain._check()
         return domain
+
+    def parameters(self) -> dict[str, Any]:
+        """Give the values that decide what is drawn, for a set's name.
+
+        What may be left out is left out at its default: a parameter added later must not rename
+        the sets that were drawn before it.
+        """
+        defaults = {item.name: item.default for item in fields(self)}
+        return {name: value for name, value in asdict(self).items() if value != defaults[name]}
 
     def _check(self) -> None:
         def refuse(name: str, reason: str) -> None:
@@ -107,6 +120,8 @@ class Domain:
             refuse("evade_lead", "an evasion begins less than 1 s before the impact")
         if self.event_time[0] < self.resolve_lead[1] + 1:
             refuse("event_time", "the event must come at least 1 s after the first braking")
+        if self.palette not in PALETTES:
+            refuse("palette", f"there are {', '.join(PALETTES)}")
         known = {"light": LIGHTS, "weather": WEATHERS, "scene": SCENES, "fps": None}
         for name, allowed in known.items():
             shares = getattr(self, name)

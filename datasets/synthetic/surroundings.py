@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from collision.datasets.synthetic.camera import Camera
 from collision.datasets.synthetic.light import Atmosphere, Colour, Glow
+from collision.datasets.synthetic.palette import Palette
 
 _VIEW = 160.0  # metres: things further away are part of the skyline
 _SKY_MARGIN = 64  # pixels that the sky may shift to each side
-_LAMP: Colour = (120.0, 190.0, 235.0)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Thing:
 
 
 def draw_things(
-    rng: np.random.Generator, scene: str, junction: float | None, end: float
+    rng: np.random.Generator, scene: str, junction: float | None, end: float, palette: Palette
 ) -> list[Thing]:
     """Draw what lines the road from behind the ego to ``end`` metres; far ones first."""
     things: list[Thing] = []
@@ -39,7 +39,7 @@ def draw_things(
     def scatter(kind: str, side: int, near: float, far: float, gap: tuple[float, float]) -> None:
         z = rng.uniform(-10, 10)
         while z < end:
-            thing = _draw_thing(rng, kind, side, rng.uniform(near, far), float(z))
+            thing = _draw_thing(rng, kind, side, rng.uniform(near, far), float(z), palette)
             inside = junction is not None and (
                 z - 9 < junction < z + thing.depth + 9
                 if abs(thing.x) > 6.5 and kind == "building"
@@ -64,14 +64,16 @@ def draw_things(
     return sorted(things, key=lambda thing: -thing.z)
 
 
-def _draw_thing(rng: np.random.Generator, kind: str, side: int, x: float, z: float) -> Thing:
+def _draw_thing(
+    rng: np.random.Generator, kind: str, side: int, x: float, z: float, palette: Palette
+) -> Thing:
     shade = rng.uniform(0.75, 1.15)
     if kind == "building":
-        base = ((120, 135, 160), (150, 160, 165), (105, 110, 120), (95, 115, 150))
-        colour, size = base[int(rng.integers(len(base)))], (10.0, rng.uniform(8, 22))
+        colour = palette.walls[int(rng.integers(len(palette.walls)))]
+        size = (10.0, rng.uniform(8, 22))
         height = rng.uniform(5, 16)
     elif kind == "tree":
-        colour, size, height = (45, 95, 62), (rng.uniform(2.5, 5.0), 0.0), rng.uniform(4, 9)
+        colour, size, height = palette.leaves, (rng.uniform(2.5, 5.0), 0.0), rng.uniform(4, 9)
     else:
         colour, size = (95, 95, 95), (0.16, 0.0)
         height = {"lamp": 7.5, "pole": 6.5, "post": 0.8}[kind]
@@ -80,9 +82,10 @@ def _draw_thing(rng: np.random.Generator, kind: str, side: int, x: float, z: flo
 
 
 def paint_thing(
-    picture: NDArray[np.uint8], camera: Camera, atmosphere: Atmosphere, glow: Glow, thing: Thing
-) -> None:
-    """Draw a thing, unless it is out of view."""
+    picture: NDArray[np.uint8], camera: Camera, atmosphere: Atmosphere, glow: Glow, thing: Thing,
+    lamp: Colour,
+) -> None:  # fmt: skip
+    """Draw a thing, unless it is out of view; ``lamp`` is the light of street lamps."""
     ahead = thing.z - camera.z
     if not -thing.depth < ahead < _VIEW:
         return
@@ -119,7 +122,7 @@ def paint_thing(
             level = round(atmosphere.clarity(distance * 0.6) * 8) / 8
             glow.add(
                 picture, head[0], head[1], min(0.9 * scale, 24),
-                (_LAMP[0] * level, _LAMP[1] * level, _LAMP[2] * level),
+                (lamp[0] * level, lamp[1] * level, lamp[2] * level),
             )  # fmt: skip
 
 

@@ -17,12 +17,13 @@ from collision.datasets.synthetic.motion import Motion
 
 STILL = Motion(0.0, 0.0, reverses=True)
 BRAKE_LIGHT_FROM = -0.6  # m/s²: engine braking alone stays dark
+LANE = 3.5  # m, the width of a lane
 STOP_LINE = 8.0  # m from the middle of the ego's lane to the line of a crossing road
 CAMERA_AHEAD = 0.5  # m from the ego's centre to the camera behind its windscreen
 
 
 class Shape(NamedTuple):
-    """Outer size of a vehicle in metres."""
+    """Outer size in metres."""
 
     kind: str
     length: float
@@ -38,11 +39,15 @@ SHAPES = {
     "truck": Shape("truck", 8.5, 2.45, 3.3),
 }
 EGO_SHAPE = SHAPES["sedan"]
+PEOPLE = {
+    "pedestrian": Shape("pedestrian", 0.5, 0.6, 1.75),
+    "cyclist": Shape("cyclist", 1.8, 0.6, 1.75),
+}
 
 
 @dataclass(frozen=True)
 class Vehicle:
-    """A vehicle and all of its movement.
+    """A vehicle, or someone on foot or on a bicycle, and all of its movement.
 
     Attributes:
         x: Of its centre at time 0, where ``along`` and ``across`` are 0.
@@ -131,9 +136,11 @@ class Conflict:
         plays: By variant: ``collision``, ``near_collision``, ``resolved``, ``harmless``.
         junction: z of the centre of a crossing road, if there is one.
         swerve_side: -1 or 1: the side that an evading ego needs free.
+        walkway: z of the middle of a crosswalk, if there is one.
     """
 
     alert_time: float
     plays: dict[str, Play]
     junction: float | None
     swerve_side: int
+    walkway: float | None = None

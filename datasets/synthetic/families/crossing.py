@@ -13,6 +13,7 @@ import numpy as np
 
 from collision.datasets.synthetic.motion import Motion
 from collision.datasets.synthetic.setting import Setting
+from collision.datasets.synthetic.steering import pass_behind
 from collision.datasets.synthetic.traffic import (
     EGO_SHAPE,
     SHAPES,
@@ -61,7 +62,7 @@ def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
         return None
     resolving = ego.along.then((impact - resolve_lead, -(speed**2) / (2 * room)))
     yielding = agent.along.then((commit, -yielding_deceleration))
-    evading = _evade(ego, agent, direction, impact, evade_lead, beyond)
+    evading = pass_behind(ego, agent, impact, evade_lead, beyond)
     if evading is None:
         return None
     crashing = ego.along.then((impact, -0.5 * speed / 0.15), (impact + 0.15, -6.0))
@@ -74,27 +75,3 @@ def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
         "harmless": Play(ego, agent.driven(yielding)),
     }
     return Conflict(float(commit), plays, lane + direction * 1.75, -direction)
-
-
-def _evade(
-    ego: Vehicle, agent: Vehicle, direction: int, impact: float, lead: float, beyond: float
-) -> Vehicle | None:
-    """Brake hard and steer behind the crossing vehicle; None if no grip suffices."""
-    start = impact - lead
-    along = ego.along.then((start, -7.5))
-    times = np.arange(start, start + 2.5, 0.01)
-    reach = (ego.shape.length + agent.shape.width) / 2
-    arrived = np.flatnonzero(agent.z - along.at(times)[:, 0] - reach < 0.3)
-    if not len(arrived):
-        return ego.driven(along)
-    duration = float(times[arrived[0]]) - start
-    rear = beyond + agent.along.speed * (duration - lead) - agent.shape.length / 2
-    needed = ego.shape.width / 2 + 0.3 - rear
-    if needed <= 0:
-        return ego.driven(along)
-    push = 2 * needed / max(duration, 0.05) ** 2
-    if push > 6.0:
-        return None
-    push = math.copysign(push, -direction)
-    across = ego.across.then((start, push), (start + duration, -push), (start + 2 * duration, 0.0))
-    return ego.driven(along, across)

@@ -1,0 +1,73 @@
+"""An oncoming vehicle swerves into the ego's lane.
+
+It steers back in time while the ego brakes (``resolved``), both jerk apart at the last moment
+(``near_collision``), or they collide head-on. In ``harmless`` it keeps its lane.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from collision.datasets.synthetic.motion import Motion
+from collision.datasets.synthetic.setting import Setting
+from collision.datasets.synthetic.steering import steer_to
+from collision.datasets.synthetic.traffic import (
+    EGO_SHAPE,
+    LANE,
+    SHAPES,
+    STILL,
+    Conflict,
+    Play,
+    Vehicle,
+)
+
+SCENES = ("Urban", "Rural")  # the lanes of a highway all go one way
+
+
+def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
+    """Draw a conflict; None where the draw has no plausible way out, and is to be repeated."""
+    impact, speed = setting.event_time, setting.ego_speed
+    resolve_lead = rng.uniform(*setting.resolve_lead)
+    evade_lead = rng.uniform(*setting.evade_lead)
+    onset = impact - resolve_lead - rng.uniform(0.6, 1.1)
+    shape = SHAPES[str(rng.choice(["hatchback", "sedan", "suv", "van", "truck"]))]
+    oncoming_speed = speed * rng.uniform(0.7, 1.1)
+    shift = LANE - rng.uniform(0.4, 1.2)  # how far it comes over
+    drift_push = 4 * shift / (impact - onset - rng.uniform(0.1, 0.5)) ** 2
+    return_push = rng.uniform(2.0, 3.5)
+    deceleration, braking_time = rng.uniform(2.8, 4.5), rng.uniform(1.0, 1.8)
+    jerk_push = rng.uniform(4.5, 6.5)
+    if drift_push > 4.0:
+        return None
+
+    ego = Vehicle(0.0, 0.0, 0.0, Motion(0.0, speed))
+    agent = Vehicle(
+        x=-LANE,
+        z=(EGO_SHAPE.length + shape.length) / 2 + (speed + oncoming_speed) * impact,
+        heading=math.pi,
+        along=Motion(0.0, oncoming_speed),
+        shape=shape,
+        colour=setting.draw_colour(rng),
+    )
+    drifting = steer_to(STILL, onset, -shift, drift_push)  # its left is the ego's side
+    returning = steer_to(drifting, impact - resolve_lead, 0.0, return_push)
+    slowing = ego.along.then(
+        (impact - resolve_lead, -deceleration), (impact - resolve_lead + braking_time, 0.0)
+    )
+    start = impact - evade_lead
+    jerking = steer_to(drifting, start, 0.0, jerk_push)
+    evading = ego.driven(
+        ego.along.then((start, -4.0), (start + 1.5, 0.0)),
+        steer_to(STILL, start, rng.uniform(0.9, 1.3), jerk_push),
+    )
+    crashing = ego.along.then((impact, -speed / 0.15))
+    struck = agent.along.then((impact, -oncoming_speed / 0.15))
+    plays = {
+        "collision": Play(ego.driven(crashing), agent.driven(struck, drifting)),
+        "near_collision": Play(evading, agent.driven(across=jerking)),
+        "resolved": Play(ego.driven(slowing), agent.driven(across=returning)),
+        "harmless": Play(ego, agent),
+    }
+    return Conflict(float(onset), plays, None, 1)

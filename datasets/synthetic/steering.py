@@ -1,0 +1,61 @@
+"""Manoeuvres that more than one family needs, as exact motion."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from collision.datasets.synthetic.motion import Motion
+from collision.datasets.synthetic.traffic import Vehicle
+
+
+def steer_to(across: Motion, start: float, target: float, push: float) -> Motion:
+    """Move sideways from ``start`` (s) to rest at ``target`` (m), as fast as ``push`` (m/s²) allows.
+
+    Pushes one way and then the other; also from a movement that is already under way.
+    """
+    position, speed, _ = across.now(start)
+    offset = position - target
+    # Where it would come to rest if pushed against its movement: that tells the first push's side.
+    side = math.copysign(1.0, offset + speed * abs(speed) / (2 * push))
+    second = math.sqrt((side * offset + speed**2 / (2 * push)) / push)
+    first = second + side * speed / push
+    return across.then(
+        (start, -side * push), (start + first, side * push), (start + first + second, 0.0)
+    )
+
+
+def pass_behind(
+    ego: Vehicle, agent: Vehicle, impact: float, lead: float, beyond: float
+) -> Vehicle | None:
+    """Brake hard ``lead`` seconds before the impact and steer behind an agent that crosses.
+
+    Args:
+        ego: Undisturbed.
+        agent: Heading pi / 2 or -pi / 2, at constant speed.
+        impact: When the two would meet (s).
+        lead: Seconds before the impact at which the manoeuvre begins.
+        beyond: How far past the ego's middle the agent is at the impact (m).
+
+    Returns:
+        The ego as driven; None if no grip suffices.
+    """
+    start = impact - lead
+    along = ego.along.then((start, -7.5))
+    times = np.arange(start, start + 2.5, 0.01)
+    reach = (ego.shape.length + agent.shape.width) / 2
+    arrived = np.flatnonzero(agent.z - along.at(times)[:, 0] - reach < 0.3)
+    if not len(arrived):
+        return ego.driven(along)
+    duration = float(times[arrived[0]]) - start
+    rear = beyond + agent.along.speed * (duration - lead) - agent.shape.length / 2
+    needed = ego.shape.width / 2 + 0.3 - rear
+    if needed <= 0:
+        return ego.driven(along)
+    push = 2 * needed / max(duration, 0.05) ** 2
+    if push > 6.0:
+        return None
+    push = math.copysign(push, -math.sin(agent.heading))
+    across = ego.across.then((start, push), (start + duration, -push), (start + 2 * duration, 0.0))
+    return ego.driven(along, across)

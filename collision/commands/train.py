@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -58,6 +58,9 @@ from collision.training import (
 )
 from collision.types import Dataset
 
+if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
+    from collision.tracking import WandbTracker
+
 SPLITS = ("train", "val", "test")
 
 
@@ -86,6 +89,7 @@ def run(config: DictConfig, paths: list[str]) -> int:
     if config.seeds < 1:
         raise ConfigError(f"seeds={config.seeds}: give 1 or more.")
     precision_of(config.trainer.accelerator, config.trainer.precision)  # refuse early
+    tracker = make_tracker(config)
     policy: SamplingPolicy = build(config.sampling)
     backbone = build(config.backbone)  # first: weights that can't be had are told at once
     dataset = build(config.dataset)
@@ -129,7 +133,9 @@ def run(config: DictConfig, paths: list[str]) -> int:
     for seed in facts["seeds"]:
         scored: dict[str, list[Scored]] = {"best": [], "last": []}
         for share in shares:
-            trained = train_seed(config, share, source, facts, seed, run_folder, initial, console)
+            trained = train_seed(
+                config, share, source, facts, seed, run_folder, initial, tracker, console
+            )
             for which, model in (("best", trained.best), ("last", trained.last)):
                 scores = probabilities(
                     model, share.data["test"], device_of(config.trainer.accelerator)
@@ -151,6 +157,8 @@ def run(config: DictConfig, paths: list[str]) -> int:
         "provenance": provenance(),
     }
     write_report(run_folder, metrics, best, shares, console)
+    if tracker:
+        tracker.summary(run_folder, metrics)
     return 0
 
 
@@ -310,11 +318,9 @@ def write_report(
     )
 
 
-def make_loggers(config: DictConfig, folder: Path) -> list[Any]:
-    """Build the logger beside ``log.csv``, if one is chosen."""
-    if "_target_" not in (config.logger or {}):
-        return []
-    return [build(config.logger, folder=str(folder), name=folder.parent.name)]
+def make_tracker(config: DictConfig) -> WandbTracker | None:
+    """Build what logs beside ``log.csv``, if one is chosen; it checks its account at once."""
+    return build(config.logger) if "_target_" in (config.logger or {}) else None
 
 
 def train_seed(
@@ -325,24 +331,28 @@ def train_seed(
     seed: int,
     run_folder: Path,
     initial: HeadModel | None,
+    tracker: WandbTracker | None,
     console: Console,
 ) -> TrainedHead:
     """Train with one seed and save the best epoch's predictor with its threshold."""
     settings, data = plain(config), share.data
     folder = run_folder / share.name / f"seed_{seed}"
+    logger = tracker and tracker.logger(run_folder, str(folder.relative_to(run_folder)), settings)
+    if tracker and logger:
+        console.print(tracker.where(logger), markup=False, highlight=False, soft_wrap=True)
     trained = fit_head(
         settings,
         data,
         source.spec.feature_dim,
         seed,
         folder,
-        make_loggers(config, folder),
+        [logger] if logger else [],
         console,
         initial,
     )
     validation = probabilities(trained.best, data["val"], device_of(config.trainer.accelerator))
     threshold = threshold_at_best_f1(data["val"].labels.numpy(), validation.numpy())
-    Predictor(
+    predictor = Predictor(
         model=trained.best,
         config={
             key: settings[key]
@@ -357,9 +367,17 @@ def train_seed(
             "epoch": trained.best_epoch,
             MONITOR: trained.best_value,
         },
-    ).save(folder / FILE_NAME)
+    )
+    predictor.save(folder / FILE_NAME)
+    if tracker and logger:
+        facts_of_features = {
+            "spec": predictor.spec,
+            "feature_fingerprint": source.fingerprint.key,
+        }
+        tracker.finish(logger, folder / FILE_NAME, {**predictor.origin, **facts_of_features})
     console.print(
-        f"seed {seed}{share.name and f', {share.name}'}: best epoch {trained.best_epoch + 1} of {trained.last_epoch + 1}, "
+        f"seed {seed} {share.name}".rstrip()
+        + f": best epoch {trained.best_epoch + 1} of {trained.last_epoch + 1}, "
         f"{MONITOR} {trained.best_value:.3f}",
         highlight=False,
     )

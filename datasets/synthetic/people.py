@@ -22,6 +22,8 @@ _STRIDE = 1.5  # metres that two steps take
 _GEAR = 5.0  # metres that one turn of the pedals takes
 _WHEEL = 0.34
 
+_BICYCLE_LAMPS = (((0.6, 0.8, 0.0), (150.0, 165.0, 170.0)), ((-0.6, 0.7, 0.0), (15.0, 10.0, 160.0)))
+
 Joint = tuple[float, float, float]
 Limb = tuple[list[Joint], float, Colour]  # joints along it, thickness in metres, colour
 

@@ -224,8 +224,8 @@ def _draw_bystanders(
 
 
 def _in_the_way(vehicle: Vehicle, conflict: Conflict, times: NDArray[np.float64]) -> bool:
-    """Whether the agent, in any of the plays, would drive through a vehicle."""
-    return any(
+    """Whether a moving vehicle and the agent would, in any of the plays, drive through another."""
+    return vehicle.along.speed > 0 and any(
         (Play(vehicle, play.agent).clearance(times) < 0).any() for play in conflict.plays.values()
     )
 

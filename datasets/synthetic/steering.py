@@ -11,9 +11,9 @@ from collision.datasets.synthetic.traffic import Vehicle
 
 
 def steer_to(across: Motion, start: float, target: float, push: float) -> Motion:
-    """Move sideways from ``start`` (s) to rest at ``target`` (m), as fast as ``push`` (m/s²) allows.
+    """Move sideways from ``start`` (s) to rest at ``target`` (m), in the least time.
 
-    Pushes one way and then the other; also from a movement that is already under way.
+    Pushes with ``push`` (m/s²) one way and then the other; also from a movement under way.
     """
     position, speed, _ = across.now(start)
     offset = position - target

@@ -1,6 +1,7 @@
-"""Frames per second of the synthetic data set: painting, encoding, and both as it is generated.
+"""Frames per second of a synthetic data set: painting, encoding, and both as it is generated.
 
     python -m benchmarks.synthetic
+    python -m benchmarks.synthetic --config synthetic_night
 
 Prints processor time of one process for the parts, and wall time of ``num_workers`` processes for
 the whole.
@@ -22,14 +23,15 @@ from collision.datasets.synthetic.generate import generate
 from collision.datasets.synthetic.painter import Painter
 from collision.datasets.synthetic.scene import Scene, play_of
 
-_CONFIG = Path(__file__).parents[1] / "configs/dataset/synthetic.yaml"
+_CONFIGS = Path(__file__).parents[1] / "configs/dataset"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", default="synthetic", help="a file of configs/dataset/")
     parser.add_argument("--num-scenes", type=int, default=48)
     arguments = parser.parse_args()
-    options = yaml.safe_load(_CONFIG.read_text())
+    options = yaml.safe_load((_CONFIGS / f"{arguments.config}.yaml").read_text())
     del options["_target_"]
     with tempfile.TemporaryDirectory() as folder:
         options |= {"root": folder + "/set", "num_scenes": arguments.num_scenes}

@@ -130,8 +130,8 @@ class WandbTracker:
                 dir=str(run_folder),
                 id=None if self.mode == "disabled" else _run_id(run_folder, part),
                 resume="allow" if self.mode == "online" else None,
-                group=run_folder.name,
-                name=f"{run_folder.name} {part}",
+                group=run_folder.resolve().name,
+                name=f"{run_folder.resolve().name} {part}",
                 job_type=job_type,
                 config=dict(config),
                 # Captured output would be the progress bar's, line by line.
@@ -161,9 +161,9 @@ def _check_account() -> None:
 
 
 def _unreachable(error: Exception) -> ConfigError:
-    reason = str(error).partition("\n")[0]
+    reason = str(error).partition("\n")[0].rstrip(".")
     return ConfigError(
-        f"W&B cannot be used: {reason} Check the connection and `wandb login --relogin`, or log "
+        f"W&B cannot be used: {reason}. Check the connection and `wandb login --relogin`, or log "
         "into the run folder with logger.mode=offline and upload later with `wandb sync`."
     )
 

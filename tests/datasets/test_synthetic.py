@@ -16,9 +16,8 @@ import pytest
 from collision.datasets.synthetic import oracle as oracle_module
 from collision.datasets.synthetic.generate import is_complete, write_scene
 from collision.datasets.synthetic.motion import Motion
-from collision.datasets.synthetic.painter import Painter
 from collision.datasets.synthetic.plan import plan_scenes
-from collision.datasets.synthetic.scene import draw_scene, play_of
+from collision.datasets.synthetic.scene import draw_scene
 from collision.datasets.synthetic.setting import Domain
 from collision.datasets.synthetic.state import COLUMNS, states
 from collision.errors import ConfigError, DatasetNotFoundError
@@ -47,7 +46,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-# What the scenes promise
+# What the scenes promise; what each family does, in test_synthetic_families.py
 
 
 def test_shipped_set_has_enough_balanced_groups():
@@ -58,40 +57,6 @@ def test_shipped_set_has_enough_balanced_groups():
     for split, count in splits.items():
         sizes = [size for cell, size in cells.items() if cell[0] == split]
         assert len(sizes) == 8 and set(sizes) == {count // 8}
-
-
-def test_contact_only_in_collisions_and_exactly_at_the_event(scenes):
-    for scene in scenes:
-        before = np.arange(0, scene.event_time, 0.01)
-        always = np.arange(0, scene.event_time + DOMAIN.tail[1], 0.01)
-        for variant, play in scene.conflict.plays.items():
-            if variant == "collision":
-                assert (play.clearance(before) > 0).all()
-                assert abs(play.clearance(np.array([scene.event_time]))[0]) < 1e-6
-                assert play.clearance(np.array([scene.event_time + 0.02]))[0] < 0
-            else:
-                assert (play.clearance(always) > 0).all(), (scene.number, variant)
-
-
-def test_variants_part_when_they_should(scenes):
-    for scene in scenes:
-        plays, event = scene.conflict.plays, scene.event_time
-        assert event - plays["collision"].parts_from(plays["harmless"]) >= 1.5
-        assert scene.conflict.alert_time == plays["collision"].parts_from(plays["harmless"])
-        assert 1.5 <= event - plays["collision"].parts_from(plays["resolved"]) <= 3.0
-        assert 0 < event - plays["collision"].parts_from(plays["near_collision"]) < 1.0
-        assert 0 < scene.divergence <= event - 1.5
-
-
-def test_frames_are_the_same_until_the_clips_part(scenes):
-    for scene in (scenes[0], scenes[7]):
-        painter, fresh = Painter(scene, DOMAIN), Painter(scene, DOMAIN)
-        first, second = (play_of(scene, clip) for clip in scene.clips)
-        parted = int(scene.divergence * scene.fps)
-        for number in (0, parted // 2, parted):
-            assert np.array_equal(painter.paint(first, number), fresh.paint(second, number))
-        late = int((scene.event_time - 0.5) * scene.fps)
-        assert not np.array_equal(painter.paint(first, late), painter.paint(second, late))
 
 
 def test_event_times_are_spread_and_drawn_alike(scenes):
@@ -106,13 +71,6 @@ def test_event_times_are_spread_and_drawn_alike(scenes):
 def test_letters_do_not_tell_the_label(scenes):
     share = np.mean([scene.clips[0].label for scene in scenes])
     assert 0.35 < share < 0.65  # 120 fair coins: 3 standard deviations
-
-
-def test_a_state_holds_nothing_of_the_future(scenes):
-    for scene in scenes[:20]:
-        first, second = (play_of(scene, clip) for clip in scene.clips)
-        times = np.arange(0, scene.divergence, 0.05)
-        assert np.array_equal(states(first, times), states(second, times), equal_nan=True)
 
 
 def test_time_to_collision_counts_down_to_the_event(scenes):
@@ -277,11 +235,17 @@ def test_oracle_knows_nearly_everything(finished):
         ({"event_time": [2.0, 3.0]}, "event_time"),
         ({"light": {"Neon": 1.0}}, "Neon.*Twilight"),
         ({"fps": {0: 1.0}}, "frame rate"),
+        ({"palette": "lunar"}, "lunar.*temperate, arid"),
     ],
 )
 def test_wrong_options(tmp_path, change, message):
     with pytest.raises(ConfigError, match=message):
         small_set(tmp_path / "small", **change).scenes()
+
+
+def test_a_family_without_its_scene_in_the_domain(tmp_path):
+    with pytest.raises(ConfigError, match="Highway"):
+        small_set(tmp_path / "small", families={"cut_in": 1}, scene={"Urban": 1.0}).scenes()
 
 
 def test_unknown_and_missing_domain_values():

@@ -1,0 +1,81 @@
+"""Every file of configs/experiment composes and names parts that exist; one is run, small."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from collision.config import build, config_dir
+from tests.conftest import run_command
+from tests.kit.experiments import compose
+from tests.kit.video import write_video
+
+EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
+NEXAR = "nexar_vjepa2_zipformer"
+TINY = (
+    "backbone.size=tiny",
+    "backbone.pretrained=false",
+    "trainer.max_epochs=1",
+    "seeds=1",
+    "num_resamples=50",
+    "extraction.num_workers=1",
+    "logger=wandb",
+    "logger.mode=offline",
+)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_composes_from_parts_that_exist(name):
+    config = compose("train", f"+experiment={name}")
+    for part in ("sampling", "loss", "optimizer", "pooling", "dataset"):
+        options = {"dim": 8} if part == "pooling" else {}
+        build(config[part], **options)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_opens_with_its_command(name):
+    lines = (config_dir() / "experiment" / f"{name}.yaml").read_text().splitlines()
+    assert lines[0] == "# @package _global_"
+    assert any(line.startswith(f"#   python train.py experiment={name}") for line in lines)
+
+
+def test_the_nexar_experiment_overrides_the_defaults():
+    config = compose("train", f"+experiment={NEXAR}", "data_root=/somewhere")
+    assert config.parts.backbone == "vjepa2" and config.parts.pooling == "attention"
+    assert config.seeds == 3 and config.feature_dropout == 0.1 and config.loss.pos_weight == 2.8
+    assert config.trainer.max_epochs == 60 and config.optimizer.warmup_epochs == 5
+    assert config.dataset.csv == "/somewhere/nexar/clips.csv"
+
+
+def test_its_head_can_be_swapped():
+    config = compose("train", f"+experiment={NEXAR}", "head=gru")
+    assert build(config.head, input_dim=6).output_dim
+
+
+def test_the_nexar_experiment_runs_small_and_is_logged(tmp_path):
+    folder = tmp_path / "data" / "nexar"
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    with (folder / "clips.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["video", "target", "time_of_event", "time_of_alert", "split"])
+        for number in range(16):
+            frames = generator.integers(0, 255, (80, 36, 64, 3), dtype=np.uint8)
+            write_video(folder / f"{number:05d}.mp4", frames, fps=15)
+            times = ("4.5", "4.0") if number % 2 else ("", "")
+            split = "test" if number < 4 else "train"
+            writer.writerow([f"{number:05d}.mp4", number % 2, *times, split])
+    arguments = (f"experiment={NEXAR}", f"data_root={tmp_path / 'data'}", *TINY)
+    output = run_command(tmp_path, *arguments, program=("train.py",))
+    assert output.count("W&B: offline; upload with: wandb sync") == 1
+    (run,) = (tmp_path / "runs").iterdir()
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["dataset"] == "nexar" and set(metrics["ap"]) == {"0.5", "1.0", "1.5", "mean"}
+    assert len(list(run.glob("wandb/offline-run-*"))) == 2
+
+
+def test_without_the_list_the_experiment_says_what_is_missing(tmp_path):
+    arguments = (f"experiment={NEXAR}", f"data_root={tmp_path / 'data'}", *TINY)
+    output = run_command(tmp_path, *arguments, program=("train.py",), code=2)
+    assert "clips.csv" in output

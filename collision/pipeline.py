@@ -222,6 +222,8 @@ def extract_windows(
     source: FeatureSource,
     requests: Sequence[WindowRequest],
     options: Mapping[str, Any],
+    *,
+    progress: bool = True,
     **cluster: int,
 ) -> ExtractionReport:
     """Extract what is missing of some windows.
@@ -230,6 +232,7 @@ def extract_windows(
         source: Backbone and cache; the precision is the fingerprint's.
         requests: The windows, video by video.
         options: As in ``configs/extraction``.
+        progress: Show a bar.
         cluster: ``devices`` and ``num_nodes``, one each by default.
     """
     device = device_of(options["accelerator"])
@@ -243,6 +246,7 @@ def extract_windows(
         timeout=options["timeout"],
         accelerator=options["accelerator"],
         precision=str(source.fingerprint.fields["precision"]),
+        progress=progress,
         **cluster,
     )
 

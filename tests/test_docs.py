@@ -86,7 +86,7 @@ def test_the_nexar_page_makes_a_list_that_the_experiment_reads(tmp_path, monkeyp
     (snippet,) = code_blocks("train_on_nexar.md", "python")
     exec(compile(snippet, "docs/train_on_nexar.md", "exec"), {})
 
-    config = compose("train", f"+experiment={EXPERIMENT}", f"data_root={tmp_path / 'data'}")
+    config = compose("train", f"experiment={EXPERIMENT}", f"data_root={tmp_path / 'data'}")
     dataset = build(config.dataset)
     dataset.prepare()
     records = dataset.records()

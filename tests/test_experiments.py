@@ -27,7 +27,7 @@ TINY = (
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_composes_from_parts_that_exist(name):
-    config = compose("train", f"+experiment={name}")
+    config = compose("train", f"experiment={name}")
     for part in ("sampling", "loss", "optimizer", "pooling", "dataset"):
         options = {"dim": 8} if part == "pooling" else {}
         build(config[part], **options)
@@ -41,7 +41,7 @@ def test_an_experiment_opens_with_its_command(name):
 
 
 def test_the_nexar_experiment_overrides_the_defaults():
-    config = compose("train", f"+experiment={NEXAR}", "data_root=/somewhere")
+    config = compose("train", f"experiment={NEXAR}", "data_root=/somewhere")
     assert config.parts.backbone == "vjepa2" and config.parts.pooling == "attention"
     assert config.seeds == 3 and config.feature_dropout == 0.1 and config.loss.pos_weight == 2.8
     assert config.trainer.max_epochs == 60 and config.optimizer.warmup_epochs == 5
@@ -49,7 +49,7 @@ def test_the_nexar_experiment_overrides_the_defaults():
 
 
 def test_its_head_can_be_swapped():
-    config = compose("train", f"+experiment={NEXAR}", "head=gru")
+    config = compose("train", f"experiment={NEXAR}", "head=gru")
     assert build(config.head, input_dim=6).output_dim
 
 

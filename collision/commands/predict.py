@@ -60,7 +60,7 @@ def run(config: DictConfig, paths: list[str]) -> int:
     for name in track(chosen, "Predicting", console=console, disable=len(chosen) < 2):
         try:
             with local_file(name) as path:
-                target = predict_clip(predictor, source, path, config, output)
+                target = predict_clip(predictor, source, path, config, output, len(chosen) == 1)
             console.print(target, markup=False, highlight=False, soft_wrap=True)
         except VideoDecodeError as error:
             failures.append(str(error))
@@ -73,11 +73,16 @@ def run(config: DictConfig, paths: list[str]) -> int:
 
 
 def predict_clip(
-    predictor: Predictor, source: FeatureSource, path: Path, config: DictConfig, output: Path
+    predictor: Predictor,
+    source: FeatureSource,
+    path: Path,
+    config: DictConfig,
+    output: Path,
+    alone: bool,
 ) -> str:
     """Write ``<clip>.csv`` and ``<clip>.png``; say in a line what came out."""
     index = index_video(path)
-    curve = probability_curve(predictor, source, index, config)
+    curve = probability_curve(predictor, source, index, config, alone)
     stem = unused_stem(output, path.stem)
     write_curve(output / f"{stem}.csv", curve)
     threshold = None if predictor.threshold is None else float(predictor.threshold["threshold"])
@@ -111,9 +116,13 @@ def predict_clip(
 
 
 def probability_curve(
-    predictor: Predictor, source: FeatureSource, index: VideoIndex, config: DictConfig
+    predictor: Predictor,
+    source: FeatureSource,
+    index: VideoIndex,
+    config: DictConfig,
+    alone: bool,
 ) -> Curve:
-    """Score a clip every ``config.every`` seconds.
+    """Score a clip every ``config.every`` seconds; ``alone`` shows a bar of its extraction.
 
     Raises:
         VideoDecodeError: It can't be read, or is shorter than what the head has to see.
@@ -136,7 +145,7 @@ def probability_curve(
         np.stack([window_ends(t, num_windows, policy.window_stride) for t in scored]), 6
     )
     request = WindowRequest(index.path.stem, index.path, np.unique(ends))
-    report = extract_windows(source, [request], plain(config.extraction))
+    report = extract_windows(source, [request], plain(config.extraction), progress=alone)
     if report.signal is not None:
         raise Interrupted(report.signal)
     if report.failures:

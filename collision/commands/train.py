@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -15,11 +16,15 @@ from rich.console import Console
 from collision.config import build, plain
 from collision.datamodule import FeatureDataset
 from collision.devices import device_of, precision_of
-from collision.errors import ConfigError, Interrupted
+from collision.errors import ConfigError, Interrupted, MetricError
 from collision.features.clips import Failure
 from collision.features.fingerprint import Fingerprint, check_same
 from collision.metrics.scored import Scored
-from collision.metrics.threshold import threshold_at_best_f1
+from collision.metrics.threshold import (
+    OperatingPoint,
+    threshold_at_best_f1,
+    threshold_at_false_alarm_rate,
+)
 from collision.model import HeadModel
 from collision.pipeline import (
     DataIndex,
@@ -62,6 +67,7 @@ if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
     from collision.tracking import WandbTracker
 
 SPLITS = ("train", "val", "test")
+FALSE_ALARM_RATE = 0.1  # on validation, of the suggested threshold
 
 
 @dataclass
@@ -351,7 +357,7 @@ def train_seed(
         initial,
     )
     validation = probabilities(trained.best, data["val"], device_of(config.trainer.accelerator))
-    threshold = threshold_at_best_f1(data["val"].labels.numpy(), validation.numpy())
+    threshold = suggested_threshold(data["val"].labels.numpy(), validation.numpy())
     predictor = Predictor(
         model=trained.best,
         config={
@@ -382,6 +388,17 @@ def train_seed(
         highlight=False,
     )
     return trained
+
+
+def suggested_threshold(labels: np.ndarray, scores: np.ndarray) -> OperatingPoint:
+    """Give the threshold with at most one false alarm in ten validation negatives.
+
+    Where even the highest score alarms more often, the one with the best F1.
+    """
+    try:
+        return threshold_at_false_alarm_rate(labels, scores, FALSE_ALARM_RATE)
+    except MetricError:
+        return threshold_at_best_f1(labels, scores)
 
 
 def resumed(config: DictConfig, run_folder: Path) -> DictConfig:

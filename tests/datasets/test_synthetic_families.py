@@ -82,11 +82,11 @@ def test_variants_part_when_they_should(family, name):
 @each_family
 def test_lead_times_are_spread(family):
     """A family that finds a way out for few of its draws would show one braking alone."""
-    lead = []
+    leads = []
     for scene in drawn(family, "synthetic"):
         plays = scene.conflict.plays
-        lead.append(scene.event_time - plays["collision"].parts_from(plays["resolved"]))
-    assert min(lead) < 1.8 and max(lead) > 2.3 and np.std(lead) > 0.2
+        leads.append(scene.event_time - plays["collision"].parts_from(plays["resolved"]))
+    assert min(leads) < 1.8 and max(leads) > 2.3 and np.std(leads) > 0.2
 
 
 @each_domain

@@ -54,11 +54,11 @@ def read_offline_run(folder: Path, patience: float = 20.0) -> OfflineRun:
     """Read a finished run; W&B's own process may still be writing its last records."""
     (path,) = folder.glob("*.wandb")
     deadline = time.monotonic() + patience
-    while not any(r.HasField("exit") for r in (records := read_records(path))):
+    while not any(record.HasField("exit") for record in read_records(path)):
         assert time.monotonic() < deadline, f"{path} has no end"
         time.sleep(0.05)
     run = OfflineRun(folder)
-    for record in records:
+    for record in read_records(path):
         kind = record.WhichOneof("record_type")
         if kind == "run":
             message = record.run

@@ -24,6 +24,7 @@ from collision.datasets.synthetic.traffic import (
 )
 
 SCENES = ("Urban", "Rural")  # the lanes of a highway all go one way
+_CRUSH = 0.06  # seconds in which both come to a standstill
 
 
 def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
@@ -62,8 +63,8 @@ def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
         ego.along.then((start, -4.0), (start + 1.5, 0.0)),
         steer_to(STILL, start, rng.uniform(0.9, 1.3), jerk_push),
     )
-    crashing = ego.along.then((impact, -speed / 0.15))
-    struck = agent.along.then((impact, -oncoming_speed / 0.15))
+    crashing = ego.along.then((impact, -speed / _CRUSH))
+    struck = agent.along.then((impact, -oncoming_speed / _CRUSH))
     plays = {
         "collision": Play(ego.driven(crashing), agent.driven(struck, drifting)),
         "near_collision": Play(evading, agent.driven(across=jerking)),

@@ -1,0 +1,126 @@
+"""A logistic regression as the peer of a cross-validated head.
+
+`python -m benchmarks.logistic_baseline RUN`, where RUN was made by `train.py sampling=within_clip folds=K` with a frame model. The baseline sees the
+same cuts of the same videos: the mean feature of the last and of the first 0.3 s of the last
+second, concatenated and standardised. Each group is scored by a model that never saw it.
+Differences are paired over groups.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import LeaveOneGroupOut
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from collision.config import build, check_targets
+from collision.errors import ConfigError
+from collision.features.clips import WindowRequest
+from collision.metrics.bootstrap import paired_difference
+from collision.metrics.scored import Scored
+from collision.metrics.summary import summarise
+from collision.pipeline import extract_windows, open_features, read_durations
+from collision.predictor import load_predictor
+from collision.results import NEGATIVES_FROM
+from collision.runs import read_config
+from collision.sampling import anchors, needs_durations
+
+STEP = 0.1  # seconds between frames
+NUM_FRAMES = 10  # of the last second
+NUM_MEAN = 3  # frames in 0.3 s
+REGULARISATION = 0.01  # scikit-learn's C, chosen before the first run
+
+
+def main(run: Path) -> None:
+    config = read_config(run)
+    if config["folds"] is None or config["sampling"].get("within") is None:
+        raise SystemExit(f"{run} is not a run of sampling=within_clip with folds.")
+    for part in ("dataset", "backbone", "sampling"):
+        check_targets(config[part], str(run))
+    scored = {
+        int(path.stem.removeprefix("predictions_seed")): Scored.from_csv(path)
+        for path in sorted(run.glob("predictions_seed*.csv"))
+    }
+    first = next(iter(scored.values()))
+    features = features_of(first, config, run)
+    baseline = leave_one_group_out(features, first)
+    for name, keep in (
+        ("all windows", np.ones(len(first), bool)),
+        ("within crash videos", first.tags[NEGATIVES_FROM] != "normal videos"),
+    ):
+        own = subset(baseline, keep)
+        print(
+            f"\n{name}: {int(own.label.sum())} positives, {int((own.label == 0).sum())} negatives"
+        )
+        print("  logistic regression  AP", shown(summarise(own, oracle=None)["ap"]["mean"]))
+        for seed, one in scored.items():
+            theirs = subset(one, keep)
+            difference = paired_difference(theirs, own)
+            entry = summarise(theirs, oracle=None)["ap"]["mean"]
+            print(
+                f"  head, seed {seed}         AP {shown(entry)}"
+                f"   head minus logistic {shown(difference)}  p = {difference['p_value']:.2f}"
+            )
+
+
+def features_of(scored: Scored, config: dict, run: Path) -> np.ndarray:
+    """Mean features of the first and last 0.3 s of the last second before each cut, ``[N, 2D]``."""
+    backbone = build(config["backbone"])
+    if backbone.spec.num_frames != 1:
+        raise ConfigError("The baseline needs a frame model, not a clip model.")
+    predictor = load_predictor(next(run.glob("fold_*/seed_*/predictor.safetensors")))
+    source = open_features(
+        backbone, Path(config["cache_root"]), str(predictor.fingerprint["precision"])
+    )
+    records = {r.id: r for r in build(config["dataset"]).records()}
+    durations = read_durations(records.values())[0] if needs_durations(records.values()) else {}
+    policy = build(config["sampling"])
+    anchor_of = anchors(list(records.values()), durations, policy.seed)
+    near, far = policy.within
+    rows = []
+    for video, kind in zip(scored.video, scored.tags[NEGATIVES_FROM], strict=True):
+        cut = anchor_of[video] - (far if kind == "crash videos" else near)
+        times = np.round(cut - STEP * np.arange(NUM_FRAMES)[::-1], 6)
+        times = times[times >= 0]
+        path = records[video].path
+        extract_windows(
+            source, [WindowRequest(video, path, times)], config["extraction"], progress=False
+        )
+        values, exists = source.store.read(source.digests.digest(path), times)
+        frames = values[exists][:, 0].astype(np.float64)
+        rows.append(np.concatenate([frames[-NUM_MEAN:].mean(0), frames[:NUM_MEAN].mean(0)]))
+    return np.stack(rows)
+
+
+def leave_one_group_out(features: np.ndarray, scored: Scored) -> Scored:
+    """Score each group by a model trained on all others."""
+    scores = np.zeros(len(scored))
+    for train, test in LeaveOneGroupOut().split(features, scored.label, scored.group):
+        model = make_pipeline(
+            StandardScaler(), LogisticRegression(C=REGULARISATION, class_weight="balanced")
+        )
+        model.fit(features[train], scored.label[train])
+        scores[test] = model.predict_proba(features[test])[:, 1]
+    return Scored(scored.video, scored.group, scored.label, scored.horizon, scores, scored.tags)
+
+
+def subset(scored: Scored, keep: np.ndarray) -> Scored:
+    columns = (scored.video, scored.group, scored.label, scored.horizon, scored.score)
+    return Scored(
+        *(column[keep] for column in columns),
+        tags={name: column[keep] for name, column in scored.tags.items()},
+    )
+
+
+def shown(entry: dict) -> str:
+    if entry["low"] is None:
+        return f"{entry['value']:.3f} (no interval: {entry.get('reason', 'too few groups')})"
+    return f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

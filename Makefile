@@ -6,8 +6,9 @@ PY := .venv/bin/python
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-demo: .venv/.ready ## make data, extract features, train, score: everything with the defaults
+demo: .venv/.ready ## make data, extract features, train, score, score on a second domain
 	$(PY) train.py
+	$(PY) -m collision evaluate runs/latest 'datasets=[synthetic_night]'
 
 test: .venv/.ready ## the fast tests: under 10 minutes on 2 cores, no network
 	$(PY) -m pytest -q

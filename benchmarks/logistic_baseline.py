@@ -1,6 +1,7 @@
 """A logistic regression as the peer of a cross-validated head.
 
-`python -m benchmarks.logistic_baseline RUN`, where RUN was made by `train.py sampling=within_clip folds=K` with a frame model. The baseline sees the
+`python -m benchmarks.logistic_baseline RUN`, where RUN was made by
+`train.py sampling=within_clip folds=K` with a frame model. The baseline sees the
 same cuts of the same videos: the mean feature of the last and of the first 0.3 s of the last
 second, concatenated and standardised. Each group is scored by a model that never saw it.
 Differences are paired over groups.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -28,6 +29,7 @@ _LIBRARIES = (
     "lightning",
     "torchmetrics",
     "timm",
+    "transformers",
     "decord",
     "av",
     "numpy",
@@ -35,6 +37,7 @@ _LIBRARIES = (
     "opencv-python-headless",
     "hydra-core",
     "safetensors",
+    "wandb",
 )
 
 
@@ -59,6 +62,14 @@ def create_run_folder(root: Path, name: str) -> Path:
             f"Cannot make a run folder in {str(root)!r}: {error.strerror}. Give runs_root=FOLDER."
         ) from error
     raise ConfigError(f"Too many runs called {stamp}_{name} in {str(root)!r}.")
+
+
+def mark_latest(run: Path) -> None:
+    """Let ``latest`` beside a finished run point to it, where the file system has links."""
+    with contextlib.suppress(OSError):
+        link = run.parent / f".latest.{os.getpid()}"
+        link.symlink_to(run.name)
+        link.replace(run.parent / "latest")
 
 
 def provenance() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import wandb
 from lightning.pytorch.loggers import WandbLogger
@@ -19,7 +19,8 @@ from collision.errors import ConfigError
 from collision.runs import read_config
 from collision.training import MONITOR
 
-MODES = ("online", "offline", "disabled")
+Mode: TypeAlias = Literal["online", "offline", "disabled"]
+MODES = get_args(Mode)
 _STEP = "trainer/global_step"  # under this name Lightning logs its step
 
 
@@ -40,13 +41,14 @@ class WandbTracker:
     def __init__(
         self,
         project: str,
-        mode: str = "online",
+        mode: Mode = "online",
         entity: str | None = None,
         tags: Sequence[str] = (),
     ):
         if mode not in MODES:
             raise ConfigError(f"logger.mode={mode!r}: give {', '.join(MODES)}.")
-        self.project, self.mode, self.entity, self.tags = project, mode, entity, list(tags)
+        self.project, self.entity, self.tags = project, entity, list(tags)
+        self.mode: Mode = mode
         if mode == "online":
             _check_account()
 

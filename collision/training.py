@@ -24,12 +24,13 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     RichProgressBar,
 )
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from collision.config import build
 from collision.datamodule import FeatureDataModule, FeatureDataset, epoch_seed
 from collision.devices import precision_of
-from collision.errors import CheckpointError, ConfigError
+from collision.errors import CheckpointError, ConfigError, Interrupted
 from collision.model import HeadModel, build_model
 from collision.task import CollisionTask
 
@@ -207,6 +208,8 @@ def _fit(
         if checkpoint and "state_dict" in str(error):
             raise _misfit(last, error) from None
         raise
+    except SIGTERMException:  # the batch in flight is done; last.ckpt is of the last epoch
+        raise Interrupted(signal.SIGTERM) from None
     except SystemExit as error:
         # Lightning turns Ctrl+C into an exit and goes deaf to the next one.
         if isinstance(error.__context__, KeyboardInterrupt):

@@ -51,10 +51,15 @@ def run_command(root, *arguments, code=0, timeout=240, program=("-m", "collision
     return result.stdout + result.stderr
 
 
+def runs_in(root):
+    """List the run folders, without the link to the latest."""
+    return [path for path in (root / "runs").iterdir() if not path.is_symlink()]
+
+
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory):
     """Train with ``python train.py`` on a small synthetic set, two seeds."""
     root = tmp_path_factory.mktemp("workshop")
     output = run_command(root, *SMALL, "seeds=2", program=("train.py",))
-    (run,) = (root / "runs").iterdir()
+    (run,) = runs_in(root)
     return Workshop(root, run, output)

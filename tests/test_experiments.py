@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from hydra.errors import MissingConfigException
 
 from collision.config import build, config_dir
 from tests.conftest import run_command
@@ -79,3 +80,9 @@ def test_without_the_list_the_experiment_says_what_is_missing(tmp_path):
     arguments = (f"experiment={NEXAR}", f"data_root={tmp_path / 'data'}", *TINY)
     output = run_command(tmp_path, *arguments, program=("train.py",), code=2)
     assert "clips.csv" in output
+
+
+def test_an_experiment_that_does_not_exist_is_refused():
+    """An `optional` entry in the defaults would go on without it."""
+    with pytest.raises(MissingConfigException, match=NEXAR):
+        compose("train", "experiment=nope")

@@ -1,3 +1,4 @@
+import os
 import shutil
 import signal
 from dataclasses import replace
@@ -7,7 +8,7 @@ import torch
 from rich.console import Console
 
 from collision.datamodule import FeatureDataset
-from collision.errors import CheckpointError, ConfigError
+from collision.errors import CheckpointError, ConfigError, Interrupted
 from collision.task import CollisionTask
 from collision.training import MONITOR, fit_head, read_log
 from tests.kit.features import CONFIG, FEATURE_DIM, config_with, planted, planted_splits
@@ -35,6 +36,23 @@ def interrupt(monkeypatch, epoch, batch=0):
 
     monkeypatch.setattr(CollisionTask, "training_step", stopping)
     return lambda: monkeypatch.setattr(CollisionTask, "training_step", step)
+
+
+def test_sigterm_keeps_the_finished_epochs_and_exits_with_143(tmp_path, monkeypatch):
+    step = CollisionTask.training_step
+
+    def killed(task, *arguments):
+        if task.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(task, *arguments)
+
+    monkeypatch.setattr(CollisionTask, "training_step", killed)
+    with pytest.raises(Interrupted) as stopped:
+        fit(tmp_path)
+    assert stopped.value.exit_code == 143
+    assert [int(row["epoch"]) for row in read_log(tmp_path / "log.csv")] == [0]
+    monkeypatch.setattr(CollisionTask, "training_step", step)
+    assert fit(tmp_path).last_epoch > 0
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 
 from collision.__main__ import main
-from tests.conftest import ROOT, SMALL, environment, run_command
+from collision.predictor import load_predictor
+from tests.conftest import ROOT, SMALL, environment, run_command, runs_in
 from tests.kit.video import numbered_frames, write_video
 
 
@@ -49,14 +50,15 @@ def test_train_says_what_it_is_about_to_do(workshop):
 
 
 def test_a_second_run_computes_no_feature_and_overwrites_nothing(workshop):
-    before = {p.name for p in (workshop.root / "runs").iterdir()}
+    before = runs_in(workshop.root)
     start = time.monotonic()
     output = workshop.command("train", *SMALL, "head=gru", "extract=false")
     assert time.monotonic() - start < 60
-    new = [p for p in (workshop.root / "runs").iterdir() if p.name not in before]
+    new = [run for run in runs_in(workshop.root) if run not in before]
     assert len(new) == 1
     assert new[0].name.endswith("synthetic_efficientnet_lite0_gru")
     assert "Painting" not in output
+    assert (workshop.root / "runs" / "latest").resolve() == new[0]
     shutil.rmtree(new[0])
 
 
@@ -74,11 +76,11 @@ def test_resume_goes_on_where_the_run_stopped(workshop, tmp_path):
 
 
 def test_folds_score_every_video_once_and_start_from_a_trained_head(workshop):
-    before = {p.name for p in (workshop.root / "runs").iterdir()}
+    before = runs_in(workshop.root)
     workshop.command(
         "train", *SMALL, "folds=3", f"init_from={workshop.run}", "trainer.max_epochs=1"
     )
-    (run,) = [p for p in (workshop.root / "runs").iterdir() if p.name not in before]
+    (run,) = [run for run in runs_in(workshop.root) if run not in before]
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["counts"]["0.5"]["positive"] == metrics["counts"]["0.5"]["negative"] == 26
     assert metrics["oracle"] is None  # it knows the test split alone
@@ -130,6 +132,14 @@ def write_own_videos(folder):
         "dataset.columns.label=crash",
         "dataset.columns.event_time=when",
     ]
+
+
+def test_a_predictor_of_other_features_is_refused_with_the_difference(workshop, tmp_path):
+    predictor = load_predictor(workshop.run / "seed_0" / "predictor.safetensors")
+    predictor.fingerprint = {**predictor.fingerprint, "weights_digest": "of other weights"}
+    predictor.save(tmp_path / "predictor.safetensors")
+    output = workshop.command("predict", "a.mp4", f"checkpoint={tmp_path}", code=2)
+    assert "weights_digest" in output and "of other weights" in output
 
 
 def test_evaluate_own_videos_and_a_broken_one(workshop, tmp_path):

@@ -46,6 +46,7 @@ from collision.results import concatenated, judge, oracle_of, scored_examples
 from collision.runs import (
     create_run_folder,
     data_digest,
+    mark_latest,
     provenance,
     read_config,
     write_config,
@@ -163,6 +164,7 @@ def run(config: DictConfig, paths: list[str]) -> int:
         "provenance": provenance(),
     }
     write_report(run_folder, metrics, best, shares, console)
+    mark_latest(run_folder)
     if tracker:
         tracker.summary(run_folder, metrics)
     return 0

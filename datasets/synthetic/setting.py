@@ -79,12 +79,11 @@ class Domain:
                 f"dataset.domain.{name} {problem}. A domain has: {', '.join(names)}. "
                 "See configs/dataset/synthetic.yaml."
             )
-        domain = cls(
-            **{
-                name: tuple(value) if isinstance(value, list | tuple) else value
-                for name, value in values.items()
-            }
-        )
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        domain = cls(**given)
         domain._check()
         return domain
 

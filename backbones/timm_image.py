@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
 from timm.data import resolve_model_data_config
-from timm.models import get_pretrained_cfg
+from timm.models import PretrainedCfg, get_pretrained_cfg
 from torch import nn
 
 from collision.errors import ConfigError, WeightsNotFoundError
@@ -43,6 +44,10 @@ class TimmImage(nn.Module):
         WeightsNotFoundError: The weights cannot be had, or belong to another model.
     """
 
+    model: Any  # all models of timm have forward_features and forward_head; no type of it says so
+    scale: torch.Tensor
+    shift: torch.Tensor
+
     def __init__(
         self,
         model: str,
@@ -62,7 +67,7 @@ class TimmImage(nn.Module):
                 f"and backbone.package={package}. Leave out one or the other."
             )
         state, source = (None, "random") if not pretrained else _find(model, weights, package)
-        config = get_pretrained_cfg(model)
+        config = _published(model)
         default_height, default_width = config.input_size[1:]
         size = (
             default_height if height is None else height,
@@ -137,6 +142,13 @@ def _check_name(model: str) -> None:
         )
 
 
+def _published(model: str) -> PretrainedCfg:
+    """Give what timm knows of a model and its weights."""
+    config = get_pretrained_cfg(model)
+    assert config is not None, model  # timm gives none for unknown names, which _check_name refused
+    return config
+
+
 def _find(model: str, weights: str | None, package: str | None) -> tuple[StateDict, str]:
     """Find pretrained weights; give them and the words that say where they come from."""
     if weights:
@@ -144,7 +156,7 @@ def _find(model: str, weights: str | None, package: str | None) -> tuple[StateDi
         return read_weights(path), path.name
     if package:
         return _renamed(read_weights(package_file(package, "models/*.pth")), model), package
-    config = get_pretrained_cfg(model)
+    config = _published(model)
     local = "Give a local file: backbone.weights=FILE (.safetensors or .pth)"
     if not config.hf_hub_id:
         raise WeightsNotFoundError(
@@ -174,16 +186,16 @@ def _renamed(state: StateDict, model: str) -> StateDict:
 
 def _build(model: str, state: StateDict | None, size: tuple[int, int], seed: int) -> nn.Module:
     """Build timm's model without its classifier."""
-    config = get_pretrained_cfg(model)
+    config = _published(model)
     # Convolutional models take any size and no such option.
-    options = {"img_size": size} if config.fixed_input_size else {}
+    options: dict[str, Any] = {"img_size": size} if config.fixed_input_size else {}
     if state is not None:
         # timm renames and resizes weights where a model needs it, then loads them strictly.
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state}}
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            built = timm.create_model(model, **options)
+            built: Any = timm.create_model(model, **options)
     except (RuntimeError, KeyError) as error:
         if state is None:
             raise _wrong_size(size, error) from error

@@ -1,8 +1,9 @@
 """A logistic regression as the peer of a cross-validated head.
 
-`python -m benchmarks.logistic_baseline RUN`, where RUN was made by
-`train.py sampling=within_clip folds=K` with a frame model. The baseline sees the
-same cuts of the same videos: the mean feature of the last and of the first 0.3 s of the last
+`python -m benchmarks.logistic_baseline RUN [RUN ...]`, where the runs were made by
+`train.py sampling=within_clip folds=K` on one data set, the first with a frame model, whose
+features the baseline uses. It sees the same cuts of the same videos: the mean feature of the last
+and of the first 0.3 s of the last
 second, concatenated and standardised. Each group is scored by a model that never saw it.
 Differences are paired over groups.
 """
@@ -36,36 +37,43 @@ NUM_MEAN = 3  # frames in 0.3 s
 REGULARISATION = 0.01  # scikit-learn's C, chosen before the first run
 
 
-def main(run: Path) -> None:
-    config = read_config(run)
+def main(runs: list[Path]) -> None:
+    config = read_config(runs[0])
     if config["folds"] is None or config["sampling"].get("within") is None:
-        raise SystemExit(f"{run} is not a run of sampling=within_clip with folds.")
+        raise SystemExit(f"{runs[0]} is not a run of sampling=within_clip with folds.")
     for part in ("dataset", "backbone", "sampling"):
-        check_targets(config[part], str(run))
-    scored = {
-        int(path.stem.removeprefix("predictions_seed")): Scored.from_csv(path)
-        for path in sorted(run.glob("predictions_seed*.csv"))
-    }
-    first = next(iter(scored.values()))
-    features = features_of(first, config, run)
-    baseline = leave_one_group_out(features, first)
+        check_targets(config[part], str(runs[0]))
+    first = Scored.from_csv(next(iter(sorted(runs[0].glob("predictions_seed*.csv")))))
+    baseline = leave_one_group_out(features_of(first, config, runs[0]), first)
     for name, keep in (
         ("all windows", np.ones(len(first), bool)),
         ("within crash videos", first.tags[NEGATIVES_FROM] != "normal videos"),
     ):
-        own = subset(baseline, keep)
-        print(
-            f"\n{name}: {int(own.label.sum())} positives, {int((own.label == 0).sum())} negatives"
-        )
-        print("  logistic regression  AP", shown(summarise(own, oracle=None)["ap"]["mean"]))
-        for seed, one in scored.items():
-            theirs = subset(one, keep)
-            difference = paired_difference(theirs, own)
-            entry = summarise(theirs, oracle=None)["ap"]["mean"]
-            print(
-                f"  head, seed {seed}         AP {shown(entry)}"
-                f"   head minus logistic {shown(difference)}  p = {difference['p_value']:.2f}"
-            )
+        own = subset(baseline, np.flatnonzero(keep))
+        print(f"\n{name}: {own.label.sum()} positives, {(own.label == 0).sum()} negatives")
+        print("logistic regression: AP", shown(summarise(own, oracle=None)["ap"]["mean"]))
+        for run in runs:
+            print(run.name)
+            for path in sorted(run.glob("predictions_seed*.csv")):
+                theirs = aligned(Scored.from_csv(path), own)
+                entry = summarise(theirs, oracle=None)
+                missing = entry["counts"]["0.5"]["missing"]
+                difference = paired_difference(theirs, own)
+                print(
+                    f"  {path.stem.removeprefix('predictions_')}: AP {shown(entry['ap']['mean'])}, "
+                    f"{missing} without score; minus logistic {shown(difference)}, "
+                    f"p = {difference['p_value']:.2f}"
+                )
+
+
+def aligned(scored: Scored, other: Scored) -> Scored:
+    """Take the cuts of ``other`` in its order; a video's cuts are told apart by their kind."""
+    place = {
+        key: row
+        for row, key in enumerate(zip(scored.video, scored.tags[NEGATIVES_FROM], strict=True))
+    }
+    wanted = zip(other.video, other.tags[NEGATIVES_FROM], strict=True)
+    return subset(scored, np.array([place[key] for key in wanted]))
 
 
 def features_of(scored: Scored, config: dict, run: Path) -> np.ndarray:
@@ -109,11 +117,11 @@ def leave_one_group_out(features: np.ndarray, scored: Scored) -> Scored:
     return Scored(scored.video, scored.group, scored.label, scored.horizon, scores, scored.tags)
 
 
-def subset(scored: Scored, keep: np.ndarray) -> Scored:
+def subset(scored: Scored, rows: np.ndarray) -> Scored:
     columns = (scored.video, scored.group, scored.label, scored.horizon, scored.score)
     return Scored(
-        *(column[keep] for column in columns),
-        tags={name: column[keep] for name, column in scored.tags.items()},
+        *(column[rows] for column in columns),
+        tags={name: column[rows] for name, column in scored.tags.items()},
     )
 
 
@@ -124,4 +132,4 @@ def shown(entry: dict) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main([Path(name) for name in sys.argv[1:]])

@@ -268,7 +268,7 @@ def feature_loader(
         batch_size=batch_size,
         sampler=order,
         generator=torch.Generator(),  # else beginning an epoch takes a draw from dropout's
-        collate_fn=_whole,
+        collate_fn=_whole,  # type: ignore[arg-type] # the stubs do not know __getitems__
         pin_memory=torch.cuda.is_available(),
     )
 

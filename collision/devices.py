@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias, get_args
+
 import torch
 
 from collision.errors import ConfigError
 
 ACCELERATORS = ("auto", "cpu", "gpu")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+Precision: TypeAlias = Literal["32-true", "bf16-mixed", "16-mixed"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 def device_of(accelerator: str) -> torch.device:
@@ -24,7 +27,7 @@ def device_of(accelerator: str) -> torch.device:
     return torch.device("cuda" if has_gpu and accelerator != "cpu" else "cpu")
 
 
-def precision_of(accelerator: str, precision: str | None) -> str:
+def precision_of(accelerator: str, precision: str | None) -> Precision:
     """Give the precision in Lightning's words; by default bf16 on a GPU and float32 on a CPU.
 
     Raises:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from collision.config import build, check_targets
 from collision.errors import ConfigError
+from collision.types import Encoder
 
 # A feature that hardly moves in the training set is not blown up by more than this.
 MIN_RELATIVE_STD = 0.01
@@ -29,7 +30,7 @@ class HeadModel(nn.Module):
     feature_std: Tensor
 
     def __init__(
-        self, encoder: nn.Module, pooling: nn.Module, feature_dim: int, feature_dropout: float = 0.0
+        self, encoder: Encoder, pooling: nn.Module, feature_dim: int, feature_dropout: float = 0.0
     ):
         """Put the parts together.
 

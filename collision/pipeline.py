@@ -30,7 +30,16 @@ from collision.sampling import (
     needs_durations,
     with_validation,
 )
-from collision.types import Backbone, BackboneSpec, Dataset, Example, Seconds, VideoRecord
+from collision.types import (
+    SPLITS,
+    Backbone,
+    BackboneSpec,
+    Dataset,
+    Example,
+    Seconds,
+    Split,
+    VideoRecord,
+)
 from collision.video import index_video
 
 # Windows at once where the user names no number. A CPU's caches like few: tf_efficientnet_lite0 at
@@ -58,7 +67,7 @@ class DataIndex:
 def index_dataset(
     dataset: Dataset,
     policy: SamplingPolicy,
-    splits: Sequence[str] | None,
+    splits: Sequence[Split] | None,
     *,
     limit: int | None = None,
     val_fraction: float = 0.2,
@@ -79,7 +88,7 @@ def index_records(
     name: str,
     records: Sequence[VideoRecord],
     policy: SamplingPolicy,
-    splits: Sequence[str] | None,
+    splits: Sequence[Split] | None,
     *,
     limit: int | None = None,
     val_fraction: float = 0.2,
@@ -100,7 +109,7 @@ def index_records(
     check_groups(records)
     if splits is None or "val" in splits:
         records = with_validation(records, val_fraction, policy.seed)
-    found = [split for split in ("train", "val", "test") if any(r.split == split for r in records)]
+    found = [split for split in SPLITS if any(r.split == split for r in records)]
     splits = found if splits is None else splits
     for split in splits:
         if split not in found:
@@ -109,7 +118,8 @@ def index_records(
                 f"only in: {', '.join(found) or 'none'}."
             )
     records = limited([r for r in records if r.split in splits], limit)
-    durations, unreadable = ({}, [])
+    durations: dict[str, Seconds] = {}
+    unreadable: list[Failure] = []
     if needs_durations(records):
         durations, unreadable = read_durations(records)
     anchor_of = anchors(records, durations, policy.seed)
@@ -212,10 +222,13 @@ def run_extraction(
     index: DataIndex,
     policy: SamplingPolicy,
     options: Mapping[str, Any],
-    **cluster: int,
+    *,
+    devices: int | str = 1,
+    num_nodes: int = 1,
 ) -> ExtractionReport:
     """Extract what is missing for an index; see ``extract_windows``."""
-    return extract_windows(source, requests_for(index, source.spec, policy), options, **cluster)
+    requests = requests_for(index, source.spec, policy)
+    return extract_windows(source, requests, options, devices=devices, num_nodes=num_nodes)
 
 
 def extract_windows(
@@ -224,7 +237,8 @@ def extract_windows(
     options: Mapping[str, Any],
     *,
     progress: bool = True,
-    **cluster: int,
+    devices: int | str = 1,
+    num_nodes: int = 1,
 ) -> ExtractionReport:
     """Extract what is missing of some windows.
 
@@ -233,7 +247,8 @@ def extract_windows(
         requests: The windows, video by video.
         options: As in ``configs/extraction``.
         progress: Show a bar.
-        cluster: ``devices`` and ``num_nodes``, one each by default.
+        devices: As in Lightning: a number, or ``auto`` for all.
+        num_nodes: Machines that share the work.
     """
     device = device_of(options["accelerator"])
     return extract(
@@ -247,7 +262,8 @@ def extract_windows(
         accelerator=options["accelerator"],
         precision=str(source.fingerprint.fields["precision"]),
         progress=progress,
-        **cluster,
+        devices=devices,
+        num_nodes=num_nodes,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from collision.datamodule import Batch, FeatureDataset, feature_loader
@@ -51,7 +52,7 @@ class CollisionTask(LightningModule):
         )
         self.log("val_map", values["nexar_map"], prog_bar=True, logger=False)
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Step the schedule every batch."""
         total = int(self.trainer.estimated_stepping_batches)
         optimizer, scheduler = self.optimizer_factory.build(

@@ -149,7 +149,7 @@ def fit_head(
     labels = data["train"].labels
     loss.fit(float((labels == 0).sum()), float((labels == 1).sum()))
     task = CollisionTask(model, loss, build(config["optimizer"]))
-    naming = {"auto_insert_metric_name": False, "enable_version_counter": False}
+    naming: dict[str, Any] = {"auto_insert_metric_name": False, "enable_version_counter": False}
     checkpoint = ModelCheckpoint(folder, "best", monitor=MONITOR, mode="max", **naming)
     callbacks: list[Callback] = [
         checkpoint,

@@ -62,12 +62,11 @@ from collision.training import (
     new_model,
     read_log,
 )
-from collision.types import Dataset
+from collision.types import SPLITS, Dataset
 
 if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
     from collision.tracking import WandbTracker
 
-SPLITS = ("train", "val", "test")
 FALSE_ALARM_RATE = 0.1  # on validation, of the suggested threshold
 
 
@@ -419,8 +418,10 @@ def resumed(config: DictConfig, run_folder: Path) -> DictConfig:
         )
     OmegaConf.set_struct(saved, True)
     try:
-        return OmegaConf.merge(saved, OmegaConf.from_dotlist(overrides))
+        merged = OmegaConf.merge(saved, OmegaConf.from_dotlist(overrides))
     except OmegaConfBaseException as error:
         raise ConfigError(
             f"{str(run_folder)!r} has no such option: {str(error).splitlines()[0]}"
         ) from None
+    assert isinstance(merged, DictConfig)
+    return merged

@@ -98,7 +98,7 @@ def paint_shadow(
     seen = camera.view(corners)
     if seen[:, 2].max() <= NEAR:
         return
-    dark = tuple(0.42 * value for value in asphalt)
+    dark = (0.42 * asphalt[0], 0.42 * asphalt[1], 0.42 * asphalt[2])
     colour = atmosphere.lit(dark, float(seen[:, 0].mean()), float(seen[:, 2].mean()))
     pixels = (np.clip(camera.project(seen), -2000, 2000) * 16).astype(np.int32)
     cv2.fillConvexPoly(picture, pixels, colour, cv2.LINE_AA, 4)

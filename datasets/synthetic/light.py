@@ -50,8 +50,8 @@ class Atmosphere:
             daylight=_DAYLIGHT[light] * exposure * (0.85 if weather != "Clear" else 1.0),
             headlights={"Normal": 0.0, "Twilight": 0.2, "Dark": 0.75}[light],
             lamps=light != "Normal" or weather != "Clear",
-            haze=tuple(min(255.0, value * exposure) for value in low),
-            zenith=tuple(min(255.0, value * exposure) for value in high),
+            haze=_exposed(low, exposure),
+            zenith=_exposed(high, exposure),
             sight=_SIGHT[weather],
         )
 

@@ -123,7 +123,9 @@ def index_records(
     if needs_durations(records):
         durations, unreadable = read_durations(records)
     anchor_of = anchors(records, durations, policy.seed)
-    examples = {split: build_examples(records, anchor_of, policy, split) for split in splits}
+    examples: dict[str, list[Example]] = {
+        split: build_examples(records, anchor_of, policy, split) for split in splits
+    }
     return DataIndex(name, {r.id: r for r in records}, examples, unreadable)
 
 

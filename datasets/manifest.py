@@ -26,14 +26,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import cast, get_args
+from typing import cast
 
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError
-from collision.types import Seconds, Split, VideoRecord
+from collision.types import SPLITS, Seconds, Split, VideoRecord
 
 REQUIRED = ("video", "label")
 OPTIONAL = ("event_time", "alert_time", "group", "split")
-SPLITS = get_args(Split)
 MOST_LINES_SHOWN = 20
 
 

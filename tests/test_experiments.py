@@ -70,7 +70,7 @@ def test_the_nexar_experiment_runs_small_and_is_logged(tmp_path):
     arguments = (f"experiment={NEXAR}", f"data_root={tmp_path / 'data'}", *TINY)
     output = run_command(tmp_path, *arguments, program=("train.py",))
     assert output.count("W&B: offline; upload with: wandb sync") == 1
-    (run,) = (tmp_path / "runs").iterdir()
+    (run,) = runs_in(tmp_path)
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["dataset"] == "nexar" and set(metrics["ap"]) == {"0.5", "1.0", "1.5", "mean"}
     assert len(list(run.glob("wandb/offline-run-*"))) == 2

@@ -95,6 +95,14 @@ class Atmosphere:
         )
 
 
+def _exposed(colour: Colour, exposure: float) -> Colour:
+    return (
+        min(255.0, colour[0] * exposure),
+        min(255.0, colour[1] * exposure),
+        min(255.0, colour[2] * exposure),
+    )
+
+
 class Glow:
     """Lamps, added to a picture as soft discs; the discs are kept for reuse."""
 

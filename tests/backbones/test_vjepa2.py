@@ -15,6 +15,7 @@ from transformers import VJEPA2Config, VJEPA2ForVideoClassification, VJEPA2Model
 from collision.backbones.vjepa2 import SIZES, VJEPA2
 from collision.errors import ConfigError, WeightsNotFoundError
 from collision.features.fingerprint import fingerprint
+from tests.conftest import runs_in
 
 ROOT = Path(__file__).parents[2]
 FILE = "model.safetensors"
@@ -306,5 +307,5 @@ def test_the_whole_way_without_weights(tmp_path):
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert "8 steps of 96 features from vjepa2-tiny-random0" in result.stdout + result.stderr
-    (run,) = (tmp_path / "runs").iterdir()
+    (run,) = runs_in(tmp_path)
     assert json.loads((run / "metrics.json").read_text())["dataset"] == "synthetic"

@@ -8,7 +8,7 @@ import pytest
 from hydra.errors import MissingConfigException
 
 from collision.config import build, config_dir
-from tests.conftest import run_command
+from tests.conftest import run_command, runs_in
 from tests.kit.experiments import compose
 from tests.kit.video import write_video
 

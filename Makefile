@@ -22,14 +22,14 @@ test-gpu: .venv/.ready ## tests that need a CUDA device
 lint: .venv/.ready ## ruff on the tree, mypy on the built wheel
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	rm -rf build/types && $(PY) -m uv build -q --wheel -o build/types && \
+	rm -rf build && $(PY) -m uv build -q --wheel -o build/types && \
 	  $(PY) -m uv pip install -q --target build/types/site --no-deps build/types/*.whl && \
 	  cd build/types/site && ../../../$(PY) -m mypy --config-file ../../../pyproject.toml -p collision
 
 format: .venv/.ready ## let ruff rewrite what it can
 	$(PY) -m ruff check --fix -q . ; $(PY) -m ruff format .
 
-bench: .venv/.ready ## speed, as ratios in one run, into benchmarks/results
+bench: .venv/.ready ## speed, as ratios in one run: a table for each part
 	$(PY) -m benchmarks.run
 
 lock: .venv/bin/uv ## resolve the newest versions into uv.lock

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 import transformers
+from einops import rearrange, reduce
 from torch import nn
 from transformers import VJEPA2Config, VJEPA2Model
 
@@ -166,10 +167,12 @@ class VJEPA2(nn.Module):
                 f"silently. Squash frames to {spec.height} x {spec.width}, or build it with "
                 "another backbone.crop_size."
             )
-        pixels = torch.addcmul(self.shift, frames.permute(0, 1, 4, 2, 3).float(), self.scale)
+        pixels = torch.addcmul(
+            self.shift, rearrange(frames, "b t h w c -> b t c h w").float(), self.scale
+        )
         tokens = self.encoder(pixel_values_videos=pixels).last_hidden_state
         # Tokens are ordered by tubelet, row and column.
-        return tokens.float().unflatten(1, (spec.num_steps, -1)).mean(2)
+        return reduce(tokens.float(), "b (s n) d -> b s d", "mean", s=spec.num_steps)
 
 
 def _check_choice(option: str, value: str, choices: Any) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -120,14 +121,14 @@ class Attention(nn.Module):
     def forward(self, hidden: Tensor, angles: Tensor, visible: Tensor) -> Tensor:
         """``[B, L, C]`` to the same; ``angles [B, L, K/2]``, ``visible [B, 1, L, L]``."""
         queries, keys, values = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            rearrange(part, "b l (h k) -> b h l k", h=self.heads)
             for part in self.in_projection(hidden).chunk(3, dim=-1)
         )
         angles = angles.unsqueeze(1)  # the same for every head
         mixed = functional.scaled_dot_product_attention(
             rotate(queries, angles), rotate(keys, angles), values, attn_mask=visible
         )
-        return self.out_projection(mixed.transpose(1, 2).flatten(-2))
+        return self.out_projection(rearrange(mixed, "b h l k -> b l (h k)"))
 
 
 def visible_steps(mask: Tensor) -> Tensor:

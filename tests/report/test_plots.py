@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import matplotlib
 import numpy as np
 import pytest
+from PIL import Image
 
 from collision.errors import MetricError
 from collision.metrics.scored import Scored
@@ -16,14 +16,12 @@ from tests.kit.scores import ORACLE, made_up_scores
 
 
 def pixels(path) -> np.ndarray:
-    image = cv2.imread(str(path))
-    assert image is not None
-    return image
+    return np.asarray(Image.open(path).convert("RGB"))
 
 
 def has_colour(image: np.ndarray, colour: str) -> bool:
-    blue_green_red = [int(colour[i : i + 2], 16) for i in (5, 3, 1)]
-    return bool((np.abs(image.astype(int) - blue_green_red).max(axis=2) < 8).any())
+    red_green_blue = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return bool((np.abs(image.astype(int) - red_green_blue).max(axis=2) < 8).any())
 
 
 @pytest.fixture

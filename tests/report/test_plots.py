@@ -104,7 +104,7 @@ def test_timeline_marks_alarms_only_above_the_threshold(tmp_path) -> None:
     alarm = draw(tmp_path / "alarm.png", times, np.full(times.size, 0.9))
     event = draw(tmp_path / "event.png", times, np.full(times.size, 0.3), event_time=8.5)
     # The legend names the alarm in any case; dots or a line make more of the colour.
-    red = [int(plots.RED[i : i + 2], 16) for i in (5, 3, 1)]
+    red = [int(plots.RED[i : i + 2], 16) for i in (1, 3, 5)]
     count = [(np.abs(image.astype(int) - red).max(axis=2) < 8).sum() for image in (quiet, alarm)]
     assert count[1] > 5 * count[0]
     assert has_colour(event, plots.RED)

@@ -49,31 +49,39 @@ def main(runs: list[Path]) -> None:
         ("all windows", np.ones(len(first), bool)),
         ("within crash videos", first.tags[NEGATIVES_FROM] != "normal videos"),
     ):
-        own = subset(baseline, np.flatnonzero(keep))
-        print(f"\n{name}: {own.label.sum()} positives, {(own.label == 0).sum()} negatives")
-        print("logistic regression: AP", shown(summarise(own, oracle=None)["ap"]["mean"]))
+        everything = subset(baseline, np.flatnonzero(keep))
+        print(f"\n{name}: logistic regression on {sizes(everything)}, AP {ap_of(everything)}")
         for run in runs:
             print(run.name)
             for path in sorted(run.glob("predictions_seed*.csv")):
-                theirs = aligned(Scored.from_csv(path), own)
-                entry = summarise(theirs, oracle=None)
-                missing = entry["counts"]["0.5"]["missing"]
+                theirs, own = in_common(Scored.from_csv(path), everything)
                 difference = paired_difference(theirs, own)
                 print(
-                    f"  {path.stem.removeprefix('predictions_')}: AP {shown(entry['ap']['mean'])}, "
-                    f"{missing} without score; minus logistic {shown(difference)}, "
+                    f"  {path.stem.removeprefix('predictions_')}: AP {ap_of(theirs)} on "
+                    f"{sizes(theirs)}; minus logistic {shown(difference)}, "
                     f"p = {difference['p_value']:.2f}"
                 )
 
 
-def aligned(scored: Scored, other: Scored) -> Scored:
-    """Take the cuts of ``other`` in its order; a video's cuts are told apart by their kind."""
-    place = {
-        key: row
-        for row, key in enumerate(zip(scored.video, scored.tags[NEGATIVES_FROM], strict=True))
-    }
-    wanted = zip(other.video, other.tags[NEGATIVES_FROM], strict=True)
-    return subset(scored, np.array([place[key] for key in wanted]))
+def in_common(scored: Scored, other: Scored) -> tuple[Scored, Scored]:
+    """Take the cuts that both have, in one order; a video's cuts are told apart by their kind."""
+    place, wanted = (
+        {key: row for row, key in enumerate(zip(s.video, s.tags[NEGATIVES_FROM], strict=True))}
+        for s in (scored, other)
+    )
+    keys = [key for key in wanted if key in place]
+    return (
+        subset(scored, np.array([place[key] for key in keys])),
+        subset(other, np.array([wanted[key] for key in keys])),
+    )
+
+
+def sizes(scored: Scored) -> str:
+    return f"{scored.label.sum()} positives and {(scored.label == 0).sum()} negatives"
+
+
+def ap_of(scored: Scored) -> str:
+    return shown(summarise(scored, oracle=None)["ap"]["mean"])
 
 
 def features_of(scored: Scored, config: dict, run: Path) -> np.ndarray:

@@ -42,8 +42,9 @@ def scored_examples(
 ) -> Scored:
     """Put scores beside their examples; what could not be scored is there as NaN.
 
-    Dropped examples, and the horizons of videos that could not even be indexed, count as missing:
-    leaving them out would make a data set easier by breaking its files.
+    Within clips, only videos whose cuts could all be scored are judged. Otherwise dropped examples,
+    and the horizons of videos that could not even be indexed, count as
+    missing: leaving them out would make a data set easier by breaking its files.
 
     Args:
         data: The scored examples.
@@ -56,7 +57,13 @@ def scored_examples(
         (record, example, float(score))
         for record, example, score in zip(data.records, data.examples, scores, strict=True)
     ]
-    rows += [(index.records[e.video], e, UNSCORABLE) for e in data.dropped]
+    if policy.within is None:
+        rows += [(index.records[e.video], e, UNSCORABLE) for e in data.dropped]
+    else:
+        # A far cut is more often too early to be scored than a near one: if it counted as 0, the
+        # beginning of the file would tell the label. Such videos are left out whole.
+        incomplete = {e.video for e in data.dropped}
+        rows = [row for row in rows if row[0].id not in incomplete]
     seen = {(example.video, round(example.horizon, 6)) for _, example, _ in rows}
     for record in index.records.values():
         # Within clips only those videos count that have both cuts.

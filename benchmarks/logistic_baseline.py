@@ -58,8 +58,8 @@ def main(runs: list[Path]) -> None:
                 difference = paired_difference(theirs, own)
                 print(
                     f"  {path.stem.removeprefix('predictions_')}: AP {ap_of(theirs)} on "
-                    f"{sizes(theirs)}; minus logistic {shown(difference)}, "
-                    f"p = {difference['p_value']:.2f}"
+                    f"{sizes(theirs)}; minus logistic {shown(difference)}"
+                    + (f", p = {difference['p_value']:.2f}" if difference["p_value"] else "")
                 )
 
 

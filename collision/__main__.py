@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import sys
 from pathlib import Path
 
@@ -38,9 +37,6 @@ def main(arguments: list[str] | None = None) -> int:
     if verb not in known:
         print(f"error: there is no verb {verb!r}. There are: {', '.join(known)}.", file=sys.stderr)
         return 2
-    # Threads that spin while they wait starve each other as soon as anything else runs: the demo's
-    # training took 80 s beside two busy processes on 2 cores, and 37 s with this.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from collision.commands._entry import run_verb
 
     return run_verb(verb, arguments[1:])

@@ -1,6 +1,8 @@
 # Every target sets up what it needs. Nothing has to be installed by hand but Python 3.11+ with pip.
 PYTHON ?= python3
 PY := .venv/bin/python
+# As collision/__init__.py, for programs that load torch before it.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test test-slow test-gpu lint format bench lock clean help
 help: ## list the targets

@@ -18,10 +18,10 @@ class CollisionError(Exception):
 class Interrupted(CollisionError):
     """A signal asked to stop, and the work stopped in good order."""
 
-    def __init__(self, signal: int):
+    def __init__(self, signal: int, how_to_go_on: str = "The same command goes on."):
         """Exit as a process that the signal ended would: 143 after SIGTERM, 130 after SIGINT."""
         self.exit_code = 128 + signal
-        super().__init__("Interrupted; what was finished is kept. The same command goes on.")
+        super().__init__(f"Interrupted; what was finished is kept. {how_to_go_on}")
 
 
 class ConfigError(CollisionError):

@@ -148,6 +148,12 @@ def find_predictors(path: Path) -> list[Path]:
         )
     seeds = [p for p in path.glob(f"seed_*/{FILE_NAME}") if _seed_of(p).isdecimal()]
     found = sorted(seeds, key=lambda p: int(_seed_of(p))) or sorted(path.glob(FILE_NAME))
+    folds = sorted(path.glob(f"fold_*/seed_*/{FILE_NAME}"))
+    if not found and folds:
+        raise CheckpointError(
+            f"{str(path)!r} is a cross-validation: it has a predictor for each fold. Give one of "
+            f"them, such as {folds[0]}."
+        )
     if not found:
         there = ", ".join(sorted(p.name for p in path.iterdir())[:8])
         raise CheckpointError(

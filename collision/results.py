@@ -116,9 +116,10 @@ def judge(
         num_resamples: Of the bootstrap over groups.
         slices: Tags whose values are judged apart, where there are such tags.
     """
-    present = [tag for tag in (*slices, NEGATIVES_FROM) if tag in best[0].tags]
+    if NEGATIVES_FROM in best[0].tags:
+        slices = (*slices, NEGATIVES_FROM)
     options: dict[str, Any] = {"oracle": oracle, "num_resamples": num_resamples}
-    summary = combine_seeds(best, slices=present, **options)
+    summary = combine_seeds(best, slices=slices, **options)
     if last:
         summary["last_epoch"] = {"ap": combine_seeds(last, slices=(), **options)["ap"]}
     return summary

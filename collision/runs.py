@@ -165,7 +165,7 @@ def read_config(run: Path) -> dict[str, Any]:
         found = ", ".join(sorted(p.name for p in run.iterdir())[:8]) if run.is_dir() else "nothing"
         raise CheckpointError(
             f"{str(run)!r} is not a run folder: no config.yaml there (found: {found}). "
-            "Give a folder that `train` made, such as runs/2026-01-31_12-00-00_synthetic_gru."
+            "Give a folder that `train` made, such as runs/latest."
         )
     try:
         config = yaml.safe_load(path.read_text())

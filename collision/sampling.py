@@ -55,15 +55,23 @@ class SamplingPolicy:
 
     def __post_init__(self) -> None:
         """Take lists from YAML and refuse what cannot work."""
-        object.__setattr__(self, "horizons", tuple(float(h) for h in self.horizons))
-        object.__setattr__(self, "train_range", tuple(float(t) for t in self.train_range))
-        if self.within is not None:
-            object.__setattr__(self, "within", tuple(float(t) for t in self.within))
-            if len(self.within) != 2 or not 2 * self.stride <= self.within[0] < self.within[1]:
+        for option in ("horizons", "train_range", "within"):
+            values = getattr(self, option)
+            if values is None and option == "within":
+                continue
+            try:
+                object.__setattr__(self, option, tuple(float(value) for value in values))
+            except (TypeError, ValueError):
                 raise ConfigError(
-                    f"within={list(self.within)}: give [near, far] in seconds before the event, "
-                    f"near at least two strides ({2 * self.stride} s), such as [0.5, 2.0]."
-                )
+                    f"sampling.{option}={values!r}: give a list of seconds, such as [0.5, 1.0]."
+                ) from None
+        if self.within is not None and (
+            len(self.within) != 2 or not 2 * self.stride <= self.within[0] < self.within[1]
+        ):
+            raise ConfigError(
+                f"within={list(self.within)}: give [near, far] in seconds before the event, "
+                f"near at least two strides ({2 * self.stride} s), such as [0.5, 2.0]."
+            )
         if not self.horizons or min(self.horizons) <= 0:
             raise ConfigError(f"sampling.horizons={list(self.horizons)}: give seconds above 0.")
         if len(self.train_range) != 2 or not 0 < self.train_range[0] <= self.train_range[1]:

@@ -209,7 +209,8 @@ def _fit(
             raise _misfit(last, error) from None
         raise
     except SIGTERMException:  # the batch in flight is done; last.ckpt is of the last epoch
-        raise Interrupted(signal.SIGTERM) from None
+        run = last.parent.parent
+        raise Interrupted(signal.SIGTERM, f"Go on with: python train.py resume={run}") from None
     except SystemExit as error:
         # Lightning turns Ctrl+C into an exit and goes deaf to the next one.
         if isinstance(error.__context__, KeyboardInterrupt):

@@ -256,6 +256,12 @@ WRONG = {
     "unknown option of a part": (["train", "head.hiden=3"], 1, ["hiden"]),
     "added option of a part": (["train", "+sampling.horizon=3"], 2, ["horizon"]),
     "wrong value": (["train", "sampling.stride=0.3"], 2, ["stride", "0.25"]),
+    "no number": (["train", "seeds=abc"], 2, ["seeds=abc", "whole number"]),
+    "no epochs": (["train", "trainer.max_epochs=0"], 2, ["trainer.max_epochs=0"]),
+    "no resamples": (["train", "num_resamples=0"], 2, ["num_resamples=0"]),
+    "wrong head option": (["train", "head.dropout=2"], 2, ["dropout"]),
+    "no list": (["train", "sampling.horizons=abc"], 2, ["sampling.horizons='abc'"]),
+    "a word for a list": (["extract", "datasets=abc"], 2, ["datasets=[a,b]"]),
     "no gpu": (["train", "trainer.accelerator=gpu"], 2, ["CUDA"]),
     "seeds": (["train", "seeds=0"], 2, ["seeds=0"]),
     "a file where none belongs": (["train", "clip.mp4"], 2, ["clip.mp4", "--help"]),
@@ -288,6 +294,19 @@ def test_what_a_person_can_mend_is_a_sentence(name, workshop, monkeypatch, capfd
     assert "Traceback" not in output
     for word in words:
         assert word in output
+
+
+def test_resuming_runs_no_code_that_a_config_names(workshop, tmp_path, monkeypatch, capfd):
+    run = tmp_path / "run"
+    run.mkdir()
+    planted = tmp_path / "planted"
+    config = (workshop.run / "config.yaml").read_text()
+    config = config.replace("collision.sampling.SamplingPolicy", "os.makedirs")
+    (run / "config.yaml").write_text(config.replace("name: nexar", f"name: {planted}"))
+    monkeypatch.chdir(ROOT)
+    assert main(["train", f"resume={run}"]) == 2
+    assert "'os.makedirs', which is not a class of this package" in capfd.readouterr().err
+    assert not planted.exists()
 
 
 def test_an_error_is_no_traceback_in_a_process_of_its_own(tmp_path):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from collision.config import config_dir
@@ -32,7 +32,15 @@ _FLAGS_WITH_VALUE = {
     "--cfg": 1,
     "-c": 1,
 }
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_DISK_ERRORS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EEXIST,
+    errno.ENOTDIR,
+)
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,36 @@ def _wrong_number(verb: str, wanted: Paths, given: Sequence[str]) -> str | None:
     if wanted.most is not None and len(given) > wanted.most:
         return f"{verb} takes {wanted.most} {wanted.name}, not {len(given)}: {', '.join(given)}"
     return None
+
+
+def check_number(
+    config: DictConfig, name: str, least: float, *, whole: bool = True, optional: bool = False
+) -> None:
+    """Refuse a plain option that is not a number, or too small.
+
+    Raises:
+        ConfigError: With name, value and what is wanted.
+    """
+    value = OmegaConf.select(config, name)
+    if value is None and optional:
+        return
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or value < least:
+        wanted = "a whole number" if whole else "a number"
+        raise ConfigError(
+            f"{name}={value}: give {wanted}, {least:g} or more{', or null' if optional else ''}."
+        )
+
+
+def check_lists(config: DictConfig, *names: str) -> None:
+    """Refuse a single word where a list is wanted: it would be read letter by letter.
+
+    Raises:
+        ConfigError: With the option's name and value.
+    """
+    for name in names:
+        if config[name] is not None and not isinstance(config[name], ListConfig):
+            raise ConfigError(f"{name}={config[name]}: give a list, such as {name}=[a,b].")
 
 
 def guarded(job: Callable[[], int]) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
 
+from collision.commands._entry import check_lists, check_number
 from collision.config import build, check_targets, named_part, plain
 from collision.devices import device_of
 from collision.errors import ConfigError, Interrupted
@@ -43,6 +44,9 @@ class Evaluation:
 def run(config: DictConfig, paths: list[str]) -> int:
     """Evaluate on every wanted data set; one folder of results."""
     console = Console()
+    check_number(config, "limit", 1, optional=True)
+    check_number(config, "num_resamples", 1)
+    check_lists(config, "slices", "within", "datasets")
     run_path = Path(paths[0]).expanduser()
     predictors = [load_predictor(path) for path in find_predictors(run_path)]
     source = source_of(predictors[0], config)
@@ -63,6 +67,8 @@ def run(config: DictConfig, paths: list[str]) -> int:
 def wanted_datasets(config: DictConfig, run_path: Path) -> list[Dataset]:
     """Build the data sets that the command line names, or the run's own."""
     if config.datasets is not None:
+        if len(set(config.datasets)) < len(config.datasets):
+            raise ConfigError(f"datasets={list(config.datasets)}: a name is there twice.")
         return [build(named_part("dataset", name, config)) for name in config.datasets]
     if config.get("dataset") is not None:
         return [build(config.dataset)]
@@ -128,8 +134,8 @@ def evaluate_one(
         "seeds": [predictor.origin["seed"] for predictor in predictors],
         "failures": len(failures),
         "dropped": len(data.dropped),
-        "sampling": policy.name,
-        "within": policy.within,
+        "limit": config.limit,
+        "sampling": asdict(policy),
         **judge(scored, None, oracle, config.num_resamples, config.slices),
         "provenance": provenance(),
     }

@@ -7,9 +7,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
+from collision.commands._entry import check_lists
 from collision.config import build, named_part, plain
 from collision.devices import precision_of
-from collision.errors import Interrupted
+from collision.errors import CollisionError, Interrupted
 from collision.features.extract import plan
 from collision.pipeline import (
     check_failures,
@@ -25,6 +26,7 @@ from collision.sampling import SamplingPolicy
 
 def run(config: DictConfig, paths: list[str]) -> int:
     """Extract every wanted data set with every wanted backbone, one pair after the other."""
+    check_lists(config, "datasets", "backbones")
     console = Console()
     policy: SamplingPolicy = build(config.sampling)
     datasets = [named_part("dataset", name, config) for name in config.datasets or ()] or [
@@ -35,6 +37,7 @@ def run(config: DictConfig, paths: list[str]) -> int:
     ]
     precision = precision_of(config.extraction.accelerator, config.extraction.precision)
     plans = []
+    complaints: list[str] = []
     for backbone_config in backbones:
         source = open_features(build(backbone_config), Path(config.cache_root), precision)
         for dataset_config in datasets:
@@ -68,7 +71,12 @@ def run(config: DictConfig, paths: list[str]) -> int:
             )
             failures = distinct([*index.unreadable, *report.failures])
             where = source.store.folder / "failures.csv"
-            check_failures(failures, config.skip_failures, where, console)
+            try:
+                check_failures(failures, config.skip_failures, where, console)
+            except CollisionError as error:
+                complaints.append(f"{dataset.name}: {error}")  # the other data sets go on
+    if complaints:
+        raise CollisionError("\n".join(complaints))
     if plans:
         console.print(plan_table(plans))
     return 0

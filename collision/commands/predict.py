@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import http.client
 import shutil
 import tempfile
 import urllib.error
@@ -11,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlparse
 
 import numpy as np
 import torch
@@ -19,9 +19,10 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
+from collision.commands._entry import check_number
 from collision.commands.evaluate import source_of
 from collision.config import plain
-from collision.errors import CollisionError, ConfigError, Interrupted, VideoDecodeError
+from collision.errors import CollisionError, Interrupted, VideoDecodeError
 from collision.features.clips import WindowRequest
 from collision.pipeline import FeatureSource, extract_windows
 from collision.predictor import Predictor, find_predictors, load_predictor
@@ -48,11 +49,12 @@ class Curve:
 def run(config: DictConfig, paths: list[str]) -> int:
     """Predict each clip; one that fails is told and the rest go on."""
     console = Console()
+    check_number(config, "every", 0.001, whole=False)
+    check_number(config, "event_time", 0, whole=False, optional=True)
+    check_number(config, "limit", 1, optional=True)
     checkpoint = Path(config.checkpoint).expanduser()
     predictor = load_predictor(find_predictors(checkpoint)[0])
     source = source_of(predictor, config)
-    if config.every <= 0:
-        raise ConfigError(f"every={config.every}: give seconds between predictions, above 0.")
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
     chosen = paths if config.limit is None else paths[: config.limit]
@@ -195,15 +197,14 @@ def local_file(name: str) -> Iterator[Path]:
     Raises:
         VideoDecodeError: The download fails.
     """
-    url = urlparse(name)
-    if url.scheme not in ("http", "https"):
+    if not name.startswith(("http://", "https://")):
         yield Path(name).expanduser()
         return
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / (Path(url.path).name or "video.mp4")
+        target = Path(folder) / (Path(name.partition("?")[0]).name or "video.mp4")
         try:
             with urllib.request.urlopen(name, timeout=20) as answer, target.open("wb") as file:
                 shutil.copyfileobj(answer, file)
-        except (urllib.error.URLError, OSError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, ValueError, OSError) as error:
             raise VideoDecodeError(name, f"download failed ({error})") from None
         yield target

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from collision.config import build, plain
+from collision.commands._entry import check_number
+from collision.config import build, check_targets, plain
 from collision.datamodule import FeatureDataset
 from collision.devices import device_of, precision_of
 from collision.errors import ConfigError, Interrupted, MetricError
@@ -92,12 +93,12 @@ def run(config: DictConfig, paths: list[str]) -> int:
     if config.resume is not None:
         run_folder = Path(config.resume)
         config = resumed(config, run_folder)
-    if config.seeds < 1:
-        raise ConfigError(f"seeds={config.seeds}: give 1 or more.")
-    precision_of(config.trainer.accelerator, config.trainer.precision)  # refuse early
+    check_options(config)
+    made = provenance()
     tracker = make_tracker(config)
     policy: SamplingPolicy = build(config.sampling)
     backbone = build(config.backbone)  # first: weights that can't be had are told at once
+    new_model(plain(config), backbone.spec.feature_dim)  # likewise a head that can't be built
     dataset = build(config.dataset)
     shares = shares_of(dataset, policy, config)
     source = open_features(
@@ -113,25 +114,28 @@ def run(config: DictConfig, paths: list[str]) -> int:
     if run_folder is None:
         name = "_".join(config.parts[part] for part in ("dataset", "backbone", "head"))
         run_folder = create_run_folder(Path(config.runs_root), name)
-        write_config(run_folder, plain(config))
-        write_json(run_folder / "provenance.json", provenance())
+        write_json(run_folder / "provenance.json", made)
+    write_config(run_folder, plain(config))
     announce(console, run_folder, config, shares, source)
-    records = shares[0].index.records
+    everything = merged(shares)
     facts = {
         "dataset": dataset.name,
         "split": "test" if config.folds is None else f"{config.folds} folds",
-        "data_digest": data_digest(records.values(), source.digest_of(shares[0].index, failures)),
+        "data_digest": data_digest(
+            everything.records.values(), source.digest_of(everything, failures)
+        ),
         "feature_fingerprint": source.fingerprint.key,
         "parts": plain(config.parts),
         "selected_on": MONITOR,
         "seeds": list(range(config.seed, config.seed + config.seeds)),
         "folds": config.folds,
         "init_from": config.init_from,
+        "limit": config.limit,
         "failures": len(failures),
         "dropped": {
             split: sum(len(share.data[split].dropped) for share in shares) for split in SPLITS
         },
-        "sampling": policy.name,
+        "sampling": asdict(policy),
     }
     best: dict[int, Scored] = {}
     last: dict[int, Scored] = {}
@@ -159,8 +163,8 @@ def run(config: DictConfig, paths: list[str]) -> int:
     metrics = {
         **facts,
         **judge(list(best.values()), list(last.values()), oracle, config.num_resamples),
-        "epochs": epochs,
-        "provenance": provenance(),
+        "epochs": epochs,  # counted from 0
+        "provenance": made,
     }
     write_report(run_folder, metrics, best, shares, console)
     mark_latest(run_folder)
@@ -208,6 +212,40 @@ def initial_head(config: DictConfig, source: FeatureSource) -> HeadModel | None:
     return predictor.model
 
 
+def merged(shares: Sequence[Share]) -> DataIndex:
+    """Put the videos and examples of all shares into one index."""
+    return DataIndex(
+        shares[0].index.name,
+        {k: v for share in shares for k, v in share.index.records.items()},
+        {
+            f"{share.name}/{split}": examples
+            for share in shares
+            for split, examples in share.index.examples.items()
+        },
+    )
+
+
+def check_options(config: DictConfig) -> None:
+    """Refuse what cannot work before anything takes time or leaves a folder.
+
+    Raises:
+        ConfigError: With the option's name and value.
+    """
+    for name in ("seeds", "num_resamples", "trainer.max_epochs", "trainer.batch_size"):
+        check_number(config, name, 1)
+    for name in ("limit", "folds"):
+        check_number(config, name, 1, optional=True)
+    check_number(config, "seed", 0)
+    check_number(config, "trainer.patience", 0)
+    check_number(config, "val_fraction", 0.01, whole=False)
+    check_number(config, "optimizer.lr", 0, whole=False)
+    if config.val_fraction > 0.9:
+        raise ConfigError(f"val_fraction={config.val_fraction}: give a share, .01 to .9.")
+    precision_of(config.trainer.accelerator, config.trainer.precision)
+    build(config.loss)
+    build(config.optimizer)
+
+
 def features_of_all(
     shares: Sequence[Share],
     source: FeatureSource,
@@ -222,15 +260,7 @@ def features_of_all(
         Interrupted: By a signal.
         CollisionError: Videos failed, and skip_failures=false.
     """
-    everything = DataIndex(
-        shares[0].index.name,
-        {k: v for share in shares for k, v in share.index.records.items()},
-        {
-            f"{share.name}/{split}": examples
-            for share in shares
-            for split, examples in share.index.examples.items()
-        },
-    )
+    everything = merged(shares)
     failures = distinct([failure for share in shares for failure in share.index.unreadable])
     if config.extract:
         report = run_extraction(source, everything, policy, plain(config.extraction))
@@ -303,7 +333,8 @@ def write_report(
             for seed, epochs in metrics["epochs"].items()
         },
         "videos that could not be read": metrics["failures"],
-        "examples left out": metrics["dropped"],
+        "examples left out": ", ".join(f"{s} {n}" for s, n in metrics["dropped"].items()),
+        "limit": metrics["limit"],
     }
     write_results(
         run_folder,
@@ -409,6 +440,7 @@ def resumed(config: DictConfig, run_folder: Path) -> DictConfig:
         ConfigError: The command line swaps a part, which would be another run.
     """
     saved = OmegaConf.create(read_config(run_folder))
+    check_targets(plain(saved), repr(str(run_folder / "config.yaml")))
     overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith("resume=")]
     swapped = [o for o in overrides if o.split("=")[0].lstrip("+") in config.parts]
     if swapped:

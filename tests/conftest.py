@@ -1,12 +1,17 @@
 """A small trained run that the tests of the verbs share."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+# A shell's background job ignores Ctrl-C and hands that on; the tests press Ctrl-C.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("dataset.num_scenes=26", "trainer.max_epochs=3", "num_resamples=200")

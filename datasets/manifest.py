@@ -104,7 +104,7 @@ class Manifest:
         """
         if not self.csv.is_file():
             raise DatasetNotFoundError(
-                self.csv.parent, [self.csv.name], "Give the path of your list as csv=FILE."
+                self.csv.parent, [self.csv.name], "Give the path of your list as dataset.csv=FILE."
             )
         records: dict[int, VideoRecord] = {}
         faults: dict[int, str] = {}

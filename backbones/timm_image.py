@@ -19,8 +19,8 @@ from timm.models import PretrainedCfg, get_pretrained_cfg
 from torch import nn
 
 from collision.errors import ConfigError, WeightsNotFoundError
+from collision.features.weights import StateDict, hub_file, package_file, read_weights
 from collision.types import BackboneSpec
-from collision.weights import StateDict, hub_file, package_file, read_weights
 
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 

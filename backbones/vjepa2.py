@@ -21,8 +21,8 @@ from torch import nn
 from transformers import VJEPA2Config, VJEPA2Model
 
 from collision.errors import ConfigError, WeightsNotFoundError
+from collision.features.weights import StateDict, hub_file, read_weights
 from collision.types import BackboneSpec
-from collision.weights import StateDict, hub_file, read_weights
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _FILES = ("model.safetensors", "model.safetensors.index.json")

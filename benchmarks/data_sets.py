@@ -21,7 +21,8 @@ from PIL import Image
 from benchmarks.decode import FPS, SIZE, moving_texture, write_clip
 from collision.audit.check import check_all
 from collision.audit.jobs import Job, Pool
-from collision.video import index_video, read_frames
+from collision.video.frames import read_frames
+from collision.video.index import index_video
 
 NUM_VIDEOS, NUM_FRAMES, REPEATS = 8, 180, 3
 

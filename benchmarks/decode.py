@@ -15,7 +15,8 @@ import cv2
 import decord
 import numpy as np
 
-from collision.video import VideoIndex, index_video, read_frames, window_frame_indices
+from collision.video.frames import read_frames, window_frame_indices
+from collision.video.index import VideoIndex, index_video
 from tests.kit.video import write_video
 
 SIZE = 256

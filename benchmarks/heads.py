@@ -16,7 +16,7 @@ import torch
 from omegaconf import OmegaConf
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from collision.model import HeadModel, build_model
+from collision.learning.head import HeadModel, build_model
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

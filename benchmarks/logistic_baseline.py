@@ -21,16 +21,17 @@ from sklearn.preprocessing import StandardScaler
 
 from collision.config import build, check_targets
 from collision.errors import ConfigError
+from collision.evaluation.scores import NEGATIVES_FROM
 from collision.features.clips import WindowRequest
-from collision.features.lookup import store_key
+from collision.features.missing import store_key
+from collision.features.source import extract_windows, open_features
+from collision.learning.predictor import load_predictor
 from collision.metrics.bootstrap import paired_difference
 from collision.metrics.scored import Scored
 from collision.metrics.summary import summarise
-from collision.pipeline import extract_windows, open_features, read_durations
-from collision.predictor import load_predictor
-from collision.results import NEGATIVES_FROM
-from collision.runs import read_config
-from collision.sampling import anchors, needs_durations
+from collision.runs.folder import read_config
+from collision.sampling.anchors import anchors, needs_durations
+from collision.sampling.index import read_durations
 
 STEP = 0.1  # seconds between frames
 NUM_FRAMES = 10  # of the last second

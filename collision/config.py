@@ -57,7 +57,7 @@ def build(config: Mapping[str, Any], **extra: Any) -> Any:
 def check_targets(config: Any, where: str) -> None:
     """Refuse a config from a file that would run anything but a class of this package.
 
-    The prefix alone would let ``collision.model.torch.hub.load`` through.
+    The prefix alone would let ``collision.learning.head.torch.hub.load`` through.
 
     Raises:
         CheckpointError: A ``_target_``, however deep, is something else.

@@ -100,6 +100,15 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A video that gave no features, and why; a value, so that the other videos go on."""
+
+    video: str
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
 class BackboneSpec:
     """What a backbone wants to see and what it gives. Every field is part of the fingerprint.
 

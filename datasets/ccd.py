@@ -13,16 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from collision.annotations import (
+from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError
+from collision.records.annotations import (
     Tables,
     parse_lines,
     path_below,
     read_text,
     reject_repeated,
 )
-from collision.dataset_files import COMPLETE_IT, require_videos
-from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError
-from collision.sampling import fraction_from
+from collision.records.files import COMPLETE_IT, require_videos
+from collision.records.splits import fraction_from
 from collision.types import Split, VideoRecord
 
 NUM_FRAMES = 50

@@ -21,10 +21,10 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from collision.annotations import parse_csv, path_below, reject_repeated
-from collision.consensus import ego_clips, with_consensus
-from collision.dataset_files import check_rate, require_videos
 from collision.errors import ConfigError, DatasetNotFoundError
+from collision.records.annotations import parse_csv, path_below, reject_repeated
+from collision.records.badas import ego_clips, with_consensus
+from collision.records.files import check_rate, require_videos
 from collision.types import Split, VideoRecord
 
 FOLDERS: dict[str, tuple[Split, int]] = {

@@ -26,7 +26,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from collision.annotations import (
+from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError, Rejected
+from collision.records.annotations import (
     Tables,
     parse_csv,
     parse_lines,
@@ -35,9 +36,8 @@ from collision.annotations import (
     reject,
     reject_repeated,
 )
-from collision.consensus import ego_clips, with_consensus
-from collision.dataset_files import check_rate, first_present, parse_entries, require_videos
-from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError, Rejected
+from collision.records.badas import ego_clips, with_consensus
+from collision.records.files import check_rate, first_present, parse_entries, require_videos
 from collision.types import Split, VideoRecord
 
 SMALL: dict[Split, str] = {"train": "training", "val": "validation", "test": "testing"}

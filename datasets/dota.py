@@ -23,10 +23,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from collision.annotations import Tables, path_below, reject, reject_repeated
-from collision.consensus import ego_clips, with_consensus
-from collision.dataset_files import check_rate, first_present, parse_entries, require_videos
 from collision.errors import DatasetNotFoundError, Rejected
+from collision.records.annotations import Tables, path_below, reject, reject_repeated
+from collision.records.badas import ego_clips, with_consensus
+from collision.records.files import check_rate, first_present, parse_entries, require_videos
 from collision.types import Split, VideoRecord
 
 # The set has no third part; its own code and the literature test on what it calls val.

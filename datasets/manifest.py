@@ -27,15 +27,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from collision.annotations import (
+from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError, Rejected
+from collision.records.annotations import (
     parse_csv,
     path_below,
     read_header,
     reject,
     seconds,
 )
-from collision.dataset_files import require_videos
-from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError, Rejected
+from collision.records.files import require_videos
 from collision.types import SPLITS, Seconds, Split, VideoRecord
 
 REQUIRED = ("video", "label")

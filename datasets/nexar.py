@@ -17,7 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from collision.annotations import (
+from collision.errors import (
+    AnnotationError,
+    ConfigError,
+    DatasetNotFoundError,
+    MetricError,
+)
+from collision.records.annotations import (
     Tables,
     parse_csv,
     parse_lines,
@@ -25,14 +31,8 @@ from collision.annotations import (
     reject_repeated,
     seconds,
 )
-from collision.dataset_files import COMPLETE_IT, require_videos
-from collision.errors import (
-    AnnotationError,
-    ConfigError,
-    DatasetNotFoundError,
-    MetricError,
-)
-from collision.sampling import fraction_from
+from collision.records.files import COMPLETE_IT, require_videos
+from collision.records.splits import fraction_from
 from collision.types import UNLABELLED, Seconds, VideoRecord
 
 HORIZONS: tuple[Seconds, ...] = (0.5, 1.0, 1.5)  # of the groups 0, 1, 2 in solution.csv

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from collision.steps import pack_steps, unpack_steps
+from collision.learning.packing import pack_steps, unpack_steps
 
 
 class GRU(nn.Module):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from collision.errors import ConfigError
-from collision.steps import pack_steps, take_steps, unpack_steps
+from collision.learning.packing import pack_steps, take_steps, unpack_steps
 
 # Sizes that the paper keeps at every model width.
 QUERY_HEAD_DIM = 32

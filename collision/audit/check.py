@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from collision.audit.jobs import Job, Pool, look_at_all
 from collision.errors import CollisionError, VideoDecodeError
-from collision.features.clips import Failure
-from collision.types import Seconds
-from collision.video import index_video, picture_prints
+from collision.types import Failure, Seconds
+from collision.video.frames import picture_prints
+from collision.video.index import index_video
 
 FILE_NAME = "checks.csv"
 # Raise it whenever the check finds other things: results of other versions are not used.

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from collision.audit.jobs import Job, Pool, look_at_all
 from collision.errors import CollisionError
-from collision.features.clips import Failure
-from collision.types import Seconds
-from collision.video import index_video, latest_visible, packet_sizes, read_frames
+from collision.types import Failure, Seconds
+from collision.video.frames import latest_visible, read_frames
+from collision.video.index import index_video, packet_sizes
 
 # Part of the folder's name: raise it whenever the same video gives other facts.
 VERSION = 1
@@ -46,7 +46,7 @@ class VideoFacts:
         width: Of the picture in pixels.
         height: Likewise.
         codec: FFmpeg's name of it, or ``images``.
-        reader: What decodes it: see ``collision.video.VideoIndex``.
+        reader: What decodes it: see ``collision.video.frames.VideoIndex``.
         duration: Seconds, to the end of the last frame.
         file_bytes: Of the whole file, or of all images of a folder.
         frame_times: float64 ``[N]``, seconds.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collision.audit.facts import VideoFacts
-from collision.splits import shared_groups
+from collision.records.splits import shared_groups
 from collision.types import SPLITS, Seconds, VideoRecord
 
 CLASSES = {1: "positive", 0: "negative", -1: "unlabelled"}
@@ -101,7 +101,7 @@ def measure(
     Args:
         records: Those without facts are left out.
         facts: By id.
-        anchor_of: Seconds by id, as ``collision.sampling.anchors`` gives them.
+        anchor_of: Seconds by id, as ``collision.sampling.policy.anchors`` gives them.
     """
     values: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in _MEASURES}
     for record in records:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from collision.errors import Interrupted, VideoDecodeError
-from collision.features.clips import Failure
 from collision.features.digest import VideoDigests
 from collision.features.interruption import StopSignals
 from collision.features.progress import ExtractionProgress
 from collision.features.workers import decode_all
-from collision.types import Seconds, VideoRecord
+from collision.types import Failure, Seconds, VideoRecord
 
 Found = TypeVar("Found")
 

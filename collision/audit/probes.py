@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from collision.audit.facts import VideoFacts
 from collision.errors import MetricError
 from collision.types import Example, Seconds, VideoRecord
-from collision.video import TIME_NOISE
+from collision.video.frames import TIME_NOISE
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 # Words that fewer examples have are one word: a probe must not learn single videos.

@@ -14,7 +14,7 @@ from collision.commands._entry import check_number
 from collision.config import build, check_targets, plain
 from collision.devices import precision_of
 from collision.errors import ConfigError
-from collision.runs import read_config
+from collision.runs.folder import read_config
 
 # What a run has learned from and how: changed half-way, its folder would tell of another training.
 _KEPT = (

@@ -18,7 +18,7 @@ from collision.metrics.scored import Scored
 from collision.report.comparison import differences_grid, folders_grid, forest, reading, runs_grid
 from collision.report.page import Block, Code, Heading, Picture, Text, as_markdown_page
 from collision.report.tables import as_rich
-from collision.runs import create_run_folder, provenance, read_config, write_json
+from collision.runs.folder import create_run_folder, provenance, read_config, write_json
 
 STAMP = re.compile(r"^\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_")  # of create_run_folder
 MOST_OPTIONS = 3  # in a run's name

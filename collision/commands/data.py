@@ -34,13 +34,14 @@ from collision.errors import (
     ConfigError,
     DatasetNotFoundError,
 )
-from collision.features.clips import Failure
 from collision.features.digest import VideoDigests
+from collision.records.splits import limited, with_validation
 from collision.report.data_page import print_report, write_data_page
-from collision.runs import create_run_folder, provenance, write_json
-from collision.sampling import SamplingPolicy, anchors, build_examples, dense_examples
-from collision.splits import limited, with_validation
-from collision.types import SPLITS, Dataset, Example, Seconds, VideoRecord
+from collision.runs.folder import create_run_folder, provenance, write_json
+from collision.sampling.anchors import anchors
+from collision.sampling.examples import build_examples, dense_examples
+from collision.sampling.policy import SamplingPolicy
+from collision.types import SPLITS, Dataset, Example, Failure, Seconds, VideoRecord
 
 EXAMPLE_COLUMNS = (
     "video",

@@ -10,30 +10,12 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
-from collision import guards
 from collision.commands._entry import check_lists, check_number
 from collision.config import build, check_targets, named_part, plain
 from collision.devices import device_of
 from collision.errors import ConfigError, Interrupted
-from collision.features.fingerprint import Fingerprint, check_same
-from collision.metrics.curves import Curve, curves_to_csv
-from collision.metrics.scored import Scored
-from collision.pipeline import (
-    DENSE,
-    FeatureSource,
-    check_failures,
-    distinct,
-    index_dataset,
-    load_features,
-    open_features,
-    run_extraction,
-)
-from collision.predictor import Predictor, find_predictors, load_predictor
-from collision.report.numbers import datasets_grid, numbers_grid
-from collision.report.page import Block, Code, Heading, Text, write_page
-from collision.report.run_page import judged_blocks
-from collision.report.tables import as_rich, final_grid, print_warnings
-from collision.results import (
+from collision.evaluation import guards
+from collision.evaluation.scores import (
     curves_of,
     judge,
     judge_curves,
@@ -42,7 +24,25 @@ from collision.results import (
     scored_examples,
     write_submission,
 )
-from collision.runs import create_run_folder, data_digest, provenance, read_config, write_json
+from collision.features.failures import check_failures, distinct
+from collision.features.fingerprint import Fingerprint, check_same
+from collision.features.source import FeatureSource, open_features, run_extraction
+from collision.learning.datamodule import load_features
+from collision.learning.predictor import Predictor, find_predictors, load_predictor
+from collision.metrics.curves import Curve, curves_to_csv
+from collision.metrics.scored import Scored
+from collision.report.other_metrics import datasets_grid, numbers_grid
+from collision.report.page import Block, Code, Heading, Text, write_page
+from collision.report.run_page import judged_blocks
+from collision.report.tables import as_rich, final_grid, print_warnings
+from collision.runs.folder import (
+    create_run_folder,
+    data_digest,
+    provenance,
+    read_config,
+    write_json,
+)
+from collision.sampling.index import DENSE, index_dataset
 from collision.types import UNLABELLED, Dataset
 
 

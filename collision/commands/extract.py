@@ -11,17 +11,12 @@ from collision.commands._entry import check_lists
 from collision.config import build, named_part, plain
 from collision.devices import precision_of
 from collision.errors import CollisionError, Interrupted
-from collision.features.extract import plan
-from collision.pipeline import (
-    check_failures,
-    distinct,
-    index_dataset,
-    open_features,
-    requests_for,
-    run_extraction,
-)
+from collision.features.failures import check_failures, distinct
+from collision.features.planning import plan
+from collision.features.source import open_features, requests_for, run_extraction
 from collision.report.tables import plan_table
-from collision.sampling import SamplingPolicy
+from collision.sampling.index import index_dataset
+from collision.sampling.policy import SamplingPolicy
 
 
 def run(config: DictConfig, paths: list[str]) -> int:

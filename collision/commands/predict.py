@@ -22,15 +22,17 @@ from rich.progress import track
 from collision.commands._entry import check_number
 from collision.commands.evaluate import source_of
 from collision.config import plain
-from collision.datamodule import feature_dataset
 from collision.errors import CheckpointError, CollisionError, Interrupted, VideoDecodeError
-from collision.pipeline import DataIndex, FeatureSource, extract_windows, requests_for
-from collision.predictor import Predictor, find_predictors, load_predictor
+from collision.features.source import FeatureSource, extract_windows, requests_for
+from collision.learning.datamodule import feature_dataset
+from collision.learning.predictor import Predictor, find_predictors, load_predictor
 from collision.report.timeline import timeline
-from collision.sampling import SamplingPolicy
+from collision.sampling.index import DataIndex
+from collision.sampling.policy import SamplingPolicy
+from collision.sampling.windows import window_spacing
 from collision.types import UNLABELLED, BackboneSpec, Example, Seconds, VideoRecord
-from collision.video import VideoIndex, index_video, latest_visible, read_frames
-from collision.windows import window_spacing
+from collision.video.frames import latest_visible, read_frames
+from collision.video.index import VideoIndex, index_video
 
 NUM_PICTURES = 8
 

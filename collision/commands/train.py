@@ -17,54 +17,23 @@ from collision.commands._train_options import check_learned_from, check_options,
 from collision.config import build, plain
 from collision.devices import device_of, precision_of
 from collision.errors import ConfigError, Interrupted, MetricError
-from collision.features.clips import Failure
-from collision.features.fingerprint import Fingerprint, check_same
-from collision.judged import Judged, audit_shares, guard
-from collision.metrics.calibration import calibrated, fit_temperature, logits_of
-from collision.metrics.curves import curves_to_csv
-from collision.metrics.threshold import (
-    OperatingPoint,
-    threshold_at_best_f1,
-    threshold_at_false_alarm_rate,
-    threshold_at_precision,
+from collision.evaluation.scores import (
+    oracle_of,
+    write_submission,
 )
-from collision.model import HeadModel
-from collision.pipeline import (
+from collision.evaluation.seeds import Judged, audit_shares, guard
+from collision.experiment import Share, examples_by_split, judged_split, merged, shares_of
+from collision.features.failures import check_failures, distinct
+from collision.features.fingerprint import Fingerprint, check_same
+from collision.features.source import (
     FeatureSource,
-    check_failures,
-    distinct,
-    load_features,
     look_in_cache,
     open_features,
     requests_for,
     run_extraction,
 )
-from collision.predictor import FILE_NAME, Predictor, find_predictors, load_predictor
-from collision.report.numbers import numbers_grid
-from collision.report.run_page import write_results
-from collision.report.tables import (
-    as_rich,
-    count_examples,
-    counts_grid,
-    final_grid,
-    print_warnings,
-)
-from collision.results import (
-    oracle_of,
-    write_submission,
-)
-from collision.runs import (
-    create_run_folder,
-    data_digest,
-    mark_latest,
-    provenance,
-    write_config,
-    write_json,
-)
-from collision.sampling import SamplingPolicy
-from collision.shares import Share, examples_by_split, judged_split, merged, shares_of
-from collision.task import probabilities
-from collision.training import (
+from collision.learning.datamodule import load_features
+from collision.learning.fit import (
     MONITOR,
     TrainedHead,
     check_classes,
@@ -73,10 +42,39 @@ from collision.training import (
     new_model,
     read_log,
 )
-from collision.types import SPLITS
+from collision.learning.head import HeadModel
+from collision.learning.predictor import FILE_NAME, Predictor, find_predictors, load_predictor
+from collision.learning.task import probabilities
+from collision.metrics.calibration import calibrated, fit_temperature, logits_of
+from collision.metrics.curves import curves_to_csv
+from collision.metrics.threshold import (
+    OperatingPoint,
+    threshold_at_best_f1,
+    threshold_at_false_alarm_rate,
+    threshold_at_precision,
+)
+from collision.report.other_metrics import numbers_grid
+from collision.report.run_page import write_results
+from collision.report.tables import (
+    as_rich,
+    count_examples,
+    counts_grid,
+    final_grid,
+    print_warnings,
+)
+from collision.runs.folder import (
+    create_run_folder,
+    data_digest,
+    mark_latest,
+    provenance,
+    write_config,
+    write_json,
+)
+from collision.sampling.policy import SamplingPolicy
+from collision.types import SPLITS, Failure
 
 if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
-    from collision.tracking import WandbTracker
+    from collision.runs.wandb_tracker import WandbTracker
 
 
 def run(config: DictConfig, paths: list[str]) -> int:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from collision.errors import VideoDecodeError
-from collision.types import PLAIN, BackboneSpec, View
-from collision.video import index_video, read_frames, window_frame_indices
+from collision.types import PLAIN, BackboneSpec, Failure, View
+from collision.video.frames import read_frames, window_frame_indices
+from collision.video.index import index_video
 
 # A worker's piece of a long video is held in memory this big, once in the worker and once here.
 MAX_PIECE_BYTES = 256 * 2**20
@@ -39,15 +40,6 @@ class WindowRequest:
     end_times: NDArray[np.float64]
     frame_rate: float | None = None
     view: View = PLAIN
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A video that gave no features, and why; a value, so that the other videos go on."""
-
-    video: str
-    path: Path
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,18 +22,18 @@ from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 
-from collision.datamodule import ClipDataModule
 from collision.errors import ConfigError
-from collision.features.clips import Clip, Failure, WindowRequest, split_long
+from collision.features.clip_datamodule import ClipDataModule
+from collision.features.clips import Clip, WindowRequest, split_long
 from collision.features.digest import VideoDigests
 from collision.features.failures import record_failures
 from collision.features.fingerprint import check_same, fingerprint
 from collision.features.interruption import OutOfTime, StopSignals
-from collision.features.lookup import WantedVideo, decoded_together, look_up
+from collision.features.missing import WantedVideo, decoded_together, look_up
 from collision.features.planning import Plan, plan, write_speed
 from collision.features.progress import ExtractionProgress
 from collision.features.store import FeatureStore, NotFiniteError
-from collision.types import Backbone, Seconds, View
+from collision.types import Backbone, Failure, Seconds, View
 
 __all__ = ["PRECISIONS", "ExtractionReport", "Plan", "extract", "plan"]
 

@@ -7,8 +7,11 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from collision.features.clips import Failure
+from rich.console import Console
+
+from collision.errors import CollisionError
 from collision.features.store import FeatureStore
+from collision.types import Failure
 
 FILE_NAME = "failures.csv"
 _COLUMNS = ("video", "path", "reason")
@@ -41,3 +44,27 @@ def record_failures(
         writer.writerow(_COLUMNS)
         writer.writerows((failure.video, failure.path, failure.reason) for failure in after)
         store.write_text(FILE_NAME, text.getvalue())
+
+
+def distinct(failures: Iterable[Failure]) -> list[Failure]:
+    """Keep the first failure of each video: one may fail when indexed and when decoded."""
+    return list({failure.video: failure for failure in reversed(list(failures))}.values())[::-1]
+
+
+def check_failures(failures: Sequence[Failure], skip: bool, where: Path, console: Console) -> None:
+    """Tell of videos that could not be read; stop unless the user chose to go on without them.
+
+    Raises:
+        CollisionError: There are some and ``skip`` is false.
+    """
+    if not failures:
+        return
+    first = "\n".join(f"  {failure.path}: {failure.reason}" for failure in failures[:5])
+    more = f"\n  and {len(failures) - 5} more" if len(failures) > 5 else ""
+    text = f"{len(failures)} video(s) could not be read:\n{first}{more}\nAll of them: {where}"
+    if not skip:
+        raise CollisionError(
+            f"{text}\nMend or remove them, or go on without them: skip_failures=true "
+            "(they are counted in the report, and score 0 on a test split)."
+        )
+    console.print(text, style="yellow", markup=False, highlight=False)

@@ -11,16 +11,11 @@ import numpy as np
 import torch
 
 from collision.devices import device_of
-from collision.features.clips import (
-    ClipDataset,
-    Failure,
-    WindowRequest,
-    num_distinct_frames,
-)
+from collision.features.clips import ClipDataset, WindowRequest, num_distinct_frames
 from collision.features.digest import VideoDigests
-from collision.features.lookup import WantedVideo, decoded_together, look_up
+from collision.features.missing import WantedVideo, decoded_together, look_up
 from collision.features.store import FeatureStore
-from collision.types import Backbone, Seconds
+from collision.types import Backbone, Failure, Seconds
 
 _SPEED_FILE = "speed.json"
 _PROBE_WINDOWS = 8

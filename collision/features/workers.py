@@ -19,8 +19,8 @@ from multiprocessing.connection import Connection, wait
 
 import torch
 
-from collision.features.clips import Clip, ClipDataset, Failure
-from collision.types import Seconds
+from collision.features.clips import Clip, ClipDataset
+from collision.types import Failure, Seconds
 
 # How often the stop flag is looked at while all workers are busy.
 _POLL: Seconds = 0.25

@@ -8,7 +8,7 @@ from typing import Any
 
 from collision.metrics.scored import Scored
 from collision.report import curve_plots, plots
-from collision.report.numbers import numbers_grid
+from collision.report.other_metrics import numbers_grid
 from collision.report.page import Block, Code, Heading, Picture, Text, write_page
 from collision.report.tables import Grid, counts_grid, final_grid, mistakes_grid, slices_grid
 

@@ -11,8 +11,8 @@ from collision.audit import facts as facts_module
 from collision.audit.facts import difference_hashes, gather_facts, read_facts
 from collision.audit.jobs import Pool, find_jobs, look_at_all
 from collision.errors import Interrupted
-from collision.features.clips import Failure
 from collision.features.digest import VideoDigests
+from collision.types import Failure
 from tests.kit.audit import job_of, made_up_record, scene_frames
 from tests.kit.video import write_video
 

@@ -119,7 +119,7 @@ def test_no_network_is_one_error_that_says_what_to_do(tmp_path, monkeypatch):
 
 def test_a_network_that_never_answers_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("collision.weights._PROBE_TIMEOUT", 0.2)
+    monkeypatch.setattr("collision.features.weights._PROBE_TIMEOUT", 0.2)
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: time.sleep(600))
     started = time.monotonic()
     with pytest.raises(WeightsNotFoundError, match="no answer"):

@@ -11,7 +11,7 @@ from collision.config import build
 from collision.datasets.dad import Dad
 from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
 from collision.types import VideoRecord
-from collision.video import index_video
+from collision.video.index import index_video
 from tests.kit.experiments import compose
 from tests.kit.layouts.dad import write
 from tests.kit.real import REAL

@@ -14,7 +14,7 @@ from collision.datasets import dada2000
 from collision.datasets.dada2000 import TABLE, Dada2000
 from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
 from collision.types import VideoRecord
-from collision.video import index_video
+from collision.video.index import index_video
 from tests.kit.experiments import compose
 from tests.kit.layouts.dada2000 import write
 from tests.kit.real import REAL

@@ -22,7 +22,7 @@ from collision.datasets.nexar import (
 )
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError, MetricError
 from collision.types import UNLABELLED, VideoRecord
-from collision.video import index_video
+from collision.video.index import index_video
 from tests.kit.layouts import nexar
 from tests.kit.real import REAL
 

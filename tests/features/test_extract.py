@@ -11,12 +11,14 @@ from collision.errors import CacheMismatchError, CollisionError, ConfigError
 from collision.features import clips
 from collision.features.clips import ClipDataset, WindowRequest, split_long
 from collision.features.digest import VideoDigests
-from collision.features.extract import extract, plan, share_of
+from collision.features.extract import extract, share_of
 from collision.features.fingerprint import fingerprint
+from collision.features.planning import plan
 from collision.features.progress import ExtractionProgress
 from collision.features.store import FeatureStore
 from collision.types import View
-from collision.video import index_video, read_frames
+from collision.video.frames import read_frames
+from collision.video.index import index_video
 from tests.kit.backbone import TinyBackbone
 from tests.kit.extraction import END_TIMES, open_store, requests_of, run, write_videos
 from tests.kit.video import numbered_frames, write_video
@@ -140,7 +142,7 @@ def test_done_twice_it_computes_nothing(folder, monkeypatch):
     backbone = TinyBackbone()
     run(folder, backbone)
     assert backbone.num_forwards == 9
-    monkeypatch.setattr("collision.datamodule.decode_all", None)
+    monkeypatch.setattr("collision.features.clip_datamodule.decode_all", None)
     report = run(folder, backbone)
     assert (report.num_windows, report.num_reused, backbone.num_forwards) == (0, 42, 9)
 

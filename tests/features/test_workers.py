@@ -9,8 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from collision.features.clips import ClipDataset, Failure
+from collision.features.clips import ClipDataset
 from collision.features.workers import decode_all
+from collision.types import Failure
 from tests.kit.backbone import TinyBackbone
 from tests.kit.extraction import requests_of, run, write_videos
 
@@ -50,7 +51,7 @@ def add(folder, *names):
 
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_each_is_one_failure_and_the_rest_go_on(folder, monkeypatch, num_workers):
-    monkeypatch.setattr("collision.datamodule.ClipDataset", FaultyDataset)
+    monkeypatch.setattr("collision.features.clip_datamodule.ClipDataset", FaultyDataset)
     add(folder, "exit.mp4", "segfault.mp4", "oom.mp4", "hang.mp4", "hang_2.mp4", "raise.mp4")
     report = run(folder, TinyBackbone(), num_workers=num_workers, timeout=1.5)
     reasons = {failure.video: failure.reason for failure in report.failures}

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from collision.datamodule import FeatureDataset
+from collision.learning.datamodule import FeatureDataset
 from collision.types import Example, VideoRecord
 
 FEATURE_DIM, NUM_WINDOWS = 6, 3
@@ -21,8 +21,12 @@ CONFIG: dict[str, Any] = {
         "heads": 2,
     },
     "pooling": {"_target_": "collision.temporal.pooling.MeanPooling"},
-    "loss": {"_target_": "collision.losses.BinaryCrossEntropy"},
-    "optimizer": {"_target_": "collision.optim.AdamWCosine", "lr": 1e-2, "warmup_epochs": 0},
+    "loss": {"_target_": "collision.learning.losses.BinaryCrossEntropy"},
+    "optimizer": {
+        "_target_": "collision.learning.optim.AdamWCosine",
+        "lr": 1e-2,
+        "warmup_epochs": 0,
+    },
     "sampling": {"balanced": False},
     "feature_dropout": 0.2,
     "trainer": {

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 
+from collision.evaluation.scores import judge
 from collision.report.page import Text, as_html_page
 from collision.report.run_page import write_results
-from collision.results import judge
 from tests.kit.scores import ORACLE, made_up_scores
 
 

@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
-from collision.model import build_model
+from collision.learning.head import build_model
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 HEADS = sorted(path.stem for path in CONFIGS.glob("head/*.yaml"))

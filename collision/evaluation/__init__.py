@@ -1,0 +1,1 @@
+"""Scores beside their examples, the numbers they give, and warnings about those numbers."""

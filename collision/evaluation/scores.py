@@ -1,0 +1,243 @@
+"""From scores to the numbers of ``metrics.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from collision.learning.datamodule import FeatureDataset
+from collision.metrics.anticipation import anticipation_ap, mtta_at_false_alarm_rate
+from collision.metrics.calibration import calibration
+from collision.metrics.curves import Curve
+from collision.metrics.rates import false_alarms_per_hour, recall_by_time
+from collision.metrics.roc import auc_by_horizon
+from collision.metrics.scored import Scored
+from collision.metrics.summary import combine_seeds
+from collision.metrics.threshold import rates_at
+from collision.sampling.index import DataIndex
+from collision.sampling.policy import SamplingPolicy
+from collision.types import UNLABELLED, Dataset, Example, VideoRecord
+
+UNSCORABLE = float("nan")
+NEGATIVES_FROM = "negatives_from"  # the tag that parts cuts of crash videos from normal videos
+# A tag with more values than this names videos rather than kinds of them.
+MOST_SLICES = 12
+
+
+def concatenated(parts: Sequence[Scored]) -> Scored:
+    """Put the scores of several folds into one table."""
+    names = sorted({name for part in parts for name in part.tags})
+    return Scored(
+        **{
+            column: np.concatenate([getattr(part, column) for part in parts])
+            for column in ("video", "group", "label", "horizon", "score")
+        },
+        tags={
+            name: np.concatenate([part.tags.get(name, np.full(len(part), "")) for part in parts])
+            for name in names
+        },
+    )
+
+
+def scored_examples(
+    data: FeatureDataset,
+    scores: np.ndarray,
+    index: DataIndex,
+    split: str,
+    policy: SamplingPolicy,
+) -> Scored:
+    """Put scores beside their examples; what could not be scored is there as NaN.
+
+    Within clips, only videos whose cuts could all be scored are judged. Otherwise dropped examples,
+    and the horizons of videos that could not even be indexed, count as
+    missing: leaving them out would make a data set easier by breaking its files.
+
+    Args:
+        data: The scored examples.
+        scores: ``[E]`` probabilities.
+        index: The data set's index.
+        split: Which split of it was scored.
+        policy: Says at which horizons every video of the split should have been scored.
+    """
+    rows: list[tuple[VideoRecord, Example, float]] = [
+        (record, example, float(score))
+        for record, example, score in zip(data.records, data.examples, scores, strict=True)
+        if record.label != UNLABELLED
+    ]
+    if policy.within is None:
+        dropped = [(index.records[e.video], e, UNSCORABLE) for e in data.dropped]
+        rows += [row for row in dropped if row[0].label != UNLABELLED]
+    else:
+        # A far cut is more often too early to be scored than a near one: if it counted as 0, the
+        # beginning of the file would tell the label. Such videos are left out whole.
+        incomplete = {e.video for e in data.dropped}
+        rows = [row for row in rows if row[0].id not in incomplete]
+    seen = {(example.video, round(example.horizon, 6)) for _, example, _ in rows}
+    expected = set(index.records)
+    if split == "val":  # videos beyond an equal number of each class were left out on purpose
+        expected = {e.video for e in index.examples[split]} | {f.video for f in index.unreadable}
+    for record in index.records.values():
+        # Within clips only those videos count that have both cuts.
+        if record.id not in expected:
+            continue
+        if record.split != split or policy.within is not None or record.label == UNLABELLED:
+            continue
+        for horizon in _horizons_of(record, policy):
+            if (record.id, round(horizon, 6)) not in seen:
+                rows.append((record, Example(record.id, -1.0, record.label, horizon), UNSCORABLE))
+    names = sorted({name for record, _, _ in rows for name in record.tags})
+    tags = {name: np.array([record.tags.get(name, "") for record, _, _ in rows]) for name in names}
+    if policy.within is not None:
+        tags[NEGATIVES_FROM] = np.array(
+            [
+                "" if e.label else ("crash videos" if e.hard_negative else "normal videos")
+                for _, e, _ in rows
+            ]
+        )
+    return Scored(
+        video=np.array([record.id for record, _, _ in rows]),
+        group=np.array([record.group for record, _, _ in rows]),
+        label=np.array([example.label for _, example, _ in rows]),
+        horizon=np.array([example.horizon for _, example, _ in rows]),
+        score=np.array([score for _, _, score in rows]),
+        tags=tags,
+    )
+
+
+def _horizons_of(record: VideoRecord, policy: SamplingPolicy) -> Sequence[float]:
+    """At which horizons a video should have been scored."""
+    if policy.whole_clip:
+        return (0.0,)
+    return policy.horizons if record.cut_horizon is None else (record.cut_horizon,)
+
+
+def curves_of(
+    data: FeatureDataset, scores: np.ndarray, index: DataIndex, split: str
+) -> list[Curve]:
+    """Put the scores of moments along videos together by video; one without any has no times.
+
+    Args:
+        data: Of the moments.
+        scores: ``[E]`` probabilities.
+        index: The data set's index.
+        split: Which split of it was scored.
+    """
+    moments: dict[str, list[tuple[float, float]]] = {}
+    for example, score in zip(data.examples, scores, strict=True):
+        moments.setdefault(example.video, []).append((example.end_time, float(score)))
+    curves = []
+    for record in index.records.values():
+        if record.split != split or record.label == UNLABELLED:
+            continue
+        event_time = record.event_time if record.label == 1 else None
+        if record.label == 1 and record.cut_horizon is not None:
+            # Of an unreadable file the end is not known; it has no score, and counts as missing.
+            event_time = index.durations.get(record.id, 0.0) + record.cut_horizon
+        own = np.array(sorted(moments.get(record.id, []))).reshape(-1, 2)
+        curves.append(
+            Curve(
+                record.id,
+                record.group,
+                record.label,
+                event_time,
+                own[:, 0],
+                own[:, 1],
+                dict(record.tags),
+            )
+        )
+    return curves
+
+
+def probability_of_videos(data: FeatureDataset, scores: np.ndarray) -> dict[str, float]:
+    """Give the highest probability of each video, of the moments that were scored."""
+    highest: dict[str, float] = {}
+    for example, score in zip(data.examples, scores, strict=True):
+        highest[example.video] = max(float(score), highest.get(example.video, 0.0))
+    return highest
+
+
+def write_submission(
+    dataset: Dataset, folder: Path, by_seed: Sequence[Mapping[str, float]]
+) -> Path | None:
+    """Write the mean probability over seeds, where a data set's owners take submissions."""
+    if not hasattr(dataset, "write_submission"):
+        return None
+    videos = {video for scores in by_seed for video in scores}
+    means = {v: float(np.mean([scores.get(v, 0.0) for scores in by_seed])) for v in sorted(videos)}
+    path = folder / f"submission_{dataset.name}.csv"
+    dataset.write_submission(path, means)
+    return path if path.is_file() else None
+
+
+def slices_in(scored: Scored) -> tuple[str, ...]:
+    """Name the tags that are worth judging apart: those with a few values."""
+    return tuple(
+        name
+        for name, values in scored.tags.items()
+        if 2 <= len(set(values.tolist()) - {""}) <= MOST_SLICES
+    )
+
+
+def judge_curves(
+    curves_by_seed: Sequence[Sequence[Curve]], thresholds: Sequence[float], num_resamples: int
+) -> dict[str, Any]:
+    """Give the numbers of scores along whole videos, plain data.
+
+    Args:
+        curves_by_seed: Of each seed.
+        thresholds: Each seed's, chosen on validation.
+        num_resamples: Of the bootstrap over groups.
+    """
+    first, threshold = curves_by_seed[0], thresholds[0]
+    options: dict[str, Any] = {"num_resamples": num_resamples}
+    return {
+        **anticipation_ap(*curves_by_seed, **options),
+        "at_false_alarm_rate": mtta_at_false_alarm_rate(*curves_by_seed, **options),
+        "false_alarms_per_hour": false_alarms_per_hour(first, threshold),
+        "recall_by_time": recall_by_time(first, threshold),
+    }
+
+
+def oracle_of(dataset: Dataset) -> dict[str, float] | None:
+    """Give the oracle's AP on the test split by horizon, where the data set knows it."""
+    if not hasattr(dataset, "oracle"):
+        return None
+    by_horizon = dataset.oracle()["scores"]["all"]["ap"]
+    return {key: entry["value"] for key, entry in by_horizon.items() if key != "mean"}
+
+
+def judge(
+    best: Sequence[Scored],
+    last: Sequence[Scored] | None,
+    oracle: Mapping[str, Any] | None,
+    num_resamples: int,
+    slices: Sequence[str] | None = None,
+    thresholds: Sequence[float] = (),
+) -> dict[str, Any]:
+    """Summarise the best epoch's scores, and the last epoch's AP beside them.
+
+    Args:
+        best: One per seed, of the epoch that validation chose.
+        last: One per seed, of the last epoch.
+        oracle: See ``collision.metrics.summary.summarise``.
+        num_resamples: Of the bootstrap over groups.
+        slices: Tags whose values are judged apart; None for all with a few values.
+        thresholds: Each seed's, chosen on validation.
+    """
+    slices = slices_in(best[0]) if slices is None else slices
+    if NEGATIVES_FROM in best[0].tags and NEGATIVES_FROM not in slices:
+        slices = (*slices, NEGATIVES_FROM)
+    options: dict[str, Any] = {"num_resamples": num_resamples}
+    summary = combine_seeds(best, slices=slices, oracle=oracle, **options)
+    summary["auc"] = auc_by_horizon(*best, **options)
+    summary["calibration"] = calibration(*best, **options)
+    summary["operating_points"] = [
+        rates_at(one.label, one.judged_score, threshold)
+        for one, threshold in zip(best, thresholds, strict=False)
+    ]
+    if last:
+        summary["last_epoch"] = {"ap": combine_seeds(last, slices=(), oracle=None, **options)["ap"]}
+    return summary

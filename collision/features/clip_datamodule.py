@@ -1,0 +1,63 @@
+"""The LightningDataModule of decoded clips: the way into extraction, usable alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from lightning import LightningDataModule
+
+from collision.features.clips import Clip, ClipDataset, WindowRequest
+from collision.features.workers import decode_all
+from collision.types import BackboneSpec, Failure, Seconds
+
+
+class ClipLoader:
+    """Decoded clips as they get ready; a video that fails is a value among them."""
+
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        num_workers: int,
+        timeout: Seconds,
+        should_stop: Callable[[], bool],
+    ):
+        self.dataset, self.num_workers = dataset, num_workers
+        self.timeout, self.should_stop = timeout, should_stop
+
+    def __len__(self) -> int:
+        """Count the clips."""
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[tuple[int, Clip | Failure]]:
+        """Give (position of the request, its frames or failure), the first that is ready first."""
+        return decode_all(self.dataset, self.num_workers, self.timeout, self.should_stop)
+
+
+class ClipDataModule(LightningDataModule):
+    """Clips of video, decoded by decord in worker processes; a batch is one video's windows.
+
+    torch's DataLoader is not used: one worker that dies would end a night's job.
+
+    Args:
+        requests: The windows that are wanted, video by video.
+        spec: Frames, rate and size of a window.
+        num_workers: Decoding processes; 0 decodes in this one.
+        timeout: Seconds after which decoding a video counts as hanging.
+        should_stop: Asked between videos; True ends the loader.
+    """
+
+    def __init__(
+        self,
+        requests: Sequence[WindowRequest],
+        spec: BackboneSpec,
+        num_workers: int = 1,
+        timeout: Seconds = 120.0,
+        should_stop: Callable[[], bool] = lambda: False,
+    ):
+        super().__init__()
+        self.dataset = ClipDataset(requests, spec)
+        self.num_workers, self.timeout, self.should_stop = num_workers, timeout, should_stop
+
+    def predict_dataloader(self) -> ClipLoader:
+        """Give each request's ``Clip`` (``uint8`` frames and window indices) or ``Failure``."""
+        return ClipLoader(self.dataset, self.num_workers, self.timeout, self.should_stop)

@@ -1,0 +1,93 @@
+"""What is wanted of each video, and what of it the store lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collision.errors import VideoDecodeError
+from collision.features.clips import WindowRequest
+from collision.features.digest import VideoDigests
+from collision.features.store import FeatureStore
+from collision.types import Failure
+
+
+@dataclass(frozen=True, eq=False)
+class WantedVideo:
+    """One content in one view. Several records may name it, by one path or by copies of the file.
+
+    Attributes:
+        digest: Of the content, its clock and the view: the store's key.
+        requests: All that ask for it.
+        missing: Seconds, ascending: end times of the windows to compute.
+        num_reused: Windows that are stored, or known not to exist.
+    """
+
+    digest: str
+    requests: tuple[WindowRequest, ...]
+    missing: NDArray[np.float64]
+    num_reused: int
+
+    @property
+    def path(self) -> Path:
+        """The file to read: the first of its copies."""
+        return self.requests[0].path
+
+
+def store_key(digests: VideoDigests, request: WindowRequest) -> str:
+    """Give the name under which the store keeps a request's features.
+
+    Raises:
+        VideoDecodeError: The video does not exist or cannot be read.
+    """
+    return digests.digest(request.path, request.frame_rate) + request.view.suffix
+
+
+def look_up(
+    requests: Sequence[WindowRequest],
+    store: FeatureStore,
+    digests: VideoDigests,
+    on_video: Callable[[WindowRequest], None] = lambda request: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> tuple[list[WantedVideo], list[Failure]]:
+    """Find what the store lacks; a file that cannot be opened is a failure.
+
+    Args:
+        requests: What is wanted.
+        store: What there is.
+        digests: Remember the contents of known files; the new ones are saved.
+        on_video: Called after each request.
+        should_stop: True leaves out the requests that follow.
+    """
+    by_digest: dict[str, list[WindowRequest]] = {}
+    failures = []
+    for request in requests:
+        if should_stop():
+            break
+        try:
+            by_digest.setdefault(store_key(digests, request), []).append(request)
+        except VideoDecodeError as error:
+            failures.append(Failure(request.video, request.path, error.reason))
+        on_video(request)
+    digests.save()
+    return [_wanted(digest, group, store) for digest, group in by_digest.items()], failures
+
+
+def decoded_together(videos: Sequence[WantedVideo]) -> list[list[WantedVideo]]:
+    """Put together what differs by mirroring alone: its frames are decoded once."""
+    together: dict[tuple[object, ...], list[WantedVideo]] = {}
+    for video in videos:
+        request = video.requests[0]
+        key = (video.path, request.frame_rate, request.view.stride, video.missing.tobytes())
+        together.setdefault(key, []).append(video)
+    return list(together.values())
+
+
+def _wanted(digest: str, requests: list[WindowRequest], store: FeatureStore) -> WantedVideo:
+    end_times = np.unique(np.concatenate([request.end_times for request in requests]))
+    missing = store.missing(digest, end_times)
+    return WantedVideo(digest, tuple(requests), missing, len(end_times) - len(missing))

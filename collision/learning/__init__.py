@@ -1,0 +1,1 @@
+"""Heads: how they are built, trained on cached features, and saved as predictors."""

@@ -1,0 +1,80 @@
+"""The LightningModule that trains a head on cached features."""
+
+from __future__ import annotations
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from collision.learning.datamodule import Batch, FeatureDataset, feature_loader
+from collision.learning.head import HeadModel
+from collision.learning.losses import Loss
+from collision.learning.optim import AdamWCosine
+from collision.metrics.torch_metric import NexarMAP, mean_by_example
+
+
+class CollisionTask(LightningModule):
+    """Loss, optimizer and validation metrics around a head.
+
+    Logs ``train/loss``, ``val/loss``, ``val/nexar_map`` and ``val/ap_<horizon>`` each epoch.
+    """
+
+    def __init__(self, model: HeadModel, loss: Loss, optimizer: AdamWCosine):
+        super().__init__()
+        self.model, self.loss = model, loss
+        self.optimizer_factory = optimizer
+        self.metric = NexarMAP()
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Give logits ``[B]``."""
+        return self.model(batch["features"], batch["times"], batch["mask"])
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Give the loss of one batch."""
+        loss = self.loss(self(batch), batch["label"], batch["weight"])
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["label"]))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Collect probabilities."""
+        logits = self(batch)
+        loss = self.loss(logits, batch["label"], batch["weight"])
+        self.log("val/loss", loss, batch_size=len(batch["label"]))
+        self.metric.update(
+            logits.sigmoid().float(), batch["label"].long(), batch["horizon"], batch["example"]
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        """Log AP per horizon and their mean."""
+        values = self.metric.compute()
+        self.metric.reset()
+        self.log_dict(
+            {f"val/{name}": value for name, value in values.items()},
+        )
+        self.log("val_map", values["nexar_map"], prog_bar=True, logger=False)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Step the schedule every batch."""
+        total = int(self.trainer.estimated_stepping_batches)
+        optimizer, scheduler = self.optimizer_factory.build(
+            self.model, max(1, total // max(1, self.trainer.max_epochs or 1)), total
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+
+@torch.inference_mode()
+def probabilities(
+    model: HeadModel, dataset: FeatureDataset, device: torch.device, batch_size: int = 512
+) -> Tensor:
+    """Score every example of a dataset, ``float32 [E]`` on the CPU: the mean over its views."""
+    model = model.to(device).eval()
+    scores = [
+        model(*(batch[key].to(device) for key in ("features", "times", "mask"))).sigmoid().cpu()
+        for batch in feature_loader(dataset, batch_size)
+    ]
+    by_row = torch.cat(scores).float() if scores else torch.zeros(0)
+    return mean_by_example(by_row, dataset.example_of)

@@ -1,0 +1,128 @@
+"""What several data sets need beside reading lines: JSON entry by entry, and which files are there.
+
+Plug-ins in ``datasets/`` may not import each other; what they share is here and in
+``collision.records.annotations``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from collision.errors import (
+    MOST_LINES_SHOWN,
+    AnnotationError,
+    ConfigError,
+    DatasetNotFoundError,
+    Rejected,
+)
+from collision.records.annotations import read_json, reject
+
+Value = TypeVar("Value")
+
+# What to do about missing videos, for data sets with the option ``allow_missing``.
+COMPLETE_IT = (
+    "Complete the download, or go on without them: dataset.allow_missing=true skip_failures=true. "
+    "They are counted."
+)
+
+_BETWEEN = re.compile(r"[\s,:]*")
+
+
+def parse_entries(
+    file: Path, kind: type[dict] | type[list], parse: Callable[[Any], Value]
+) -> list[tuple[int, Value]]:
+    """Read a JSON object or list entry by entry; no wrong one is lost.
+
+    Args:
+        file: UTF-8.
+        kind: ``dict`` or ``list``: what the file must hold.
+        parse: Gives an entry's value or raises ``ValueError``. Entries of an object are pairs of
+            key and value, a key that comes twice included.
+
+    Returns:
+        The line, from 1, in which each entry begins (all 1 in a file without line breaks), and
+        its value.
+
+    Raises:
+        AnnotationError: The file holds no JSON or something else, or entries that ``parse``
+            rejected: all of them.
+    """
+    whole = read_json(file)
+    if not isinstance(whole, kind):
+        wanted = {dict: "object", list: "list"}[kind]
+        raise AnnotationError(f"{str(file)!r} holds no JSON {wanted} but {str(whole)[:40]!r}.")
+    values = []
+    rejected = []
+    for line, entry in _entries(file.read_text(encoding="utf-8-sig"), kind is dict):
+        try:
+            values.append((line, parse(entry)))
+        except ValueError as error:
+            rejected.append(Rejected(file, line, str(error)))
+    reject(rejected)
+    return values
+
+
+def _entries(text: str, is_object: bool) -> Iterator[tuple[int, Any]]:
+    """Walk through text that is known to be a JSON object or list."""
+    decoder = json.JSONDecoder()
+    position = _skip(text, 0) + 1
+    line, counted = 1, 0
+    while text[position := _skip(text, position)] not in "]}":
+        line, counted = line + text.count("\n", counted, position), position
+        entry, position = decoder.raw_decode(text, position)
+        if is_object:
+            value, position = decoder.raw_decode(text, _skip(text, position))
+            entry = (entry, value)
+        yield line, entry
+
+
+def _skip(text: str, position: int) -> int:
+    """Step over what stands between JSON's keys, values and entries."""
+    found = _BETWEEN.match(text, position)
+    assert found is not None, "the pattern matches nothing, too"
+    return found.end()
+
+
+def first_present(root: Path, names: Sequence[str]) -> str:
+    """Give the first name that exists below the root; the first of all if none does."""
+    return next((name for name in names if _exists(root / name)), names[0])
+
+
+def require_videos(root: Path, paths: Sequence[Path], where: str) -> None:
+    """Check that videos, files or folders of images, are there.
+
+    Raises:
+        DatasetNotFoundError: With the first 20 that are not, and their number.
+    """
+    root = root.resolve()
+    missing = [path.relative_to(root).as_posix() for path in paths if not _exists(path)]
+    if missing:
+        shown = missing[:MOST_LINES_SHOWN]
+        if rest := len(missing) - len(shown):
+            shown.append(f"... and {rest} more")
+        count = f"{len(missing)} of {len(paths)} listed videos are missing."
+        raise DatasetNotFoundError(root, shown, f"{count} {where}")
+
+
+def check_rate(frame_rate: object) -> float:
+    """Take an option ``frame_rate``.
+
+    Raises:
+        ConfigError: It is no rate.
+    """
+    is_number = isinstance(frame_rate, (int, float)) and not isinstance(frame_rate, bool)
+    if not is_number or not 0 < frame_rate < math.inf:  # type: ignore[operator]
+        raise ConfigError(f"frame_rate={frame_rate!r}: give frames a second, such as 10.")
+    return float(frame_rate)  # type: ignore[arg-type]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for the file system, for instance
+        return False

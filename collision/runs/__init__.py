@@ -1,0 +1,1 @@
+"""Run folders, where a number comes from, and experiment loggers."""

@@ -1,0 +1,210 @@
+"""Log runs to Weights & Biases: curves, configuration, final tables, and the trained heads.
+
+Each trained head (a seed, or a seed of a fold) is one W&B run, and one more holds the final tables;
+they share a group, which is called like the run folder. Nothing else imports this file: its YAML's
+``_target_`` names it, so without ``logger=wandb`` W&B is never loaded.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import wandb
+from lightning.pytorch.loggers import WandbLogger
+
+from collision.errors import ConfigError
+from collision.learning.fit import MONITOR
+from collision.runs.folder import read_config
+
+Mode: TypeAlias = Literal["online", "offline", "disabled"]
+MODES = get_args(Mode)
+_STEP = "trainer/global_step"  # under this name Lightning logs its step
+
+
+class WandbTracker:
+    """Where and how runs are logged.
+
+    Args:
+        project: W&B project.
+        mode: ``online``; ``offline``: into the run folder, to be uploaded by ``wandb sync``;
+            ``disabled``: nothing is logged.
+        entity: W&B user or team; None: the account's default.
+        tags: Of every run.
+
+    Raises:
+        ConfigError: An unknown mode, or online without an account that the server accepts.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        mode: Mode = "online",
+        entity: str | None = None,
+        tags: Sequence[str] = (),
+    ):
+        if mode not in MODES:
+            raise ConfigError(f"logger.mode={mode!r}: give {', '.join(MODES)}.")
+        self.project, self.entity, self.tags = project, entity, list(tags)
+        self.mode: Mode = mode
+        if mode == "online":
+            _check_account()
+
+    def logger(self, run_folder: Path, part: str, config: Mapping[str, Any]) -> WandbLogger:
+        """Start logging one trained head; a resumed head goes on in its earlier W&B run.
+
+        Args:
+            run_folder: W&B's own files go to ``wandb`` in it.
+            part: What is trained, such as ``seed_0`` or ``fold_1/seed_0``.
+            config: The resolved configuration.
+
+        Raises:
+            ConfigError: The server cannot be reached or refuses.
+        """
+        run = self._start(run_folder, part, "train", config)
+        run.define_metric(_STEP)
+        run.define_metric("*", step_metric=_STEP)
+        run.define_metric(MONITOR, step_metric=_STEP, summary="max")
+        return WandbLogger(project=self.project, save_dir=run_folder, experiment=run)
+
+    def where(self, logger: WandbLogger) -> str:
+        """Say in a line where to look at what is logged."""
+        run = logger.experiment
+        if self.mode == "online":
+            return f"W&B: {run.url}"
+        if self.mode == "offline":
+            return f"W&B: offline; upload with: wandb sync {Path(run.dir).parent}"
+        return "W&B: disabled, nothing is logged"
+
+    def finish(self, logger: WandbLogger, predictor: Path, origin: Mapping[str, Any]) -> None:
+        """Log the trained head as an artifact of type ``model``, and end its W&B run.
+
+        Args:
+            logger: Of this head.
+            predictor: Its ``predictor.safetensors``.
+            origin: The artifact's metadata: what the head is and what it needs.
+        """
+        run = logger.experiment
+        artifact = wandb.Artifact(f"predictor-{run.id}", type="model", metadata=dict(origin))
+        # W&B would otherwise copy the file into the home folder, twice.
+        artifact.add_file(str(predictor.resolve()), policy="immutable", skip_cache=True)
+        run.log_artifact(artifact)
+        run.finish()
+
+    def summary(self, run_folder: Path, metrics: Mapping[str, Any]) -> None:
+        """Log the final tables, the mAP and the plots of a run folder as a W&B run of their own.
+
+        Args:
+            run_folder: A finished run: its ``config.yaml`` and ``plots`` are read.
+            metrics: What is in its ``metrics.json``.
+
+        Raises:
+            ConfigError: The server cannot be reached or refuses.
+        """
+        run = self._start(run_folder, "summary", "summary", read_config(run_folder))
+        tables = {"test/ap": _ap_table(metrics)}
+        if metrics["slices"]:
+            tables["test/slices"] = _slices_table(metrics)
+        plots = {
+            f"plots/{path.stem}": wandb.Image(str(path))
+            for path in sorted((run_folder / "plots").glob("*.png"))
+        }
+        run.log({**tables, **plots})
+        for horizon, entry in metrics["ap"].items():
+            name = "test/nexar_map" if horizon == "mean" else f"test/ap_{horizon}"
+            run.summary[name] = entry["value"]
+            run.summary[f"{name}_low"], run.summary[f"{name}_high"] = entry["low"], entry["high"]
+        run.finish()
+
+    def _start(
+        self, run_folder: Path, part: str, job_type: str, config: Mapping[str, Any]
+    ) -> wandb.Run:
+        if wandb.run is not None:
+            wandb.run.finish(exit_code=1)  # an earlier job of a sweep broke off in it
+        try:
+            return wandb.init(
+                project=self.project,
+                entity=self.entity,
+                mode=self.mode,
+                tags=self.tags,
+                dir=str(run_folder),
+                id=None if self.mode == "disabled" else _run_id(run_folder, part),
+                resume="allow" if self.mode == "online" else None,
+                group=run_folder.resolve().name,
+                name=f"{run_folder.resolve().name} {part}",
+                job_type=job_type,
+                config=dict(config),
+                # Captured output would be the progress bar's, line by line.
+                settings=wandb.Settings(silent=True, console="off"),
+            )
+        except wandb.Error as error:
+            raise _unreachable(error) from None
+
+
+def _check_account() -> None:
+    """Ask the server, once, whether it knows this user; never ask the user.
+
+    Raises:
+        ConfigError: No key on this machine, or the server refuses it or does not answer.
+    """
+    wandb.setup(wandb.Settings(silent=True, mode="online"))
+    try:
+        known = wandb.login(prompt=False, verify=True)
+    except (wandb.Error, ValueError) as error:  # ValueError: a key of a wrong form
+        raise _unreachable(error) from None
+    if not known:
+        raise ConfigError(
+            "logger.mode=online needs a W&B account, and there is no API key on this machine "
+            "(WANDB_API_KEY or ~/.netrc). Run `wandb login`, or log into the run folder with "
+            "logger.mode=offline."
+        )
+
+
+def _unreachable(error: Exception) -> ConfigError:
+    reason = str(error).partition("\n")[0].rstrip(".")
+    return ConfigError(
+        f"W&B cannot be used: {reason}. Check the connection and `wandb login --relogin`, or log "
+        "into the run folder with logger.mode=offline and upload later with `wandb sync`."
+    )
+
+
+def _run_id(run_folder: Path, part: str) -> str:
+    """Give the part's W&B id: drawn once, then kept beside its files for ``resume``."""
+    path = run_folder / "wandb" / f"{part.replace('/', '_')}.id"
+    if not path.is_file():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(secrets.token_hex(4))
+    return path.read_text().strip()
+
+
+def _ap_table(metrics: Mapping[str, Any]) -> wandb.Table:
+    oracle = metrics["oracle"] or {}
+    rows = [
+        [
+            horizon,
+            entry["value"],
+            entry["low"],
+            entry["high"],
+            metrics["chance"][horizon],
+            oracle.get(horizon),
+        ]
+        for horizon, entry in metrics["ap"].items()
+    ]
+    return wandb.Table(columns=["horizon", "value", "low", "high", "chance", "oracle"], data=rows)
+
+
+def _slices_table(metrics: Mapping[str, Any]) -> wandb.Table:
+    rows = [
+        [
+            name,
+            part["side"],
+            part["ap"]["mean"]["value"],
+            part["ap"]["mean"]["low"],
+            part["ap"]["mean"]["high"],
+            part["chance"]["mean"],
+        ]
+        for name, part in metrics["slices"].items()
+    ]
+    return wandb.Table(columns=["slice", "judged", "value", "low", "high", "chance"], data=rows)

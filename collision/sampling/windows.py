@@ -1,0 +1,77 @@
+"""Which windows an example needs, when they end, and how their frames are looked at.
+
+Plain functions of plain data. Times are seconds.
+
+Shapes: S steps a window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from collision.sampling.policy import SamplingPolicy
+from collision.types import PLAIN, BackboneSpec, Example, Seconds, View
+
+
+def window_ends(end_time: Seconds, num_windows: int, window_stride: Seconds) -> np.ndarray:
+    """Give the end times of an example's windows, ``float64 [num_windows]``, oldest first."""
+    return end_time - window_stride * np.arange(num_windows - 1, -1, -1, dtype=np.float64)
+
+
+def window_spacing(
+    example: Example, policy: SamplingPolicy, view: View, spec: BackboneSpec
+) -> Seconds:
+    """Seconds between the ends of an example's windows; a frame model's are spread by the view."""
+    spacing = example.window_stride or policy.window_stride
+    return spacing * view.stride if spec.num_frames == 1 else spacing
+
+
+def stored_view(view: View, spec: BackboneSpec) -> View:
+    """Say how the frames of single windows are looked at: a frame model's have no stride."""
+    return replace(view, stride=1.0) if spec.num_frames == 1 else view
+
+
+def ends_of(example: Example, policy: SamplingPolicy, view: View, spec: BackboneSpec) -> np.ndarray:
+    """End times of an example's windows, ``float64 [num_windows]``, rounded to a microsecond.
+
+    -1 where a window would begin farther back than the example may look.
+    """
+    spacing = window_spacing(example, policy, view, spec)
+    ends = np.round(window_ends(example.end_time, policy.num_windows(spec), spacing), 6)
+    if example.context is None:
+        return ends
+    inside = (spec.num_frames - 1) / spec.fps * view.stride if spec.num_frames > 1 else 0.0
+    return np.where(example.end_time - ends + inside <= example.context + 2e-6, ends, -1.0)
+
+
+def step_times(
+    spec: BackboneSpec, num_windows: int, window_stride: Seconds, view: View = PLAIN
+) -> np.ndarray:
+    """Give the nominal time of each feature step, ``float32 [num_windows * S]``.
+
+    Seconds relative to the cut, oldest first. The S steps of a clip model's window are spread
+    over its frames; what each knows reaches to the window's end all the same.
+    """
+    ends = window_ends(0.0, num_windows, window_stride)
+    seconds_a_step = spec.num_frames / spec.num_steps / spec.fps * view.stride
+    within = -np.arange(spec.num_steps - 1, -1, -1) * seconds_a_step
+    return (ends[:, None] + within[None, :]).reshape(-1).astype(np.float32)
+
+
+def needed_windows(
+    examples: Iterable[Example], policy: SamplingPolicy, spec: BackboneSpec
+) -> dict[tuple[str, View], np.ndarray]:
+    """Collect the sorted, distinct window ends that each video needs, ``float64 [N]``.
+
+    By the video's id and the view of its frames. Ends before the start of the file are left out.
+    """
+    ends: dict[tuple[str, View], set[float]] = {}
+    for example in examples:
+        for view in policy.views:
+            wanted = ends_of(example, policy, view, spec)
+            key = (example.video, stored_view(view, spec))
+            ends.setdefault(key, set()).update(float(t) for t in wanted if t >= 0)
+    return {key: np.array(sorted(times)) for key, times in ends.items()}

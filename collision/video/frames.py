@@ -1,0 +1,202 @@
+"""The only place that reads frames.
+
+``index_video`` (``collision.video.index``) says which frames a file holds and when each is shown;
+``window_frame_indices`` says which of them are visible at the moments that are asked for;
+``read_frames`` decodes those. A folder of images is a video too (``collision.video.folder``).
+
+Shapes: N frames of a file or N windows, T frames a window, M frames read, H W image.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from itertools import pairwise
+
+import av
+import decord
+import numpy as np
+from av.video.reformatter import Interpolation
+
+from collision.errors import VideoDecodeError
+from collision.types import Seconds
+from collision.video.folder import read_image, read_images
+from collision.video.index import (
+    VideoIndex,
+    frame_gap,
+    index_video,
+    open_video,
+    packet_sizes,
+    rotation_of,
+)
+
+__all__ = [
+    "TIME_NOISE",
+    "VideoIndex",
+    "index_video",
+    "latest_visible",
+    "packet_sizes",
+    "picture_prints",
+    "read_frames",
+    "window_frame_indices",
+]
+
+# A frame may be shown this much after the asked-for time: floating point noise, no more.
+TIME_NOISE: Seconds = 1e-6
+
+
+def latest_visible(frame_times: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Find the latest frame that is visible at each time: the floor, never the nearest.
+
+    A frame is visible at ``t`` if its presentation time is <= ``t``. The last frame is visible for
+    one and a half median gaps and no longer: beyond that the video is over, and no frame is
+    repeated to fill. A single frame is visible at its own time only.
+
+    Args:
+        frame_times: float64 [N], increasing, at least one.
+        times: Seconds, any shape.
+
+    Returns:
+        int64 of the shape of ``times``; -1 where nothing is visible.
+    """
+    times = np.asarray(times, dtype=np.float64)
+    indices = np.searchsorted(frame_times, times + TIME_NOISE, side="right") - 1
+    over = times > frame_times[-1] + 1.5 * frame_gap(frame_times) + TIME_NOISE
+    return np.where(over, -1, indices).astype(np.int64)
+
+
+def window_frame_indices(
+    frame_times: np.ndarray, end_times: np.ndarray, num_frames: int, fps: float
+) -> np.ndarray:
+    """List the frames of windows that end at ``end_times``: those visible at end - k / fps.
+
+    Returns:
+        int64 [N, T], oldest first (k = T - 1 .. 0); -1 where nothing is visible.
+    """
+    steps_back = np.arange(num_frames - 1, -1, -1) / fps
+    end_times = np.asarray(end_times, dtype=np.float64)
+    return latest_visible(frame_times, end_times[:, None] - steps_back)
+
+
+def read_frames(
+    index: VideoIndex,
+    frame_indices: np.ndarray,
+    height: int | None = None,
+    width: int | None = None,
+) -> np.ndarray:
+    """Decode frames in one pass over the file.
+
+    The whole picture is squashed to ``height`` x ``width`` (default: its own) by FFmpeg's bilinear
+    filter, which averages over all the pixels that fall on one when it shrinks. decord uses it, so
+    PyAV is told to; the two differ by a tenth of a grey level on average.
+
+    Args:
+        index: From ``index_video``.
+        frame_indices: int [M] into ``index.frame_times``, in any order; repeats are allowed.
+        height: Rows of the result.
+        width: Columns of the result.
+
+    Returns:
+        uint8 RGB [M, H, W, 3], in the order of ``frame_indices``.
+
+    Raises:
+        VideoDecodeError: A wanted frame does not decode. No other frame takes its place.
+    """
+    height, width = height or index.height, width or index.width
+    wanted, order = np.unique(np.asarray(frame_indices, dtype=np.int64), return_inverse=True)
+    if len(wanted) == 0:
+        return np.empty((0, height, width, 3), np.uint8)
+    if wanted[0] < 0 or wanted[-1] >= len(index.frame_times):
+        raise IndexError(f"frames {wanted[0]}..{wanted[-1]} of {len(index.frame_times)}")
+    if index.reader == "images":
+        images = [index.images[number] for number in wanted]
+        return read_images(index.path, images, height, width)[order]
+    frames = _read_with_decord(index, wanted, height, width) if index.reader == "decord" else None
+    if frames is None:
+        frames = _read_with_pyav(index, wanted, height, width)
+    return frames[order]
+
+
+def picture_prints(index: VideoIndex) -> np.ndarray:
+    """Decode every frame, and give a number for each picture that equal pictures share: int64 [N].
+
+    PyAV decodes, for it tells which frames FFmpeg found damaged. The number is of every eighth
+    pixel of every eighth line, as coded: this costs nothing beside decoding.
+
+    Raises:
+        VideoDecodeError: A frame does not decode.
+    """
+    if index.images:
+        pictures = (read_image(index.path, image, None, None) for image in index.images)
+        return np.array([zlib.crc32(picture[::8, ::8].tobytes()) for picture in pictures])
+    prints = np.zeros(len(index.frame_times), np.int64)
+    for number, frame in _frames_at(index, np.arange(len(prints))):
+        plane = frame.planes[0]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+        prints[number] = zlib.crc32(rows[::8, : frame.width : 8].tobytes())
+    return prints
+
+
+def _read_with_decord(
+    index: VideoIndex, wanted: np.ndarray, height: int, width: int
+) -> np.ndarray | None:
+    """Decode frames [M] (increasing); None where decord's answer cannot be trusted.
+
+    decord cannot make some small sizes, and at the end of a damaged file repeats a frame. So if it
+    fails, or hands out one picture twice, PyAV has the last word.
+    """
+    try:
+        reader = decord.VideoReader(str(index.path), width=width, height=height, num_threads=1)
+        if len(reader) != len(index.frame_times):
+            return None
+        frames = reader.get_batch(wanted.tolist()).asnumpy()
+    except (decord.DECORDError, RuntimeError):
+        return None
+    if any(np.array_equal(one, following) for one, following in pairwise(frames)):
+        return None
+    return frames
+
+
+def _read_with_pyav(index: VideoIndex, wanted: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Decode frames [M] (increasing)."""
+    frames = np.empty((len(wanted), height, width, 3), np.uint8)
+    for place, frame in _frames_at(index, wanted):
+        frames[place] = _to_array(frame, height, width)
+    return frames
+
+
+def _frames_at(index: VideoIndex, wanted: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Decode frames [M] (increasing), each found by its presentation time, with their places.
+
+    Raises:
+        VideoDecodeError: One of them does not decode.
+    """
+    places = {index.file_times[number]: place for place, number in enumerate(wanted)}
+    last_time = -np.inf
+    with open_video(index.path) as (container, stream):
+        for frame in container.decode(stream):
+            if frame.pts is None or frame.time_base is None:
+                continue
+            time = float(frame.pts * frame.time_base)
+            # Decoders give frames in display order. H.264 with B frames in AVI fails this.
+            if time < last_time:
+                raise VideoDecodeError(
+                    index.path, f"its frame times are wrong: {time:.3f} s follows {last_time:.3f} s"
+                )
+            last_time = time
+            place = places.pop(time, None)
+            if place is not None:
+                if frame.is_corrupt:
+                    raise VideoDecodeError(index.path, f"the frame at {time:.3f} s is damaged")
+                yield place, frame
+            if not places:
+                return
+    raise VideoDecodeError(index.path, f"the frame at {min(places):.3f} s does not decode")
+
+
+def _to_array(frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
+    rotation = rotation_of(frame)
+    if rotation % 180:
+        height, width = width, height
+    picture = frame.reformat(width, height, "rgb24", interpolation=Interpolation.BILINEAR)
+    return np.rot90(picture.to_ndarray(), rotation // 90)

@@ -1,0 +1,126 @@
+"""Videos whose label can be seen after the event alone: every sampling policy must be at chance.
+
+The pictures before the event are noise, the same for both classes. After it a positive turns
+white. A policy that lets a single frame too much in gives its positives away.
+"""
+
+from pathlib import Path
+
+import hydra
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from collision.config import config_dir
+from collision.features.source import open_features, run_extraction
+from collision.learning.datamodule import load_features
+from collision.sampling.index import DENSE, index_records
+from collision.sampling.policy import SamplingPolicy
+from collision.types import SPLITS, BackboneSpec, VideoRecord
+from tests.kit.video import write_video
+
+POLICIES = sorted(path.stem for path in (Path(config_dir()) / "sampling").glob("*.yaml"))
+FPS, NUM_FRAMES, EVENT = 10, 70, 5.0
+WHITE = 0.9  # of mean brightness: noise lies near 0.5
+OPTIONS = {"accelerator": "cpu", "batch_size": 8, "num_workers": 0, "timeout": 60}
+
+
+class Brightness(nn.Module):
+    """Brightness of each quarter of each frame; of one frame or of a clip of four."""
+
+    def __init__(self, num_frames: int):
+        super().__init__()
+        self.spec = BackboneSpec(
+            name=f"test/brightness{num_frames}",
+            implementation="kit 1",
+            num_frames=num_frames,
+            fps=5.0,
+            height=48,
+            width=64,
+            mean=(0.0,) * 3,
+            std=(1.0,) * 3,
+            num_steps=num_frames,
+            feature_dim=4,
+            dtype="float32",
+        )
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        quarters = frames.float().unflatten(2, (2, 24)).unflatten(4, (2, 32)).mean(dim=(3, 5, 6))
+        return quarters.flatten(2) / 255
+
+
+def compose_policy(name: str) -> SamplingPolicy:
+    """Build a policy as the command line would, with the flag that whole clips ask for."""
+    overrides = [f"sampling={name}"]
+    if name == "whole_clip":
+        overrides.append("sampling.allow_leak=true")
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        config = hydra.compose("train", overrides)
+    return hydra.utils.instantiate(config.sampling)
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planted")
+    generator = np.random.default_rng(0)
+    found = []
+    for number in range(60):
+        label, split = number % 2, SPLITS[number // 2 % 3]
+        # Blocks of 8 pixels: finer noise would make the files large.
+        blocks = generator.integers(60, 196, (NUM_FRAMES, 6, 8, 3), dtype=np.uint8)
+        frames = blocks.repeat(8, axis=1).repeat(8, axis=2)
+        if label:
+            frames[int(EVENT * FPS) :] = 255
+        path = write_video(folder / f"{number}.mp4", frames, fps=FPS)
+        found.append(
+            VideoRecord(
+                id=str(number),
+                path=path,
+                label=label,
+                split=split,
+                group=str(number),
+                event_time=EVENT if label else None,
+                alert_time=EVENT - 1.0 if label else None,
+            )
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One for all policies: they share windows."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize("num_frames", [1, 4])
+@pytest.mark.parametrize("name", POLICIES)
+def test_what_shows_after_the_event_alone_is_not_seen(name, num_frames, records, cache):
+    policy = compose_policy(name)
+    index = index_records("planted", records, policy, SPLITS)
+    source = open_features(Brightness(num_frames), cache, "32-true")
+    report = run_extraction(source, index, policy, {**OPTIONS})
+    assert not report.failures
+    data = load_features(index, source, policy, [])
+    if policy.dense is not None:
+        assert len(data[DENSE])
+    brightest = max(part.bank.mean(dim=-1).max() for part in data.values())
+    inputs = {split: _inputs(part) for split, part in data.items()}
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
+    probe.fit(*inputs["train"])
+    features, labels = inputs["test"]
+    auc = roc_auc_score(labels, probe.predict_proba(features)[:, 1])
+    if policy.whole_clip:  # it must be told apart, or this test could not fail
+        assert brightest > WHITE and auc > 0.95
+    else:
+        assert brightest < WHITE
+        assert 0.2 < auc < 0.8
+
+
+def _inputs(data):
+    batch = data.__getitems__(range(len(data)))
+    return batch["features"].flatten(1).numpy(), batch["label"].numpy()

@@ -1,0 +1,355 @@
+"""Every verb as a person calls it: a process of its own, real video, real files."""
+
+import csv
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from collision.__main__ import main
+from collision.learning.predictor import load_predictor
+from tests.conftest import ROOT, SMALL, environment, run_command, runs_in
+from tests.kit.video import numbered_frames, write_video
+
+
+def test_train_leaves_what_it_promises(workshop):
+    metrics = json.loads((workshop.run / "metrics.json").read_text())
+    assert set(metrics["ap"]) == {"0.5", "1.0", "1.5", "mean"}
+    for entry in metrics["ap"].values():
+        assert 0 <= entry["value"] <= 1
+        assert entry["low"] is None and "groups" in entry["reason"]  # 8 are too few
+        assert len(entry["seeds"]) == 2
+    assert metrics["seeds"] == [0, 1]
+    assert metrics["selected_on"] == "val/nexar_map"
+    assert metrics["counts"]["0.5"]["positive"] == metrics["counts"]["0.5"]["negative"] > 0
+    assert metrics["oracle"]["mean"] > 0.5
+    assert re.fullmatch("[0-9a-f]{16}", metrics["feature_fingerprint"])
+    assert re.fullmatch("[0-9a-f]{16}", metrics["data_digest"])
+    assert metrics["epochs"]["0"]["last_epoch"] == 2
+    assert metrics["last_epoch"]["ap"]["mean"]["value"] is not None
+    assert {"variant=resolved", "variant=harmless"} <= set(metrics["slices"])
+    assert "train.py" in metrics["provenance"]["command"]
+    for name in ("config.yaml", "provenance.json", "results.md", "results.html"):
+        assert (workshop.run / name).stat().st_size > 100
+    for picture in (workshop.run / "plots").glob("*.png"):
+        assert np.asarray(Image.open(picture)).std() > 1
+
+
+def test_train_says_what_it_is_about_to_do(workshop):
+    before = workshop.output.partition("seed 0: best epoch")[0]
+    for word in ("device cpu", "precision 32-true", "train", "val", "test", "hard negatives"):
+        assert word in before
+
+
+def test_a_second_run_computes_no_feature_and_overwrites_nothing(workshop):
+    before = runs_in(workshop.root)
+    start = time.monotonic()
+    output = workshop.command("train", *SMALL, "head=gru", "extract=false")
+    assert time.monotonic() - start < 60
+    new = [run for run in runs_in(workshop.root) if run not in before]
+    assert len(new) == 1
+    assert new[0].name.endswith("synthetic_efficientnet_lite0_gru")
+    assert "Painting" not in output
+    assert (workshop.root / "runs" / "latest").resolve() == new[0]
+    shutil.rmtree(new[0])
+
+
+def test_resume_goes_on_where_the_run_stopped(workshop, tmp_path):
+    run = tmp_path / "moved"
+    shutil.copytree(workshop.run, run)
+    workshop.command("train", f"resume={run}", "trainer.max_epochs=5", "seeds=1")
+    with (run / "seed_0" / "log.csv").open() as file:
+        epochs = [int(row["epoch"]) for row in csv.DictReader(file)]
+    assert epochs == [0, 1, 2, 3, 4]
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["epochs"]["0"]["last_epoch"] == 4
+    output = workshop.command("train", f"resume={run}", "head=gru", code=2)
+    assert "keeps its parts" in output
+    output = workshop.command("train", f"resume={run}", "sampling.balanced=true", code=2)
+    assert "keeps what it learns from" in output and "'sampling'" in output
+    output = workshop.command("train", f"resume={run}", f"init_from={workshop.run}", code=2)
+    assert "keeps what it learns from" in output and "'init_from'" in output
+    config = (run / "config.yaml").read_text()
+    made = json.loads((run / "provenance.json").read_text())
+    assert made["learned_from"]["data_digest"] == metrics["data_digest"]
+    made["learned_from"]["data_digest"] = "of other videos"
+    (run / "provenance.json").write_text(json.dumps(made))
+    output = workshop.command("train", f"resume={run}", "seeds=1", code=2)
+    assert "its data_digest was of other videos when it began" in output
+    assert (run / "config.yaml").read_text() == config
+
+
+def test_folds_score_every_video_once_and_start_from_a_trained_head(workshop):
+    before = runs_in(workshop.root)
+    workshop.command(
+        "train", *SMALL, "folds=3", f"init_from={workshop.run}", "trainer.max_epochs=1"
+    )
+    (run,) = [run for run in runs_in(workshop.root) if run not in before]
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["counts"]["0.5"]["positive"] == metrics["counts"]["0.5"]["negative"] == 26
+    assert metrics["oracle"] is None  # it knows the test split alone
+    assert set(metrics["epochs"]) == {"0 fold_0", "0 fold_1", "0 fold_2"}
+    assert "started_on_tested_videos" in {warning["name"] for warning in metrics["warnings"]}
+    with (run / "predictions_seed0.csv").open() as file:
+        rows = [(row["video"], row["horizon"]) for row in csv.DictReader(file)]
+    assert len(set(rows)) == len(rows) == 52 * 3
+    output = workshop.command("train", *SMALL, "head=gru", f"init_from={workshop.run}", code=2)
+    assert "another head" in output
+
+
+def test_the_oracle_of_fixed_cuts_does_not_judge_cuts_within_clips(workshop):
+    before = runs_in(workshop.root)
+    workshop.command("train", *SMALL, "sampling=within_clip", "audit=false")
+    (run,) = [run for run in runs_in(workshop.root) if run not in before]
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["oracle"] is None and metrics["ap"]["0.5"]["value"] > 0
+
+
+def test_extract_twice_computes_nothing(workshop):
+    output = workshop.command("extract", "dataset.num_scenes=26")
+    assert re.search(r"synthetic with .*: 0 windows computed", output)
+
+
+def test_extract_plan_runs_nothing(workshop, tmp_path):
+    output = workshop.command(
+        "extract", "dataset.num_scenes=26", "plan=true", f"cache_root={tmp_path}", "limit=2"
+    )
+    for word in ("windows", "frames", "MiB", "time"):
+        assert word in output
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_evaluate_on_the_runs_own_data_repeats_its_number(workshop):
+    output = workshop.command("evaluate", workshop.run, "num_resamples=200")
+    folder = re.search(r"Results: (.*)", output).group(1).strip()
+    again = json.loads((ROOT / folder / "metrics.json").read_text())["datasets"]["synthetic"]
+    metrics = json.loads((workshop.run / "metrics.json").read_text())
+    assert again["ap"]["mean"]["seeds"] == pytest.approx(metrics["ap"]["mean"]["seeds"])
+    assert again["data_digest"] != metrics["data_digest"]  # the test split alone
+    assert again["oracle"] == metrics["oracle"]
+
+
+def write_own_videos(folder):
+    """Write eight clips and their CSV, one of them garbage."""
+    rows = ["file,crash,when"]
+    for number in range(8):
+        write_video(folder / f"{number}.mp4", numbered_frames(60, 90, 160), fps=10)
+        rows.append(f"{number}.mp4,{number % 2},{5.0 if number % 2 else ''}")
+    (folder / "bad.mp4").write_bytes(b"not a video")
+    rows.append("bad.mp4,1,4.0")
+    (folder / "clips.csv").write_text("\n".join(rows))
+    return [
+        "dataset=manifest",
+        f"dataset.csv={folder / 'clips.csv'}",
+        "dataset.columns.video=file",
+        "dataset.columns.label=crash",
+        "dataset.columns.event_time=when",
+    ]
+
+
+def test_a_predictor_of_other_features_is_refused_with_the_difference(workshop, tmp_path):
+    predictor = load_predictor(workshop.run / "seed_0" / "predictor.safetensors")
+    predictor.fingerprint = {**predictor.fingerprint, "weights_digest": "of other weights"}
+    predictor.save(tmp_path / "predictor.safetensors")
+    output = workshop.command("predict", "a.mp4", f"checkpoint={tmp_path}", code=2)
+    assert "weights_digest" in output and "of other weights" in output
+
+
+def test_evaluate_own_videos_and_a_broken_one(workshop, tmp_path):
+    options = write_own_videos(tmp_path)
+    output = workshop.command("evaluate", workshop.run, *options, "num_resamples=200", code=2)
+    assert "bad.mp4" in output and "skip_failures=true" in output
+    output = workshop.command(
+        "evaluate", workshop.run, *options, "num_resamples=200", "skip_failures=true"
+    )
+    folder = re.search(r"Results: (.*)", output).group(1).strip()
+    metrics = json.loads((ROOT / folder / "metrics.json").read_text())["datasets"]["manifest"]
+    assert metrics["failures"] == 1
+    assert metrics["counts"]["0.5"] == {
+        "positive": 5,
+        "negative": 4,
+        "positive_groups": 5,
+        "negative_groups": 4,
+        "missing": 1,
+    }
+
+
+def test_predict_awkward_names(workshop, tmp_path):
+    for name in ("clip(1).mp4", "a,b=c.mp4"):
+        write_video(tmp_path / name, numbered_frames(60, 90, 160), fps=10)
+    (tmp_path / "empty.mp4").touch()
+    paths = [tmp_path / name for name in ("clip(1).mp4", "a,b=c.mp4", "empty.mp4", "none.mp4")]
+    output = workshop.command(
+        "predict", *paths, f"checkpoint={workshop.run}", f"output={tmp_path / 'out'}", code=2
+    )
+    assert "2 of 4 clip(s) gave no prediction" in output
+    for name in ("clip(1)", "a,b=c"):
+        with (tmp_path / "out" / f"{name}.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        times = [float(row["time"]) for row in rows]
+        assert times == pytest.approx(np.arange(0, 5.91, 0.25))
+        known = [row["probability"] != "" for row in rows]
+        # 2 s of frames every 0.25 s: the first full window ends at 1.75 s.
+        assert known == [time >= 1.75 - 1e-9 for time in times]
+        assert all(0 <= float(row["probability"]) <= 1 for row in rows if row["probability"])
+        assert np.asarray(Image.open(tmp_path / "out" / f"{name}.png")).std() > 1
+
+
+def test_predict_agrees_with_evaluate(workshop, tmp_path):
+    """The same moment of the same clip has the same probability by both ways."""
+    with (workshop.run / "predictions_seed0.csv").open() as file:
+        row = next(r for r in csv.DictReader(file) if r["horizon"] in ("0.5", "1.0"))
+    (data,) = (workshop.root / "data").iterdir()
+    (clip,) = data.rglob(f"{row['video']}.mp4")
+    with (data / "index.csv").open() as file:
+        facts = next(r for r in csv.DictReader(file) if r["id"] == row["video"])
+    event = float(facts["event_time"] or facts["mock_event_time"])
+    cut = round(event - float(row["horizon"]), 6)
+    workshop.command(
+        "predict",
+        clip,
+        f"checkpoint={workshop.run / 'seed_0' / 'predictor.safetensors'}",
+        f"output={tmp_path}",
+        f"every={cut}",
+    )
+    with (tmp_path / f"{row['video']}.csv").open() as file:
+        curve = {round(float(r["time"]), 3): r["probability"] for r in csv.DictReader(file)}
+    assert float(curve[round(cut, 3)]) == pytest.approx(float(row["score"]), abs=2e-3)
+
+
+def test_sigterm_during_extraction_exits_143_and_keeps_what_is_done(workshop, tmp_path):
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "collision",
+            "extract",
+            "dataset.num_scenes=26",
+            f"cache_root={tmp_path}",
+            "extraction.batch_size=1",
+        ],
+        cwd=ROOT,
+        env=environment(workshop.root),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and len(list(tmp_path.rglob("*.safetensors"))) < 3:
+        time.sleep(0.1)
+    assert process.poll() is None
+    sent = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+    assert time.monotonic() - sent < 10
+    done = len(list(tmp_path.rglob("*.safetensors")))
+    assert 3 <= done < 52
+    output = workshop.command("extract", "dataset.num_scenes=26", f"cache_root={tmp_path}")
+    assert not re.search(r": 0 windows computed", output)
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 52
+
+
+@pytest.mark.parametrize("verb", ["train", "extract", "evaluate", "predict"])
+def test_help_explains_with_two_examples(verb, tmp_path):
+    output = run_command(tmp_path, verb, "--help", timeout=30)
+    examples = output.partition("Examples")[2].partition("Parts")[0].partition("Options")[0]
+    assert len([line for line in examples.splitlines() if line.startswith("  ")]) == 2
+    assert "limit=N" in output
+    assert "$" not in output.partition("Defaults")[0]
+
+
+@pytest.mark.parametrize("option", ["sampling=badas", "+sampling=badas", "sampling.flip=true"])
+def test_what_a_run_settles_is_refused(option, tmp_path):
+    output = run_command(tmp_path, "evaluate", "runs/any", option, code=2)
+    assert f"evaluate takes sampling from the run, not '{option}'" in output
+
+
+def test_a_reader_that_leaves_early():
+    """As in ``collision train --help | head -1``."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "collision", "train", "--help"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(30) == 128 + signal.SIGPIPE
+
+
+def test_without_a_verb_they_are_listed(tmp_path):
+    output = run_command(tmp_path)
+    assert {"train", "extract", "evaluate", "predict"} <= set(output.split())
+    assert "no verb 'trian'" in run_command(tmp_path, "trian", code=2)
+
+
+WRONG = {
+    "unknown part": (["train", "head=zipfromer"], 1, ["zipformer", "gru"]),
+    "unknown option": (["train", "sed=1"], 1, ["sed"]),
+    "unknown option of a part": (["train", "head.hiden=3"], 1, ["hiden"]),
+    "added option of a part": (["train", "+sampling.horizon=3"], 2, ["horizon"]),
+    "wrong value": (["train", "sampling.stride=0.3"], 2, ["stride", "0.25"]),
+    "no number": (["train", "seeds=abc"], 2, ["seeds=abc", "whole number"]),
+    "no epochs": (["train", "trainer.max_epochs=0"], 2, ["trainer.max_epochs=0"]),
+    "no resamples": (["train", "num_resamples=0"], 2, ["num_resamples=0"]),
+    "wrong head option": (["train", "head.dropout=2"], 2, ["dropout"]),
+    "no list": (["train", "sampling.horizons=abc"], 2, ["sampling.horizons='abc'"]),
+    "a word for a list": (["extract", "datasets=abc"], 2, ["datasets=[a,b]"]),
+    "no gpu": (["train", "trainer.accelerator=gpu"], 2, ["CUDA"]),
+    "seeds": (["train", "seeds=0"], 2, ["seeds=0"]),
+    "a file where none belongs": (["train", "clip.mp4"], 2, ["clip.mp4", "--help"]),
+    "missing csv": (["train", "dataset=manifest"], 2, ["dataset.csv"]),
+    "csv not there": (["train", "dataset=manifest", "dataset.csv=no.csv"], 2, ["no.csv"]),
+    "no run": (["evaluate", "runs/none"], 2, ["runs/none", "no such folder"]),
+    "no argument": (["evaluate"], 2, ["run folder"]),
+    "no checkpoint": (["predict", "a.mp4"], 2, ["checkpoint"]),
+    "resume nothing": (["train", "resume=nowhere"], 2, ["nowhere", "not a run folder"]),
+    "unknown data set by name": (["extract", "datasets=[synthetik]"], 2, ["synthetic"]),
+    "unwritable": (["train", "cache_root=/proc/x", "dataset.num_scenes=26"], 2, ["/proc/x"]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_a_person_can_mend_is_a_sentence(name, workshop, monkeypatch, capfd):
+    """In this process: the imports take most of a command's time."""
+    arguments, code, words = WRONG[name]
+    if name == "no gpu" and torch.cuda.is_available():
+        pytest.skip("there is one")
+    for variable, value in environment(workshop.root).items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.chdir(ROOT)
+    try:
+        answer = main(arguments)
+    except SystemExit as error:
+        answer = error.code
+    output = "".join(capfd.readouterr())
+    assert answer == code, output
+    assert "Traceback" not in output
+    for word in words:
+        assert word in output
+
+
+def test_resuming_runs_no_code_that_a_config_names(workshop, tmp_path, monkeypatch, capfd):
+    run = tmp_path / "run"
+    run.mkdir()
+    planted = tmp_path / "planted"
+    config = (workshop.run / "config.yaml").read_text()
+    config = config.replace("collision.sampling.policy.SamplingPolicy", "os.makedirs")
+    (run / "config.yaml").write_text(config.replace("name: nexar", f"name: {planted}"))
+    monkeypatch.chdir(ROOT)
+    assert main(["train", f"resume={run}"]) == 2
+    assert "'os.makedirs', which is not a class of this package" in capfd.readouterr().err
+    assert not planted.exists()
+
+
+def test_an_error_is_no_traceback_in_a_process_of_its_own(tmp_path):
+    output = run_command(tmp_path, "evaluate", "runs/none", code=2)
+    assert output.startswith("error: No trained predictor in 'runs/none'")

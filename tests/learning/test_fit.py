@@ -1,0 +1,287 @@
+import os
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from collision.commands.train import suggested_threshold
+from collision.errors import CheckpointError, ConfigError, Interrupted
+from collision.learning.datamodule import FeatureDataset
+from collision.learning.fit import MONITOR, check_classes, fit_head, read_log
+from collision.learning.task import CollisionTask
+from collision.sampling.policy import SamplingPolicy
+from collision.types import VideoRecord
+from tests.kit.features import CONFIG, FEATURE_DIM, config_with, planted, planted_splits
+
+
+def fit(folder, config=CONFIG, data=None, seed=0):
+    return fit_head(
+        config, data or planted_splits(), FEATURE_DIM, seed, folder, [], Console(quiet=True)
+    )
+
+
+def same_weights(model, other):
+    ours, theirs = model.state_dict(), other.state_dict()
+    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def interrupt(monkeypatch, epoch, batch=0):
+    """Press Ctrl+C when an epoch reaches a batch; gives a function that mends the keyboard."""
+    step = CollisionTask.training_step
+
+    def stopping(task, *arguments):
+        if task.current_epoch == epoch and arguments[1] == batch:
+            raise KeyboardInterrupt
+        return step(task, *arguments)
+
+    monkeypatch.setattr(CollisionTask, "training_step", stopping)
+    return lambda: monkeypatch.setattr(CollisionTask, "training_step", step)
+
+
+def test_sigterm_keeps_the_finished_epochs_and_exits_with_143(tmp_path, monkeypatch):
+    step = CollisionTask.training_step
+
+    def killed(task, *arguments):
+        if task.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(task, *arguments)
+
+    monkeypatch.setattr(CollisionTask, "training_step", killed)
+    with pytest.raises(Interrupted) as stopped:
+        fit(tmp_path)
+    assert stopped.value.exit_code == 143
+    assert [int(row["epoch"]) for row in read_log(tmp_path / "log.csv")] == [0]
+    monkeypatch.setattr(CollisionTask, "training_step", step)
+    assert fit(tmp_path).last_epoch > 0
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("it was trained again")
+
+    monkeypatch.setattr(CollisionTask, "training_step", refuse)
+
+
+def only(dataset, keep):
+    """Take the examples for which ``keep`` is true."""
+    chosen = [number for number, example in enumerate(dataset.examples) if keep(example)]
+    return FeatureDataset(
+        dataset.bank,
+        dataset.window_index[chosen],
+        dataset.times[chosen],
+        torch.arange(len(chosen)),
+        [dataset.examples[number] for number in chosen],
+        [dataset.records[number] for number in chosen],
+    )
+
+
+def test_a_planted_signal_is_learned_and_noise_is_not(tmp_path):
+    trained = fit(tmp_path / "signal", config_with(trainer={"max_epochs": 6}))
+    assert trained.best_value > 0.97
+    noise = {"train": planted(40, seed=0, signal=0.0), "val": planted(20, seed=1, signal=0.0)}
+    assert fit(tmp_path / "noise", data=noise).best_value < 0.9
+
+
+def test_the_seed_decides(tmp_path):
+    first, again, other = (
+        fit(tmp_path / name, seed=seed) for name, seed in (("a", 3), ("b", 3), ("c", 4))
+    )
+    assert same_weights(first.last, again.last) and first.best_value == again.best_value
+    assert not same_weights(first.last, other.last)
+
+
+def test_the_order_of_batches_changes_with_seed_and_epoch(tmp_path, monkeypatch):
+    orders = {}
+    step = CollisionTask.training_step
+
+    def watching(task, batch, batch_index):
+        orders.setdefault((len(runs), task.current_epoch), []).append(batch["features"].clone())
+        return step(task, batch, batch_index)
+
+    monkeypatch.setattr(CollisionTask, "training_step", watching)
+    runs = []
+    for seed in (0, 1):
+        fit(tmp_path / str(seed), config_with(trainer={"max_epochs": 2}), seed=seed)
+        runs.append(seed)
+    seen = [torch.cat(batches) for batches in orders.values()]
+    assert len(seen) == 4
+    for first in range(4):
+        for second in range(first):
+            assert not torch.equal(seen[first], seen[second])
+
+
+@pytest.mark.parametrize("batch", [0, 2])
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch, batch):
+    whole = fit(tmp_path / "whole")
+    mend = interrupt(monkeypatch, epoch=2, batch=batch)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "broken")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert [row["epoch"] for row in read_log(tmp_path / "broken/log.csv")] == ["0", "1"]
+    mend()
+    resumed = fit(tmp_path / "broken")
+    assert same_weights(whole.last, resumed.last)
+    assert same_weights(whole.best, resumed.best)
+    assert (whole.best_epoch, whole.best_value) == (resumed.best_epoch, resumed.best_value)
+    assert read_log(tmp_path / "whole/log.csv") == read_log(tmp_path / "broken/log.csv")
+
+
+def test_a_run_that_was_moved_keeps_its_best_epoch(tmp_path, monkeypatch):
+    mend = interrupt(monkeypatch, epoch=2)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "old")
+    mend()
+    best = max(float(row[MONITOR]) for row in read_log(tmp_path / "old/log.csv"))
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    # From here on nothing is learned: the best epoch stays the one before the move.
+    monkeypatch.setattr(
+        CollisionTask, "training_step", lambda task, *_: 0 * task.model.classifier.bias.sum()
+    )
+    trained = fit(tmp_path / "new")
+    assert trained.best_value == pytest.approx(best)
+    assert trained.best_epoch < 2 and trained.last_epoch == 3
+    assert not (tmp_path / "old").exists()
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path, request):
+    trained = fit(tmp_path)
+    request.getfixturevalue("no_training")
+    again = fit(tmp_path)
+    assert same_weights(trained.best, again.best) and same_weights(trained.last, again.last)
+    assert replace(trained, best=again.best, last=again.last) == again
+
+
+def test_a_finished_run_goes_on_with_more_epochs(tmp_path):
+    fit(tmp_path)
+    longer = fit(tmp_path, config_with(trainer={"max_epochs": 6}))
+    assert longer.last_epoch == 5
+    assert [int(row["epoch"]) for row in read_log(tmp_path / "log.csv")] == list(range(6))
+
+
+def test_fewer_epochs_than_were_trained_are_refused(tmp_path):
+    fit(tmp_path)
+    with pytest.raises(ConfigError, match=r"max_epochs=2.*4 epochs"):
+        fit(tmp_path, config_with(trainer={"max_epochs": 2}))
+
+
+def test_the_log_has_a_row_an_epoch(tmp_path):
+    fit(tmp_path)
+    rows = read_log(tmp_path / "log.csv")
+    assert [int(row["epoch"]) for row in rows] == [0, 1, 2, 3]
+    wanted = {"train/loss", "val/loss", MONITOR, "val/ap_0.5", "val/ap_1.0", "lr"}
+    assert wanted <= set(rows[0])
+    losses = [float(row["train/loss"]) for row in rows]
+    assert losses[-1] < losses[0]
+    means = [(float(row["val/ap_0.5"]) + float(row["val/ap_1.0"])) / 2 for row in rows]
+    assert [float(row[MONITOR]) for row in rows] == pytest.approx(means)
+
+
+def test_training_stops_when_nothing_improves(tmp_path):
+    trained = fit(tmp_path, config_with(trainer={"max_epochs": 40, "patience": 2}))
+    assert trained.last_epoch == trained.best_epoch + 2 < 39
+
+
+def test_checkpoints_are_plain_data_and_hold_the_reported_heads(tmp_path):
+    trained = fit(tmp_path)
+    for name, model, epoch in (
+        ("best", trained.best, trained.best_epoch),
+        ("last", trained.last, trained.last_epoch),
+    ):
+        saved = torch.load(tmp_path / f"{name}.ckpt", weights_only=True)
+        assert saved["epoch"] == epoch
+        for key, value in model.state_dict().items():
+            assert torch.equal(saved["state_dict"][f"model.{key}"], value)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_split_of_one_class_is_refused(tmp_path, split, label):
+    data = planted_splits()
+    data[split] = only(data[split], lambda example: example.label == label)
+    with pytest.raises(ConfigError, match=f"{split} split has .*both classes"):
+        fit(tmp_path, data=data)
+
+
+def test_a_validation_horizon_of_one_class_is_refused_before_training(tmp_path, no_training):
+    data = planted_splits()
+    data["val"] = only(data["val"], lambda example: example.label == 1 or example.horizon == 0.5)
+    with pytest.raises(ConfigError, match=r"10 positive and 0 negative.* 1 s before"):
+        fit(tmp_path, data=data)
+
+
+def test_features_that_are_not_finite_are_refused(tmp_path):
+    data = planted_splits()
+    data["train"].bank[4, 0, 2] = float("nan")
+    with pytest.raises(ConfigError, match="1 of 6 features"):
+        fit(tmp_path, data=data)
+
+
+@pytest.mark.parametrize("epochs_before", [0, 2])
+def test_a_loss_that_diverges_is_told(tmp_path, monkeypatch, epochs_before):
+    step = CollisionTask.training_step
+
+    def diverging(task, *arguments):
+        loss = step(task, *arguments)
+        return loss if task.current_epoch < epochs_before else loss * float("inf")
+
+    monkeypatch.setattr(CollisionTask, "training_step", diverging)
+    with pytest.raises(ConfigError, match=r"diverged.*optimizer.lr \(now 0.01\)"):
+        fit(tmp_path)
+    assert len(read_log(tmp_path / "log.csv")) == epochs_before + 1
+
+
+def test_an_absurd_learning_rate_is_told(tmp_path):
+    with pytest.raises(ConfigError, match=r"diverged.*now 1000000000.0"):
+        fit(tmp_path, config_with(optimizer={"lr": 1e9}))
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_checkpoint_of_another_head_is_refused(tmp_path, monkeypatch, finished):
+    if finished:
+        fit(tmp_path)
+    else:
+        mend = interrupt(monkeypatch, epoch=1)
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path)
+        mend()
+    with pytest.raises(CheckpointError, match=r"ckpt.*does not fit the configured head"):
+        fit(tmp_path, config_with(head={"dim": 16}))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK nonsense", None])
+def test_a_damaged_checkpoint_is_refused(tmp_path, monkeypatch, content):
+    interrupt(monkeypatch, epoch=1)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path)
+    last = tmp_path / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:2000] if content is None else content)
+    with pytest.raises(CheckpointError, match=r"last.ckpt.*damaged"):
+        fit(tmp_path)
+
+
+def test_training_says_nothing_that_nobody_can_act_on(tmp_path, recwarn, caplog):
+    fit(tmp_path)
+    assert [str(warning.message) for warning in recwarn] == []
+    assert caplog.messages == []
+
+
+def test_crashes_alone_are_refused_before_extraction():
+    crash = VideoRecord(id="a", path=Path("a"), label=1, split="train", group="a", event_time=3.0)
+    within = SamplingPolicy(within=(0.5, 2.0))
+    with pytest.raises(ConfigError, match="sampling=within_clip"):
+        check_classes([crash], SamplingPolicy())
+    check_classes([crash], within)
+    check_classes([crash, replace(crash, id="b", label=0)], SamplingPolicy())
+
+
+def test_a_precision_that_no_threshold_has_is_told(caplog):
+    labels, scores = np.array([1, 0, 1, 0]), np.array([0.2, 0.9, 0.8, 0.1])
+    point = suggested_threshold(labels, scores, {"precision": 0.9, "false_alarm_rate": None})
+    assert "precision of 0.9" in caplog.text and "best F1" in caplog.text
+    assert 0 < point.threshold < 0.9

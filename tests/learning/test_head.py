@@ -1,0 +1,181 @@
+import pytest
+import torch
+
+from collision.errors import CheckpointError, ConfigError
+from collision.learning.head import HeadModel, build_model
+
+HEAD = {"_target_": "collision.temporal.gru.GRU", "dim": 8}
+POOLING = {"_target_": "collision.temporal.pooling.MeanPooling"}
+
+
+def batch(feature_dim=5, num_steps=3):
+    return (
+        torch.randn(2, num_steps, feature_dim),
+        torch.zeros(2, num_steps),
+        torch.ones(2, num_steps, dtype=torch.bool),
+    )
+
+
+def linear_model(feature_dim, **options):
+    head = {"_target_": "collision.temporal.linear.Linear"}
+    return build_model(head, POOLING, feature_dim, **options)
+
+
+class Recorder(torch.nn.Module):
+    """An encoder that keeps what it was given."""
+
+    output_dim = 5
+
+    def forward(self, features, times, mask):
+        self.seen = features, times
+        return features
+
+
+def recording_model(**options):
+    model = linear_model(5, **options)
+    model.encoder = Recorder()
+    return model
+
+
+def test_features_are_as_they_were_until_fitted_and_standard_after():
+    model = recording_model().eval()
+    features, times, mask = batch(num_steps=400)
+    features = features * torch.tensor([1.0, 2.0, 3.0, 4.0, 100.0]) + 7
+    model(features, times, mask)
+    assert torch.equal(model.encoder.seen[0], features)
+    model.fit_standardiser(features)
+    model(features, times, mask)
+    seen = model.encoder.seen[0].reshape(-1, 5)
+    torch.testing.assert_close(seen.mean(0), torch.zeros(5), atol=1e-4, rtol=0)
+    torch.testing.assert_close(seen.std(0, correction=0), torch.ones(5), atol=1e-4, rtol=0)
+
+
+def test_the_standardiser_travels_in_the_state_dict():
+    model, other = linear_model(5), linear_model(5)
+    model.fit_standardiser(3 + torch.randn(50, 5))
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other.feature_mean, model.feature_mean)
+    assert torch.equal(other.feature_std, model.feature_std)
+    assert model.feature_mean.mean() > 2
+
+
+def test_constant_features_stay_finite_and_nearly_constant_ones_small():
+    model = recording_model().eval()
+    features = torch.randn(200, 5)
+    features[:, 0] = 4.0
+    features[:, 1] *= 1e-6
+    model.fit_standardiser(features)
+    assert model.feature_std.min() > 0.005
+    only_constant = linear_model(5)
+    only_constant.fit_standardiser(torch.full((10, 5), 2.0))
+    assert torch.equal(only_constant.feature_std, torch.ones(5))
+
+
+def test_features_without_a_number_are_refused():
+    features = torch.randn(10, 5)
+    features[3, 2] = float("inf")
+    with pytest.raises(ConfigError, match=r"1 of 5 features.*dtype float32"):
+        linear_model(5).fit_standardiser(features)
+    with pytest.raises(ConfigError, match="no example"):
+        linear_model(5).fit_standardiser(torch.zeros(0, 5))
+
+
+def test_encoders_see_zeros_under_the_mask():
+    model = recording_model().eval()
+    model.fit_standardiser(3 + torch.randn(50, 5))
+    features, times, mask = batch()
+    mask[0, 1] = False
+    features[0, 1] = times[0, 1] = float("nan")
+    model(features, times, mask)
+    seen_features, seen_times = model.encoder.seen
+    assert torch.equal(seen_features[0, 1], torch.zeros(5))
+    assert seen_times[0, 1] == 0
+
+
+def test_feature_dropout_drops_a_feature_at_every_step_and_only_in_training():
+    torch.manual_seed(0)
+    model = recording_model(feature_dropout=0.5)
+    features = torch.ones(2, 3, 5)
+    model.train()(features, *batch()[1:])
+    seen = model.encoder.seen[0]
+    assert torch.equal(seen[:, :1].expand_as(seen), seen)
+    assert set(seen.unique().tolist()) == {0.0, 2.0}
+    model.eval()(features, *batch()[1:])
+    assert torch.equal(model.encoder.seen[0], features)
+
+
+def test_linear_head_with_mean_pooling_is_logistic_regression():
+    model = linear_model(5).eval()
+    features, times, mask = batch()
+    expected = features.mean(1) @ model.classifier.weight[0] + model.classifier.bias
+    torch.testing.assert_close(model(features, times, mask), expected)
+    assert model.num_parameters == 6
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        (batch(feature_dim=7), "dim 7, the head was built for 5.*backbone"),
+        ((torch.zeros(2, 5), torch.zeros(2), torch.ones(2).bool()), r"shape \[2, 5\]"),
+        (
+            (torch.zeros(2, 0, 5), torch.zeros(2, 0), torch.ones(2, 0).bool()),
+            r"shape \[2, 0, 5\]",
+        ),
+        ((*batch()[:2], torch.ones(2, 4).bool()), r"mask has shape \[2, 4\]"),
+        ((batch()[0], torch.zeros(2, 9), batch()[2]), r"times has shape \[2, 9\]"),
+        ((*batch()[:2], torch.ones(2, 3)), "mask has dtype torch.float32"),
+    ],
+)
+def test_wrong_shapes_are_named(tensors, message):
+    with pytest.raises(ConfigError, match=message):
+        linear_model(5)(*tensors)
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (HEAD | {"dims": 8}, "unexpected keyword argument 'dims'.*configs/"),
+        ({"dim": 8}, "no '_target_'"),
+        ({"_target_": "collision.temporal.nothing.Here"}, "collision.temporal.nothing.Here"),
+        (
+            {"_target_": "collision.temporal.zipformer.Zipformer", "kernel": 4},
+            "^zipformer kernel is 4",
+        ),
+    ],
+)
+def test_configurations_that_cannot_work_are_refused(head, message):
+    with pytest.raises(ConfigError, match=message):
+        build_model(head, POOLING, 5)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_feature_dropout_is_a_share(share):
+    with pytest.raises(ConfigError, match="feature_dropout"):
+        linear_model(5, feature_dropout=share)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "torch.nn.Linear",
+        "collision.learning.head.torch.hub.load",  # reached through a module of ours, but not ours
+        "collision.learning.head.nn.Linear",
+        "collision.learning.head.build_model",
+        "collisions.temporal.gru.GRU",
+        "collision.temporal.gone.Head",
+        "",
+    ],
+)
+def test_a_checkpoint_cannot_name_foreign_code(target):
+    for head in (HEAD | {"_target_": target}, HEAD | {"deep": [{"er": {"_target_": target}}]}):
+        with pytest.raises(CheckpointError, match="checkpoint names"):
+            build_model(head, POOLING, 5, trusted=False)
+    with pytest.raises(CheckpointError, match="checkpoint names"):
+        build_model(HEAD, {"_target_": target}, 5, trusted=False)
+
+
+def test_a_checkpoint_can_name_our_code():
+    model = build_model(HEAD, POOLING, 5, 0.1, trusted=False)
+    assert isinstance(model, HeadModel)
+    assert model(*batch()).shape == (2,)

@@ -1,0 +1,145 @@
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch.nn import functional
+
+from collision.config import build
+from collision.errors import ConfigError
+from collision.learning.losses import BinaryCrossEntropy, FocalLoss
+from collision.learning.optim import AdamWCosine
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "loss"
+
+
+def test_plain_loss_is_torchs():
+    logits, labels = torch.randn(20), torch.randint(2, (20,)).float()
+    ours = BinaryCrossEntropy(pos_weight=1.0)(logits, labels, torch.ones(20))
+    assert torch.allclose(ours, functional.binary_cross_entropy_with_logits(logits, labels))
+
+
+def test_automatic_pos_weight_makes_classes_weigh_the_same():
+    loss = BinaryCrossEntropy()
+    loss.fit(num_negative=30, num_positive=10)
+    labels = torch.tensor([1.0] * 10 + [0.0] * 30)
+    logits = torch.zeros(40, requires_grad=True)
+    loss(logits, labels, torch.ones(40)).backward()
+    assert logits.grad.sum().abs() < 1e-6
+
+
+def test_smoothing_moves_the_best_logit_inwards():
+    loss = BinaryCrossEntropy(pos_weight=1.0, label_smoothing=0.1)
+    best = torch.logit(torch.tensor([0.95]))
+    one = torch.ones(1)
+    assert loss(best, one, one) < loss(best + 1, one, one)
+    assert loss(best, one, one) < loss(best - 1, one, one)
+
+
+def test_weights_count_examples():
+    loss = BinaryCrossEntropy(pos_weight=1.0)
+    logits, labels = torch.tensor([0.3, -2.0]), torch.tensor([1.0, 1.0])
+    twice = loss(logits[[0, 0, 1]], labels[[0, 0, 1]], torch.ones(3))
+    assert torch.allclose(loss(logits, labels, torch.tensor([2.0, 1.0])), twice)
+
+
+def random_examples():
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(30, generator=generator)
+    labels = torch.randint(2, (30,), generator=generator).float()
+    return logits, labels, torch.rand(30, generator=generator)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("pos_weight", ["auto", 1.0, 2.5])
+def test_focal_loss_without_focus_is_cross_entropy(pos_weight, smoothing):
+    examples = random_examples()
+    values = []
+    for loss in (
+        FocalLoss(0.0, pos_weight, smoothing),
+        BinaryCrossEntropy(pos_weight, smoothing),
+    ):
+        loss.fit(num_negative=20, num_positive=10)
+        values.append(loss(*examples))
+    torch.testing.assert_close(values[0], values[1])
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 5.0])
+def test_focal_loss_is_the_papers_formula(gamma):
+    logits, labels, _ = random_examples()
+    alpha = 0.25
+    of_class = torch.where(labels == 1, logits.sigmoid(), 1 - logits.sigmoid())
+    alpha_of_class = torch.where(labels == 1, alpha, 1 - alpha)
+    paper = -alpha_of_class * (1 - of_class) ** gamma * of_class.log()
+    ours = FocalLoss(gamma, pos_weight=alpha / (1 - alpha))(logits, labels, torch.ones(30))
+    torch.testing.assert_close((1 - alpha) * ours, paper.mean())
+
+
+def test_focal_loss_looks_away_from_what_is_right_already():
+    one = torch.ones(1)
+    focal, plain = FocalLoss(2.0, pos_weight=1.0), BinaryCrossEntropy(pos_weight=1.0)
+    for probability, share in ((0.9, 0.01), (0.5, 0.25), (0.1, 0.81)):
+        logit = torch.logit(torch.tensor([probability]))
+        assert (focal(logit, one, one) / plain(logit, one, one)).item() == pytest.approx(share)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_loss_stays_finite_far_out(gamma):
+    logits = torch.tensor([-1e4, -200.0, 200.0, 1e4] * 2, requires_grad=True)
+    labels = torch.tensor([0.0] * 4 + [1.0] * 4)
+    loss = FocalLoss(gamma, label_smoothing=0.1)(logits, labels, torch.ones(8))
+    loss.backward()
+    assert loss.isfinite() and logits.grad.isfinite().all()
+
+
+def test_focal_loss_weighs_examples():
+    logits, labels, weights = random_examples()
+    weights[3:] = 0
+    loss = FocalLoss(pos_weight=1.0)
+    alone = loss(logits[:3], labels[:3], weights[:3])
+    torch.testing.assert_close(loss(logits, labels, weights), alone)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_configured_loss_falls_as_logits_get_better(path):
+    loss = build(OmegaConf.load(path))
+    loss.fit(num_negative=3, num_positive=1)
+    labels = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    values = [
+        loss(scale * (2 * labels - 1), labels, torch.ones(4)).item() for scale in (-2, -1, 0, 1, 2)
+    ]
+    assert values == sorted(values, reverse=True)
+
+
+@pytest.mark.parametrize("make", [BinaryCrossEntropy, FocalLoss])
+@pytest.mark.parametrize(
+    "options", [{"pos_weight": "x"}, {"pos_weight": 0}, {"label_smoothing": 1}]
+)
+def test_wrong_options(make, options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        make(**options)
+
+
+@pytest.mark.parametrize("gamma", [-1, float("inf"), float("nan")])
+def test_wrong_gamma(gamma):
+    with pytest.raises(ConfigError, match="gamma"):
+        FocalLoss(gamma)
+
+
+def test_schedule_rises_then_falls_and_biases_do_not_decay():
+    model = torch.nn.Linear(3, 2)
+    optimizer, schedule = AdamWCosine(lr=1.0, warmup_epochs=2, final_fraction=0.1).build(
+        model, steps_per_epoch=5, total_steps=50
+    )
+    rates = []
+    for _ in range(50):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates.index(max(rates)) == 10
+    assert max(rates) == pytest.approx(1.0)
+    assert all(a < b for a, b in zip(rates[:10], rates[1:11], strict=True))
+    assert all(a > b for a, b in zip(rates[10:-1], rates[11:], strict=True))
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
+    decays = {len(g["params"]): g["weight_decay"] for g in optimizer.param_groups}
+    assert [g["weight_decay"] for g in optimizer.param_groups] == [1e-2, 0.0], decays

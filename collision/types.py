@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
-import torch
+if TYPE_CHECKING:  # what can be answered without torch must not wait for it
+    import torch
 
 Seconds: TypeAlias = float
 Split: TypeAlias = Literal["train", "val", "test"]
@@ -181,8 +182,11 @@ class Dataset(Protocol):
 
     name: str
 
-    def prepare(self) -> None:
+    def prepare(self, splits: Sequence[Split] | None = None) -> None:
         """Check that the files are there, or make them where the data set can.
+
+        Args:
+            splits: Those whose videos are needed; None: all.
 
         Raises:
             DatasetNotFoundError: They are not, with the list of those expected.

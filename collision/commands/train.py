@@ -17,10 +17,8 @@ from collision.commands._train_options import check_learned_from, check_options,
 from collision.config import build, plain
 from collision.devices import device_of, precision_of
 from collision.errors import ConfigError, Interrupted, MetricError
-from collision.evaluation.scores import (
-    oracle_of,
-    write_submission,
-)
+from collision.evaluation.numbers import oracle_of
+from collision.evaluation.scores import write_submission
 from collision.evaluation.seeds import Judged, audit_shares, guard
 from collision.experiment import Share, examples_by_split, judged_split, merged, shares_of
 from collision.features.failures import check_failures, distinct

@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
+from tests.datasets.test_layouts import newest_run, run
 from tests.kit.layouts import ccd
 from tests.kit.video import write_video
-from tests.datasets.test_layouts import newest_run, run
 
 FAST = (
     "backbone=efficientnet_lite0",

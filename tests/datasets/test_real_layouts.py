@@ -14,9 +14,9 @@ import pytest
 from collision.errors import VideoDecodeError
 from collision.video.frames import latest_visible, read_frames
 from collision.video.index import index_video
+from tests.datasets.test_layouts import newest_run, run
 from tests.kit.real import REAL
 from tests.kit.video import write_video
-from tests.datasets.test_layouts import newest_run, run
 
 pytestmark = pytest.mark.skipif(REAL is None, reason="no real clips here")
 FAST = ("backbone=optical_flow", "extraction.num_workers=2", "num_resamples=100")

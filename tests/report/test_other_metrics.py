@@ -4,7 +4,8 @@ from copy import deepcopy
 
 import pytest
 
-from collision.evaluation.scores import judge, judge_curves
+from collision.evaluation.numbers import judge_curves
+from collision.evaluation.scores import judge
 from collision.metrics.curves import Curve
 from collision.report.other_metrics import numbers_grid
 from tests.kit.scores import made_up_scores

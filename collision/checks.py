@@ -1,0 +1,159 @@
+"""Typed at the door: what a person or a file gives becomes a dataclass, or one sentence.
+
+pydantic does the checking; the sentences are ours, because they name an option as it can be typed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias, get_type_hints
+
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
+
+from collision.errors import CollisionError, ConfigError
+
+# What dataclasses that are made from files or options carry as ``__pydantic_config__``.
+STRICT = ConfigDict(extra="forbid", strict=True)
+
+# A path as people type it: `~` is the home folder.
+UserPath: TypeAlias = Annotated[Path, AfterValidator(Path.expanduser)]
+
+_WANTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list, such as [a,b]",
+    "tuple_type": "a list, such as [a,b]",
+    "dict_type": "a mapping, such as {a: 1}",
+    "path_type": "a path",
+    "greater_than_equal": "{ge:g} or more",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "{le:g} or less",
+    "less_than": "less than {lt:g}",
+    "literal_error": "{expected}",
+    "too_short": "at least {min_length} values",
+    "too_long": "at most {max_length} values",
+    "none_required": "null",
+    "finite_number": "a finite number",
+}
+
+
+def typed(
+    kind: Any, value: Any, *, where: str = "", error: type[CollisionError] = ConfigError
+) -> Any:
+    """Check plain data (dicts, lists, scalars) against a type, and give an instance of it.
+
+    Nothing is converted but lists into tuples, whole numbers into floats, and text into paths.
+    Dataclasses carry ``__pydantic_config__ = STRICT``, and so refuse names that they do not have.
+
+    Args:
+        kind: Any annotation.
+        value: What was given.
+        where: Prefix of the names in the message, such as ``head``.
+        error: What is raised.
+
+    Raises:
+        CollisionError: ``error``, with a line for each thing that is wrong.
+    """
+    try:
+        return _adapter(kind).validate_json(json.dumps(value, default=str), strict=True)
+    except ValidationError as wrong:
+        raise error("\n".join(_sentences(wrong, kind, where))) from None
+
+
+def call_typed(made: type, options: Mapping[str, Any], given: Mapping[str, Any], where: str) -> Any:
+    """Make an instance of a class from plain options, checked against its signature.
+
+    Args:
+        made: The class; its ``__init__`` is annotated.
+        options: What a person or a file gave, by the names of the arguments.
+        given: Further arguments, from us: not checked.
+        where: What the options belong to, such as ``head``.
+
+    Raises:
+        ConfigError: An option that does not exist, is missing, or has the wrong type; or the
+            class's own complaint.
+    """
+    parameters = inspect.signature(made).parameters
+    hints = get_type_hints(made.__init__, include_extras=True)  # type: ignore[misc]
+    accepted = [name for name in parameters if name not in given]
+    for name in options:
+        if name not in accepted:
+            raise ConfigError(unknown_option(f"{where}.{name}", [f"{where}.{n}" for n in accepted]))
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and name not in {*options, *given}:
+            raise ConfigError(f"{where}.{name} must be given: {where}.{name}=VALUE.")
+    checked = {
+        name: typed(hints.get(name, Any), value, where=f"{where}.{name}")
+        for name, value in options.items()
+    }
+    return made(**checked, **given)
+
+
+def unknown_option(name: str, there: Iterable[str]) -> str:
+    """Say that there is no such option, and which one may have been meant."""
+    there = sorted(there)
+    close = get_close_matches(name, there, n=1)
+    hint = f" Did you mean {close[0]}?" if close else f" There are: {', '.join(there) or 'none'}."
+    return f"There is no option {name!r}.{hint}"
+
+
+@lru_cache(maxsize=512)
+def _adapter_of(kind: Any) -> TypeAdapter:
+    return TypeAdapter(kind)
+
+
+def _adapter(kind: Any) -> TypeAdapter:
+    try:
+        return _adapter_of(kind)
+    except TypeError:  # an annotation that has no hash
+        return TypeAdapter(kind)
+
+
+def _sentences(wrong: ValidationError, kind: Any, where: str) -> list[str]:
+    """Give a line for each option that is wrong; the alternatives of a union share one."""
+    wanted: dict[str, list[str]] = {}
+    lines: list[str] = []
+    values: dict[str, Any] = {}
+    for detail in wrong.errors():
+        place = [str(step) for step in detail["loc"] if not _is_union_step(step)]
+        name = ".".join(filter(None, [where, *place])) or "value"
+        if detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            fields = [".".join(filter(None, [where, *place[:-1], f])) for f in _fields(kind, place)]
+            lines.append(unknown_option(name, fields))
+        elif detail["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+            lines.append(f"{name} must be given: {name}=VALUE.")
+        else:
+            text = _WANTED.get(detail["type"], detail["msg"])
+            context = {key: _plain(item) for key, item in detail.get("ctx", {}).items()}
+            wanted.setdefault(name, []).append(text.format(**context))
+            values[name] = detail["input"]
+    for name, kinds in wanted.items():
+        shown = json.dumps(values[name], default=str).strip('"')
+        lines.append(f"{name}={shown}: give {' or '.join(dict.fromkeys(kinds))}.")
+    return lines
+
+
+def _plain(item: Any) -> Any:
+    return item.replace("'", "") if isinstance(item, str) else item
+
+
+def _is_union_step(step: int | str) -> bool:
+    """pydantic names the alternatives of a union (``constrained-int``, ``none``) in its places."""
+    return isinstance(step, str) and (
+        step in ("int", "float", "str", "bool", "none", "none_required")
+        or not step.replace("_", "a").isalnum()
+    )
+
+
+def _fields(kind: Any, place: list[str]) -> list[str]:
+    for step in place[:-1]:
+        kind = get_type_hints(kind).get(step, Any)
+    return list(getattr(kind, "__dataclass_fields__", {}))

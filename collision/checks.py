@@ -146,7 +146,7 @@ def _plain(item: Any) -> Any:
 
 
 def _is_union_step(step: int | str) -> bool:
-    """pydantic names the alternatives of a union (``constrained-int``, ``none``) in its places."""
+    """Pydantic names the alternatives of a union (``constrained-int``, ``none``) in its places."""
     return isinstance(step, str) and (
         step in ("int", "float", "str", "bool", "none", "none_required")
         or not step.replace("_", "a").isalnum()

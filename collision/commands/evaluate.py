@@ -15,10 +15,9 @@ from collision.config import build, check_targets, named_part, plain
 from collision.devices import device_of
 from collision.errors import ConfigError, Interrupted
 from collision.evaluation import guards
-from collision.evaluation.numbers import judge_curves, oracle_of
+from collision.evaluation.numbers import judge, judge_curves, oracle_of
 from collision.evaluation.scores import (
     curves_of,
-    judge,
     probability_of_videos,
     scored_examples,
     write_submission,

@@ -8,7 +8,8 @@ from typing import Any
 from collision.evaluation.scores import NEGATIVES_FROM
 from collision.metrics.anticipation import anticipation_ap, mtta_at_false_alarm_rate
 from collision.metrics.calibration import calibration
-from collision.metrics.rates import false_alarms_per_hour
+from collision.metrics.curves import Curve
+from collision.metrics.rates import false_alarms_per_hour, recall_by_time
 from collision.metrics.roc import auc_by_horizon
 from collision.metrics.scored import Scored
 from collision.metrics.summary import combine_seeds

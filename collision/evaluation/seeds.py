@@ -16,11 +16,10 @@ from collision.audit.run_audit import ShareAudit, audit_share
 from collision.errors import MetricError
 from collision.evaluation import guards
 from collision.evaluation.guards import Finding
-from collision.evaluation.numbers import judge_curves
+from collision.evaluation.numbers import judge, judge_curves
 from collision.evaluation.scores import (
     concatenated,
     curves_of,
-    judge,
     probability_of_videos,
     scored_examples,
 )

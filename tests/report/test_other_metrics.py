@@ -4,8 +4,7 @@ from copy import deepcopy
 
 import pytest
 
-from collision.evaluation.numbers import judge_curves
-from collision.evaluation.scores import judge
+from collision.evaluation.numbers import judge, judge_curves
 from collision.metrics.curves import Curve
 from collision.report.other_metrics import numbers_grid
 from tests.kit.scores import made_up_scores

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 
-from collision.evaluation.scores import judge
+from collision.evaluation.numbers import judge
 from collision.report.page import Text, as_html_page
 from collision.report.run_page import write_results
 from tests.kit.scores import ORACLE, made_up_scores

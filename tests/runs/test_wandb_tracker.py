@@ -11,7 +11,7 @@ import wandb
 from rich.console import Console
 
 from collision.errors import ConfigError
-from collision.evaluation.scores import judge
+from collision.evaluation.numbers import judge
 from collision.learning.fit import MONITOR, fit_head
 from collision.report import plots
 from collision.runs.folder import write_config

@@ -65,7 +65,7 @@ class OpticalFlow(nn.Module):
         rows: int = 4,
         columns: int = 6,
         num_frames: int = 16,
-        fps: float = 10.0,
+        fps: int | float = 10,  # 10 and 10.0 have different fingerprints: it stays as it is given
         height: int = 144,
         width: int = 252,
         dtype: str = "float16",

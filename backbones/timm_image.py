@@ -9,6 +9,7 @@ Shapes: B windows, T frames a window (1), S steps a window (1), D feature dim, C
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from collision.types import BackboneSpec
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
+@dataclass(eq=False, repr=False)
 class TimmImage(nn.Module):
     """The pooled features of a timm model: what it would give to its classifier.
 
@@ -44,37 +46,38 @@ class TimmImage(nn.Module):
         WeightsNotFoundError: The weights cannot be had, or belong to another model.
     """
 
-    model: Any  # all models of timm have forward_features and forward_head; no type of it says so
-    scale: torch.Tensor
-    shift: torch.Tensor
+    model: str
+    pretrained: bool = True
+    weights: str | None = None
+    package: str | None = None
+    height: int | None = None
+    width: int | None = None
+    dtype: str = "float16"
+    seed: int = 0
+    scale: torch.Tensor = field(init=False)
+    shift: torch.Tensor = field(init=False)
 
-    def __init__(
-        self,
-        model: str,
-        pretrained: bool = True,
-        weights: str | None = None,
-        package: str | None = None,
-        height: int | None = None,
-        width: int | None = None,
-        dtype: str = "float16",
-        seed: int = 0,
-    ):
+    def __post_init__(self) -> None:
         super().__init__()
+        model = self.__dict__.pop("model")  # the network takes its name, as saved digests have it
         _check_name(model)
-        if not pretrained and (weights or package):
+        if not self.pretrained and (self.weights or self.package):
             raise ConfigError(
-                f"backbone.pretrained=false means random weights, but backbone.weights={weights} "
-                f"and backbone.package={package}. Leave out one or the other."
+                "backbone.pretrained=false means random weights, but "
+                f"backbone.weights={self.weights} and backbone.package={self.package}. Leave out "
+                "one or the other."
             )
-        state, source = (None, "random") if not pretrained else _find(model, weights, package)
+        state, source = (None, "random")
+        if self.pretrained:
+            state, source = _find(model, self.weights, self.package)
         config = _published(model)
         default_height, default_width = config.input_size[1:]
         size = (
-            default_height if height is None else height,
-            default_width if width is None else width,
+            default_height if self.height is None else self.height,
+            default_width if self.width is None else self.width,
         )
-        self.model = _build(model, state, size, seed)
-        data = resolve_model_data_config(self.model)
+        self.add_module("model", _build(model, state, size, self.seed))
+        data = resolve_model_data_config(self._network)
         mean, std = torch.tensor(data["mean"]), torch.tensor(data["std"])
         # uint8 * scale + shift is (uint8 / 255 - mean) / std.
         self.register_buffer("scale", (1 / (255 * std)).view(1, 3, 1, 1), persistent=False)
@@ -83,7 +86,7 @@ class TimmImage(nn.Module):
         # On CPUs, convolutions run twice as fast on this layout.
         self.to(memory_format=torch.channels_last)
         self.spec = BackboneSpec(
-            name=f"timm/{model}" if pretrained else f"timm/{model}-random{seed}",
+            name=f"timm/{model}" if self.pretrained else f"timm/{model}-random{self.seed}",
             implementation=f"timm {timm.__version__}",
             num_frames=1,
             fps=1.0,
@@ -93,23 +96,29 @@ class TimmImage(nn.Module):
             std=tuple(data["std"]),
             num_steps=1,
             feature_dim=self._probe(size),
-            token_pooling=_pooling(self.model),
-            dtype=dtype,
+            token_pooling=_pooling(self._network),
+            dtype=self.dtype,
             source=source,
-            licence=(config.license or "") if pretrained and not weights else "",
+            licence=(config.license or "") if self.pretrained and not self.weights else "",
         )
+
+    @property
+    def _network(self) -> Any:
+        """The timm model: all have forward_features and forward_head; no type of it says so."""
+        return self.get_submodule("model")
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Turn ``uint8 [B, 1, H, W, 3]`` into ``float [B, 1, D]``."""
         assert frames.dtype == torch.uint8 and frames.shape[1] == 1, (frames.dtype, frames.shape)
         images = frames[:, 0].permute(0, 3, 1, 2)  # a view that is channels_last already
         normal = images.float() * self.scale + self.shift
-        features = self.model.forward_head(self.model.forward_features(normal), pre_logits=True)
+        network = self._network
+        features = network.forward_head(network.forward_features(normal), pre_logits=True)
         return features[:, None]
 
     def _probe(self, size: tuple[int, int]) -> int:
         """Try the model on one black frame; give the size of its feature."""
-        patch = getattr(getattr(self.model, "patch_embed", None), "patch_size", (1, 1))
+        patch = getattr(getattr(self._network, "patch_embed", None), "patch_size", (1, 1))
         if size[0] % patch[0] or size[1] % patch[1]:
             raise _wrong_size(size, ValueError(f"patches of {patch[0]} x {patch[1]} pixels"))
         try:
@@ -119,8 +128,8 @@ class TimmImage(nn.Module):
             raise _wrong_size(size, error) from error
         if features.ndim != 3:
             raise ConfigError(
-                f"backbone.model={self.model.default_cfg['architecture']} gives features of shape "
-                f"{list(features.shape[2:])} a frame, not one vector. Choose another model."
+                f"backbone.model={self._network.default_cfg['architecture']} gives features of "
+                f"shape {list(features.shape[2:])} a frame, not one vector. Choose another model."
             )
         return features.shape[-1]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,6 +64,7 @@ SIZES = {
 TOKEN_POOLINGS = ("tubelet", "window")
 
 
+@dataclass(eq=False, repr=False)
 class VJEPA2(nn.Module):
     """The encoder's tokens, averaged over the picture.
 
@@ -85,50 +87,50 @@ class VJEPA2(nn.Module):
         WeightsNotFoundError: The weights cannot be had, or are not those of a V-JEPA 2.
     """
 
-    scale: torch.Tensor
-    shift: torch.Tensor
+    size: str = "l"
+    pretrained: bool = True
+    weights: str | None = None
+    num_frames: int = 16
+    fps: int | float = 8  # 8 and 8.0 have different fingerprints: it stays as it is given
+    crop_size: int | None = None
+    num_layers: int | None = None
+    token_pooling: str = "tubelet"
+    dtype: str = "float16"
+    seed: int = 0
+    scale: torch.Tensor = field(init=False)
+    shift: torch.Tensor = field(init=False)
 
-    def __init__(
-        self,
-        size: str = "l",
-        pretrained: bool = True,
-        weights: str | None = None,
-        num_frames: int = 16,
-        fps: float = 8.0,
-        crop_size: int | None = None,
-        num_layers: int | None = None,
-        token_pooling: str = "tubelet",
-        dtype: str = "float16",
-        seed: int = 0,
-    ):
+    def __post_init__(self) -> None:
         super().__init__()
-        _check_choice("size", size, SIZES)
-        _check_choice("token_pooling", token_pooling, TOKEN_POOLINGS)
-        if weights and not pretrained:
+        _check_choice("size", self.size, SIZES)
+        _check_choice("token_pooling", self.token_pooling, TOKEN_POOLINGS)
+        if self.weights and not self.pretrained:
             raise ConfigError(
                 "backbone.pretrained=false means random weights, but "
-                f"backbone.weights={weights}. Leave out one or the other."
+                f"backbone.weights={self.weights}. Leave out one or the other."
             )
-        if weights:
-            folder = Path(weights).expanduser()
+        if self.weights:
+            folder = Path(self.weights).expanduser()
             config, state = _read_checkpoint(lambda *names: _local_file(folder, names))
             name, source, licence = f"vjepa2/{folder.name}", folder.name, ""
-        elif pretrained:
-            hub, licence, _ = SIZES[size]
-            config, state = _from_hub(size, hub)
+        elif self.pretrained:
+            hub, licence, _ = SIZES[self.size]
+            config, state = _from_hub(self.size, hub)
             name = source = str(hub)
         else:
-            config, state = VJEPA2Config(**SIZES[size].shape), None
-            name, source, licence = f"vjepa2-{size}-random{seed}", "random", ""
-        if crop_size is not None:
-            config.crop_size = crop_size
-        _check_window(config, num_frames, fps)
-        self.encoder = _random_encoder(config, seed) if state is None else _encoder(config, state)
-        if num_layers is not None:
-            _check_layers(num_layers, config.num_hidden_layers)
+            config, state = VJEPA2Config(**SIZES[self.size].shape), None
+            name, source, licence = f"vjepa2-{self.size}-random{self.seed}", "random", ""
+        if self.crop_size is not None:
+            config.crop_size = self.crop_size
+        _check_window(config, self.num_frames, self.fps)
+        self.encoder = (
+            _random_encoder(config, self.seed) if state is None else _encoder(config, state)
+        )
+        if self.num_layers is not None:
+            _check_layers(self.num_layers, config.num_hidden_layers)
             layers = list(self.encoder.get_submodule("layer").children())
-            self.encoder.layer = nn.ModuleList(layers[:num_layers])
-            name += f"-layers{num_layers}"
+            self.encoder.layer = nn.ModuleList(layers[: self.num_layers])
+            name += f"-layers{self.num_layers}"
         # uint8 * scale + shift is (uint8 / 255 - mean) / std.
         mean, std = torch.tensor(_MEAN), torch.tensor(_STD)
         self.register_buffer("scale", (1 / (255 * std)).view(3, 1, 1), persistent=False)
@@ -137,16 +139,18 @@ class VJEPA2(nn.Module):
         self.spec = BackboneSpec(
             name=name,
             implementation=f"transformers {transformers.__version__}",
-            num_frames=num_frames,
-            fps=fps,
+            num_frames=self.num_frames,
+            fps=self.fps,
             height=config.crop_size,
             width=config.crop_size,
             mean=_MEAN,
             std=_STD,
-            num_steps=num_frames // config.tubelet_size if token_pooling == "tubelet" else 1,
+            num_steps=(
+                self.num_frames // config.tubelet_size if self.token_pooling == "tubelet" else 1
+            ),
             feature_dim=config.hidden_size,
-            token_pooling=f"mean over the {token_pooling}",
-            dtype=dtype,
+            token_pooling=f"mean over the {self.token_pooling}",
+            dtype=self.dtype,
             source=source,
             licence=licence,
         )

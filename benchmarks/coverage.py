@@ -7,7 +7,8 @@ half a minute.
 
 import numpy as np
 
-from collision.metrics.bootstrap import LEVEL, Ranking, ap_interval, resample
+from collision.metrics.bootstrap import Ranking, resample
+from collision.metrics.estimate import LEVEL, estimate
 from collision.metrics.nexar import average_precision
 
 DISTANCES = (0.0, 0.95, 2.5)  # of the means, in standard deviations
@@ -44,8 +45,8 @@ def coverage(distance: float, num_groups: int, true: float) -> tuple[float, floa
         ranking = Ranking.of(labels, scores, np.tile(np.arange(num_groups), 2))
         samples = resample([ranking], num_groups, num_resamples=NUM_RESAMPLES, seed=seed)[:, 0]
         low, high = np.nanquantile(samples, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-        ours = ap_interval(average_precision(labels, scores), samples, num_groups)
-        by_logit = np.nan if ours["low"] is None else ours["low"] <= true <= ours["high"]
+        ours = estimate([average_precision(labels, scores)], samples, num_groups).interval
+        by_logit = ours[0] <= true <= ours[1] if ours else np.nan
         held.append((low <= true <= high, by_logit))
     return tuple(np.nanmean(np.array(held, dtype=float), axis=0))  # type: ignore[return-value]
 

@@ -19,10 +19,11 @@ from collision.backbones.timm_image import TimmImage
 from collision.devices import device_of
 from collision.features.clips import ClipDataset, WindowRequest
 from collision.features.digest import VideoDigests
-from collision.features.extract import extract
 from collision.features.fingerprint import fingerprint
+from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore
 from collision.features.workers import decode_all
+from collision.options import ExtractionOptions
 from tests.kit.video import write_video
 
 
@@ -89,15 +90,17 @@ def measure(
     threads = {torch.get_num_threads(), max(1, torch.get_num_threads() - options.num_workers)}
     embedding = max(embedding_speed(backbone, batches, device, count) for count in threads)
 
-    report = extract(
-        backbone,
+    source = FeatureSource(
         FeatureStore(folder / "cache", fingerprint(backbone)),
-        requests,
         VideoDigests(folder / "cache" / "videos.json"),
-        batch_size=options.batch_size,
-        num_workers=options.num_workers,
-        timeout=60,
-        accelerator=options.accelerator,
+        part=None,  # it is built
+        _backbone=backbone,
+    )
+    report = source.extract(
+        requests,
+        ExtractionOptions(
+            options.batch_size, options.num_workers, 60, options.accelerator, precision=None
+        ),
         progress=False,
     )
     assert report.num_windows == num_windows, report

@@ -10,15 +10,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from collision.config import names_of, part
 from collision.learning.head import HeadModel, build_model
-
-CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def rate(work: Callable[[], None], seconds: float) -> float:
@@ -67,11 +64,10 @@ def main() -> None:
         torch.linspace(-2, 0, options.steps).expand(options.batch, -1),
         torch.ones(options.batch, options.steps, dtype=torch.bool),
     )
-    pooling = OmegaConf.load(CONFIGS / "pooling" / "attention.yaml")
     rows = {}
-    for path in sorted(CONFIGS.glob("head/*.yaml")):
-        model = build_model(OmegaConf.load(path), pooling, options.feature_dim)
-        rows[path.stem] = (
+    for name in names_of("head"):
+        model = build_model(part("head", name), part("pooling", "attention"), options.feature_dim)
+        rows[name] = (
             model.num_parameters,
             training_rate(model, batch, options.seconds),
             scoring_rate(model, batch, options.seconds),

@@ -19,19 +19,20 @@ from sklearn.model_selection import LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from collision.config import build, check_targets
+from collision.checks import typed
 from collision.errors import ConfigError
 from collision.evaluation.scores import NEGATIVES_FROM
 from collision.features.clips import WindowRequest
 from collision.features.missing import store_key
-from collision.features.source import extract_windows, open_features
+from collision.features.source import FeatureSource
 from collision.learning.predictor import load_predictor
 from collision.metrics.bootstrap import paired_difference
 from collision.metrics.scored import Scored
 from collision.metrics.summary import summarise
-from collision.runs.folder import read_config
+from collision.options import ExtractionOptions
 from collision.sampling.anchors import anchors, needs_durations
 from collision.sampling.index import read_durations
+from collision.untrusted import read_config, saved_part
 
 STEP = 0.1  # seconds between frames
 NUM_FRAMES = 10  # of the last second
@@ -43,8 +44,6 @@ def main(runs: list[Path]) -> None:
     config = read_config(runs[0])
     if config["folds"] is None or config["sampling"].get("within") is None:
         raise SystemExit(f"{runs[0]} is not a run of sampling=within_clip with folds.")
-    for part in ("dataset", "backbone", "sampling"):
-        check_targets(config[part], str(runs[0]))
     first = Scored.from_csv(next(iter(sorted(runs[0].glob("predictions_seed*.csv")))))
     baseline = leave_one_group_out(features_of(first, config, runs[0]), first)
     for name, keep in (
@@ -88,15 +87,16 @@ def ap_of(scored: Scored) -> str:
 
 def features_of(scored: Scored, config: dict, run: Path) -> np.ndarray:
     """Mean features of the first and last 0.3 s of the last second before each cut, ``[N, 2D]``."""
-    backbone = build(config["backbone"])
-    if backbone.spec.num_frames != 1:
-        raise ConfigError("The baseline needs a frame model, not a clip model.")
     predictor = load_predictor(next(run.glob("fold_*/seed_*/predictor.safetensors")))
-    source = open_features(
-        backbone, Path(config["cache_root"]), str(predictor.fingerprint["precision"])
+    if predictor.spec.num_frames != 1:
+        raise ConfigError("The baseline needs a frame model, not a clip model.")
+    source = FeatureSource.of_fingerprint(
+        predictor.fingerprint, predictor.parts["backbone"], Path(config["cache_root"])
     )
-    records = {r.id: r for r in build(config["dataset"]).records()}
-    policy = build(config["sampling"])
+    dataset = saved_part(config["dataset"], "dataset", str(run)).build()
+    records = {r.id: r for r in dataset.records()}
+    policy = predictor.policy
+    options = typed(ExtractionOptions, config["extraction"], where="extraction")
     has_to_look = needs_durations(records.values(), policy)
     durations = read_durations(records.values())[0] if has_to_look else {}
     anchor_of = anchors(list(records.values()), durations, policy, by_side=False)  # as folds do
@@ -107,7 +107,7 @@ def features_of(scored: Scored, config: dict, run: Path) -> np.ndarray:
         times = np.round(cut - STEP * np.arange(NUM_FRAMES)[::-1], 6)
         times = times[times >= 0]
         wanted = WindowRequest(video, records[video].path, times, records[video].frame_rate)
-        extract_windows(source, [wanted], config["extraction"], progress=False)
+        source.extract([wanted], options, progress=False)
         values, exists = source.store.read(store_key(source.digests, wanted), times)
         frames = values[exists][:, 0].astype(np.float64)
         rows.append(np.concatenate([frames[-NUM_MEAN:].mean(0), frames[:NUM_MEAN].mean(0)]))

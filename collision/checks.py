@@ -7,21 +7,31 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, get_type_hints
 
-from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from collision.errors import CollisionError, ConfigError
 
 # What dataclasses that are made from files or options carry as ``__pydantic_config__``.
 STRICT = ConfigDict(extra="forbid", strict=True)
 
-# A path as people type it: `~` is the home folder.
-UserPath: TypeAlias = Annotated[Path, AfterValidator(Path.expanduser)]
+
+def _as_path(value: Any) -> Any:
+    if value == "":
+        raise ValueError("a path")
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+# A path as people type it: `~` is the home folder, and a folder may be called 2024.
+UserPath: TypeAlias = Annotated[
+    Path, AfterValidator(Path.expanduser), BeforeValidator(_as_path, json_schema_input_type=str)
+]
 
 _WANTED = {
     "int_type": "a whole number",
@@ -42,6 +52,7 @@ _WANTED = {
     "too_long": "at most {max_length} values",
     "none_required": "null",
     "finite_number": "a finite number",
+    "value_error": "{error}",
 }
 
 
@@ -62,10 +73,13 @@ def typed(
     Raises:
         CollisionError: ``error``, with a line for each thing that is wrong.
     """
+    text = json.dumps(value, default=str)
     try:
-        return _adapter(kind).validate_json(json.dumps(value, default=str), strict=True)
+        checked = _adapter(kind).validate_json(text, strict=True)
     except ValidationError as wrong:
         raise error("\n".join(_sentences(wrong, kind, where))) from None
+    # JSON makes text of keys that are numbers; where nothing is wanted of them, they stay.
+    return value if isinstance(value, Mapping) and checked == json.loads(text) else checked
 
 
 def call_typed(made: type, options: Mapping[str, Any], given: Mapping[str, Any], where: str) -> Any:
@@ -75,34 +89,42 @@ def call_typed(made: type, options: Mapping[str, Any], given: Mapping[str, Any],
         made: The class; its ``__init__`` is annotated.
         options: What a person or a file gave, by the names of the arguments.
         given: Further arguments, from us: not checked.
-        where: What the options belong to, such as ``head``.
+        where: What the options belong to, such as ``head``; empty for a verb's own.
 
     Raises:
         ConfigError: An option that does not exist, is missing, or has the wrong type; or the
             class's own complaint.
     """
+    prefix = f"{where}." if where else ""
     parameters = inspect.signature(made).parameters
     hints = get_type_hints(made.__init__, include_extras=True)  # type: ignore[misc]
     accepted = [name for name in parameters if name not in given]
     for name in options:
         if name not in accepted:
-            raise ConfigError(unknown_option(f"{where}.{name}", [f"{where}.{n}" for n in accepted]))
+            raise ConfigError(unknown_option(f"{prefix}{name}", [f"{prefix}{n}" for n in accepted]))
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in {*options, *given}:
-            raise ConfigError(f"{where}.{name} must be given: {where}.{name}=VALUE.")
+            raise ConfigError(must_be_given(f"{prefix}{name}"))
     checked = {
-        name: typed(hints.get(name, Any), value, where=f"{where}.{name}")
+        name: typed(hints.get(name, Any), value, where=f"{prefix}{name}")
         for name, value in options.items()
     }
     return made(**checked, **given)
 
 
+def must_be_given(option: str, examples: str = "") -> str:
+    """Say that an option is missing, with the value that some text shows for it."""
+    found = re.search(rf"(?<![\w.]){re.escape(option)}=(\S+)", examples)
+    return f"{option} must be given: {option}={found[1] if found else 'VALUE'}."
+
+
 def unknown_option(name: str, there: Iterable[str]) -> str:
     """Say that there is no such option, and which one may have been meant."""
-    there = sorted(there)
-    close = get_close_matches(name, there, n=1)
-    hint = f" Did you mean {close[0]}?" if close else f" There are: {', '.join(there) or 'none'}."
-    return f"There is no option {name!r}.{hint}"
+    last_words = {one.rpartition(".")[2]: one for one in sorted(there)}
+    close = get_close_matches(name.rpartition(".")[2], last_words, n=1)
+    all_of_them = ", ".join(last_words.values()) or "none"
+    hint = f"Did you mean {last_words[close[0]]}?" if close else f"There are: {all_of_them}."
+    return f"There is no option {name!r}. {hint}"
 
 
 @lru_cache(maxsize=512)
@@ -128,8 +150,11 @@ def _sentences(wrong: ValidationError, kind: Any, where: str) -> list[str]:
         if detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             fields = [".".join(filter(None, [where, *place[:-1], f])) for f in _fields(kind, place)]
             lines.append(unknown_option(name, fields))
+        elif detail["type"] == "missing" and isinstance(detail["loc"][-1], int):  # of a tuple
+            name = name.rpartition(".")[0]
+            wanted[name], values[name] = [f"at least {int(place[-1]) + 1} values"], detail["input"]
         elif detail["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
-            lines.append(f"{name} must be given: {name}=VALUE.")
+            lines.append(must_be_given(name))
         else:
             text = _WANTED.get(detail["type"], detail["msg"])
             context = {key: _plain(item) for key, item in detail.get("ctx", {}).items()}

@@ -1,17 +1,199 @@
-"""Where the YAML files are, and how a part is built from one."""
+"""Parts: a class by its import path, with options; and the YAML files that name them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import pkgutil
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import hydra
-from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 import collision
-from collision.errors import CheckpointError, CollisionError, ConfigError
+from collision.checks import call_typed, must_be_given, unknown_option
+from collision.errors import CollisionError, ConfigError
+
+_own_dirs: list[Path] = []
+
+
+@dataclass(frozen=True)
+class Part:
+    """A backbone, head, data set ... that is chosen and not yet made.
+
+    Attributes:
+        group: What kind of part it is: the folder of its YAML, such as ``head``.
+        name: Its YAML's name; empty for one without.
+        target: Import path of the class.
+        options: By the names of the class's arguments.
+    """
+
+    group: str
+    name: str
+    target: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, **given: Any) -> Any:
+        """Import the class and call it with the options, checked against its signature.
+
+        Args:
+            **given: Further arguments, from us.
+
+        Raises:
+            CollisionError: The class's own complaint, or a ConfigError for a wrong option or a
+                class that is not there.
+        """
+        made = self._class()
+        try:
+            return call_typed(made, self.options, given, where=self.group)
+        except CollisionError:
+            raise
+        except Exception as error:  # of a library, which knows no option's name
+            raise ConfigError(
+                f"Cannot build {self.group} {self.name or made.__name__}: {error}"
+            ) from error
+
+    def changed(self, changes: Mapping[str, Any]) -> Part:
+        """Set options by their dotted names; see ``with_changes``."""
+        return replace(self, options=with_changes(self.options, changes, self.group))
+
+    def as_saved(self) -> dict[str, Any]:
+        """Give plain data for a file: short name and options, or the class where it is not ours."""
+        shipped = [path for path in config_dir().glob(f"{self.group}/*.yaml")]
+        same = sorted(path.stem for path in shipped if _target_in(path) == self.target)
+        if not same:
+            return {"target": self.target, "options": dict(self.options)}
+        return {"name": self.name if self.name in same else same[0], "options": dict(self.options)}
+
+    def _class(self) -> type:
+        try:
+            found = pkgutil.resolve_name(self.target)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigError(
+                f"The {self.group} {self.name!r} names {self.target!r}, which cannot be imported: "
+                f"{error}. Install its package, or add its folder to PYTHONPATH."
+            ) from error
+        if not isinstance(found, type):
+            raise ConfigError(f"The {self.group} {self.name!r} names {self.target!r}: no class.")
+        return found
+
+
+def part(group: str, name: str, /, **changes: Any) -> Part:
+    """Choose a part by its YAML's name.
+
+    Args:
+        group: Such as ``head``.
+        name: Such as ``zipformer``.
+        **changes: Options that differ from the YAML's.
+
+    Raises:
+        ConfigError: There is no such YAML (the message lists those there are), or an option without
+            a default is not given.
+    """
+    return changed_part(group, name, changes)
+
+
+def changed_part(
+    group: str, name: str, changes: Mapping[str, Any], folders: Mapping[str, Any] | None = None
+) -> Part:
+    """Choose a part as ``part`` does, with changes by dotted names.
+
+    Args:
+        group: Such as ``dataset``.
+        name: Such as ``manifest``.
+        changes: Such as ``{"columns.video": "file"}``.
+        folders: ``data_root`` and the like, if not the environment's.
+
+    Raises:
+        ConfigError: As ``part``.
+    """
+    roots = folders or OmegaConf.load(config_dir() / "folders.yaml")
+    config = OmegaConf.create({**roots, group: _read(group, name)})[group]
+    return part_of(group, config, name, changes)
+
+
+def part_of(
+    group: str,
+    mapping: Mapping[str, Any] | DictConfig,
+    name: str = "",
+    changes: Mapping[str, Any] | None = None,
+) -> Part:
+    """Take a part from a mapping that holds ``_target_`` beside the options.
+
+    Raises:
+        ConfigError: There is no ``_target_``, or an option is still missing (``???``).
+    """
+    chosen = _part_of(group, mapping, name).changed(changes or {})
+    for option, value in dotted(chosen.options).items():
+        if value == "???":
+            text = _path(group, name).read_text(encoding="utf-8") if name in names_of(group) else ""
+            raise ConfigError(must_be_given(f"{group}.{option}", text))
+    return chosen
+
+
+def _part_of(group: str, mapping: Mapping[str, Any] | DictConfig, name: str) -> Part:
+    resolved = OmegaConf.to_container(mapping, resolve=True) if OmegaConf.is_config(mapping) else {}
+    options: dict[str, Any] = {**(resolved or mapping)}  # type: ignore[dict-item]
+    target = options.pop("_target_", None)
+    if not isinstance(target, str):
+        there = ", ".join(names_of(group))
+        raise ConfigError(f"The {group} {name!r} names no class (_target_). There are: {there}.")
+    return Part(group, name, target, options)
+
+
+def with_changes(
+    options: Mapping[str, Any], changes: Mapping[str, Any], where: str = ""
+) -> dict[str, Any]:
+    """Set nested options by dotted names; a mapping is merged into the one that is there.
+
+    Raises:
+        ConfigError: A name goes below an option that is no mapping.
+    """
+    changed = deepcopy(dict(options))
+    for name, value in changes.items():
+        *above, last = name.split(".")
+        place: Any = changed
+        for step in above:
+            place = place.setdefault(step, {}) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            there = [".".join(filter(None, [where, option])) for option in dotted(options)]
+            raise ConfigError(unknown_option(".".join(filter(None, [where, name])), there))
+        merged = isinstance(value, Mapping) and isinstance(place.get(last), dict)
+        place[last] = {**place[last], **value} if merged else value
+    return changed
+
+
+def dotted(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested options: ``{"columns.video": "file"}``."""
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        is_deeper = isinstance(value, Mapping) and value
+        found |= dotted(value, f"{prefix}{key}.") if is_deeper else {f"{prefix}{key}": value}
+    return found
+
+
+def names_of(group: str) -> list[str]:
+    """List the parts of a group that have a YAML file, own ones included."""
+    return sorted(
+        {path.stem for folder in config_dirs() for path in folder.glob(f"{group}/*.yaml")}
+    )
+
+
+def option_names(group: str, name: str) -> list[str]:
+    """List the options in a part's YAML as they can be typed: ``dataset.columns.video``."""
+    options = OmegaConf.to_container(_read(group, name), resolve=False)
+    assert isinstance(options, dict)
+    return [f"{group}.{option}" for option in dotted(options) if option != "_target_"]
+
+
+def no_such_part(group: str, name: object) -> str:
+    """Say that no YAML has this name, and which one may have been meant."""
+    there = names_of(group)
+    close = get_close_matches(str(name), there, n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return f"No {group} is called {str(name)!r}.{hint} There are: {', '.join(there)}."
 
 
 def config_dir() -> Path:
@@ -22,91 +204,47 @@ def config_dir() -> Path:
     raise ConfigError(f"No configs folder beside {list(collision.__path__)}: install again.")
 
 
-def plain(config: Any) -> Any:
-    """Resolve a config into dicts, lists and scalars."""
-    if OmegaConf.is_config(config):
-        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    return config
+def config_dirs() -> list[Path]:
+    """List the folders in which YAML files are looked for, ours first."""
+    return [config_dir(), *_own_dirs]
 
 
-def build(config: Mapping[str, Any], **extra: Any) -> Any:
-    """Instantiate the part that a config's ``_target_`` names.
+def use_config_dirs(folders: Iterable[Path | str]) -> None:
+    """Look for parts in these folders, too: what ``--config-dir`` does.
 
     Raises:
-        CollisionError: The part's own complaint, or a ConfigError for a wrong option.
+        ConfigError: One is not there.
     """
-    options = plain(config)
-    if not isinstance(options, Mapping) or "_target_" not in options:
-        raise ConfigError(
-            f"There is no '_target_' in {options!r}: choose one of the YAML files in configs/."
-        )
-    try:
-        return hydra.utils.instantiate(options, _convert_="all", **extra)
-    except InstantiationException as error:
-        cause = error.__cause__
-        while cause is not None and not isinstance(cause, CollisionError):
-            cause = cause.__cause__
-        if cause is not None:
-            raise cause from None
-        raise ConfigError(
-            f"Cannot build {options['_target_']!r}: {error.__cause__ or error}. Its YAML file in "
-            "configs/ lists the options that exist."
-        ) from error
+    own = [Path(folder).expanduser().absolute() for folder in folders]
+    for folder in own:
+        if not folder.is_dir():
+            raise ConfigError(f"--config-dir {folder}: there is no such folder.")
+    _own_dirs[:] = own
 
 
-def check_targets(config: Any, where: str) -> None:
-    """Refuse a config from a file that would run anything but a class of this package.
-
-    The prefix alone would let ``collision.learning.head.torch.hub.load`` through.
-
-    Raises:
-        CheckpointError: A ``_target_``, however deep, is something else.
-    """
-    for target in _targets(config):
-        if target.startswith("collision."):
-            try:
-                found = hydra.utils.get_object(target)
-            except Exception as error:
-                raise CheckpointError(
-                    f"{where} names {target!r}, which this version does not have. "
-                    "Use the version that wrote it, or train again."
-                ) from error
-            if isinstance(found, type) and found.__module__.startswith("collision."):
-                continue
-        raise CheckpointError(
-            f"{where} names {target!r}, which is not a class of this package, so it was not run. "
-            "Only use files that this software wrote; own parts go into backbones/, temporal/ or "
-            "datasets/."
-        )
+def _read(group: str, name: str) -> DictConfig:
+    """Read a part's YAML, with those that its defaults list builds on."""
+    own = OmegaConf.load(_path(group, name))
+    assert isinstance(own, DictConfig)
+    bases: Sequence[str] = own.pop("defaults", [])
+    order = [*bases, *([] if "_self_" in bases else ["_self_"])]
+    merged = OmegaConf.merge(*(own if base == "_self_" else _read(group, base) for base in order))
+    assert isinstance(merged, DictConfig)
+    return merged
 
 
-def _targets(config: Any) -> Iterator[str]:
-    if isinstance(config, Mapping):
-        if "_target_" in config:
-            yield str(config["_target_"])
-        for value in config.values():
-            yield from _targets(value)
-    elif isinstance(config, Sequence) and not isinstance(config, str):
-        for value in config:
-            yield from _targets(value)
+def _path(group: str, name: str) -> Path:
+    if name not in names_of(group):
+        raise ConfigError(no_such_part(group, name))
+    candidates = (folder / group / f"{name}.yaml" for folder in config_dirs())
+    return next(path for path in candidates if path.is_file())
 
 
-def named_part(group: str, name: str, config: DictConfig) -> DictConfig:
-    """Compose one part by its plain name, with the roots of ``config``.
+def _target_in(path: Path) -> str | None:
+    return _read(path.parent.name, path.stem).get("_target_")
 
-    This is how ``datasets=[a,b]`` and ``backbones=[a,b]`` are read.
 
-    Raises:
-        ConfigError: There is no such YAML file; the message lists those there are.
-    """
-    if not isinstance(name, str):
-        raise ConfigError(f"{group}s={name!r}: give plain names, such as {group}s=[a,b].")
-    if group in config and config[group] is not None and config[group].get("name") == name:
-        return config[group]  # already composed, with what was overridden on the command line
-    folder = config_dir() / group
-    path = folder / f"{name}.yaml"
-    if Path(name).name != name or not path.is_file():
-        choices = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        raise ConfigError(f"No {group} is called {name!r}. There are: {choices}.")
-    roots = {key: config[key] for key in ("data_root", "cache_root") if key in config}
-    return OmegaConf.create({**roots, group: OmegaConf.load(path)})[group]
+def about(group: str, name: str) -> str:
+    """Say in a line what a part is: the comment that its YAML begins with."""
+    first = _path(group, name).read_text(encoding="utf-8").splitlines()[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""

@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
-
-import torch
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from collision.errors import ConfigError
+
+if TYPE_CHECKING:  # names can be checked without torch
+    import torch
 
 ACCELERATORS = ("auto", "cpu", "gpu")
 Precision: TypeAlias = Literal["32-true", "bf16-mixed", "16-mixed"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
-def device_of(accelerator: str) -> torch.device:
+def device_of(accelerator: str, group: str = "") -> torch.device:
     """Give the device that ``accelerator`` means on this machine.
+
+    Args:
+        accelerator: ``auto``, ``cpu`` or ``gpu``.
+        group: That the option belongs to, for the message: ``trainer`` or ``extraction``.
 
     Raises:
         ConfigError: Unknown, or a GPU that is not there.
     """
+    import torch
+
+    option = f"{group}.accelerator".lstrip(".")
     if accelerator not in ACCELERATORS:
-        raise ConfigError(f"accelerator={accelerator!r}: choose one of {', '.join(ACCELERATORS)}.")
+        raise ConfigError(f"{option}={accelerator}: choose one of {', '.join(ACCELERATORS)}.")
     has_gpu = torch.cuda.is_available()
     if accelerator == "gpu" and not has_gpu:
-        raise ConfigError("accelerator=gpu, but there is no CUDA device here. Use auto or cpu.")
+        raise ConfigError(f"{option}=gpu, but there is no CUDA device here. Use auto or cpu.")
     return torch.device("cuda" if has_gpu and accelerator != "cpu" else "cpu")
 
 
-def precision_of(accelerator: str, precision: str | None) -> Precision:
+def precision_of(accelerator: str, precision: str | None, group: str = "") -> Precision:
     """Give the precision in Lightning's words; by default bf16 on a GPU and float32 on a CPU.
 
     Raises:
         ConfigError: Unknown.
     """
+    device = device_of(accelerator, group)
     if precision is None:
-        return "bf16-mixed" if device_of(accelerator).type == "cuda" else "32-true"
-    device_of(accelerator)
-    if precision not in PRECISIONS:
-        raise ConfigError(f"precision={precision!r}: choose one of {', '.join(PRECISIONS)}.")
-    return precision
+        return "bf16-mixed" if device.type == "cuda" else "32-true"
+    for known in PRECISIONS:
+        if known == precision:
+            return known
+    option = f"{group}.precision".lstrip(".")
+    raise ConfigError(f"{option}={precision}: choose one of {', '.join(PRECISIONS)}.")

@@ -9,19 +9,19 @@ high score on this set says little.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError
 from collision.records.annotations import (
-    Tables,
+    ErrorCollector,
     parse_lines,
     path_below,
     read_text,
     reject_repeated,
 )
-from collision.records.files import COMPLETE_IT, require_videos
+from collision.records.files import COMPLETE_IT, paths_of, require_videos
 from collision.records.splits import fraction_from
 from collision.types import Split, VideoRecord
 
@@ -61,6 +61,7 @@ class Crash:
     tags: Mapping[str, str]
 
 
+@dataclass(eq=False)
 class CCD:
     """The Car Crash Dataset.
 
@@ -76,36 +77,33 @@ class CCD:
         ego_only: Leave out crashes that the car with the camera is not involved in.
         allow_missing: Don't stop if videos are not there; each then counts as a video that cannot
             be read.
+        follow_links: Take videos that are links out of the root, too.
         name: Of the data set, in reports.
 
     Raises:
         ConfigError: There is no such split.
     """
 
-    def __init__(
-        self,
-        root: str,
-        split: str | None = None,
-        ego_only: bool = False,
-        allow_missing: bool = False,
-        name: str = "ccd",
-    ):
-        if split not in (None, "official", "grouped"):
-            raise ConfigError(f"dataset.split={split!r}: give official, grouped or null.")
-        self.root = Path(root).expanduser().absolute()
-        self.split = split
-        self.ego_only = ego_only
-        self.allow_missing = allow_missing
-        self.name = name
+    root: Path
+    split: str | None = None
+    ego_only: bool = False
+    allow_missing: bool = False
+    follow_links: bool = False
+    name: str = "ccd"
 
-    def prepare(self) -> None:
-        """Check every line, and that the videos are there.
+    def __post_init__(self) -> None:
+        self.root = Path(self.root).expanduser().absolute()
+        if self.split not in (None, "official", "grouped"):
+            raise ConfigError(f"dataset.split={self.split!r}: give official, grouped or null.")
+
+    def prepare(self, splits: Sequence[Split] | None = None) -> None:
+        """Check every line, and that the videos of some splits (default: all) are there.
 
         Raises:
             DatasetNotFoundError: Folders, tables or videos are missing; lists them.
             AnnotationError: Lines that cannot be read; lists them.
         """
-        paths = [record.path for record in self.records()]
+        paths = paths_of(self.records(), splits)
         if not self.allow_missing:
             require_videos(self.root, paths, COMPLETE_IT)
 
@@ -115,13 +113,13 @@ class CCD:
         Raises:
             DatasetNotFoundError: Folders or tables are missing.
             AnnotationError: Lines that cannot be read, all of a file, by number.
-            ConfigError: Videos lie outside the root.
+            ConfigError: Videos are links out of the root, and those are not followed.
         """
         self._check_layout()
-        tables = Tables()
-        crashes = tables.read(read_crashes, self.root / ANNOTATIONS, instead={})
+        tables = ErrorCollector()
+        crashes = tables.try_read(read_crashes, self.root / ANNOTATIONS, default={})
         lists: dict[Path, dict[int, str]] = {
-            file: tables.read(read_split_list, file, instead={}) for file in self._list_files()
+            file: tables.try_read(read_split_list, file, default={}) for file in self._list_files()
         }
         tables.check()
         official = _official_split(lists, {f"crash/{crash.stem}" for crash in crashes.values()})
@@ -150,16 +148,9 @@ class CCD:
         kind, stem = name.split("/")
         group = f"youtube_{crash.source}" if crash else name
         in_test = fraction_from(f"ccd/test/{group}") < TEST_FRACTION
-        try:
-            path = path_below(self.root, f"{FOLDERS[kind]}/{stem}.mp4")
-        except ValueError as error:
-            raise ConfigError(
-                f"root={str(self.root)!r}: {error}. Set root to the folder in which the videos "
-                "really lie: links out of it are not followed."
-            ) from error
         return VideoRecord(
             id=name,
-            path=path,
+            path=path_below(self.root, f"{FOLDERS[kind]}/{stem}.mp4", self.follow_links),
             label=int(crash is not None),
             split=official.get(name, "test" if in_test else "train"),
             group=group,
@@ -221,9 +212,11 @@ def _official_split(lists: Mapping[Path, Mapping[int, str]], crashes: set[str]) 
             raise ValueError(f"{name!r} is in train.txt as well")
         return name
 
-    tables = Tables()
+    tables = ErrorCollector()
     for side, (file, names) in zip(sides, lists.items(), strict=False):
-        known: dict[int, str] = tables.read(parse_lines, file, names.items(), checked, instead={})
+        known: dict[int, str] = tables.try_read(
+            parse_lines, file, names.items(), checked, default={}
+        )
         splits |= dict.fromkeys(known.values(), side)
     tables.check()
     return splits

@@ -15,14 +15,13 @@ the paper says 20.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from dataclasses import replace
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from collision.errors import ConfigError, DatasetNotFoundError
-from collision.records.annotations import parse_csv, path_below, reject_repeated
+from collision.records.annotations import parse_csv, path_below, warn_once
 from collision.records.badas import ego_clips, with_consensus
 from collision.records.files import check_rate, require_videos
 from collision.types import Split, VideoRecord
@@ -35,10 +34,10 @@ FOLDERS: dict[str, tuple[Split, int]] = {
 }
 NUM_VIDEOS = dict(zip(FOLDERS, (455, 829, 165, 301), strict=True))  # of the whole set
 NUM_FRAMES = 100
-logger = logging.getLogger(__name__)
 WHERE = "docs/dad.md says where to get it and how to lay it out."
 
 
+@dataclass(eq=False)
 class Dad:
     """The clips below a folder ``videos``.
 
@@ -49,34 +48,34 @@ class Dad:
         badas: The BADAS consensus of the test positives; overrides both.
         ego_only: Of the positives, only those known to involve the camera's own car.
         frame_rate: Frames a second, by count.
+        follow_links: Take videos that are links out of the root, too.
         name: Of the data set, in reports.
 
     Raises:
         ConfigError: One of these cannot be.
     """
 
-    def __init__(
-        self,
-        root: str,
-        event_frame: int = 74,
-        crash_frames: str | None = None,
-        badas: str | None = None,
-        ego_only: bool = False,
-        frame_rate: float = 25,
-        name: str = "dad",
-    ):
-        self.root = Path(root).expanduser()
-        self.crash_frames = Path(crash_frames).expanduser() if crash_frames else None
-        self.badas = Path(badas).expanduser() if badas else None
-        self.ego_only = ego_only
-        self.frame_rate = check_rate(frame_rate)
-        self.name = name
-        if type(event_frame) is not int or not 0 < event_frame < NUM_FRAMES:
-            raise ConfigError(f"dataset.event_frame={event_frame!r}: clips have frames 0 to 99.")
-        self.event_frame = event_frame
+    root: Path
+    event_frame: int = 74
+    crash_frames: Path | None = None
+    badas: Path | None = None
+    ego_only: bool = False
+    frame_rate: float = 25
+    follow_links: bool = False
+    name: str = "dad"
 
-    def prepare(self) -> None:
-        """Check that the videos are there.
+    def __post_init__(self) -> None:
+        self.root = Path(self.root).expanduser()
+        self.crash_frames = Path(self.crash_frames).expanduser() if self.crash_frames else None
+        self.badas = Path(self.badas).expanduser() if self.badas else None
+        self.frame_rate = check_rate(self.frame_rate)
+        if type(self.event_frame) is not int or not 0 < self.event_frame < NUM_FRAMES:
+            raise ConfigError(
+                f"dataset.event_frame={self.event_frame!r}: clips have frames 0 to 99."
+            )
+
+    def prepare(self, splits: Sequence[Split] | None = None) -> None:
+        """Check that the videos are there, whatever splits are wanted.
 
         Raises:
             DatasetNotFoundError: A folder or a listed video is missing.
@@ -86,7 +85,7 @@ class Dad:
         for folder, number in found.items():
             of_set = NUM_VIDEOS["/".join(folder.parts[-2:])]
             if number < of_set:
-                _tell_once(f"{folder} holds {number} videos; the whole set has {of_set} there.")
+                warn_once(f"{folder} holds {number} videos; the whole set has {of_set} there.")
         listed = list(self._read_crash_frames())
         require_videos(self.root, listed, f"{str(self.crash_frames)!r} lists them. {WHERE}")
 
@@ -95,7 +94,7 @@ class Dad:
 
         Raises:
             DatasetNotFoundError: A folder is missing or holds no video.
-            ConfigError: Videos lie outside the root, or in both splits, or none is left.
+            ConfigError: Videos are links out of the root, or in both splits, or none is left.
             AnnotationError: Lines of ``crash_frames`` or ``badas`` that cannot be read.
         """
         crash_frames = self._read_crash_frames()
@@ -110,7 +109,7 @@ class Dad:
             raise DatasetNotFoundError(self.root, empty, WHERE)
         if twice := [name for name, n in Counter(r.id for r in records).items() if n > 1]:
             raise ConfigError(
-                f"root={str(self.root)!r}: {twice[0]} is in training and in testing. The set's "
+                f"dataset.root={self.root}: {twice[0]} is in training and in testing. The set's "
                 "numbers go on from training to testing: one of the folders holds other videos."
             )
         records = [self._with_crash_frame(record, crash_frames) for record in records]
@@ -122,16 +121,9 @@ class Dad:
         split, label = FOLDERS[folder]
         # The class belongs to the name: numbers start anew in each class.
         identifier = f"{Path(folder).name}/{Path(name).stem}"
-        try:
-            path = path_below(self.root, f"videos/{folder}/{name}")
-        except ValueError as error:
-            raise ConfigError(
-                f"root={str(self.root)!r}: {error}. Set root to the folder in which the videos "
-                "really lie: links out of it are not followed."
-            ) from error
         return VideoRecord(
             id=identifier,
-            path=path,
+            path=path_below(self.root, f"videos/{folder}/{name}", self.follow_links),
             label=label,
             split=split,
             group=identifier,  # the source videos were never published
@@ -153,13 +145,13 @@ class Dad:
             return {}
         if not file.is_file():
             raise DatasetNotFoundError(file.absolute().parent, [file.name], WHERE)
-        rows = parse_csv(file, ("Video Name", "Crash Frame"), self._crash_frame)
-        reject_repeated(file, ((line, path.stem) for line, (path, _) in rows.items()))
+        columns = ("Video Name", "Crash Frame")
+        rows = parse_csv(file, columns, self._crash_frame, key=lambda row: row[0].stem)
         return dict(rows.values())
 
     def _crash_frame(self, field: dict[str, str]) -> tuple[Path, int]:
         """Read a line: which positive, and its frame counted from 0."""
-        path = path_below(self.root, field["Video Name"])
+        path = path_below(self.root, field["Video Name"], self.follow_links)
         folder = path.parent.relative_to(self.root.resolve()).as_posix()
         if folder not in ("videos/training/positive", "videos/testing/positive"):
             raise ValueError(f"video {field['Video Name']!r} is none of the positives")
@@ -172,8 +164,3 @@ class Dad:
 def _name_in_consensus(record: VideoRecord) -> str | None:
     """Only positives of the test split were annotated; a negative may have the same number."""
     return record.path.stem if record.label == 1 and record.split == "test" else None
-
-
-@cache  # a data set is prepared several times in one run
-def _tell_once(message: str) -> None:
-    logger.warning(message)

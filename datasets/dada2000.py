@@ -18,26 +18,31 @@ All have 30 frames a second, and every clip shows an accident or nearly one.
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Mapping
-from dataclasses import replace
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError, Rejected
 from collision.records.annotations import (
-    Tables,
+    ErrorCollector,
     parse_csv,
     parse_lines,
     path_below,
     read_text,
     reject,
     reject_repeated,
+    warn_once,
 )
 from collision.records.badas import ego_clips, with_consensus
-from collision.records.files import check_rate, first_present, parse_entries, require_videos
+from collision.records.files import (
+    check_rate,
+    first_present,
+    parse_entries,
+    paths_of,
+    require_videos,
+)
 from collision.types import Split, VideoRecord
 
 SMALL: dict[Split, str] = {"train": "training", "val": "validation", "test": "testing"}
@@ -62,10 +67,10 @@ EGO_CLASSES = {*range(1, 19), 61, 62}
 REMEDY = "give dataset.annotations=FILE, dataset.badas=FILE or dataset.leave_out_unannotated=true"
 WHERE = "docs/dada2000.md says where to get it and how to lay it out."
 
-logger = logging.getLogger(__name__)
 Listed = tuple[Path, int, VideoRecord]
 
 
+@dataclass(eq=False)
 class Dada2000:
     """The clips of the lists, or of the table.
 
@@ -77,46 +82,44 @@ class Dada2000:
         leave_out_unannotated: Leave out clips of which nothing says when the accident happens;
             otherwise each is an error.
         frame_rate: Frames a second, by count.
+        follow_links: Take clips that are links out of the root, too.
         name: Of the data set, in reports.
 
     Raises:
         ConfigError: One of these cannot be.
     """
 
-    def __init__(
-        self,
-        root: str,
-        annotations: str | None = None,
-        badas: str | None = None,
-        ego_only: bool = False,
-        leave_out_unannotated: bool = False,
-        frame_rate: float = 30,
-        name: str = "dada2000",
-    ):
-        self.root = Path(root).expanduser()
-        self.annotations = Path(annotations).expanduser() if annotations else None
+    root: Path
+    annotations: Path | None = None
+    badas: Path | None = None
+    ego_only: bool = False
+    leave_out_unannotated: bool = False
+    frame_rate: float = 30
+    follow_links: bool = False
+    name: str = "dada2000"
+
+    def __post_init__(self) -> None:
+        self.root = Path(self.root).expanduser()
+        self.annotations = Path(self.annotations).expanduser() if self.annotations else None
         self.table = self.annotations or self.root / TABLE
-        self.badas = Path(badas).expanduser() if badas else None
-        self.ego_only = ego_only
-        self.leave_out_unannotated = leave_out_unannotated
-        self.frame_rate = check_rate(frame_rate)
-        self.name = name
+        self.badas = Path(self.badas).expanduser() if self.badas else None
+        self.frame_rate = check_rate(self.frame_rate)
         if self.annotations and self.table.suffix.lower() in (".xlsx", ".xls"):
             raise ConfigError(
-                f"annotations={str(self.table)!r}: save its sheet of clips (Sheet1) as a CSV file "
-                "and give that; docs/dada2000.md has the lines that do it."
+                f"dataset.annotations={self.table}: save its sheet of clips (Sheet1) as a CSV "
+                "file and give that; docs/dada2000.md has the lines that do it."
             )
         if self.annotations and not self.table.is_file():
-            raise ConfigError(f"annotations={str(self.table)!r}: there is no such file. {WHERE}")
+            raise ConfigError(f"dataset.annotations={self.table}: there is no such file. {WHERE}")
 
-    def prepare(self) -> None:
-        """Check every line, and that the clips are there.
+    def prepare(self, splits: Sequence[Split] | None = None) -> None:
+        """Check every line, and that the clips of some splits (default: all) are there.
 
         Raises:
             DatasetNotFoundError: Lists or clips are missing.
             AnnotationError: Lines that cannot be read, and clips without a time of the accident.
         """
-        require_videos(self.root, [record.path for record in self.records()], WHERE)
+        require_videos(self.root, paths_of(self.records(), splits), WHERE)
 
     def records(self) -> list[VideoRecord]:
         """Read lists or table: train, val, test, each in its own order.
@@ -138,7 +141,7 @@ class Dada2000:
         if without_time and not self.leave_out_unannotated:
             reject(without_time)
         if without_time:
-            _tell_once(
+            warn_once(
                 f"{self.root}: left out {len(without_time)} clips without an accident's time."
             )
             records = [record for record in records if record.event_time is not None]
@@ -151,9 +154,9 @@ class Dada2000:
         for files, read in ((small, self._read_small), (lists, self._read_list)):
             found = {split: file for split, file in files.items() if file.is_file()}
             if found:
-                tables = Tables()
+                tables = ErrorCollector()
                 parts = [
-                    tables.read(read, split, file, instead=[]) for split, file in found.items()
+                    tables.try_read(read, split, file, default=[]) for split, file in found.items()
                 ]
                 tables.check()
                 return [one for part in parts for one in part]
@@ -169,7 +172,7 @@ class Dada2000:
     def _read_small(self, split: Split, file: Path) -> list[Listed]:
         if self.annotations is not None:
             raise ConfigError(
-                f"annotations={str(self.annotations)!r}: {str(file)!r} has the times of these "
+                f"dataset.annotations={self.annotations}: {str(file)!r} has the times of these "
                 "videos, which were cut; a table counts frames of the whole ones. Leave it out."
             )
         listed: list[Listed] = []
@@ -196,7 +199,7 @@ class Dada2000:
         if not _is_whole(accident) or not int(start) <= int(accident) <= int(end):
             raise ValueError(f"accident frame {accident!r} is not within {start} to {end}")
         place = f"{SMALL[split]}/rgb_videos/{number}/{video}.avi"
-        record = self._record(split, number, video, path_below(self.root, place))
+        record = self._record(split, number, video, self._below(place))
         return self._timed(record, int(accident), None)
 
     def _read_list(self, split: Split, file: Path) -> list[Listed]:
@@ -218,9 +221,7 @@ class Dada2000:
 
     def _read_table(self) -> dict[int, VideoRecord]:
         """Read the table: a record of each clip, by line; all in the test split."""
-        rows = parse_csv(self.table, COLUMNS, self._row)
-        reject_repeated(self.table, ((line, record.id) for line, record in rows.items()))
-        return rows
+        return parse_csv(self.table, COLUMNS, self._row, key=lambda record: record.id)
 
     def _row(self, field: Mapping[str, str]) -> VideoRecord:
         number, video = _whole(field, "type"), _whole(field, "video")
@@ -263,7 +264,10 @@ class Dada2000:
         folder = f"{number}/{video}"
         flat = f"{number}_{video}"
         names = (f"{folder}/images", folder, f"frames/{folder}/images", f"frames/{folder}")
-        return path_below(self.root, first_present(self.root, (*names, f"{flat}.mp4", flat)))
+        return self._below(first_present(self.root, (*names, f"{flat}.mp4", flat)))
+
+    def _below(self, place: str) -> Path:
+        return path_below(self.root, place, self.follow_links)
 
 
 def _each_once(listed: list[Listed]) -> list[Listed]:
@@ -277,7 +281,7 @@ def _each_once(listed: list[Listed]) -> list[Listed]:
     last = {record.id: file for file, _, record in listed}
     kept = [one for one in listed if last[one[2].id] == one[0]]
     if twice := len(listed) - len(kept):
-        _tell_once(f"{listed[0][0].parent}: {twice} clips are in two lists; the later list counts.")
+        warn_once(f"{listed[0][0].parent}: {twice} clips are in two lists; the later list counts.")
     return kept
 
 
@@ -320,8 +324,3 @@ def _conditions(field: Mapping[str, str]) -> dict[str, str]:
                 raise ValueError(f"{column} {text!r} is none of 1 to {len(CODES[name])}")
             tags[name] = CODES[name][code - 1]
     return tags
-
-
-@cache  # a data set is indexed several times in one run
-def _tell_once(message: str) -> None:
-    logger.warning(message)

@@ -19,14 +19,21 @@ BADAS it lies 0.6 s after the alert and 1.0 s before the collision (medians).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from collision.errors import DatasetNotFoundError, Rejected
-from collision.records.annotations import Tables, path_below, reject, reject_repeated
+from collision.records.annotations import ErrorCollector, path_below, reject, reject_repeated
 from collision.records.badas import ego_clips, with_consensus
-from collision.records.files import check_rate, first_present, parse_entries, require_videos
+from collision.records.files import (
+    check_rate,
+    first_present,
+    parse_entries,
+    paths_of,
+    require_videos,
+)
 from collision.types import Split, VideoRecord
 
 # The set has no third part; its own code and the literature test on what it calls val.
@@ -36,6 +43,7 @@ WHERE = "docs/dota.md says where to get it and how to lay it out."
 _CLIP_ID = re.compile(r"([A-Za-z0-9_-]+)_(\d+)")
 
 
+@dataclass(eq=False)
 class Dota:
     """The clips that the metadata files list; all of them show an anomaly.
 
@@ -45,34 +53,33 @@ class Dota:
             ``anomaly_start``.
         ego_only: Only the clips that involve the camera's own car.
         frame_rate: Frames a second, by count.
+        follow_links: Take folders that are links out of the root, too.
         name: Of the data set, in reports.
 
     Raises:
         ConfigError: One of these cannot be.
     """
 
-    def __init__(
-        self,
-        root: str,
-        badas: str | None = None,
-        ego_only: bool = False,
-        frame_rate: float = 10,
-        name: str = "dota",
-    ):
-        self.root = Path(root).expanduser()
-        self.badas = Path(badas).expanduser() if badas else None
-        self.ego_only = ego_only
-        self.frame_rate = check_rate(frame_rate)
-        self.name = name
+    root: Path
+    badas: Path | None = None
+    ego_only: bool = False
+    frame_rate: float = 10
+    follow_links: bool = False
+    name: str = "dota"
 
-    def prepare(self) -> None:
-        """Check every entry, and that the frames are there.
+    def __post_init__(self) -> None:
+        self.root = Path(self.root).expanduser()
+        self.badas = Path(self.badas).expanduser() if self.badas else None
+        self.frame_rate = check_rate(self.frame_rate)
+
+    def prepare(self, splits: Sequence[Split] | None = None) -> None:
+        """Check every entry, and that the frames of some splits (default: all) are there.
 
         Raises:
             DatasetNotFoundError: Metadata or folders of frames are missing.
             AnnotationError: Entries that cannot be read.
         """
-        require_videos(self.root, [record.path for record in self.records()], WHERE)
+        require_videos(self.root, paths_of(self.records(), splits), WHERE)
 
     def records(self) -> list[VideoRecord]:
         """Read the metadata; the order is its own.
@@ -89,9 +96,9 @@ class Dota:
         if not files:
             expected = [*METADATA, "frames/<clip>/images/000000.jpg"]
             raise DatasetNotFoundError(self.root, expected, WHERE)
-        tables = Tables()
+        tables = ErrorCollector()
         entries: list[tuple[Path, list[tuple[int, VideoRecord]]]] = [
-            (file, tables.read(parse_entries, file, dict, self._record, instead=[]))
+            (file, tables.try_read(parse_entries, file, dict, self._record, default=[]))
             for file in files
         ]
         tables.check()
@@ -129,7 +136,7 @@ class Dota:
         folder = first_present(self.root, (f"{folder}/images", folder))
         return VideoRecord(
             id=clip,
-            path=path_below(self.root, folder),
+            path=path_below(self.root, folder, self.follow_links),
             label=1,
             split=SPLIT_OF[subset],
             group=found.group(1),  # clips of one YouTube compilation share its cutter's style

@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -33,15 +33,17 @@ from collision.records.annotations import (
     path_below,
     read_header,
     reject,
+    require_columns,
     seconds,
 )
-from collision.records.files import require_videos
+from collision.records.files import COMPLETE_IT, paths_of, require_videos
 from collision.types import SPLITS, Seconds, Split, VideoRecord
 
 REQUIRED = ("video", "label")
 OPTIONAL = ("event_time", "alert_time", "group", "split")
 
 
+@dataclass(eq=False)
 class Manifest:
     """Videos listed in a CSV file.
 
@@ -51,51 +53,52 @@ class Manifest:
         columns: From a name above to the column that holds it; None: do not read it at all.
         cut_horizon: The clips without an event time, of both classes, were cut this many seconds
             before their event (or mock event): their end is the cut.
-        name: Of the data set, in reports.
         split: Of every video, if the file has no ``split`` column.
+        allow_missing: Don't stop if listed videos are not there; each then counts as a video that
+            cannot be read.
+        follow_links: Take videos that are links out of the root, too.
+        name: Of the data set, in reports.
 
     Raises:
         ConfigError: One of these cannot be.
     """
 
-    def __init__(
-        self,
-        csv: str,
-        root: str | None = None,
-        columns: Mapping[str, str | None] | None = None,
-        cut_horizon: Seconds | None = None,
-        name: str = "manifest",
-        split: str = "test",
-    ):
-        self.csv = Path(csv).expanduser()
-        self.root = Path(root).expanduser() if root is not None else self.csv.parent
-        self.name = name
-        self.split = split
-        self.cut_horizon = cut_horizon
-        self.columns: dict[str, str | None] = {key: key for key in REQUIRED + OPTIONAL}
-        self.columns |= columns or {}
-        unknown = sorted(set(self.columns) - set(REQUIRED + OPTIONAL))
-        if unknown:
+    csv: Path
+    root: Path | None = None
+    columns: Mapping[str, str | None] = field(default_factory=dict)
+    cut_horizon: Seconds | None = None
+    split: str = "test"
+    allow_missing: bool = False
+    follow_links: bool = False
+    name: str = "manifest"
+
+    def __post_init__(self) -> None:
+        self.csv = Path(self.csv).expanduser()
+        self.folder = Path(self.root).expanduser() if self.root is not None else self.csv.parent
+        self.columns = {key: key for key in REQUIRED + OPTIONAL} | dict(self.columns)
+        if unknown := sorted(set(self.columns) - set(REQUIRED + OPTIONAL)):
             raise ConfigError(
-                f"columns.{unknown[0]}: a manifest has {', '.join(REQUIRED + OPTIONAL)}. "
+                f"dataset.columns.{unknown[0]}: a manifest has {', '.join(REQUIRED + OPTIONAL)}. "
                 "Any other column becomes a tag by itself."
             )
-        if split not in SPLITS:
-            raise ConfigError(f"split={split!r}: give {', '.join(SPLITS)}.")
-        is_number = isinstance(cut_horizon, (int, float)) and 0 <= cut_horizon < math.inf
-        if cut_horizon is not None and not is_number:
-            raise ConfigError(f"cut_horizon={cut_horizon!r}: give seconds, 0 or more.")
+        if self.split not in SPLITS:
+            raise ConfigError(f"dataset.split={self.split}: give {', '.join(SPLITS)}.")
+        horizon = self.cut_horizon
+        is_number = isinstance(horizon, (int, float)) and 0 <= horizon < math.inf
+        if horizon is not None and not is_number:
+            raise ConfigError(f"dataset.cut_horizon={horizon}: give seconds, 0 or more.")
 
-    def prepare(self) -> None:
-        """Check every line, and that the videos are there.
+    def prepare(self, splits: Sequence[Split] | None = None) -> None:
+        """Check every line, and that the videos of some splits (default: all) are there.
 
         Raises:
             DatasetNotFoundError: The CSV file or videos are missing; lists them.
             AnnotationError: Lines that cannot be read; lists them.
         """
-        paths = [record.path for record in self.records()]
-        where = f"{str(self.csv)!r} lists them. If they lie elsewhere, set root=FOLDER."
-        require_videos(self.root, paths, where)
+        paths = paths_of(self.records(), splits)
+        where = f"{str(self.csv)!r} lists them. If they lie elsewhere: dataset.root=FOLDER. "
+        if not self.allow_missing:
+            require_videos(self.folder, paths, where + COMPLETE_IT)
 
     def records(self) -> list[VideoRecord]:
         """Read the file; the order is its own.
@@ -103,7 +106,13 @@ class Manifest:
         Raises:
             DatasetNotFoundError: There is no such file.
             AnnotationError: Lines that cannot be read, all of them, by number.
+            ConfigError: It is a folder; or videos are links out of the root.
         """
+        if self.csv.is_dir():
+            raise ConfigError(
+                f"dataset.csv={self.csv}: that is a folder; give a CSV file. To make one of the "
+                f"videos in it: collision data {self.csv} write=clips.csv"
+            )
         if not self.csv.is_file():
             raise DatasetNotFoundError(
                 self.csv.parent, [self.csv.name], "Give the path of your list as dataset.csv=FILE."
@@ -117,17 +126,13 @@ class Manifest:
         return self._with_ids(list(records.values()))
 
     def _check_header(self, header: list[str]) -> None:
-        there = ", ".join(header) or "none"
         for key, column in self.columns.items():
             if key in REQUIRED and column is None:
-                raise ConfigError(f"columns.{key}=null: a manifest needs this column.")
+                raise ConfigError(f"dataset.columns.{key}=null: a manifest needs this column.")
             # An optional column may be absent, but not if the user went to the trouble to name it.
-            expected = key in REQUIRED or column not in (None, key)
-            if expected and column not in header:
-                raise AnnotationError(
-                    f"{str(self.csv)!r} has no column {column!r} for {key}. "
-                    f"It has: {there}. Map one with columns.{key}=NAME."
-                )
+            if column is not None and (key in REQUIRED or column != key):
+                remedy = f" Name the one that holds it: dataset.columns.{key}=NAME."
+                require_columns(self.csv, header, [column], remedy)
 
     def _record(self, row: Mapping[str, str]) -> VideoRecord:
         """Make a record of one line; its id, not yet unique, is the path below the root.
@@ -135,33 +140,33 @@ class Manifest:
         Raises:
             ValueError: Says what is wrong with the line.
         """
-        field = {key: row.get(column or "", "") for key, column in self.columns.items()}
-        path = path_below(self.root, field["video"])
-        if field["label"] not in ("0", "1"):
-            raise ValueError(f"label {field['label']!r} is neither 0 nor 1")
-        label = int(field["label"])
-        event_time = seconds("event_time", field["event_time"])
-        alert_time = seconds("alert_time", field["alert_time"])
+        fields = {key: row.get(column or "", "") for key, column in self.columns.items()}
+        path = path_below(self.folder, fields["video"], self.follow_links)
+        if fields["label"] not in ("0", "1"):
+            raise ValueError(f"label {fields['label']!r} is neither 0 nor 1")
+        label = int(fields["label"])
+        event_time = seconds("event_time", fields["event_time"])
+        alert_time = seconds("alert_time", fields["alert_time"])
         if label == 1 and event_time is None and self.cut_horizon is None:
             raise ValueError(
-                "a positive needs an event_time. If the clips end a known time before their event, "
-                "set cut_horizon=SECONDS"
+                "a positive needs an event_time; for clips that end a known time before their "
+                "event: dataset.cut_horizon=SECONDS"
             )
         if alert_time is not None and label == 0:
             raise ValueError(f"a negative has no alert_time, this is {alert_time:g}")
         if alert_time is not None and event_time is not None and alert_time > event_time:
             raise ValueError(f"alert_time {alert_time:g} is after event_time {event_time:g}")
-        split = field["split"] if self.columns["split"] in row else self.split
+        split = fields["split"] if self.columns["split"] in row else self.split
         if split not in SPLITS:
             raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
-        relative = path.relative_to(self.root.resolve()).as_posix()
+        relative = path.relative_to(self.folder.resolve()).as_posix()
         used = set(self.columns.values())
         return VideoRecord(
             id=relative,
             path=path,
             label=label,
             split=cast(Split, split),
-            group=field["group"] or relative,
+            group=fields["group"] or relative,
             event_time=event_time if label == 1 else None,
             alert_time=alert_time,
             mock_event_time=event_time if label == 0 else None,

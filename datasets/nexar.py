@@ -8,32 +8,20 @@ the Hugging Face tables give for them count in the uncut video, so no record car
 
 from __future__ import annotations
 
-import csv
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from collision.errors import (
-    AnnotationError,
-    ConfigError,
-    DatasetNotFoundError,
-    MetricError,
-)
-from collision.records.annotations import (
-    Tables,
-    parse_csv,
-    parse_lines,
-    path_below,
-    reject_repeated,
-    seconds,
-)
-from collision.records.files import COMPLETE_IT, require_videos
+from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError
+from collision.records import annotations
+from collision.records.annotations import ErrorCollector, parse_csv, path_below, seconds
+from collision.records.files import COMPLETE_IT, paths_of, require_videos, with_unique_ids
 from collision.records.splits import fraction_from
-from collision.types import UNLABELLED, Seconds, VideoRecord
+from collision.records.submission import write_scores
+from collision.types import UNLABELLED, Seconds, Split, VideoRecord
 
 HORIZONS: tuple[Seconds, ...] = (0.5, 1.0, 1.5)  # of the groups 0, 1, 2 in solution.csv
 LONGEST = 120.0  # seconds; train videos last up to a minute, a later event is a typing error
@@ -83,13 +71,15 @@ class Row:
 Table: TypeAlias = tuple[str, Path, Callable[[Path], dict[int, Row]]]
 
 
+@dataclass(eq=False)
 class Nexar:
     """Nexar's videos of collisions, near collisions and normal driving.
 
     A train video is a group of its own. Test clips that were cut from one source event share a
-    group: that of the owners' list (time_to_accident_test_map.csv) where it is there. Without it,
-    positives with exactly the same event time, alert time, light, weather and scene are taken as
-    one event; that can only merge too much, which makes intervals wider, never narrower.
+    group: that of the owners' list (time_to_accident_test_map.csv). Without it positives that agree
+    in event time, alert time, light, weather and scene are one event, where tables give those
+    (Hugging Face's do, Kaggle's don't); all other clips are groups of their own, and
+    ``unknown_groups`` says that intervals are too narrow then.
 
     Args:
         root: The folder; its layout is recognised by what is there.
@@ -97,35 +87,44 @@ class Nexar:
             Nexar's own test clips are not there.
         allow_missing: Don't stop if listed videos are not there; each then counts as a video that
             cannot be read.
+        follow_links: Take videos that are links out of the root, too.
         name: Of the data set, in reports.
 
     Raises:
         ConfigError: ``test_fraction`` is no fraction.
     """
 
-    def __init__(
-        self,
-        root: str,
-        test_fraction: float = 0.2,
-        allow_missing: bool = False,
-        name: str = "nexar",
-    ):
-        if not 0 <= test_fraction < 1:
-            raise ConfigError(f"dataset.test_fraction={test_fraction!r}: give 0 or more, below 1.")
-        self.root = Path(root).expanduser().absolute()
-        self.test_fraction = test_fraction
-        self.allow_missing = allow_missing
-        self.name = name
+    root: Path
+    test_fraction: float = 0.2
+    allow_missing: bool = False
+    follow_links: bool = False
+    name: str = "nexar"
 
-    def prepare(self) -> None:
-        """Check every line, and that the videos are there.
+    def __post_init__(self) -> None:
+        self.root = Path(self.root).expanduser().absolute()
+        if not 0 <= self.test_fraction < 1:
+            raise ConfigError(
+                f"dataset.test_fraction={self.test_fraction!r}: give 0 or more, below 1."
+            )
+
+    @property
+    def unknown_groups(self) -> str:
+        """Why clips of one source event count as independent; empty where they don't."""
+        has_test_clips = any((self.root / name).exists() for name in ("test", *USAGES))
+        if (self.root / SOURCES).exists() or not has_test_clips:
+            return ""
+        return (
+            f"{SOURCES} is not in {str(self.root)!r}, so test clips that were cut from one event "
+            "or drive count as independent; the file is in the data set at Hugging Face"
+        )
+
+    def prepare(self, splits: Sequence[Split] | None = None) -> None:
+        """Check every line, and that the videos of some splits (default: all) are there.
 
         Raises:
-            DatasetNotFoundError: Folders, tables or videos are missing; lists them.
-            AnnotationError: Lines that cannot be read; lists them.
-            ConfigError: Both layouts are there.
+            CollisionError: As ``records``, or videos are missing; lists them.
         """
-        paths = [record.path for record in self.records()]
+        paths = paths_of(self.records(), splits)
         if not self.allow_missing:
             require_videos(self.root, paths, COMPLETE_IT)
 
@@ -137,11 +136,11 @@ class Nexar:
             AnnotationError: Lines that cannot be read, all of a file, by number.
             ConfigError: Both layouts are there.
         """
-        tables = Tables()
-        groups = tables.read(self._read, SOURCES, read_sources, {}, instead={})
-        solutions = tables.read(self._read, "solution.csv", read_solution, None, instead=None)
+        tables = ErrorCollector()
+        groups = tables.try_read(self._read, SOURCES, read_sources, {}, default={})
+        solutions = tables.try_read(self._read, "solution.csv", read_solution, None, default=None)
         rows = [
-            (split, table, tables.read(read, table, instead={}))
+            (split, table, tables.try_read(read, table, default={}))
             for split, table, read in self._tables()
         ]
         tables.check()
@@ -150,8 +149,8 @@ class Nexar:
         for split, table, lines in rows:
             clip = partial(self._test_record, solved, groups)
             make = self._train_record if split == "train" else clip
-            made: dict[int, VideoRecord] = tables.read(
-                parse_lines, table, lines.items(), make, instead={}
+            made: dict[int, VideoRecord] = tables.try_read(
+                annotations.parse_lines, table, lines.items(), make, default={}
             )
             records += made.values()
         tables.check()
@@ -159,51 +158,22 @@ class Nexar:
             raise AnnotationError(f"The tables in {str(self.root)!r} list no video.")
         if all(record.split == "train" for record in records):
             records = [self._held_out(record) for record in records]
-        return _with_unique_ids(records, self.root)
+        return with_unique_ids(records, self.root)
 
     def write_submission(self, path: Path | str, scores: Mapping[str, float]) -> None:
-        """Write the test clips' scores in Kaggle's form: id, score.
+        """Write the test clips' scores (probability by record id) in Kaggle's form: id, score.
 
-        Ids are spelled as in sample_submission.csv or test.csv, and every one of them is there; a
-        clip without a score gets 0. Scores of train videos are left out; if there are no others,
-        nothing is written.
-
-        Args:
-            path: The CSV file to write.
-            scores: Probability of a collision by record id.
+        Ids are spelled as in sample_submission.csv or test.csv, and every one of them is there.
 
         Raises:
             MetricError: A score of no video of this set, or one that is no probability.
         """
-        records = self.records()
-        clips = [record.id for record in records if record.cut_horizon is not None]
-        if unknown := sorted(set(scores) - {record.id for record in records}):
-            raise MetricError(
-                f"{len(unknown)} score(s) of ids that are not in {self.name}, such as "
-                f"{unknown[:3]}. Test clips are called like {clips[:3]}."
-            )
-        if not set(scores) & set(clips):
-            return
-        for name, score in scores.items():
-            if not 0 <= score <= 1:  # nan is not either
-                raise MetricError(f"The score of {name!r} is {score!r}: give a probability.")
-        stem_of = {name: name.rpartition("/")[2] for name in clips}
-        score_of = {stem: float(scores.get(name, 0.0)) for name, stem in stem_of.items()}
         listing = self._read("sample_submission.csv", read_ids, None)
         listing = self._read("test.csv", read_ids, {}) if listing is None else listing
-        ids = {stem: stem for stem in stem_of.values()} | dict(listing.values())
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["id", "score"])
-            writer.writerows([ids[stem], score_of.get(stem, 0.0)] for stem in ids)
+        write_scores(Path(path), self.records(), dict(listing.values()), scores)
 
     def _tables(self) -> list[Table]:
-        """Find the tables of the layout that is there: split, file and what reads it.
-
-        Raises:
-            DatasetNotFoundError: There is none, or it is incomplete.
-            ConfigError: Both layouts are there.
-        """
+        """Find the tables of the layout that is there: split, file and what reads it."""
         classes = [f"train/{name}" for name in LABELS]
         hub = [name for name in [*classes, *USAGES] if (self.root / name).is_dir()]
         names = ("train.csv", "test.csv", "test")
@@ -247,13 +217,9 @@ class Nexar:
 
     def _need(self, *paths: Path) -> None:
         """Stop with those files and folders that are not there."""
-        missing = [path for path in paths if not path.exists()]
+        missing = [p.relative_to(self.root).as_posix() for p in paths if not p.exists()]
         if missing:
-            raise DatasetNotFoundError(
-                self.root,
-                [path.relative_to(self.root).as_posix() for path in missing],
-                f"The download is incomplete. {WHERE}",
-            )
+            raise DatasetNotFoundError(self.root, missing, f"The download is incomplete. {WHERE}")
 
     def _read(self, name: str, read: Callable[[Path], Any], absent: Any) -> Any:
         file = self.root / name
@@ -265,7 +231,7 @@ class Nexar:
             raise ValueError("a positive needs a time_of_event")
         return VideoRecord(
             id=row.stem,
-            path=path_below(self.root, str(row.video)),
+            path=path_below(self.root, str(row.video), self.follow_links),
             label=row.label,
             split="train",
             group=row.stem,
@@ -292,7 +258,7 @@ class Nexar:
         usage = {} if row.usage is None else {"usage": row.usage}
         return VideoRecord(
             id=row.stem,
-            path=path_below(self.root, str(row.video)),
+            path=path_below(self.root, str(row.video), self.follow_links),
             label=UNLABELLED if row.label is None else row.label,
             split="test",
             group=groups.get(row.stem) or _source_event(row) or row.stem,
@@ -306,38 +272,29 @@ class Nexar:
         return replace(record, split="test", tags={**record.tags, "usage": "Held-out"})
 
 
-def read_train(file: Path) -> dict[int, Row]:
-    """Read Kaggle's train.csv, by line number. Columns that are not Kaggle's are not looked at.
+# The readers of tables give what each line holds by its number. All of them raise AnnotationError
+# with every line that cannot be read, or that names what an earlier one does.
 
-    Raises:
-        AnnotationError: With all lines that cannot be read.
-    """
+
+def read_train(file: Path) -> dict[int, Row]:
+    """Read Kaggle's train.csv. Columns that are not Kaggle's are not looked at."""
 
     def row(fields: Mapping[str, str]) -> Row:
         stem, label = _stem(fields["id"]), _label(fields["target"])
         return Row(stem, _kaggle_video(file, stem), label, *_times(fields, label))
 
-    rows = parse_csv(file, ("id", "target", "time_of_event", "time_of_alert"), row)
-    reject_repeated(file, [(line, row.stem) for line, row in rows.items()])
-    return rows
+    columns = ("id", "target", "time_of_event", "time_of_alert")
+    return parse_csv(file, columns, row, key=lambda row: row.stem)
 
 
 def read_test(file: Path) -> dict[int, Row]:
-    """Read Kaggle's test.csv, which holds ids alone, by line number.
-
-    Raises:
-        AnnotationError: With all lines that cannot be read.
-    """
+    """Read Kaggle's test.csv, which holds ids alone."""
     ids = read_ids(file).items()
     return {line: Row(stem, _kaggle_video(file, stem)) for line, (stem, _) in ids}
 
 
 def read_metadata(file: Path) -> dict[int, Row]:
-    """Read a metadata.csv of Hugging Face, by line number. The label is the video's folder.
-
-    Raises:
-        AnnotationError: With all lines that cannot be read.
-    """
+    """Read a metadata.csv of Hugging Face. The label is the video's folder."""
 
     def row(fields: Mapping[str, str]) -> Row:
         video = file.parent / fields["file_name"]
@@ -355,17 +312,11 @@ def read_metadata(file: Path) -> dict[int, Row]:
         return Row(_stem(video.stem), video, label, *_times(fields, label), horizon, usage, tags)
 
     columns = ("file_name", "time_of_event", "time_of_alert", *TAGS.values())
-    rows = parse_csv(file, columns, row)
-    reject_repeated(file, [(line, str(row.video)) for line, row in rows.items()])
-    return rows
+    return parse_csv(file, columns, row, key=lambda row: str(row.video))
 
 
 def read_solution(file: Path) -> dict[int, Row]:
-    """Read solution.csv, by line number. The column Usage may be absent.
-
-    Raises:
-        AnnotationError: With all lines that cannot be read.
-    """
+    """Read solution.csv. The column Usage may be absent."""
 
     def row(fields: Mapping[str, str]) -> Row:
         if fields["group"] not in ("0", "1", "2"):
@@ -376,31 +327,20 @@ def read_solution(file: Path) -> dict[int, Row]:
         stem, label = _stem(fields["id"]), _label(fields["target"])
         return Row(stem, label=label, horizon=HORIZONS[int(fields["group"])], usage=usage)
 
-    rows = parse_csv(file, ("id", "target", "group"), row)
-    reject_repeated(file, [(line, row.stem) for line, row in rows.items()])
-    return rows
+    return parse_csv(file, ("id", "target", "group"), row, key=lambda row: row.stem)
 
 
 def read_ids(file: Path) -> dict[int, tuple[str, str]]:
-    """Read the column id of test.csv or sample_submission.csv: file stem and spelling, by line.
+    """Read the column id of test.csv or sample_submission.csv: file stem and spelling."""
 
-    Raises:
-        AnnotationError: With all lines that cannot be read.
-    """
-    ids = parse_csv(file, ("id",), lambda fields: (_stem(fields["id"]), fields["id"]))
-    reject_repeated(file, [(line, stem) for line, (stem, _) in ids.items()])
-    return ids
+    def names(fields: Mapping[str, str]) -> tuple[str, str]:
+        return _stem(fields["id"]), fields["id"]
+
+    return parse_csv(file, ("id",), names, key=lambda names: names[0])
 
 
 def read_sources(file: Path) -> dict[str, str]:
-    """Read time_to_accident_test_map.csv: a line for each source event, with the ids cut from it.
-
-    Returns:
-        The group of each test clip, by file stem.
-
-    Raises:
-        AnnotationError: With all lines that cannot be read.
-    """
+    """Read time_to_accident_test_map.csv, a line for each source event: group by file stem."""
     cuts = [str(horizon) for horizon in HORIZONS]
 
     def stems(fields: Mapping[str, str]) -> list[str]:
@@ -408,7 +348,7 @@ def read_sources(file: Path) -> dict[str, str]:
 
     lines = parse_csv(file, cuts, stems)
     clips = [(line, stem) for line, members in lines.items() for stem in members]
-    reject_repeated(file, clips)
+    annotations.reject_repeated(file, clips)
     return {stem: f"source_{line}" for line, stem in clips}
 
 
@@ -452,16 +392,3 @@ def _source_event(row: Row) -> str | None:
     if row.event_time is None:
         return None
     return "_".join(["event", str(row.event_time), str(row.alert_time), *row.tags.values()])
-
-
-def _with_unique_ids(records: Sequence[VideoRecord], root: Path) -> list[VideoRecord]:
-    """Put the folder in front of ids that repeat: stems do not, in the sets that we know of."""
-    count = Counter(record.id for record in records)
-
-    def unique(record: VideoRecord) -> VideoRecord:
-        if count[record.id] == 1:
-            return record
-        name = record.path.relative_to(root.resolve()).with_suffix("").as_posix()
-        return replace(record, id=name, group=name if record.group == record.id else record.group)
-
-    return [unique(record) for record in records]

@@ -11,6 +11,7 @@ attention head, E output dim (= C).
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 
 import torch
 from einops import rearrange
@@ -21,58 +22,57 @@ from collision.errors import ConfigError
 from collision.types import Seconds
 
 
+@dataclass(eq=False, repr=False)
 class Transformer(nn.Module):
     """Project the features to a small dim, then let every valid step look at every other.
 
     Attention goes both ways: no step lies after the cut, so this sees no future. Only differences
     of ``times`` matter, not how far the steps lie from the cut.
+
+    Attributes:
+        input_dim: D, as the backbone gives it.
+        dim: C; each attention head has ``dim / heads`` of the channels, an even number.
+        layers: Blocks.
+        heads: H.
+        feedforward_factor: Hidden channels of the feed-forward modules per channel.
+        dropout: Of the projected features, of hidden channels, and of what a module adds.
+        shortest_period: Time in which the fastest pair of channels turns once. Twice the distance
+            of neighbouring steps is enough to tell them apart.
+        longest_period: The same of the slowest pair; longer than any context.
+
+    Raises:
+        ConfigError: An option out of range.
     """
 
-    frequencies: Tensor
+    input_dim: int
+    dim: int = 64
+    layers: int = 2
+    heads: int = 4
+    feedforward_factor: float = 2.0
+    dropout: float = 0.3
+    shortest_period: Seconds = 0.5
+    longest_period: Seconds = 30.0
+    frequencies: Tensor = field(init=False)
 
-    def __init__(
-        self,
-        input_dim: int,
-        dim: int = 64,
-        layers: int = 2,
-        heads: int = 4,
-        feedforward_factor: float = 2.0,
-        dropout: float = 0.3,
-        shortest_period: Seconds = 0.5,
-        longest_period: Seconds = 30.0,
-    ):
-        """Build the module.
-
-        Args:
-            input_dim: D, as the backbone gives it.
-            dim: C; each attention head has ``dim / heads`` of the channels, an even number.
-            layers: Blocks.
-            heads: H.
-            feedforward_factor: Hidden channels of the feed-forward modules per channel.
-            dropout: Of the projected features, of hidden channels, and of what a module adds.
-            shortest_period: Time in which the fastest pair of channels turns once. Twice the
-                distance of neighbouring steps is enough to tell them apart.
-            longest_period: The same of the slowest pair; longer than any context.
-
-        Raises:
-            ConfigError: An option out of range.
-        """
+    def __post_init__(self) -> None:
+        """Build the module."""
         super().__init__()
-        _check_sizes(dim, layers, heads, feedforward_factor, dropout)
-        _check_periods(shortest_period, longest_period)
-        self.projection = nn.Linear(input_dim, dim)
-        self.dropout = nn.Dropout(dropout)
+        self._check_options()
+        dim, dropout = self.dim, self.dropout
+        self.output_dim = dim
+        self.projection = nn.Linear(self.input_dim, dim)
+        self.input_dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(
-            Block(dim, heads, int(feedforward_factor * dim), dropout) for _ in range(layers)
+            Block(dim, self.heads, int(self.feedforward_factor * dim), dropout)
+            for _ in range(self.layers)
         )
         self.norm = nn.LayerNorm(dim)
         # Follows from the options, so it needs no place in checkpoints.
         self.register_buffer(
             "frequencies",
-            rotary_frequencies(dim // heads, shortest_period, longest_period),
+            rotary_frequencies(dim // self.heads, self.shortest_period, self.longest_period),
             persistent=False,
         )
-        self.output_dim = dim
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """``[B, L, D]`` to ``[B, L, E]``; zeros under the mask."""
@@ -80,10 +80,35 @@ class Transformer(nn.Module):
         features = features.masked_fill(~mask.unsqueeze(-1), 0.0)
         angles = times.masked_fill(~mask, 0.0).float().unsqueeze(-1) * self.frequencies
         visible = visible_steps(mask)
-        hidden = self.dropout(self.projection(features))
+        hidden = self.input_dropout(self.projection(features))
         for block in self.blocks:
             hidden = block(hidden, angles, visible)
         return self.norm(hidden) * mask.unsqueeze(-1)
+
+    def _check_options(self) -> None:
+        for name in ("dim", "layers", "heads"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"head.{name}={getattr(self, name)}: give 1 or more.")
+        step = 2 * self.heads
+        if self.dim % step:
+            raise ConfigError(
+                f"head.dim={self.dim} with head.heads={self.heads}: each attention head needs an "
+                f"even number of channels. Give a multiple of {step}, such as "
+                f"head.dim={self.dim + step - self.dim % step}."
+            )
+        if int(self.feedforward_factor * self.dim) < 1:
+            raise ConfigError(
+                f"head.feedforward_factor={self.feedforward_factor}: no channel is left of "
+                f"{self.dim}. Usual values are 1 to 4."
+            )
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"head.dropout={self.dropout}: it is a share, from 0 to below 1.")
+        if not 0 < self.shortest_period < self.longest_period < math.inf:
+            raise ConfigError(
+                f"head.shortest_period={self.shortest_period} and head.longest_period="
+                f"{self.longest_period}: give seconds above 0, the longest above the shortest, "
+                "such as 0.5 and 30."
+            )
 
 
 class Block(nn.Module):
@@ -161,34 +186,3 @@ def rotate(vectors: Tensor, angles: Tensor) -> Tensor:
     cosine, sine = angles.cos(), angles.sin()
     turned = torch.cat((first * cosine - second * sine, first * sine + second * cosine), dim=-1)
     return turned.to(vectors.dtype)
-
-
-def _check_sizes(
-    dim: int, layers: int, heads: int, feedforward_factor: float, dropout: float
-) -> None:
-    for name, value in (("dim", dim), ("layers", layers), ("heads", heads)):
-        if not isinstance(value, int) or value < 1:
-            raise ConfigError(
-                f"transformer {name} is {value!r}: it must be a whole number, 1 or more."
-            )
-    step = 2 * heads
-    if dim % step:
-        raise ConfigError(
-            f"transformer dim {dim} with {heads} heads: each head needs an even number of "
-            f"channels. Give a multiple of {step}, e.g. {dim + step - dim % step}."
-        )
-    if int(feedforward_factor * dim) < 1:
-        raise ConfigError(
-            f"transformer feedforward_factor is {feedforward_factor}: no channel is left of {dim}. "
-            "Usual values are 1 to 4."
-        )
-    if not 0 <= dropout < 1:
-        raise ConfigError(f"transformer dropout is {dropout}: it is a share, from 0 to below 1.")
-
-
-def _check_periods(shortest: Seconds, longest: Seconds) -> None:
-    if not 0 < shortest < longest < math.inf:
-        raise ConfigError(
-            f"transformer shortest_period is {shortest} and longest_period {longest}: give seconds "
-            "above 0, the longest above the shortest, e.g. 0.5 and 30."
-        )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -28,75 +29,85 @@ POSITION_HEAD_DIM = 4
 POSITION_DIM = 48
 
 
+@dataclass(eq=False, repr=False)
 class Zipformer(nn.Module):
     """Project the features to a small dim, then run stacks of blocks at several rates.
 
     ``times`` is not used: steps are taken as evenly spaced, and their distances are what the
     relative positions encode. Masked steps are taken out before anything runs, wherever they lie.
+
+    Attributes:
+        input_dim: D, as the backbone gives it.
+        dims: Channels; here and in ``layers``, ``heads``, ``downsampling``: one value a stack.
+        layers: Blocks.
+        heads: Attention heads.
+        downsampling: Steps that are averaged into one while the stack runs.
+        kernel: Steps that a convolution spans, at the stack's rate; odd.
+        feedforward_factor: Hidden channels of the middle feed-forward module as a multiple of the
+            stack's; the first has 3/4, the last 5/4 of that.
+        dropout: Of the projected features and within the feed-forward modules, where it drops a
+            channel for the whole sequence.
+
+    Raises:
+        ConfigError: Lists of different length, or a value out of range.
     """
 
-    def __init__(
-        self,
-        input_dim: int,
-        dims: Sequence[int] = (32, 48, 32),
-        layers: Sequence[int] = (1, 1, 1),
-        heads: Sequence[int] = (4, 4, 4),
-        downsampling: Sequence[int] = (1, 2, 1),
-        kernel: int = 5,
-        feedforward_factor: float = 2.0,
-        dropout: float = 0.2,
-    ):
-        """Build the module; ``dims``, ``layers``, ``heads``, ``downsampling``: one value a stack.
+    input_dim: int
+    dims: Sequence[int] = (32, 48, 32)
+    layers: Sequence[int] = (1, 1, 1)
+    heads: Sequence[int] = (4, 4, 4)
+    downsampling: Sequence[int] = (1, 2, 1)
+    kernel: int = 5
+    feedforward_factor: float = 2.0
+    dropout: float = 0.2
 
-        Args:
-            input_dim: D, as the backbone gives it.
-            dims: Channels.
-            layers: Blocks.
-            heads: Attention heads.
-            downsampling: Steps that are averaged into one while the stack runs.
-            kernel: Steps that a convolution spans, at the stack's rate; odd.
-            feedforward_factor: Hidden channels of the middle feed-forward module as a multiple of
-                the stack's; the first has 3/4, the last 5/4 of that.
-            dropout: Of the projected features and within the feed-forward modules, where it drops
-                a channel for the whole sequence.
-
-        Raises:
-            ConfigError: Lists of different length, or a value out of range.
-        """
+    def __post_init__(self) -> None:
+        """Build the module."""
         super().__init__()
-        _check_options(
-            {"dims": dims, "layers": layers, "heads": heads, "downsampling": downsampling},
-            kernel,
-            feedforward_factor,
-            dropout,
-        )
-        self.dims = tuple(dims)
-        self.projection = nn.Linear(input_dim, dims[0])
-        self.dropout = nn.Dropout(dropout)
+        self._check_options()
+        self.output_dim = max(self.dims)
+        self.projection = nn.Linear(self.input_dim, self.dims[0])
+        self.input_dropout = nn.Dropout(self.dropout)
         self.stacks = nn.ModuleList(
-            Stack(
-                [
-                    Block(dim, num_heads, kernel, int(feedforward_factor * dim), dropout)
-                    for _ in range(num_layers)
-                ],
-                dim,
-                factor,
-            )
-            for dim, num_layers, num_heads, factor in zip(
-                dims, layers, heads, downsampling, strict=True
+            Stack([self._block(dim, heads) for _ in range(layers)], dim, factor)
+            for dim, layers, heads, factor in zip(
+                self.dims, self.layers, self.heads, self.downsampling, strict=True
             )
         )
-        self.output_dim = max(dims)
+
+    def _block(self, dim: int, heads: int) -> Block:
+        return Block(dim, heads, self.kernel, int(self.feedforward_factor * dim), self.dropout)
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """``[B, L, D]`` to ``[B, L, E]``; zeros under the mask."""
         steps, packed_mask, order = pack_steps(features, mask)
-        hidden = self.dropout(self.projection(steps))
+        hidden = self.input_dropout(self.projection(steps))
         outputs: list[Tensor] = []
         for stack, dim in zip(self.stacks, self.dims, strict=True):
             hidden = stack(_with_channels(hidden, dim), packed_mask)
             outputs.append(hidden)
         return unpack_steps(_widest(outputs), order) * mask.unsqueeze(-1)
+
+    def _check_options(self) -> None:
+        names = ("dims", "layers", "heads", "downsampling")
+        lengths = {name: len(getattr(self, name)) for name in names}
+        if len(set(lengths.values())) != 1 or not self.dims:
+            raise ConfigError(
+                "head.dims, layers, heads and downsampling need one value a stack each; they have "
+                f"{lengths}."
+            )
+        for name in names:
+            if min(getattr(self, name)) < 1:
+                raise ConfigError(f"head.{name}={list(getattr(self, name))}: give 1 or more each.")
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise ConfigError(f"head.kernel={self.kernel}: give an odd number, such as 5.")
+        if self.feedforward_factor * min(self.dims) < 2 or min(self.dims) < 2:
+            raise ConfigError(
+                f"head.dims={list(self.dims)} and head.feedforward_factor="
+                f"{self.feedforward_factor} leave a module without channels: raise one of them."
+            )
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"head.dropout={self.dropout}: it is a share, from 0 to below 1.")
 
 
 class Stack(nn.Module):
@@ -352,32 +363,3 @@ def _scaled_linear(input_dim: int, output_dim: int, scale: float, bias: bool = T
         if bias:
             linear.bias.uniform_(-0.1 * scale, 0.1 * scale)
     return linear
-
-
-def _check_options(
-    stacks: dict[str, Sequence[int]], kernel: int, feedforward_factor: float, dropout: float
-) -> None:
-    for name, values in stacks.items():
-        if not isinstance(values, Sequence) or not all(isinstance(value, int) for value in values):
-            raise ConfigError(
-                f"zipformer {name} is {values!r}: it must be a list of whole numbers, one a stack, "
-                "e.g. [1,2,1]."
-            )
-    lengths = {name: len(values) for name, values in stacks.items()}
-    if len(set(lengths.values())) != 1 or 0 in lengths.values():
-        raise ConfigError(
-            f"zipformer needs one value a stack in each of dims, layers, heads and downsampling; "
-            f"they have {lengths}."
-        )
-    for name, values in stacks.items():
-        if min(values) < 1:
-            raise ConfigError(f"zipformer {name} is {list(values)}: each value must be 1 or more.")
-    if kernel < 1 or kernel % 2 == 0:
-        raise ConfigError(f"zipformer kernel is {kernel}: it must be odd, e.g. {kernel + 1}.")
-    if feedforward_factor * min(stacks["dims"]) < 2 or min(stacks["dims"]) < 2:
-        raise ConfigError(
-            f"zipformer dims {list(stacks['dims'])} and feedforward_factor {feedforward_factor} "
-            "leave a module without channels: raise one of them."
-        )
-    if not 0 <= dropout < 1:
-        raise ConfigError(f"zipformer dropout is {dropout}: it is a share, from 0 to below 1.")

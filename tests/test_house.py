@@ -3,6 +3,7 @@
 import ast
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = ("backbones", "temporal", "datasets")
 BARE = {*PLUGINS, "configs", "tests"}
+
+
+# A station imports only stations before it, and flat modules. No exceptions.
+FLAT = ("types", "errors", "files", "checks", "config", "untrusted", "options", "devices")
+STATIONS = (
+    *("metrics", "video", "records", "sampling", "features", "learning", "audit"),
+    *("experiment", "evaluation", "report", "runs", "prediction", "api", "commands"),
+)
 
 
 def python_files(folder):
@@ -59,6 +68,46 @@ def test_plugins_import_the_engine_and_their_own_folder_alone(path):
             inside = module.split(".")[1:3]
             assert len(family) == 2 and not family[1].endswith(".py"), module
             assert inside == list(family), module
+
+
+@pytest.mark.parametrize("path", python_files("collision"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_station_imports_only_stations_before_it(path):
+    own = path.relative_to(ROOT / "collision").with_suffix("").parts[0]
+    if own in ("__init__", "__main__"):  # the door and the library's face
+        return
+    order = (*FLAT, *STATIONS)
+    assert own in order, f"{own} has no place in the order of stations"
+    for module in imported_modules(path):
+        other = part_of(module)
+        if other in order and other != own:
+            assert order.index(other) < order.index(own), f"{own} imports {module}"
+
+
+def test_every_station_has_its_place_and_the_readme_names_it():
+    folders = {path.stem for path in (ROOT / "collision").iterdir() if path.name[0] not in "_."}
+    assert folders - {"py"} == {*FLAT, *STATIONS}
+    tree = (ROOT / "README.md").read_text().partition("## The tree")[2].partition("## ")[0]
+    named = set(re.findall(r"[a-z_]+(?=/|\.py)", tree))
+    everything = {p.name for p in ROOT.iterdir() if p.is_dir() and tracked(p.name)}
+    assert {*everything, *folders} - {"py"} <= named
+
+
+def test_the_tests_mirror_the_engine():
+    """`collision/x/y.py` is tested in `tests/x/test_y.py`."""
+    missing = []
+    for path in python_files("collision"):
+        inside = path.relative_to(ROOT / "collision")
+        if path.stem.startswith("_"):
+            continue
+        if not (ROOT / "tests" / inside.with_name(f"test_{path.name}")).is_file():
+            missing.append(str(inside))
+    assert not missing
+
+
+def test_no_module_is_too_long():
+    for folder in ("collision", *PLUGINS):
+        for path in python_files(folder):
+            assert len(path.read_text().splitlines()) <= 400, path
 
 
 def test_no_plugin_is_named_like_a_library():

@@ -16,10 +16,11 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from collision.audit.facts import keep_going_if_read_only
 from collision.audit.jobs import Job, Pool, look_at_all
-from collision.errors import CollisionError, VideoDecodeError
+from collision.errors import VideoDecodeError
 from collision.types import Failure, Seconds
-from collision.video.frames import picture_prints
+from collision.video.frames import frame_checksums
 from collision.video.index import index_video
 
 FILE_NAME = "checks.csv"
@@ -49,15 +50,15 @@ def check_video(job: Job) -> CheckResult:
     try:
         index = index_video(job.path, job.frame_rate)
         notes += index.notes
-        notes += _standstill(picture_prints(index), index.frame_times)
+        notes += _standstill(frame_checksums(index), index.frame_times)
     except VideoDecodeError as error:
         return CheckResult(error.reason, tuple(notes))
     return CheckResult(notes=tuple(notes))
 
 
-def _standstill(prints: NDArray[np.int64], times: NDArray[np.float64]) -> list[str]:
+def _standstill(checksums: NDArray[np.int64], times: NDArray[np.float64]) -> list[str]:
     """Note the longest stretch of equal pictures: their numbers ``[N]`` at seconds ``[N]``."""
-    same = prints[1:] == prints[:-1]
+    same = checksums[1:] == checksums[:-1]
     longest, start = 0.0, 0.0
     for is_same, run in groupby(range(len(same)), key=lambda n: bool(same[n])):
         steps = list(run)
@@ -84,7 +85,7 @@ def check_all(
 
     Raises:
         Interrupted: A signal asked to stop.
-        CollisionError: The results cannot be written.
+        CollisionError: The disk is full.
     """
     file = cache_root / FILE_NAME
     results = _read(file)
@@ -113,10 +114,7 @@ def _append(file: Path, digest: str, result: CheckResult) -> None:
             reason = " ".join(result.reason.split())  # a result is one line
             writer.writerow([VERSION, digest, reason, "; ".join(result.notes)])
     except OSError as error:
-        raise CollisionError(
-            f"Cannot write {str(file)!r}: {error.strerror}. "
-            "Make room or choose another cache_root, and run the same command."
-        ) from error
+        keep_going_if_read_only(file, error)
 
 
 def _ends_with_newline(file: Path) -> bool:

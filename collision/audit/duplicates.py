@@ -3,7 +3,7 @@
 Two videos are near-duplicates if, at one shift in time, enough of the frames in which they overlap
 look alike. A copy at another speed, mirrored or heavily cropped is not found.
 
-Shapes: V videos, K hashed frames of one video, J hashed frames of another or of all later ones.
+Shapes: V videos, N hashed frames of all, K of one video, J of another.
 """
 
 from __future__ import annotations
@@ -22,11 +22,20 @@ from collision.types import Seconds, VideoRecord
 # Of 30 real clips that were cut, shrunk and coded anew, 28 are found so, and no two different ones
 # are paired; nor are any of 208 painted scenes by day, and 2 of 32,512 pairs by night. A share of a
 # half, or 3 frames, finds no more of the copies and up to 20 of those pairs: see docs/data.md.
-MOST_BITS = 10
-LEAST_FRAMES = 4
-LEAST_SHARE = 0.6
+MAX_BITS = 10
+MIN_FRAMES = 4
+MIN_SHARE = 0.6
 # Frames are hashed at most about 0.6 s apart, so those of a copy lie at most half of it off.
 SLACK: Seconds = 0.375
+
+_PART_BITS = 16
+# All ways to change at most MAX_BITS // 4 = 2 bits of a part.
+_FLIPS = [
+    sum(1 << bit for bit in bits)
+    for count in range(MAX_BITS // (64 // _PART_BITS) + 1)
+    for bits in combinations(range(_PART_BITS), count)
+]
+_MAX_COMPARED = 2**22  # pairs of frames at once
 
 
 @dataclass(frozen=True)
@@ -101,24 +110,81 @@ def _copies(
 def _look_alikes(
     records: Sequence[VideoRecord], facts: Mapping[str, VideoFacts]
 ) -> Iterator[DuplicatePair]:
-    """Compare each video's frames with those of all later videos at once."""
-    records = [r for r in records if len(facts[r.id].hashes) >= LEAST_FRAMES]
+    """Find the pairs of videos with enough similar frames, then the best shift of each."""
+    records = [r for r in records if len(facts[r.id].hashes) >= MIN_FRAMES]
     if not records:
         return
     hashes = np.concatenate([facts[r.id].hashes for r in records])
     owner = np.repeat(np.arange(len(records)), [len(facts[r.id].hashes) for r in records])
-    begins = np.searchsorted(owner, np.arange(len(records) + 1))
-    for number, first in enumerate(records):
-        own, later = hashes[begins[number] : begins[number + 1]], begins[number + 1]
-        is_alike = np.bitwise_count(own[:, None] ^ hashes[later:]) <= MOST_BITS
-        frames_alike = np.bincount(owner[later:][is_alike.any(axis=0)], minlength=len(records))
-        for other in np.flatnonzero(frames_alike >= LEAST_FRAMES):
-            second = records[other]
-            matches = is_alike[:, begins[other] - later : begins[other + 1] - later]
-            times = facts[first.id].hash_times, facts[second.id].hash_times
-            best = _best_shift(matches, *times)
-            if best is not None:
-                yield DuplicatePair(first, second, False, *best)
+    frame, similar = similar_frames(hashes, owner)
+    # Frames of the second video that look like any of the first, by pair of videos.
+    found = np.unique(owner[frame] * len(hashes) + similar)
+    pairs, counts = np.unique(
+        (found // len(hashes)) * len(records) + owner[found % len(hashes)], return_counts=True
+    )
+    for pair in pairs[counts >= MIN_FRAMES]:
+        first, second = records[pair // len(records)], records[pair % len(records)]
+        one, other = facts[first.id], facts[second.id]
+        matches = np.bitwise_count(one.hashes[:, None] ^ other.hashes) <= MAX_BITS
+        best = _best_shift(matches, one.hash_times, other.hash_times)
+        if best is not None:
+            yield DuplicatePair(first, second, False, *best)
+
+
+def similar_frames(
+    hashes: NDArray[np.uint64], owner: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find all frames of different videos that differ in at most ``MAX_BITS`` bits.
+
+    Of the four 16-bit parts of two such hashes, one differs in at most ``MAX_BITS // 4`` = 2 bits.
+    So each frame is compared with those alone that have a part within 2 bits of its own: of hashes
+    that are spread evenly, one in 120.
+
+    Args:
+        hashes: ``[N]``.
+        owner: The video of each, ``[N]``, ascending.
+
+    Returns:
+        Places of the earlier and of the later frame of each pair; a pair may come several times.
+    """
+    earlier, later = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for shift in range(0, 64, _PART_BITS):
+        part = (hashes >> np.uint64(shift)).astype(np.int64) & (2**_PART_BITS - 1)
+        order = np.argsort(part, kind="stable")
+        begins = np.searchsorted(part[order], np.arange(2**_PART_BITS + 1))
+        for flipped in _FLIPS:
+            wanted = part ^ flipped
+            begin, size = begins[wanted], begins[wanted + 1] - begins[wanted]
+            for block in _blocks(size):
+                frame, other = _expanded(block, begin[block], size[block], order)
+                is_pair = owner[frame] < owner[other]
+                frame, other = frame[is_pair], other[is_pair]
+                is_similar = _num_differing(hashes[frame], hashes[other]) <= MAX_BITS
+                earlier.append(frame[is_similar])
+                later.append(other[is_similar])
+    return np.concatenate(earlier), np.concatenate(later)
+
+
+def _blocks(size: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Part the frames that have something to be compared with, so that each block fits memory."""
+    frames = np.flatnonzero(size)
+    block = np.cumsum(size[frames]) // _MAX_COMPARED
+    return iter(np.split(frames, np.flatnonzero(np.diff(block)) + 1)) if len(frames) else iter(())
+
+
+def _expanded(
+    frames: NDArray[np.int64],
+    begin: NDArray[np.int64],
+    size: NDArray[np.int64],
+    order: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give each frame with each of ``order[begin : begin + size]``."""
+    within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+    return np.repeat(frames, size), order[np.repeat(begin, size) + within]
+
+
+def _num_differing(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    return np.bitwise_count(one ^ other)
 
 
 def _best_shift(
@@ -141,7 +207,7 @@ def _best_shift(
         near = np.abs(shifts - shift) <= SLACK
         count = min(len(np.unique(k[near])), len(np.unique(j[near])))
         overlap = min(_num_within(first + shift, second), _num_within(second - shift, first))
-        is_enough = count >= max(LEAST_FRAMES, LEAST_SHARE * overlap)
+        is_enough = count >= max(MIN_FRAMES, MIN_SHARE * overlap)
         if is_enough and (best is None or count > best[0]):
             best = count, overlap, float(shift)
     return best

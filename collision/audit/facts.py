@@ -6,27 +6,30 @@ Shapes: N frames of a video, K hashed frames.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collision.audit.jobs import Job, Pool, look_at_all
-from collision.errors import CollisionError
+from collision.checks import STRICT, typed
+from collision.errors import ConfigError
+from collision.features.saved import is_read_only, not_written
+from collision.files import write_whole
+from collision.records.annotations import warn_once
 from collision.types import Failure, Seconds
 from collision.video.frames import latest_visible, read_frames
 from collision.video.index import index_video, packet_sizes
 
 # Part of the folder's name: raise it whenever the same video gives other facts.
-VERSION = 1
+VERSION: Literal[1] = 1
 
 # Dense enough for a copy that begins a moment later to share pictures; see tests/audit.
 HASH_EVERY: Seconds = 0.5
-MOST_HASHES = 16
+MAX_HASHES = 16
 
 # A multiple of both the thumbnail's 9 x 16 and the hash's 8 x 9 cells.
 _HEIGHT, _WIDTH = 72, 144
@@ -34,7 +37,15 @@ THUMBNAIL_SHAPE = (9, 16, 3)
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 # A picture with fewer steps of a grey level between its cells is flat: its bits are noise.
-_LEAST_STEPS = 32
+_MIN_STEPS = 32
+
+_ARRAYS: dict[str, type] = {
+    "frame_times": np.float64,
+    "frame_bytes": np.int64,
+    "thumbnail": np.uint8,
+    "hash_times": np.float64,
+    "hashes": np.uint64,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +96,7 @@ def read_facts(job: Job) -> VideoFacts:
         VideoDecodeError: It cannot be read.
     """
     index = index_video(job.path, job.frame_rate)
-    count = min(MOST_HASHES, int(index.frame_times[-1] / HASH_EVERY) + 1)
+    count = min(MAX_HASHES, int(index.frame_times[-1] / HASH_EVERY) + 1)
     spread = np.linspace(index.frame_times[0], index.frame_times[-1], count)
     chosen = np.unique(latest_visible(index.frame_times, spread))
     frames = read_frames(index, chosen, _HEIGHT, _WIDTH)
@@ -124,7 +135,7 @@ def difference_hashes(
     cells = np.stack([_shrink(frame, 8, 9) @ _LUMA for frame in frames])
     steps = np.diff(cells, axis=2).reshape(len(frames), 64)
     hashes = np.packbits(steps > 0, axis=1).view(">u8")[:, 0].astype(np.uint64)
-    return hashes, np.sum(np.abs(steps) >= 1, axis=1) < _LEAST_STEPS
+    return hashes, np.sum(np.abs(steps) >= 1, axis=1) < _MIN_STEPS
 
 
 def _shrink(frame: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.float64]:
@@ -150,7 +161,7 @@ def gather_facts(
 
     Raises:
         Interrupted: A signal asked to stop.
-        CollisionError: The cache cannot be written.
+        CollisionError: The disk is full. In a cache that may only be read, facts are not kept.
     """
     folder = cache_root / "facts" / f"v{VERSION}"
     facts: dict[str, VideoFacts] = {}
@@ -175,48 +186,66 @@ def gather_facts(
     }, failures
 
 
+@dataclass(frozen=True)
+class _SavedFacts:
+    """``VideoFacts`` as they stand in a file."""
+
+    __pydantic_config__ = STRICT
+
+    native_fps: float
+    width: int
+    height: int
+    codec: str
+    reader: str
+    duration: float
+    file_bytes: int
+    frame_times: list[float]
+    frame_bytes: list[int]
+    thumbnail: list[list[list[int]]]
+    hash_times: list[float]
+    hashes: list[int]
+    notes: tuple[str, ...]
+    version: Literal[1] = VERSION  # files of before it was written have this one
+
+
 def _save(folder: Path, digest: str, facts: VideoFacts) -> None:
-    fields: dict[str, Any] = {
+    """Keep facts in the cache; in one that nobody may write to, they are only not kept."""
+    fields: dict[str, Any] = {"version": VERSION} | {
         name: value.tolist() if isinstance(value, np.ndarray) else value
         for name, value in vars(facts).items()
     }
-    file = folder / f"{digest}.json"
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(fields))
-        partial.replace(file)
+        write_whole(folder / f"{digest}.json", json.dumps(fields))
     except OSError as error:
-        raise CollisionError(
-            f"Cannot write {str(file)!r}: {error.strerror}. "
-            "Make room or choose another cache_root, and run the same command."
-        ) from error
+        keep_going_if_read_only(folder, error)
+
+
+def keep_going_if_read_only(path: Path, error: OSError) -> None:
+    """Say once that what was found is not kept, where the cache may only be read.
+
+    Raises:
+        CollisionError: The disk is full or broken.
+    """
+    if not is_read_only(error):
+        raise not_written(path, error) from error
+    warn_once(f"{path} may only be read: what was found in the files is not kept for next time.")
 
 
 def _load(folder: Path, digest: str) -> VideoFacts | None:
     """Read facts from the cache; None where there are none, or the file is damaged."""
     try:
-        fields = json.loads((folder / f"{digest}.json").read_text())
-        facts = VideoFacts(
-            native_fps=float(fields["native_fps"]),
-            width=int(fields["width"]),
-            height=int(fields["height"]),
-            codec=str(fields["codec"]),
-            reader=str(fields["reader"]),
-            duration=float(fields["duration"]),
-            file_bytes=int(fields["file_bytes"]),
-            frame_times=np.array(fields["frame_times"], dtype=np.float64),
-            frame_bytes=np.array(fields["frame_bytes"], dtype=np.int64),
-            thumbnail=np.array(fields["thumbnail"], dtype=np.uint8),
-            hash_times=np.array(fields["hash_times"], dtype=np.float64),
-            hashes=np.array(fields["hashes"], dtype=np.uint64),
-            notes=tuple(map(str, fields["notes"])),
-        )
-    except (OSError, ValueError, TypeError, KeyError, OverflowError):
+        fields = json.loads((folder / f"{digest}.json").read_bytes())
+        saved: _SavedFacts = typed(_SavedFacts, fields)
+        arrays = {name: np.array(getattr(saved, name), kind) for name, kind in _ARRAYS.items()}
+    except (OSError, ValueError, OverflowError, ConfigError):
         return None
+    plain = {
+        name: getattr(saved, name) for name in VideoFacts.__annotations__ if name not in arrays
+    }
+    facts = VideoFacts(**plain, **arrays)
     fits = (
-        facts.frame_times.ndim == 1
-        and len(facts.frame_times) > 0
+        len(facts.frame_times) > 0
         and facts.frame_bytes.shape == facts.frame_times.shape
         and facts.thumbnail.shape == THUMBNAIL_SHAPE
         and facts.hashes.shape == facts.hash_times.shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,22 @@ from collision.types import Example, VideoRecord
 
 
 @dataclass(frozen=True)
-class ShareAudit:
+class FoldToAudit:
+    """What one training learns from and is judged on.
+
+    Attributes:
+        records: All its videos.
+        train: Examples that the head learns from.
+        judged: Examples that it is judged on.
+    """
+
+    records: Sequence[VideoRecord]
+    train: Sequence[Example]
+    judged: Sequence[Example]
+
+
+@dataclass(frozen=True)
+class FoldAudit:
     """What was found.
 
     Attributes:
@@ -32,20 +47,11 @@ class ShareAudit:
     scores: dict[str, np.ndarray]
 
 
-def audit_share(
-    records: Iterable[VideoRecord],
-    train: Sequence[Example],
-    judged: Sequence[Example],
-    digests: VideoDigests,
-    cache_root: Path,
-    pool: Pool,
-) -> ShareAudit:
+def audit_fold(fold: FoldToAudit, digests: VideoDigests, cache_root: Path, pool: Pool) -> FoldAudit:
     """Look for copies across splits, and fit the probes.
 
     Args:
-        records: All videos of the run.
-        train: Examples that the head learns from.
-        judged: Examples that it is judged on.
+        fold: What to look at.
         digests: Of the videos' contents.
         cache_root: Where facts of files are kept.
         pool: How files are read.
@@ -53,13 +59,13 @@ def audit_share(
     Raises:
         Interrupted: A signal asked to stop.
     """
-    records = list(records)
-    jobs, _ = find_jobs(records, digests, pool.progress)
+    jobs, _ = find_jobs(fold.records, digests, pool.progress)
     facts, _ = gather_facts(jobs, cache_root, pool)
     digest_of = {video: job.digest for video, job in jobs.items()}
-    pairs = crossing(near_duplicates(records, facts, digest_of))
+    pairs = crossing(near_duplicates(fold.records, facts, digest_of))
     try:
-        scores = probe_scores(train, judged, {record.id: record for record in records}, facts)
+        by_id = {record.id: record for record in fold.records}
+        scores = probe_scores(fold.train, fold.judged, by_id, facts)
     except MetricError:  # of one class no file could be read whole: no reason not to train
         scores = {}
-    return ShareAudit([(pair.first.id, pair.second.id) for pair in pairs], scores)
+    return FoldAudit([(pair.first.id, pair.second.id) for pair in pairs], scores)

@@ -18,7 +18,8 @@ from sklearn.metrics import roc_auc_score
 
 from collision.audit.facts import VideoFacts
 from collision.audit.probes import PROBES, Design, linear_model
-from collision.metrics.bootstrap import MIN_GROUPS, Ranking, ap_interval, resample
+from collision.metrics.bootstrap import Ranking, resample
+from collision.metrics.estimate import MIN_GROUPS, estimate
 from collision.metrics.nexar import average_precision
 from collision.types import UNLABELLED, Example, VideoRecord
 
@@ -148,7 +149,7 @@ def judge(
     samples = resample([ranking], num_groups, num_resamples=num_resamples, seed=seed)[:, 0]
     smaller = min(len(np.unique(groups[labels == label])) for label in (0, 1))
     result = {
-        "ap": ap_interval(value, samples, smaller),
+        "ap": estimate([value], samples, smaller).as_json(),
         "auc": float(roc_auc_score(labels, scores)),
         "chance": prevalence + float(excesses.mean()),
         "p_value": float((np.sum(excesses >= value - prevalence) + 1) / (len(excesses) + 1)),

@@ -1,50 +1,42 @@
-"""What every verb shares: paths apart from overrides, Hydra, errors without a traceback."""
+"""The door of every verb: paths and flags apart from overrides, errors without a traceback.
+
+A verb is ``collision.commands.VERB.run(options, paths)``; torch is loaded with it, after everything
+that can be answered without.
+"""
 
 from __future__ import annotations
 
+import argparse
 import errno
 import importlib
 import re
 import signal
+import string
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NoReturn
 
-import hydra
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf import DictConfig, OmegaConf
 
-from collision.config import config_dir
+from collision.commands._compose import (
+    choices_of,
+    composed,
+    hydra_context,
+    options_for,
+    path_options,
+    spelled,
+)
+from collision.commands._early import check_early
+from collision.commands._overrides import exists, is_override, jobs_of, readable
+from collision.config import names_of, use_config_dirs
 from collision.errors import CollisionError, ConfigError
 
-_OVERRIDE = re.compile(r"^[+~]{0,2}[A-Za-z_][\w./@-]*=")
-_DELETION = re.compile(r"^~[A-Za-z_][\w./@-]*$")
-_FLAGS_WITH_VALUE = {
-    "--config-dir": 1,
-    "-cd": 1,
-    "--config-name": 1,
-    "-cn": 1,
-    "--config-path": 1,
-    "-cp": 1,
-    "--package": 1,
-    "-p": 1,
-    "--cfg": 1,
-    "-c": 1,
-}
+_FLAGS_WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c")
 _DISK_ERRORS = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EEXIST,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ELOOP,
-    errno.ENAMETOOLONG,
-    errno.EIO,
-    errno.ESTALE,
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.ESTALE),
+    *(errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBUSY, errno.ETIMEDOUT, errno.ENOTCONN),
 )
 
 
@@ -60,6 +52,7 @@ class Paths:
 # Beside the verbs' files, so that help and wrong options are answered without loading torch.
 POSITIONALS = {
     "compare": Paths("two or more run folders", 2, None),
+    "data": Paths("folder of videos", 0, 1),
     "evaluate": Paths("a run folder or a predictor.safetensors", 1, 1),
     "predict": Paths("one or more video files", 1, None),
 }
@@ -69,7 +62,7 @@ _VERBS_ON_RUNS = ("compare", "evaluate", "predict")
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part positional paths from what Hydra reads.
+    """Part positional paths from flags and overrides.
 
     A path is whatever is not a flag and not ``key=value``, and any argument that names an existing
     file. So ``clip(1).mp4``, ``a,b.mp4``, ``~/x.mp4`` and URLs are left alone by Hydra's grammar.
@@ -79,125 +72,121 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """
     paths: list[str] = []
     rest: list[str] = []
-    waiting = 0
+    takes_value = False
     for argument in arguments:
-        if waiting:
-            rest.append(argument)
-            waiting -= 1
-        elif argument.startswith("-") and not _there(argument):
-            rest.append(argument)
-            waiting = _FLAGS_WITH_VALUE.get(argument, 0)
-        elif _is_override(argument):
+        is_flag = argument.startswith("-") and not exists(argument)
+        if takes_value or is_flag or is_override(argument):
             rest.append(argument)
         else:
             paths.append(argument)
+        takes_value = not takes_value and is_flag and argument in _FLAGS_WITH_VALUE
     return paths, rest
 
 
-def _is_override(argument: str) -> bool:
-    if _DELETION.match(argument):
-        return True
-    return bool(_OVERRIDE.match(argument)) and not (_there(argument) and Path(argument).is_file())
-
-
-def _there(argument: str) -> bool:
-    try:
-        return Path(argument).exists()
-    except OSError:  # a long list of values is too long for a name
-        return False
-
-
 def run_verb(verb: str, arguments: Sequence[str]) -> int:
-    """Compose the verb's configuration and run it; give the exit code."""
+    """Type the verb's options and run it; give the exit code."""
+    return guarded(lambda: _run(verb, arguments))
+
+
+def _run(verb: str, arguments: Sequence[str]) -> int:
     paths, rest = split_arguments(arguments)
-    asked_for_help = any(a in ("--help", "-h", "--cfg", "-c", "--info", "-i") for a in rest)
-    if not asked_for_help:
-        complaint = _wrong_number(verb, POSITIONALS.get(verb, Paths()), paths)
-        complaint = complaint or _settled_by_the_run(verb, rest)
-        if complaint:
-            print(f"error: {complaint}", file=sys.stderr)
-            return 2
-    codes: list[int] = []
-    started_with = sys.argv
+    flags, overrides = _Flags(verb).parse_known_args(rest)
+    strange = next((text for text in overrides if text.startswith("-")), None)
+    if strange is not None:
+        raise ConfigError(f"There is no flag {strange!r}. See: collision {verb} --help")
+    use_config_dirs(flags.config_dir)
+    if flags.help or flags.cfg:
+        config = composed(flags.config_name or verb, spelled(verb, overrides)[0])
+        print(_help(config) if flags.help else _shown(config, flags.cfg, flags.resolve))
+        return 0
+    _check_number(verb, POSITIONALS.get(verb, Paths()), paths)
+    _check_settled_by_the_run(verb, overrides)
+    jobs = [overrides]
+    if flags.multirun:
+        with hydra_context() as loader:
+            jobs = jobs_of(readable(overrides, path_options(verb), is_sweep=True), loader)
+    asked = [options_for(verb, job, flags.config_name) for job in jobs]
+    for options in asked:
+        check_early(options, paths)
+    command = importlib.import_module(f"collision.commands.{verb}")
+    codes = []
+    for job, options in zip(jobs, asked, strict=True):
+        if len(jobs) > 1:
+            print(f"Job {len(codes) + 1} of {len(jobs)}: {' '.join(job)}", flush=True)
+        codes.append(guarded(lambda options=options: command.run(options, paths)))  # type: ignore[misc]
+    return max(codes)
 
-    def task(config: DictConfig) -> None:
-        sys.argv = started_with  # Lightning starts this again for each further device
-        command = importlib.import_module(f"collision.commands.{verb}")
-        codes.append(guarded(lambda: command.run(config, paths)))
 
-    sys.argv = [f"collision {verb}", *rest]
-    hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=verb)(task)()
-    return max(codes, default=0)
+class _Flags(argparse.ArgumentParser):
+    """The flags that every verb takes; unknown ones are left over."""
+
+    def __init__(self, verb: str):
+        super().__init__(verb, add_help=False, allow_abbrev=False)
+        self.add_argument("--help", "-h", action="store_true")
+        self.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
+        self.add_argument("--resolve", action="store_true")
+        self.add_argument("--multirun", "-m", action="store_true")
+        self.add_argument("--config-dir", "-cd", action="append", default=[])
+        self.add_argument("--config-name", "-cn")
+
+    def error(self, message: str) -> NoReturn:
+        """Leave it to the door to print this.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(f"{message}. See: collision {self.prog} --help")
 
 
-def _wrong_number(verb: str, wanted: Paths, given: Sequence[str]) -> str | None:
+def _help(config: DictConfig) -> str:
+    groups = [f"  {group}: {', '.join(names_of(group))}" for group in sorted(choices_of(config))]
+    return string.Template(config.hydra.help.template).safe_substitute(
+        APP_CONFIG_GROUPS="\n".join(groups) + "\n", CONFIG=_shown(config, "job", resolve=False)
+    )
+
+
+def _shown(config: DictConfig, what: str, resolve: bool) -> str:
+    own = [str(key) for key in config if (key == "hydra") == (what == "hydra") or what == "all"]
+    return OmegaConf.to_yaml(OmegaConf.masked_copy(config, own), resolve=resolve)
+
+
+def _check_number(verb: str, wanted: Paths, given: Sequence[str]) -> None:
     if wanted.most == 0 and given:
-        return (
-            f"{verb} takes key=value options alone, not {given[0]!r}. See: collision {verb} --help"
+        raise ConfigError(
+            f"{verb} takes only key=value options, not {given[0]!r}. See: collision {verb} --help"
         )
     if len(given) < wanted.least:
-        return f"{verb} needs {wanted.name}. See: collision {verb} --help"
+        raise ConfigError(f"{verb} needs {wanted.name}. See: collision {verb} --help")
     if wanted.most is not None and len(given) > wanted.most:
-        return f"{verb} takes {wanted.most} {wanted.name}, not {len(given)}: {', '.join(given)}"
-    return None
+        raise ConfigError(
+            f"{verb} takes {wanted.most} {wanted.name}, not {len(given)}: {', '.join(given)}"
+        )
 
 
-def _settled_by_the_run(verb: str, overrides: Sequence[str]) -> str | None:
+def _check_settled_by_the_run(verb: str, overrides: Sequence[str]) -> None:
     for override in overrides if verb in _VERBS_ON_RUNS else ():
         name = re.split(r"[.@=]", override.lstrip("+~"))[0]
         if name in _OF_THE_RUN:
-            return f"{verb} takes {name} from the run, not {override!r}: leave it out."
-    return None
-
-
-def check_number(
-    config: DictConfig, name: str, least: float, *, whole: bool = True, optional: bool = False
-) -> None:
-    """Refuse a plain option that is not a number, or too small.
-
-    Raises:
-        ConfigError: With name, value and what is wanted.
-    """
-    value = OmegaConf.select(config, name)
-    if value is None and optional:
-        return
-    kinds = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or value < least:
-        wanted = "a whole number" if whole else "a number"
-        raise ConfigError(
-            f"{name}={value}: give {wanted}, {least:g} or more{', or null' if optional else ''}."
-        )
-
-
-def check_lists(config: DictConfig, *names: str) -> None:
-    """Refuse a single word where a list is wanted: it would be read letter by letter.
-
-    Raises:
-        ConfigError: With the option's name and value.
-    """
-    for name in names:
-        if config[name] is not None and not isinstance(config[name], ListConfig):
-            raise ConfigError(f"{name}={config[name]}: give a list, such as {name}=[a,b].")
+            raise ConfigError(f"{verb} takes {name} from the run, not {override!r}: leave it out.")
 
 
 def guarded(job: Callable[[], int]) -> int:
-    """Run a job; what users can mend becomes a sentence and an exit code."""
+    """Run a job; what users can mend becomes a sentence and an exit code.
+
+    0: done; 2: wrong use, an error, or failures that are not skipped; 128 + n: ended by signal n.
+    """
     try:
         return job()
     except CollisionError as error:
         return _tell(str(error), error.exit_code)
-    except MissingMandatoryValue as error:
-        key = error.full_key or "an option"
-        return _tell(f"{key} must be given: {key}=VALUE.", ConfigError.exit_code)
-    except OmegaConfBaseException as error:
-        return _tell(f"Configuration: {str(error).splitlines()[0]}", ConfigError.exit_code)
-    except KeyboardInterrupt:
-        return _tell("Interrupted; what was finished is kept.", 128 + signal.SIGINT)
+    except KeyboardInterrupt as stop:  # its argument, if any, says how to go on
+        how_to_go_on = "".join(f" {text}" for text in stop.args)
+        return _tell(f"Interrupted; what was finished is kept.{how_to_go_on}", 128 + signal.SIGINT)
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise
         where = f" ({error.filename})" if error.filename else ""
-        return _tell(f"{error.strerror}{where}. What was finished is kept.", 2)
+        return _tell(f"{error.strerror}{where}. What was finished is kept.", ConfigError.exit_code)
 
 
 def _tell(message: str, code: int) -> int:

@@ -8,53 +8,76 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from collision.commands._entry import check_number
 from collision.errors import CheckpointError, ConfigError
-from collision.metrics.comparison import compare
+from collision.files import write_json, write_whole
+from collision.metrics.comparison import Comparison, compare
 from collision.metrics.scored import Scored
+from collision.options import CompareOptions
 from collision.report.comparison import differences_grid, folders_grid, forest, reading, runs_grid
 from collision.report.page import Block, Code, Heading, Picture, Text, as_markdown_page
 from collision.report.tables import as_rich
-from collision.runs.folder import create_run_folder, provenance, read_config, write_json
+from collision.runs.folder import create_run_folder
+from collision.runs.provenance import provenance
+from collision.untrusted import read_config
 
 STAMP = re.compile(r"^\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_")  # of create_run_folder
-MOST_OPTIONS = 3  # in a run's name
+MAX_OPTIONS = 3  # in a run's name
 NO_DIFFERENCE = ("parts", "resume", "seed", "seeds", "num_resamples", "extraction", "logger")
 # `evaluate` names the data set in its files, `train` in its metrics.json.
 PREDICTIONS = re.compile(r"predictions_(?:(?P<dataset>.+)_)?seed(?P<seed>-?\d+)\.csv")
 
 
-def run(config: DictConfig, paths: list[str]) -> int:
+def run(options: CompareOptions, paths: list[str]) -> int:
     """Compare the runs and write a folder of results."""
     console = Console()
-    check_number(config, "num_resamples", 1)
-    wanted = OmegaConf.select(config, "dataset.name")
     folders = named_runs(paths)
-    files_of = {name: choose_dataset(folder, wanted) for name, folder in folders.items()}
+    scores = {name: choose_dataset(folder, options.dataset) for name, folder in folders.items()}
     comparison = compare(
         {
             name: [Scored.from_csv(path) for _, path in sorted(files.items())]
-            for name, (_, files) in files_of.items()
+            for name, (_, files) in scores.items()
         },
-        num_resamples=config.num_resamples,
+        num_resamples=options.num_resamples,
     )
+    made = provenance()
+    folder = create_run_folder(options.runs_root, "compare")
     result = {
-        "folders": {name: str(folder) for name, folder in folders.items()},
-        "datasets": {name: dataset for name, (dataset, _) in files_of.items()},
-        "seeds": {name: sorted(files) for name, (_, files) in files_of.items()},
-        **comparison,
-        "provenance": provenance(),
+        "folders": {name: str(path) for name, path in folders.items()},
+        "datasets": {name: dataset for name, (dataset, _) in scores.items()},
+        "seeds": {name: sorted(files) for name, (_, files) in scores.items()},
+        **comparison.as_json(),
+        "provenance": made,
     }
-    folder = create_run_folder(Path(config.runs_root), "compare")
-    write_comparison(folder, result)
+    write_json(folder / "compare.json", result)
+    write_page(folder, comparison, result["folders"], made)
     for grid in (runs_grid(comparison), differences_grid(comparison)):
         console.print(as_rich(grid))
     console.print(reading(comparison), markup=False, highlight=False, soft_wrap=True)
     console.print(f"Results: {folder}", markup=False, highlight=False, soft_wrap=True)
     return 0
+
+
+def write_page(
+    folder: Path, comparison: Comparison, folders: Mapping[str, str], made: Mapping[str, Any]
+) -> None:
+    """Write ``compare.md`` and the picture of the differences."""
+    picture = Picture(folder / "differences.png", "Differences with intervals")
+    forest(comparison, picture.path)
+    blocks: list[Block] = [
+        Heading("Comparison of runs", level=1),
+        Code(made["command"]),
+        Heading("Runs"),
+        runs_grid(comparison),
+        Heading(f"Against {comparison.reference}"),
+        differences_grid(comparison),
+        picture,
+        Text(reading(comparison)),
+        folders_grid(folders),
+        Text(f"Commit {made['commit'] or 'unknown'}."),
+    ]
+    write_whole(folder / "compare.md", as_markdown_page(blocks, folder))
 
 
 def named_runs(paths: list[str]) -> dict[str, Path]:
@@ -64,7 +87,7 @@ def named_runs(paths: list[str]) -> dict[str, Path]:
 
     Raises:
         CheckpointError: A folder is not there.
-        ConfigError: A folder is given twice.
+        ConfigError: A folder was given twice.
     """
     folders: list[Path] = []
     for path in paths:
@@ -74,7 +97,7 @@ def named_runs(paths: list[str]) -> dict[str, Path]:
                 f"There is no folder {path!r}. Give folders that `train` or `evaluate` made."
             )
         if folder in folders:
-            raise ConfigError(f"{path!r} is there twice: {str(folder)!r}. Give each run once.")
+            raise ConfigError(f"{path!r} was given twice: {str(folder)!r}. Give each run once.")
         folders.append(folder)
     candidates = (
         [STAMP.sub("", folder.name) for folder in folders],
@@ -90,7 +113,7 @@ def named_runs(paths: list[str]) -> dict[str, Path]:
 def differing_parts(folders: list[Path]) -> list[str]:
     """Name runs by those of their parts in which they differ: ``sampling=badas, head=gru``."""
     parts = [_metrics(folder).get("parts") or {} for folder in folders]
-    if not all(parts):  # the folder of an evaluation does not tell them
+    if not all(parts):  # the folder of an evaluation does not name them
         return [folder.name for folder in folders]
     differing = [
         name
@@ -110,8 +133,8 @@ def differing_options(folders: list[Path]) -> list[str]:
         first = configs[parts.index(name)]
         changed = [f"{key}={value}" for key, value in config.items() if first.get(key) != value]
         changed += [f"without {key}" for key in first if key not in config]
-        if len(changed) > MOST_OPTIONS:
-            changed = [*changed[:MOST_OPTIONS], "..."]
+        if len(changed) > MAX_OPTIONS:
+            changed = [*changed[:MAX_OPTIONS], "..."]
         names.append(", ".join(filter(None, (name, *changed))) or folder_name)
     return names
 
@@ -149,8 +172,8 @@ def choose_dataset(folder: Path, wanted: str | None) -> tuple[str | None, dict[i
     if not found:
         raise CheckpointError(
             f"{str(folder)!r} holds no scores (predictions_*seed*.csv). They are written when a "
-            f"run ends: if it was interrupted, go on with `train resume={folder}`. Else give a "
-            "folder that `train` or `evaluate` made."
+            f"run ends: if it was interrupted, go on with `train resume={folder}`. "
+            "Otherwise give a folder that `train` or `evaluate` made."
         )
     there = ", ".join(sorted(name or "an unnamed data set" for name in found))
     if wanted is None and len(found) > 1:
@@ -158,7 +181,7 @@ def choose_dataset(folder: Path, wanted: str | None) -> tuple[str | None, dict[i
             f"{str(folder)!r} holds scores of several data sets: {there}. Give dataset=NAME."
         )
     if wanted is not None and wanted not in found:
-        raise ConfigError(f"dataset={wanted}: {str(folder)!r} holds scores of {there} alone.")
+        raise ConfigError(f"dataset={wanted}: {str(folder)!r} holds only scores of {there}.")
     return (wanted, found[wanted]) if wanted is not None else next(iter(found.items()))
 
 
@@ -175,24 +198,3 @@ def _metrics(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return metrics if isinstance(metrics, dict) else {}
-
-
-def write_comparison(folder: Path, result: dict[str, Any]) -> None:
-    """Write ``compare.json``, ``compare.md`` and the picture of the differences."""
-    write_json(folder / "compare.json", result)
-    picture = Picture(folder / "differences.png", "Differences with intervals")
-    forest(result, picture.path)
-    made = result["provenance"]
-    blocks: list[Block] = [
-        Heading("Comparison of runs", level=1),
-        Code(made["command"]),
-        Heading("Runs"),
-        runs_grid(result),
-        Heading(f"Against {result['reference']}"),
-        differences_grid(result),
-        picture,
-        Text(reading(result)),
-        folders_grid(result["folders"]),
-        Text(f"Commit {made['commit'] or 'unknown'}."),
-    ]
-    (folder / "compare.md").write_text(as_markdown_page(blocks, folder), encoding="utf-8")

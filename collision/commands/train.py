@@ -2,57 +2,35 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from omegaconf import DictConfig
 from rich.console import Console
 
 from collision.audit.jobs import Pool
-from collision.commands._train_options import check_learned_from, check_options, resumed
-from collision.config import build, plain
 from collision.devices import device_of, precision_of
-from collision.errors import ConfigError, Interrupted, MetricError
-from collision.evaluation.numbers import oracle_of
+from collision.evaluation.evaluation import Evaluation, Judging, evaluate_heads
 from collision.evaluation.scores import write_submission
-from collision.evaluation.seeds import Judged, audit_shares, guard
-from collision.experiment import Share, examples_by_split, judged_split, merged, shares_of
-from collision.features.failures import check_failures, distinct
-from collision.features.fingerprint import Fingerprint, check_same
-from collision.features.source import (
-    FeatureSource,
-    look_in_cache,
-    open_features,
-    requests_for,
-    run_extraction,
+from collision.experiment import Experiment, Fold
+from collision.features.fingerprint import check_same
+from collision.features.source import FeatureSource
+from collision.files import write_json
+from collision.learning.fit import TrainingSetup, check_classes, check_trainable, read_log
+from collision.learning.fitted import FittedHead, Lesson, Place, fit_predictor
+from collision.learning.predictor import (
+    FILE_NAME,
+    LearnedFrom,
+    Origin,
+    Predictor,
+    find_predictors,
+    load_predictor,
 )
-from collision.learning.datamodule import load_features
-from collision.learning.fit import (
-    MONITOR,
-    TrainedHead,
-    check_classes,
-    check_trainable,
-    fit_head,
-    new_model,
-    read_log,
-)
-from collision.learning.head import HeadModel
-from collision.learning.predictor import FILE_NAME, Predictor, find_predictors, load_predictor
-from collision.learning.task import probabilities
-from collision.metrics.calibration import calibrated, fit_temperature, logits_of
-from collision.metrics.curves import curves_to_csv
-from collision.metrics.threshold import (
-    OperatingPoint,
-    threshold_at_best_f1,
-    threshold_at_false_alarm_rate,
-    threshold_at_precision,
-)
+from collision.learning.task import MONITOR
+from collision.options import TrainOptions
 from collision.report.other_metrics import numbers_grid
-from collision.report.run_page import write_results
+from collision.report.run_page import RunDescription, results_of, write_results
 from collision.report.tables import (
     as_rich,
     count_examples,
@@ -60,184 +38,141 @@ from collision.report.tables import (
     final_grid,
     print_warnings,
 )
-from collision.runs.folder import (
-    create_run_folder,
-    data_digest,
-    mark_latest,
-    provenance,
-    write_config,
-    write_json,
-)
+from collision.runs.folder import create_run_folder, mark_latest, saved_options, write_config
+from collision.runs.provenance import provenance
+from collision.runs.resume import check_learned_from
+from collision.sampling.index import DENSE, Selection
 from collision.sampling.policy import SamplingPolicy
-from collision.types import SPLITS, Failure
+from collision.types import SPLITS
 
 if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
     from collision.runs.wandb_tracker import WandbTracker
 
 
-def run(config: DictConfig, paths: list[str]) -> int:
+def run(options: TrainOptions, paths: list[str]) -> int:
     """Train, or continue a run; then judge."""
     console = Console()
-    run_folder: Path | None = None
-    if config.resume is not None:
-        run_folder = Path(config.resume)
-        config = resumed(config, run_folder)
-    check_options(config)
     made = provenance()
-    tracker = make_tracker(config)
-    policy: SamplingPolicy = build(config.sampling)
-    backbone = build(config.backbone)  # first: weights that can't be had are told at once
-    new_model(plain(config), backbone.spec.feature_dim)  # likewise a head that can't be built
-    dataset = build(config.dataset)
-    shares = shares_of(
-        dataset,
-        policy,
-        folds=config.folds,
-        limit=config.limit,
-        val_fraction=config.val_fraction,
-    )
-    check_classes(merged(shares).records.values(), policy)
-    source = open_features(
-        backbone,
-        Path(config.cache_root),
-        precision_of(config.extraction.accelerator, config.extraction.precision),
-    )
-    start = initial_predictor(config, source)
-    initial = start.model if start else None
-    failures = features_of_all(shares, source, policy, config, console)
-    for share in shares:
-        share.data = load_features(share.index, source, policy, failures)
-        check_trainable(share.data)
-    everything = merged(shares)
-    learned_from = {
-        "data_digest": data_digest(
-            everything.records.values(), source.digest_of(everything, failures)
-        ),
-        "feature_fingerprint": source.fingerprint.key,
+    tracker = options.logger.build() if options.logger else None
+    experiment = prepare(options, console)
+    setup = setup_of(options, experiment.policy)
+    model = setup.model(experiment.source.spec.feature_dim)  # what can't be built is told now
+    initial = initial_predictor(options, experiment.source)
+    collect_features(experiment, options, console)
+    facts = experiment.facts()
+    learned_from = {key: facts[key] for key in ("data_digest", "feature_fingerprint")}
+    if options.resume:
+        check_learned_from(options.resume, learned_from)
+    pool = Pool(options.audit_workers, options.extraction.timeout)
+    audits = experiment.audit(options.cache_root, pool) if options.audit else []
+    folder = options.resume or new_folder(options, made, learned_from)
+    write_config(folder, options)
+    announce(console, folder, options, experiment, model.num_parameters)
+    work = Work(options, experiment, setup, folder, initial, tracker, console)
+    heads = {
+        seed: [work.train(seed, fold) for fold in experiment.folds]
+        for seed in range(options.seed, options.seed + options.seeds)
     }
-    if run_folder is not None:
-        check_learned_from(run_folder, learned_from)
-    audited = None
-    if config.audit:
-        pool = Pool(config.audit_workers, config.extraction.timeout)
-        audited = audit_shares(shares, source.digests, Path(config.cache_root), pool)
-    if run_folder is None:
-        name = "_".join(config.parts[part] for part in ("dataset", "backbone", "head"))
-        run_folder = create_run_folder(Path(config.runs_root), name)
-        write_json(run_folder / "provenance.json", {**made, "learned_from": learned_from})
-    write_config(run_folder, plain(config))
-    announce(console, run_folder, config, shares, source)
-    split = judged_split(everything.records.values())
-    facts = {
-        "dataset": dataset.name,
-        "split": split if config.folds is None else f"{config.folds} folds",
-        **learned_from,
-        "parts": plain(config.parts),
-        "selected_on": MONITOR,
-        "seeds": list(range(config.seed, config.seed + config.seeds)),
-        "folds": config.folds,
-        "init_from": config.init_from,
-        "init_from_dataset": start.origin.get("dataset") if start else None,
-        "limit": config.limit,
-        "failures": len(failures),
-        "dropped": {
-            split: sum(len(share.data[split].dropped) for share in shares) for split in SPLITS
-        },
-        "sampling": asdict(policy),
-    }
-    judged = Judged(split)
-    for seed in facts["seeds"]:
-        heads = [
-            train_seed(config, share, source, facts, seed, run_folder, initial, tracker, console)
-            for share in shares
-        ]
-        judged.add(seed, shares, heads, policy, device_of(config.trainer.accelerator))
-    is_cut_like_oracle = split == "test" and policy.within is None and not policy.whole_clip
-    is_whole_test = is_cut_like_oracle and config.folds is None and config.limit is None
-    oracle = oracle_of(dataset) if is_whole_test else None
-    metrics = {
-        **facts,
-        **judged.numbers(oracle, config.num_resamples),
-        "provenance": made,
-    }
-    findings = guard(metrics, judged, shares, policy, audited, config.num_resamples)
-    metrics["warnings"] = [finding.as_dict() for finding in findings]
-    write_report(run_folder, metrics, judged, shares, console)
-    submission = write_submission(dataset, run_folder, judged.submission)
-    if submission:
-        console.print(f"Submission: {submission}", markup=False, highlight=False, soft_wrap=True)
-    mark_latest(run_folder)
+    judging = Judging(device_of(options.trainer.accelerator), options.num_resamples)
+    evaluation = evaluate_heads(experiment, heads, experiment.judged_split, judging, audits)
+    metrics = {"version": 1, **evaluation.as_json(), **run_facts(options, evaluation, initial)}
+    metrics["provenance"] = made
+    write_report(folder, metrics, evaluation, console)
+    mark_latest(folder)
     if tracker:
-        tracker.summary(run_folder, metrics)
+        tracker.summary(folder, evaluation.numbers)
     return 0
 
 
-def initial_predictor(config: DictConfig, source: FeatureSource) -> Predictor | None:
+def prepare(options: TrainOptions, console: Console) -> Experiment:
+    """List the videos and moments; a backbone whose weights can't be had is told first.
+
+    Raises:
+        CollisionError: Something that is asked for isn't there or can't work.
+    """
+    extraction = options.extraction
+    source = FeatureSource.of_part(
+        options.backbone,
+        options.cache_root,
+        precision_of(extraction.accelerator, extraction.precision),
+    )
+    policy = options.sampling.build()
+    selection = Selection(SPLITS, options.limit, options.val_fraction)
+    experiment = Experiment.index(options.dataset.build(), policy, source, selection, options.folds)
+    check_classes(experiment.records.values(), policy)
+    return experiment
+
+
+def setup_of(options: TrainOptions, policy: SamplingPolicy) -> TrainingSetup:
+    """Take what a head is made of and how it is trained; what can't be built is told at once."""
+    options.loss.build()
+    options.optimizer.build()
+    return TrainingSetup(
+        options.head,
+        options.pooling,
+        options.loss,
+        options.optimizer,
+        options.trainer,
+        options.feature_dropout,
+        policy.balanced,
+    )
+
+
+def initial_predictor(options: TrainOptions, source: FeatureSource) -> Predictor | None:
     """Load the predictor that training starts from, if one is named.
 
     Raises:
         CacheMismatchError: It was trained on other features.
     """
-    if config.init_from is None:
+    if options.init_from is None:
         return None
-    predictor = load_predictor(find_predictors(Path(config.init_from))[0])
-    check_same(source.fingerprint, Fingerprint(predictor.fingerprint), repr(config.init_from))
+    predictor = load_predictor(find_predictors(options.init_from)[0], options.trust)
+    check_same(source.fingerprint, predictor.fingerprint, repr(str(options.init_from)))
     return predictor
 
 
-def features_of_all(
-    shares: Sequence[Share],
-    source: FeatureSource,
-    policy: SamplingPolicy,
-    config: DictConfig,
-    console: Console,
-) -> list[Failure]:
-    """Extract what the shares lack, or check that nothing is missing; give what failed.
+def collect_features(experiment: Experiment, options: TrainOptions, console: Console) -> None:
+    """Extract what is missing, or check that nothing is; then read it.
 
     Raises:
-        ConfigError: Something is missing and extract=false.
+        ConfigError: Something is missing and extract=false, or nothing can be learned from it.
         Interrupted: By a signal.
         CollisionError: Videos failed, and skip_failures=false.
     """
-    everything = merged(shares)
-    failures = distinct([failure for share in shares for failure in share.index.unreadable])
-    if config.extract:
-        report = run_extraction(source, everything, policy, plain(config.extraction))
-        if report.signal is not None:
-            raise Interrupted(report.signal)
-        failures = distinct([*failures, *report.failures])
+    if options.extract:
+        experiment.extract(options.extraction)
     else:
-        missing, failed = look_in_cache(source, requests_for(everything, source.spec, policy))
-        if missing:
-            raise ConfigError(
-                f"{missing} windows are not in {str(source.store.folder)!r}, and extract=false. "
-                "Run `collision extract` with the same options first, or leave extract=false out."
-            )
-        failures = distinct([*failures, *failed])
-    check_failures(failures, config.skip_failures, source.store.folder / "failures.csv", console)
-    return failures
+        experiment.require_features()
+    experiment.check_failures(options.skip_failures, console)
+    experiment.load()
+    for fold in experiment.folds:
+        check_trainable(fold.data)
+
+
+def new_folder(
+    options: TrainOptions, made: Mapping[str, Any], learned_from: Mapping[str, Any]
+) -> Path:
+    """Make the run's folder, with where it comes from."""
+    name = "_".join(part.name for part in (options.dataset, options.backbone, options.head))
+    folder = create_run_folder(options.runs_root, name)
+    write_json(folder / "provenance.json", {"version": 1, **made, "learned_from": learned_from})
+    return folder
 
 
 def announce(
-    console: Console,
-    run_folder: Path,
-    config: DictConfig,
-    shares: Sequence[Share],
-    source: FeatureSource,
+    console: Console, folder: Path, options: TrainOptions, experiment: Experiment, size: int
 ) -> None:
     """Say what is about to be trained: device, precision, sizes, and examples of every kind."""
-    options, data = config.trainer, shares[0].data
-    if len(shares) > 1:
-        console.print(f"{len(shares)} folds over groups; examples of the first:")
-    model = new_model(plain(config), source.spec.feature_dim)
-    console.print(as_rich(counts_grid(count_examples(examples_by_split(data)))))
+    trainer, data, spec = options.trainer, experiment.folds[0].data, experiment.source.spec
+    if len(experiment.folds) > 1:
+        console.print(f"{len(experiment.folds)} folds over groups; examples of the first:")
+    console.print(as_rich(counts_grid(examples_by_split(experiment))))
     length = data["train"].times.shape[1]
     console.print(
-        f"head {config.parts.head}, pooling {config.parts.pooling}: "
-        f"{model.num_parameters:,} parameters on {length} steps of {source.spec.feature_dim} "
-        f"features from {source.spec.name}\n"
-        f"device {device_of(options.accelerator)}, precision "
-        f"{precision_of(options.accelerator, options.precision)}, run {run_folder}",
+        f"head {options.head.name}, pooling {options.pooling.name}: {size:,} parameters on "
+        f"{length} steps of {spec.feature_dim} features from {spec.name}\n"
+        f"device {device_of(trainer.accelerator)}, precision "
+        f"{precision_of(trainer.accelerator, trainer.precision)}, run {folder}",
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -246,27 +181,135 @@ def announce(
         if part.dropped:
             console.print(
                 f"{split}: {len(part.dropped)} examples have no window and are left out"
-                + (" (on a test split they score 0)" if split == "test" else ""),
+                + (" (positives among them count as missed)" * (split == "test")),
                 style="yellow",
             )
 
 
+def examples_by_split(experiment: Experiment) -> dict[str, dict[str, dict[str, int]]]:
+    """Count the first fold's examples, without the moments along whole videos."""
+    data = experiment.folds[0].data
+    return count_examples({split: part.examples for split, part in data.items() if split != DENSE})
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all heads of a run share."""
+
+    options: TrainOptions
+    experiment: Experiment
+    setup: TrainingSetup
+    folder: Path
+    initial: Predictor | None
+    tracker: WandbTracker | None
+    console: Console
+
+    def train(self, seed: int, fold: Fold) -> FittedHead:
+        """Train with one seed on one fold, and save the selected epoch's predictor."""
+        folder = self.folder / fold.name / f"seed_{seed}"
+        logger = None
+        if self.tracker:
+            part = str(folder.relative_to(self.folder))
+            logger = self.tracker.logger(self.folder, part, saved_options(self.options))
+            where = self.tracker.where(logger)
+            self.console.print(where, markup=False, highlight=False, soft_wrap=True)
+        place = Place(folder, seed, self.console, [logger] if logger else [])
+        head = fit_predictor(self.setup, self.lesson(fold), self.options.threshold, place)
+        if self.tracker and logger:
+            self.tracker.finish(logger, folder / FILE_NAME, self.description(head.predictor))
+        value = head.predictor.origin.value
+        self.console.print(
+            f"seed {seed} {fold.name}".rstrip()
+            + f": best epoch {head.best_epoch + 1} of {head.last_epoch + 1}, {MONITOR} {value:.3f}",
+            highlight=False,
+        )
+        return head
+
+    def description(self, predictor: Predictor) -> dict[str, Any]:
+        """Tell what a predictor is and what it needs, without the list of its videos."""
+        origin = asdict(replace(predictor.origin, learned_from=None))
+        spec = predictor.spec.as_dict()
+        return {**origin, "spec": spec, "feature_fingerprint": predictor.fingerprint.key}
+
+    def lesson(self, fold: Fold) -> Lesson:
+        """Take a fold's data, and what is to be remembered of them."""
+        options, experiment = self.options, self.experiment
+        learned_from = LearnedFrom.of(fold.data, experiment.digests())
+        if self.initial is not None:
+            start = self.initial.origin
+            same = start.dataset == experiment.dataset.name
+            learned_from = learned_from.joined(start.learned_from, same_dataset=same)
+        origin = Origin(
+            dataset=experiment.dataset.name,
+            data_digest=experiment.facts()["data_digest"],
+            parts=options.parts,
+            learned_from=learned_from,
+        )
+        return Lesson(
+            fold.data,
+            {group: getattr(options, group) for group in ("backbone", "head", "pooling")},
+            experiment.policy,
+            experiment.source.fingerprint,
+            origin,
+            self.initial.model if self.initial else None,
+        )
+
+
+def run_facts(
+    options: TrainOptions, evaluation: Evaluation, initial: Predictor | None
+) -> dict[str, Any]:
+    """Give what ``metrics.json`` says of the training itself."""
+    split = evaluation.split if options.folds is None else f"{options.folds} folds"
+    epochs = {
+        " ".join(filter(None, (str(seed), fold.name))): {
+            "best_epoch": head.best_epoch,
+            "last_epoch": head.last_epoch,
+            MONITOR: head.predictor.origin.value,
+        }
+        for seed, heads in evaluation.heads.items()
+        for fold, head in zip(evaluation.experiment.folds, heads, strict=True)
+    }
+    return {
+        "split": split,
+        "parts": options.parts,
+        "folds": options.folds,
+        "init_from": None if options.init_from is None else str(options.init_from),
+        "init_from_dataset": initial.origin.dataset if initial else None,
+        "epochs": epochs,
+    }
+
+
 def write_report(
-    run_folder: Path,
-    metrics: Mapping[str, Any],
-    judged: Judged,
-    shares: Sequence[Share],
-    console: Console,
+    folder: Path, metrics: Mapping[str, Any], evaluation: Evaluation, console: Console
 ) -> None:
     """Write ``metrics.json``, predictions, plots and pages; print the final table."""
-    write_json(run_folder / "metrics.json", metrics)
-    for seed, scored in judged.best.items():
-        scored.to_csv(run_folder / f"predictions_seed{seed}.csv")
-    for seed, curves in judged.curves.items():
-        curves_to_csv(curves, run_folder / f"curves_seed{seed}.csv")
-    first = metrics["seeds"][0]
+    write_json(folder / "metrics.json", metrics)
+    evaluation.write_scores(folder)
+    fold, seed = evaluation.experiment.folds[0], metrics["seeds"][0]
+    page = RunDescription(
+        title=f"{metrics['parts']['head']} on {metrics['dataset']}",
+        command=metrics["provenance"]["command"],
+        facts=facts_of(metrics),
+        counts=examples_by_split(evaluation.experiment),
+    )
+    numbers, log = evaluation.numbers, read_log(folder / fold.name / f"seed_{seed}" / "log.csv")
+    assert numbers is not None, "a trained run has a split with labels"
+    write_results(folder, page, results_of(evaluation, log))
+    console.print(as_rich(final_grid(numbers.summary, numbers.last_epoch)))
+    if numbers.anticipation:
+        console.print(as_rich(numbers_grid(numbers)))
+    print_warnings(console, metrics["warnings"])
+    submission = write_submission(evaluation.experiment.dataset, folder, evaluation.videos)
+    lines = [f"Submission: {submission}"] if submission else []
+    lines.append(f"Results: {folder / 'results.html'} and metrics.json beside it")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def facts_of(metrics: Mapping[str, Any]) -> dict[str, object]:
+    """Give the rows of the page's table about the run."""
     made = metrics["provenance"]
-    facts = {
+    return {
         "commit": f"{made['commit']}{' and changes' if made['dirty'] else ''}",
         "machine": f"{made['device']}, {made['cpu_cores']} cores",
         **{
@@ -282,114 +325,3 @@ def write_report(
         "examples left out": ", ".join(f"{s} {n}" for s, n in metrics["dropped"].items()),
         "limit": metrics["limit"],
     }
-    write_results(
-        run_folder,
-        title=f"{metrics['parts']['head']} on {metrics['dataset']}",
-        command=made["command"],
-        facts=facts,
-        summary=metrics,
-        scored=judged.best[first],
-        last=metrics["last_epoch"],
-        counts=count_examples(examples_by_split(shares[0].data)),
-        log=read_log(run_folder / shares[0].name / f"seed_{first}" / "log.csv"),
-    )
-    console.print(as_rich(final_grid(metrics, metrics["last_epoch"])))
-    if "anticipation" in metrics:
-        console.print(as_rich(numbers_grid(metrics)))
-    print_warnings(console, metrics["warnings"])
-    console.print(
-        f"Results: {run_folder / 'results.html'} and metrics.json beside it",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def make_tracker(config: DictConfig) -> WandbTracker | None:
-    """Build what logs beside ``log.csv``, if one is chosen; it checks its account at once."""
-    return build(config.logger) if "_target_" in (config.logger or {}) else None
-
-
-def train_seed(
-    config: DictConfig,
-    share: Share,
-    source: FeatureSource,
-    facts: Mapping[str, Any],
-    seed: int,
-    run_folder: Path,
-    initial: HeadModel | None,
-    tracker: WandbTracker | None,
-    console: Console,
-) -> tuple[TrainedHead, Predictor]:
-    """Train with one seed and save the best epoch's predictor, calibrated, with its threshold."""
-    settings, data = plain(config), share.data
-    folder = run_folder / share.name / f"seed_{seed}"
-    logger = tracker and tracker.logger(run_folder, str(folder.relative_to(run_folder)), settings)
-    if tracker and logger:
-        console.print(tracker.where(logger), markup=False, highlight=False, soft_wrap=True)
-    trained = fit_head(
-        settings,
-        data,
-        source.spec.feature_dim,
-        seed,
-        folder,
-        [logger] if logger else [],
-        console,
-        initial,
-    )
-    validation = probabilities(trained.best, data["val"], device_of(config.trainer.accelerator))
-    labels = data["val"].labels.numpy()
-    temperature = fit_temperature(labels, logits_of(validation.numpy()))
-    threshold = suggested_threshold(
-        labels, calibrated(validation.numpy(), temperature.value), config.threshold
-    )
-    predictor = Predictor(
-        model=trained.best,
-        config={
-            key: settings[key]
-            for key in ("backbone", "head", "pooling", "sampling", "feature_dropout")
-        },
-        spec=source.spec.as_dict(),
-        fingerprint=dict(source.fingerprint.fields),
-        threshold=threshold.as_dict(),
-        temperature=temperature.value,
-        origin={
-            **{key: facts[key] for key in ("dataset", "data_digest", "selected_on", "parts")},
-            "seed": seed,
-            "epoch": trained.best_epoch,
-            MONITOR: trained.best_value,
-            "temperature": temperature.as_dict(),
-        },
-    )
-    predictor.save(folder / FILE_NAME)
-    if tracker and logger:
-        facts_of_features = {
-            "spec": predictor.spec,
-            "feature_fingerprint": source.fingerprint.key,
-        }
-        tracker.finish(logger, folder / FILE_NAME, {**predictor.origin, **facts_of_features})
-    console.print(
-        f"seed {seed} {share.name}".rstrip()
-        + f": best epoch {trained.best_epoch + 1} of {trained.last_epoch + 1}, "
-        f"{MONITOR} {trained.best_value:.3f}",
-        highlight=False,
-    )
-    return trained, predictor
-
-
-def suggested_threshold(
-    labels: np.ndarray, scores: np.ndarray, wanted: Mapping[str, float | None]
-) -> OperatingPoint:
-    """Give the threshold with the wanted precision or false-alarm rate on validation.
-
-    Where none has it, the one with the best F1.
-    """
-    try:
-        if wanted["precision"] is not None:
-            return threshold_at_precision(labels, scores, wanted["precision"])
-        return threshold_at_false_alarm_rate(labels, scores, wanted["false_alarm_rate"] or 0.0)
-    except MetricError as error:
-        logging.getLogger(__name__).warning(
-            f"{error} The suggested threshold is the one with the best F1 on validation instead."
-        )
-        return threshold_at_best_f1(labels, scores)

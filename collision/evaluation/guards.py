@@ -1,7 +1,8 @@
 """Warnings about numbers that should not be believed yet, each with the number behind it.
 
-Every guard is a function of plain data that gives a ``Finding`` or None. A run writes what they
-find into ``metrics.json`` under ``warnings``, onto its page and onto the terminal; no run stops.
+Every guard is a function of plain data that gives a ``Finding`` or None. ``collision.evaluation``
+asks all of them, whatever the verb; what they find stands in ``metrics.json`` under ``warnings``,
+on the page and on the terminal. No run stops.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from collision.metrics.counts import Counts
+from collision.metrics.estimate import Difference, Estimate
 from collision.sampling.policy import SamplingPolicy
 
 SATURATED = 0.985  # the study behind this project validated at this AP, and tested at .70
 FAR_ABOVE = 0.1  # of validation over test mAP
+UNEVEN = 0.05  # difference between the classes' shares of examples without a score
 
 
 @dataclass(frozen=True)
@@ -47,23 +51,22 @@ def leaking_policy(policy: SamplingPolicy) -> Finding | None:
     )
 
 
-def validation_too_good(validation: float, test: Mapping[str, Any]) -> Finding | None:
+def validation_too_good(validation: float | None, test: Estimate) -> Finding | None:
     """Warn if validation is all but perfect, or far above the test.
 
     Args:
-        validation: mAP on which the epoch was chosen, mean over seeds.
-        test: ``value``, ``low`` and ``high`` of the test mAP.
+        validation: mAP on which the epoch was chosen, mean over seeds; None: not known.
+        test: The test mAP.
     """
-    numbers = {"validation": validation, **{key: test[key] for key in ("value", "low", "high")}}
+    if validation is None or test.value is None:
+        return None
+    numbers = {"validation": validation, "value": test.value, "low": test.low, "high": test.high}
     # Without an interval the test is too small to say that the gap is more than chance.
-    if (
-        test["high"] is not None
-        and validation > test["high"]
-        and validation - test["value"] > FAR_ABOVE
-    ):
+    is_far = test.high is not None and validation > test.high
+    if is_far and validation - test.value > FAR_ABOVE:
         return Finding(
             "validation_far_above_test",
-            f"Validation mAP is {validation:.3f}, test mAP {test['value']:.3f}. Both are cut "
+            f"Validation mAP is {validation:.3f}, test mAP {test.value:.3f}. Both are cut "
             "alike, so the gap is no property of the task: look for groups or near-duplicates "
             "shared by training and validation, another source of test videos, or a validation "
             "split too small to choose on.",
@@ -79,12 +82,12 @@ def validation_too_good(validation: float, test: Mapping[str, Any]) -> Finding |
     return None
 
 
-def missing_classes(counts: Mapping[str, Mapping[str, int]]) -> Finding | None:
+def missing_classes(counts: Mapping[str, Counts]) -> Finding | None:
     """Warn of horizons at which a class is missing, so that they have no AP, nor the mean."""
     missing = {
-        key: {side: count[side] for side in ("positive", "negative")}
+        key: {"positive": count.positive, "negative": count.negative}
         for key, count in counts.items()
-        if not (count["positive"] and count["negative"])
+        if not (count.positive and count.negative)
     }
     if not missing:
         return None
@@ -98,6 +101,28 @@ def missing_classes(counts: Mapping[str, Mapping[str, int]]) -> Finding | None:
     return Finding("class_missing", said, missing)
 
 
+def unscored_classes(counts: Mapping[str, Counts]) -> Finding | None:
+    """Warn if more of one class than of the other has no score: what is hard to read is no luck."""
+    number = {
+        side: sum(getattr(count, side) for count in counts.values())
+        for side in ("positive", "negative", "missing_positive", "missing_negative")
+    }
+    shares = {
+        side: number[f"missing_{side}"] / number[side] if number[side] else 0.0
+        for side in ("positive", "negative")
+    }
+    if abs(shares["positive"] - shares["negative"]) <= UNEVEN:
+        return None
+    return Finding(
+        "unscored_classes",
+        f"{number['missing_positive']} of {number['positive']} positives and "
+        f"{number['missing_negative']} of {number['negative']} negatives have no score. A positive "
+        "without one counts as missed, a negative without one is left out, so the classes are no "
+        "longer judged on like videos: mend the files, or lengthen the clips.",
+        {**number, "shares": shares},
+    )
+
+
 def groups_in_several_splits(shared: Mapping[str, Sequence[str]]) -> Finding | None:
     """Warn of source events or drives that the owners' splits part."""
     crossing = {group: list(splits) for group, splits in shared.items()}
@@ -109,6 +134,51 @@ def groups_in_several_splits(shared: Mapping[str, Sequence[str]]) -> Finding | N
         f"{len(crossing)} group(s) lie in more than one split, such as {first}: what is learned on "
         "one clip is tested on its twin.",
         {"groups": len(crossing), "examples": dict(list(crossing.items())[:20])},
+    )
+
+
+def learned_from_judged(seen: Mapping[str, int], num_videos: int) -> Finding | None:
+    """Warn if what is judged has been learned from, or chosen on.
+
+    Args:
+        seen: Judged videos by the split of the predictor's own training in which they, or their
+            group, were.
+        num_videos: That are judged.
+    """
+    count = sum(seen.values())
+    if not count:
+        return None
+    parts = " and ".join(f"{n} in {split}" for split, n in seen.items() if n)
+    return Finding(
+        "learned_from_judged",
+        f"The predictor knows {count} of the {num_videos} videos that it is judged on, or others "
+        f"of their groups, from its own training ({parts}): these numbers flatter. Judge it on "
+        "videos that it has not seen.",
+        {"seen": dict(seen), "videos": num_videos},
+    )
+
+
+def judged_on(split: str, is_test_secret: bool = False) -> Finding | None:
+    """Warn if the numbers are of a split that the head was fitted or chosen on."""
+    if split == "test":
+        return None
+    reason = "The test split's labels are secret: these" if is_test_secret else "These"
+    use = "epochs were chosen" if split == "val" else "heads were fitted"
+    return Finding(
+        "judged_on_validation" if split == "val" else "judged_on_training",
+        f"{reason} numbers are of the split {split!r}, on which {use}, so they flatter.",
+        {"split": split},
+    )
+
+
+def unknown_groups(name: str, are_known: bool) -> Finding | None:
+    """Warn where nobody says which clips are of one event, so that intervals are too narrow."""
+    if are_known:
+        return None
+    return Finding(
+        "unknown_groups",
+        f"The files of {name!r} do not say which clips come from one event, so every clip counts "
+        "as independent: the intervals are narrower than they should be.",
     )
 
 
@@ -129,44 +199,38 @@ def near_duplicates_across_splits(pairs: Sequence[tuple[str, str]]) -> Finding |
     )
 
 
-def no_better_than_shortcut(probe: str, difference: Mapping[str, Any]) -> Finding | None:
+def worse_than_base_rate(brier: Estimate, of_base_rate: float | None) -> Finding | None:
+    """Warn if a constant prediction of the share of positives would be nearer to the truth."""
+    if brier.low is None or of_base_rate is None or brier.low <= of_base_rate:
+        return None
+    return Finding(
+        "worse_than_base_rate",
+        f"The Brier score is {brier.value:.3f} [{brier.low:.3f}, {brier.high:.3f}]; always "
+        f"predicting the share of positives has {of_base_rate:.3f}. These probabilities, and a "
+        "threshold on them, mean nothing on these videos; their order may still.",
+        {**brier.as_json(), "of_base_rate": of_base_rate},
+    )
+
+
+def no_better_than_shortcut(probe: str, difference: Difference) -> Finding | None:
     """Warn if the head is not clearly better than a probe that sees no collision coming.
 
     Args:
         probe: What the probe looks at.
-        difference: Of the head's mAP and the probe's, as ``paired_difference`` gives it.
+        difference: The head's mAP minus the probe's.
     """
-    low = difference["low"]
+    low = difference.low
     if low is not None and low > 0:
         return None
-    if low is None and difference["value"] > FAR_ABOVE:
+    if low is None and difference.value > FAR_ABOVE:
         return None
-    interval = "" if low is None else f" [{low:+.3f}, {difference['high']:+.3f}]"
+    interval = "" if low is None else f" [{low:+.3f}, {difference.high:+.3f}]"
     return Finding(
         "no_better_than_shortcut",
-        f"The head's mAP is {difference['first']:.3f}; a probe that knows {probe} alone, fitted on "
-        f"the same training videos, reaches {difference['second']:.3f}. The difference, "
-        f"{difference['value']:+.3f}{interval}, does not show that the head has learned more.",
-        {"probe": probe, **difference},
-    )
-
-
-def started_on_tested_videos(dataset: str) -> Finding:
-    """Tell that a cross-validation began with a head that was trained on the same data set."""
-    return Finding(
-        "started_on_tested_videos",
-        f"The folds started from a head that was trained on {dataset!r}, so it has learned from "
-        "videos that a fold tests. Start from another data set's head, or leave init_from out.",
-        {"dataset": dataset},
-    )
-
-
-def judged_on_validation(reason: str) -> Finding:
-    """Tell that the numbers are of the split on which epochs were chosen."""
-    return Finding(
-        "judged_on_validation",
-        f"{reason}: these numbers are of the validation split, on which the epoch was chosen, so "
-        "they flatter.",
+        f"The head's mAP is {difference.first:.3f}; a probe that knows {probe} alone, fitted on "
+        f"the same training videos, reaches {difference.second:.3f}. The difference, "
+        f"{difference.value:+.3f}{interval}, does not show that the head has learned more.",
+        {"probe": probe, **difference.as_json()},
     )
 
 

@@ -3,69 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from collision.evaluation.scores import NEGATIVES_FROM
-from collision.metrics.anticipation import anticipation_ap, mtta_at_false_alarm_rate
-from collision.metrics.calibration import calibration
+from collision.metrics.anticipation import (
+    Anticipation,
+    AtFalseAlarmRate,
+    anticipation_ap,
+    mtta_at_false_alarm_rate,
+)
+from collision.metrics.calibration import Calibration, Temperature, calibration
 from collision.metrics.curves import Curve
-from collision.metrics.rates import false_alarms_per_hour, recall_by_time
+from collision.metrics.estimate import Estimate, Plain, plain
+from collision.metrics.rates import FalseAlarms, RecallByTime, false_alarms_per_hour, recall_by_time
 from collision.metrics.roc import auc_by_horizon
-from collision.metrics.scored import Scored
-from collision.metrics.summary import combine_seeds
-from collision.metrics.threshold import rates_at
+from collision.metrics.scored import NEGATIVES_FROM, Scored, ranked_rows, stand_in_weights
+from collision.metrics.summary import Summary, summarise
+from collision.metrics.threshold import Rates, rates_at
 from collision.types import Dataset
 
 # A tag with more values than this names videos rather than kinds of them.
-MOST_SLICES = 12
+MAX_SLICES = 12
 
 
-def slices_in(scored: Scored) -> tuple[str, ...]:
-    """Name the tags that are worth judging apart: those with a few values."""
-    return tuple(
-        name
-        for name, values in scored.tags.items()
-        if 2 <= len(set(values.tolist()) - {""}) <= MOST_SLICES
-    )
+@dataclass(frozen=True)
+class AlongVideos(Plain):
+    """The numbers of scores along whole videos; the last two are of the first seed."""
+
+    anticipation: Anticipation
+    at_false_alarm_rate: AtFalseAlarmRate
+    false_alarms_per_hour: FalseAlarms
+    recall_by_time: RecallByTime
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, the anticipation literature's numbers on top."""
+        return _unfolded(super().as_json(), "anticipation")
 
 
-def judge_curves(
-    curves_by_seed: Sequence[Sequence[Curve]], thresholds: Sequence[float], num_resamples: int
-) -> dict[str, Any]:
-    """Give the numbers of scores along whole videos, plain data.
+@dataclass(frozen=True)
+class Numbers(Plain):
+    """All numbers of the scores of one recipe on one data set, of the epoch that validation chose.
 
-    Args:
-        curves_by_seed: Of each seed.
-        thresholds: Each seed's, chosen on validation.
-        num_resamples: Of the bootstrap over groups.
+    ``auc`` and the AP of ``last_epoch`` are by horizon and ``"mean"``. Operating points are what
+    each seed's threshold does on these examples; temperatures are of each head.
     """
-    first, threshold = curves_by_seed[0], thresholds[0]
-    options: dict[str, Any] = {"num_resamples": num_resamples}
-    return {
-        **anticipation_ap(*curves_by_seed, **options),
-        "at_false_alarm_rate": mtta_at_false_alarm_rate(*curves_by_seed, **options),
-        "false_alarms_per_hour": false_alarms_per_hour(first, threshold),
-        "recall_by_time": recall_by_time(first, threshold),
-    }
 
+    summary: Summary
+    auc: dict[str, Estimate]
+    calibration: Calibration
+    operating_points: list[Rates]
+    last_epoch: dict[str, Estimate] | None = None
+    anticipation: AlongVideos | None = None
+    temperatures: Sequence[Temperature] = ()
 
-def oracle_of(dataset: Dataset) -> dict[str, float] | None:
-    """Give the oracle's AP on the test split by horizon, where the data set knows it."""
-    if not hasattr(dataset, "oracle"):
-        return None
-    by_horizon = dataset.oracle()["scores"]["all"]["ap"]
-    return {key: entry["value"] for key, entry in by_horizon.items() if key != "mean"}
+    def as_json(self) -> dict[str, Any]:
+        """Plain data as in ``metrics.json``: the summary's parts on top, absent parts left out."""
+        parts = {name: part for name, part in super().as_json().items() if part is not None}
+        parts["auc"]["bootstrap"] = plain(self.calibration.bootstrap)
+        if self.last_epoch is not None:
+            parts["last_epoch"] = {"ap": parts["last_epoch"]}
+        return _unfolded(parts, "summary")
 
 
 def judge(
     best: Sequence[Scored],
-    last: Sequence[Scored] | None,
-    oracle: Mapping[str, Any] | None,
-    num_resamples: int,
+    last: Sequence[Scored] | None = None,
+    *,
+    oracle: Mapping[str, Any] | None = None,
+    num_resamples: int = 10_000,
     slices: Sequence[str] | None = None,
     thresholds: Sequence[float] = (),
-) -> dict[str, Any]:
-    """Summarise the best epoch's scores, and the last epoch's AP beside them.
+) -> Numbers:
+    """Judge the best epoch's scores, and give the last epoch's AP beside them.
 
     Args:
         best: One per seed, of the epoch that validation chose.
@@ -78,14 +87,56 @@ def judge(
     slices = slices_in(best[0]) if slices is None else slices
     if NEGATIVES_FROM in best[0].tags and NEGATIVES_FROM not in slices:
         slices = (*slices, NEGATIVES_FROM)
-    options: dict[str, Any] = {"num_resamples": num_resamples}
-    summary = combine_seeds(best, slices=slices, oracle=oracle, **options)
-    summary["auc"] = auc_by_horizon(*best, **options)
-    summary["calibration"] = calibration(*best, **options)
-    summary["operating_points"] = [
-        rates_at(one.label, one.judged_score, threshold)
-        for one, threshold in zip(best, thresholds, strict=False)
-    ]
-    if last:
-        summary["last_epoch"] = {"ap": combine_seeds(last, slices=(), oracle=None, **options)["ap"]}
-    return summary
+    return Numbers(
+        summarise(*best, slices=slices, oracle=oracle, num_resamples=num_resamples),
+        auc_by_horizon(*best, num_resamples=num_resamples),
+        calibration(*best, num_resamples=num_resamples),
+        [_rates(one, threshold) for one, threshold in zip(best, thresholds, strict=False)],
+        summarise(*last, slices=(), num_resamples=num_resamples).ap if last else None,
+    )
+
+
+def judge_curves(
+    curves_by_seed: Sequence[Sequence[Curve]], thresholds: Sequence[float], num_resamples: int
+) -> AlongVideos:
+    """Judge scores along whole videos.
+
+    Args:
+        curves_by_seed: Of each seed.
+        thresholds: Each seed's, chosen on validation.
+        num_resamples: Of the bootstrap over groups.
+    """
+    return AlongVideos(
+        anticipation_ap(*curves_by_seed, num_resamples=num_resamples),
+        mtta_at_false_alarm_rate(*curves_by_seed, num_resamples=num_resamples),
+        false_alarms_per_hour(curves_by_seed[0], thresholds[0]),
+        recall_by_time(curves_by_seed[0], thresholds[0]),
+    )
+
+
+def slices_in(scored: Scored) -> tuple[str, ...]:
+    """Name the tags that are worth judging apart: those with a few values."""
+    return tuple(
+        name
+        for name, values in scored.tags.items()
+        if 2 <= len(set(values.tolist()) - {""}) <= MAX_SLICES
+    )
+
+
+def oracle_of(dataset: Dataset) -> dict[str, float] | None:
+    """Give the oracle's AP on the test split by horizon, where the data set knows it."""
+    if not hasattr(dataset, "oracle"):
+        return None
+    by_horizon = dataset.oracle()["scores"]["all"]["ap"]
+    return {key: entry["value"] for key, entry in by_horizon.items() if key != "mean"}
+
+
+def _rates(scored: Scored, threshold: float) -> Rates:
+    rows = ranked_rows([scored])
+    weights = stand_in_weights(scored.label, rows)
+    return rates_at(scored.label[rows], scored.judged_score[rows], threshold, weights)
+
+
+def _unfolded(parts: dict[str, Any], name: str) -> dict[str, Any]:
+    """Put the entries of one part in its place."""
+    return {**parts.pop(name), **parts}

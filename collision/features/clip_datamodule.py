@@ -14,27 +14,21 @@ from collision.types import BackboneSpec, Failure, Seconds
 class ClipLoader:
     """Decoded clips as they get ready; a video that fails is a value among them."""
 
-    def __init__(
-        self,
-        dataset: ClipDataset,
-        num_workers: int,
-        timeout: Seconds,
-        should_stop: Callable[[], bool],
-    ):
-        self.dataset, self.num_workers = dataset, num_workers
-        self.timeout, self.should_stop = timeout, should_stop
+    def __init__(self, clips: ClipDataModule):
+        self.clips = clips
 
     def __len__(self) -> int:
         """Count the clips."""
-        return len(self.dataset)
+        return len(self.clips.dataset)
 
     def __iter__(self) -> Iterator[tuple[int, Clip | Failure]]:
         """Give (position of the request, its frames or failure), the first that is ready first."""
-        return decode_all(self.dataset, self.num_workers, self.timeout, self.should_stop)
+        clips = self.clips
+        return decode_all(clips.dataset, clips.num_workers, clips.timeout, clips.should_stop)
 
 
 class ClipDataModule(LightningDataModule):
-    """Clips of video, decoded by decord in worker processes; a batch is one video's windows.
+    """Clips of video, decoded in worker processes; a batch is one video's windows.
 
     torch's DataLoader is not used: one worker that dies would end a night's job.
 
@@ -60,4 +54,4 @@ class ClipDataModule(LightningDataModule):
 
     def predict_dataloader(self) -> ClipLoader:
         """Give each request's ``Clip`` (``uint8`` frames and window indices) or ``Failure``."""
-        return ClipLoader(self.dataset, self.num_workers, self.timeout, self.should_stop)
+        return ClipLoader(self)

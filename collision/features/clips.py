@@ -105,27 +105,20 @@ class ClipDataset(Dataset):
         )
 
 
-def num_distinct_frames(end_times: NDArray[np.float64], spec: BackboneSpec) -> int:
-    """Estimate, from above, how many frames the windows need; ``end_times`` ascend."""
-    if not len(end_times):
-        return 0
-    span = float(end_times[-1] - end_times[0])
-    by_window = len(end_times) * spec.num_frames
-    # Windows of one frame lie apart; those of many overlap, unless the rates do not fit.
-    return by_window if spec.num_frames == 1 else min(by_window, _steps(span, spec))
-
-
-def _steps(span: float, spec: BackboneSpec) -> int:
-    return int(span * spec.fps) + spec.num_frames + 1
+def max_distinct_frames(request: WindowRequest, spec: BackboneSpec) -> int:
+    """Bound how many frames the windows need: the distinct moments at which they look."""
+    steps_back = np.arange(spec.num_frames) * (request.view.stride / spec.fps)
+    moments = request.end_times[:, None] - steps_back
+    return len(np.unique(moments.round(9)))  # sums of floats that mean the same moment
 
 
 def split_long(request: WindowRequest, spec: BackboneSpec) -> Iterator[WindowRequest]:
     """Cut a request into pieces whose frames fit into ``MAX_PIECE_BYTES``; times ascend."""
     room = max(1, MAX_PIECE_BYTES // (spec.height * spec.width * 3))
-    times = request.end_times
-    while len(times):
-        size = len(times)
-        while size > 1 and num_distinct_frames(times[:size], spec) > room:
-            size //= 2
-        yield replace(request, end_times=times[:size])
-        times = times[size:]
+    left = request
+    while len(left.end_times):
+        piece = left
+        while len(piece.end_times) > 1 and max_distinct_frames(piece, spec) > room:
+            piece = replace(piece, end_times=piece.end_times[: len(piece.end_times) // 2])
+        yield piece
+        left = replace(left, end_times=left.end_times[len(piece.end_times) :])

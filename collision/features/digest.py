@@ -9,9 +9,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from collision.errors import CollisionError, VideoDecodeError
+from collision.errors import VideoDecodeError
+from collision.features.saved import check_version, is_read_only, not_written
+from collision.files import write_json
 
 _LENGTH = 32  # hex digits: 128 bits, so that two videos never share a name by chance
+_VERSION = 2  # of the index file; the first was the mapping of files alone
 
 
 class VideoDigests:
@@ -39,13 +42,13 @@ class VideoDigests:
         """
         try:
             name = os.path.abspath(path)  # noqa: PTH100
-            stamp = _folder_stamp(path) if path.is_dir() else _file_stamp(path)
+            stamped = stamp(path)
             known = self._known.get(name)
-            if known is not None and known[:2] == stamp:
+            if known is not None and known[:2] == stamped:
                 digest = str(known[2])
             else:
                 digest = _digest_folder(path) if path.is_dir() else _digest_file(path)
-                self._known[name] = self._new[name] = [*stamp, digest]
+                self._known[name] = self._new[name] = [*stamped, digest]
         except OSError as error:
             raise VideoDecodeError(path, error.strerror or str(error)) from error
         return digest if frame_rate is None else f"{digest}-{frame_rate:.12g}fps"
@@ -53,39 +56,36 @@ class VideoDigests:
     def save(self) -> None:
         """Write what is new to the index file, keeping what other processes wrote meanwhile.
 
+        Where nothing can be written, the digests are remembered for as long as this lives.
+
         Raises:
-            CollisionError: The file cannot be written.
+            CollisionError: The disk is full or broken.
         """
         if not self._new:
             return
         try:
             self.index_file.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self.index_file.with_suffix(".lock")):
-                entries = _read_index(self.index_file) | self._new
-                partial = self.index_file.with_suffix(".partial")
-                partial.write_text(json.dumps(entries, indent=0, sort_keys=True))
-                partial.replace(self.index_file)
+                files = _read_index(self.index_file) | self._new
+                write_json(self.index_file, {"version": _VERSION, "files": files})
         except OSError as error:
-            raise CollisionError(
-                f"Cannot write {str(self.index_file)!r}: {error.strerror}. "
-                "Make room or choose another cache folder, and run the same command."
-            ) from error
+            if not is_read_only(error):
+                raise not_written(self.index_file, error) from error
         self._new = {}
 
 
-def _file_stamp(path: Path) -> list[int | str]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
+def stamp(path: Path) -> list[int]:
+    """Give size and modification time (ns) of a file, or of a folder's files together.
 
-
-def _folder_stamp(path: Path) -> list[int | str]:
-    """Total size with the number of files mixed in, and the latest modification.
-
-    That of the folder counts too: renaming its files changes their order and nothing else.
+    A folder's number of files is mixed into the size, and its own modification time counts too:
+    renaming its files changes their order and nothing else.
     """
-    stats = [entry.stat() for entry in os.scandir(path) if entry.is_file()]
-    size = sum(status.st_size for status in stats) + len(stats)
-    return [size, max(status.st_mtime_ns for status in [path.stat(), *stats])]
+    stats = [path.stat()]
+    if path.is_dir():
+        inside = [entry.stat() for entry in os.scandir(path) if entry.is_file()]
+        size = sum(status.st_size for status in inside) + len(inside)
+        return [size, max(status.st_mtime_ns for status in [*stats, *inside])]
+    return [stats[0].st_size, stats[0].st_mtime_ns]
 
 
 def _digest_file(path: Path) -> str:
@@ -104,13 +104,17 @@ def _digest_folder(path: Path) -> str:
 def _read_index(index_file: Path) -> dict[str, list[int | str]]:
     """Read ``{path: [size, mtime_ns, digest]}``; whatever is not such an entry is left out."""
     try:
-        entries = json.loads(index_file.read_text())
+        content = json.loads(index_file.read_text())
     except (OSError, ValueError):
         return {}
-    if not isinstance(entries, dict):
+    if not isinstance(content, dict):
         return {}
+    entries = content
+    if "version" in content:
+        check_version(index_file, content, _VERSION)
+        entries = content.get("files", {})
     return {
         name: entry
-        for name, entry in entries.items()
+        for name, entry in (entries.items() if isinstance(entries, dict) else ())
         if isinstance(entry, list) and [type(value) for value in entry] == [int, int, str]
     }

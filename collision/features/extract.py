@@ -1,8 +1,7 @@
 """Compute the features that a store lacks.
 
 One item of work is one video's windows: decoded by a worker process, embedded here in batches, and
-stored. Lightning Fabric gives device, precision and, on several devices or nodes, the share of
-this process.
+stored. With several devices or nodes each process has its part of the videos.
 
 Shapes: M distinct frames, N windows, T frames a window, S steps a window, D feature dim, H W image.
 """
@@ -14,30 +13,33 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 
 from collision.errors import ConfigError
 from collision.features.clip_datamodule import ClipDataModule
 from collision.features.clips import Clip, WindowRequest, split_long
-from collision.features.digest import VideoDigests
 from collision.features.failures import record_failures
-from collision.features.fingerprint import check_same, fingerprint
 from collision.features.interruption import OutOfTime, StopSignals
 from collision.features.missing import WantedVideo, decoded_together, look_up
-from collision.features.planning import Plan, plan, write_speed
+from collision.features.planning import write_speed
 from collision.features.progress import ExtractionProgress
-from collision.features.store import FeatureStore, NotFiniteError
-from collision.types import Backbone, Failure, Seconds, View
+from collision.features.ranks import Ranks
+from collision.features.store import NotFiniteError
+from collision.types import Failure, Seconds
 
-__all__ = ["PRECISIONS", "ExtractionReport", "Plan", "extract", "plan"]
+if TYPE_CHECKING:
+    from collision.features.source import FeatureSource
+    from collision.options import ExtractionOptions
 
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+# Windows at once where the user names no number. A CPU's caches like few: tf_efficientnet_lite0 at
+# 224x224 ran at 44 frames/s in batches of 8 and at 22 in batches of 32.
+BATCH_SIZE = {"cpu": 8, "cuda": 32}
 
 # A slow backbone's features are stored at least this often, so that a kill costs no more.
 _STORE_EVERY: Seconds = 30.0
@@ -75,18 +77,30 @@ class ExtractionReport:
         """What a command that was interrupted exits with: 143 after SIGTERM, 130 after SIGINT."""
         return 0 if self.signal is None else 128 + self.signal
 
+    def note_lines(self, at_most: int = 5) -> list[str]:
+        """Say what is odd about videos that were read, a line each, and how many more there are."""
+        lines = [f"{video}: {'; '.join(notes)}" for video, notes in self.notes.items()]
+        more = [f"and {len(lines) - at_most} more videos with notes"]
+        return lines[:at_most] + (more if len(lines) > at_most else [])
+
+    @classmethod
+    def of_all(cls, reports: Sequence[ExtractionReport]) -> ExtractionReport:
+        """Put together what several processes did at the same time."""
+        return cls(
+            num_windows=sum(report.num_windows for report in reports),
+            num_reused=sum(report.num_reused for report in reports),
+            num_unavailable=sum(report.num_unavailable for report in reports),
+            failures=[failure for report in reports for failure in report.failures],
+            notes={video: notes for report in reports for video, notes in report.notes.items()},
+            seconds=max(report.seconds for report in reports),
+        )
+
 
 def extract(
-    backbone: Backbone,
-    store: FeatureStore,
+    source: FeatureSource,
     requests: Sequence[WindowRequest],
-    digests: VideoDigests,
+    options: ExtractionOptions,
     *,
-    batch_size: int,
-    num_workers: int,
-    timeout: Seconds,
-    accelerator: str = "auto",
-    precision: str = "32-true",
     devices: int | str = 1,
     num_nodes: int = 1,
     progress: bool = True,
@@ -99,102 +113,118 @@ def extract(
     it after 8 s is stored, and the report says ``interrupted``.
 
     Args:
-        backbone: A frozen module; it is moved to the device and stays there.
-        store: Of this backbone's fingerprint.
-        requests: What is wanted. With several devices each process takes its share of the files.
-        digests: Of the videos' contents.
-        batch_size: Windows at a time on the device; it does not change the features.
-        num_workers: Decoding processes; 0 decodes in this process, where a video that crashes or
-            hangs ends the run.
-        timeout: Seconds after which decoding a video (or a piece of a long one) counts as hanging.
-        accelerator: ``auto``, ``cpu``, ``cuda``, ... as in Lightning.
-        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``; part of the fingerprint.
-        devices: As in Lightning. With more than one, Lightning starts the command again for each.
-        num_nodes: Machines; a cluster's launcher (SLURM, torchrun) starts the command on each.
+        source: Backbone, store and digests. The backbone is built if something is missing.
+        requests: What is wanted.
+        options: How it is computed; it does not change the features.
+        devices: A number, or ``auto``. With more than one, Lightning starts the command again for
+            each, or a cluster's launcher (SLURM, torchrun) has.
+        num_nodes: Machines; the launcher starts the command on each.
         progress: Show a bar on standard error.
+
+    Returns:
+        What all processes did, in each of them; after a signal, what this one did.
 
     Raises:
         ConfigError: An option that cannot work, or too large a batch for the device.
         CacheMismatchError: The store is not of this backbone and precision.
-        CollisionError: The features cannot be written, for instance because the disk is full.
+        CollisionError: The features cannot be written, for instance because the disk is full; or
+            another process ended early.
     """
     started = time.monotonic()
-    _check_options(batch_size, num_workers, timeout)
-    fabric = _fabric(accelerator, precision, devices, num_nodes)
-    share = share_of(requests, fabric.global_rank, fabric.world_size)
-    report = ExtractionReport()
-    is_shown = progress and fabric.is_global_zero
-    with StopSignals() as stop, ExtractionProgress(is_shown) as display:
-        _start_looking_up(display, share)
-        videos, report.failures = look_up(
-            share, store, digests, lambda r: display.advance(r.video, 1), stop.is_requested
-        )
-        report.num_reused = sum(video.num_reused for video in videos)
-        videos = [video for video in videos if len(video.missing)]
-        try:
-            if videos:
-                check_same(fingerprint(backbone, precision), store.fingerprint, str(store.folder))
-                run = _Run(backbone, store, fabric, batch_size, report, stop, display)
-                with _cores_left_to(num_workers):
-                    run.compute(videos, num_workers, timeout)
-        finally:
-            record_failures(store, [request.path for request in share], report.failures)
-        report.signal = stop.signal
-    report.seconds = time.monotonic() - started
-    if not report.interrupted:
-        fabric.barrier()  # whoever goes on finds the features of all
+    _check_options(options, source.fingerprint.precision)
+    ranks = Ranks(options.accelerator, source.fingerprint.precision, devices, num_nodes)
+    is_shown = progress and ranks.fabric.is_global_zero
+    try:
+        with StopSignals() as stop, ExtractionProgress(is_shown) as display:
+            run = _Run(source, options, ranks, stop, display)
+            run.extract(ranks.part_of(requests))
+            run.report.seconds = time.monotonic() - started
+            report = ExtractionReport.of_all(ranks.gather(run.report, stop.is_requested))
+            report.signal = stop.signal
+    except BaseException:
+        ranks.leave()
+        raise
     return report
 
 
 class _Run:
-    """The loop over decoded videos, and what it works with."""
+    """What this process does of an extraction."""
 
     def __init__(
         self,
-        backbone: Backbone,
-        store: FeatureStore,
-        fabric: Fabric,
-        batch_size: int,
-        report: ExtractionReport,
+        source: FeatureSource,
+        options: ExtractionOptions,
+        ranks: Ranks,
         stop: StopSignals,
         display: ExtractionProgress,
     ):
-        self.backbone = fabric.to_device(backbone).eval()
-        self.store = store
-        self.fabric = fabric
-        self.batch_size = batch_size
-        self.report = report
-        self.stop = stop
-        self.display = display
+        self.source, self.store, self.options = source, source.store, options
+        self.ranks, self.fabric, self.stop, self.display = ranks, ranks.fabric, stop, display
+        self.batch_size = options.batch_size or BATCH_SIZE[self.fabric.device.type]
+        self.report = ExtractionReport()
+        self.tried: set[Path] = set()
 
-    def compute(self, videos: Sequence[WantedVideo], num_workers: int, timeout: Seconds) -> None:
-        """Decode, embed and store the missing windows, in the order in which decoding ends."""
-        spec = self.backbone.spec
-        pieces = [
-            (twins, piece)
-            for twins in decoded_together(videos)
-            for piece in split_long(
-                replace(twins[0].requests[0], end_times=twins[0].missing, view=_unmirrored(twins)),
-                spec,
-            )
-        ]
-        clips = ClipDataModule(
-            [piece for _, piece in pieces], spec, num_workers, timeout, self.stop.is_requested
+    def extract(self, requests: Sequence[WindowRequest]) -> None:
+        """Find what is missing, compute it, and keep the list of failures."""
+        steps = Counter(request.video for request in requests)
+        self.display.start("Looking up videos", steps, len(requests), "videos")
+        videos, self.report.failures = look_up(
+            requests,
+            self.store,
+            self.source.digests,
+            lambda request: self.display.advance(request.video, 1),
+            self.should_stop,
         )
-        steps = Counter(str(twins[0].path) for twins, _ in pieces)
+        self.report.num_reused = sum(video.num_reused for video in videos)
+        self.tried = {failure.path for failure in self.report.failures}
+        self.tried |= {r.path for video in videos if not len(video.missing) for r in video.requests}
+        videos = [video for video in videos if len(video.missing)]
+        try:
+            if videos:
+                with self.store.changing():
+                    pass  # a folder that nobody may write to is found before hours of work
+                self.backbone = self.fabric.to_device(self.source.backbone()).eval()
+                with _cores_left_to(self.options.num_workers):
+                    self.compute(videos)
+        finally:
+            record_failures(self.store, self.source.digests, self.tried, self.report.failures)
+
+    def should_stop(self) -> bool:
+        """Whether a signal came, or the process that the others depend on has ended."""
+        return self.stop.is_requested() or self.ranks.lost_first()
+
+    def compute(self, videos: Sequence[WantedVideo]) -> None:
+        """Decode, embed and store the missing windows, in the order in which decoding ends."""
+        spec = self.source.spec
+        pieces = [
+            (same_frames, piece)
+            for same_frames in decoded_together(videos)
+            for piece in split_long(same_frames[0].unmirrored, spec)
+        ]
+        num_workers = self.options.num_workers
+        clips = ClipDataModule(
+            [piece for _, piece in pieces],
+            spec,
+            num_workers,
+            self.options.timeout,
+            self.should_stop,
+        )
+        steps = Counter(str(same_frames[0].path) for same_frames, _ in pieces)
         num_windows = sum(len(video.missing) for video in videos)
         self.display.start("Extracting", steps, num_windows, "windows")
         started = time.monotonic()
         for index, result in clips.predict_dataloader():
-            twins, piece = pieces[index]
-            for video in twins:
+            same_frames, piece = pieces[index]
+            for video in same_frames:
+                self.tried.update(request.path for request in video.requests)
                 if isinstance(result, Failure):
                     self._fail(video, result.reason)
                 else:
                     self._embed_and_store(video, result)
-            self.display.advance(str(twins[0].path), len(twins) * len(piece.end_times))
-        if self.report.num_windows and not self.stop.is_requested():
-            write_speed(self.store, self.report.num_windows / (time.monotonic() - started))
+            self.display.advance(str(piece.path), len(same_frames) * len(piece.end_times))
+        if self.report.num_windows and not self.should_stop():
+            seconds = time.monotonic() - started
+            write_speed(self.store, self.options, self.report.num_windows / seconds)
 
     def _embed_and_store(self, video: WantedVideo, clip: Clip) -> None:
         if clip.notes:
@@ -241,36 +271,19 @@ class _Run:
                 return self.backbone(windows).float().cpu().numpy()
         except torch.OutOfMemoryError as error:
             raise ConfigError(
-                f"batch_size={self.batch_size} windows of this backbone do not fit into the memory "
-                f"of {self.fabric.device}. Run the same command with a smaller batch_size: it goes "
-                "on from what is stored, and the features are the same."
+                f"extraction.batch_size={self.batch_size} windows of this backbone do not fit into "
+                f"the memory of {self.fabric.device}. Run the same command with a smaller one: it "
+                "goes on from what is stored, and the features are the same."
             ) from error
 
     def _fail(self, video: WantedVideo, reason: str) -> None:
-        """Note one failure a record that names the video, however many of its pieces fail."""
+        """Note one failure for each record of the video, however many of its pieces fail."""
         known = {failure.video for failure in self.report.failures}
         self.report.failures += [
             Failure(request.video, request.path, reason)
             for request in video.requests
             if request.video not in known
         ]
-
-
-def share_of(
-    requests: Sequence[WindowRequest], rank: int, num_processes: int
-) -> list[WindowRequest]:
-    """Give one process its files, each with all its views.
-
-    Parted, a file's views would be decoded twice, and the process that reads one of them would
-    strike the other's failure off the list.
-    """
-    files = list(dict.fromkeys(request.path for request in requests))
-    mine = set(files[rank::num_processes])
-    return [request for request in requests if request.path in mine]
-
-
-def _unmirrored(twins: Sequence[WantedVideo]) -> View:
-    return replace(twins[0].requests[0].view, flip=False)
 
 
 @contextmanager
@@ -289,34 +302,16 @@ def _cores_left_to(num_workers: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _check_options(batch_size: int, num_workers: int, timeout: Seconds) -> None:
+def _check_options(options: ExtractionOptions, precision: str) -> None:
     for name, value, least in (
-        ("batch_size", batch_size, 1),
-        ("num_workers", num_workers, 0),
-        ("timeout", timeout, 1),
+        ("batch_size", options.batch_size, 1),
+        ("num_workers", options.num_workers, 0),
+        ("timeout", options.timeout, 1),
     ):
-        if value < least:
-            raise ConfigError(f"{name}={value}: it must be at least {least}.")
-
-
-def _fabric(accelerator: str, precision: str, devices: int | str, num_nodes: int) -> Fabric:
-    if precision not in PRECISIONS:
-        raise ConfigError(f"precision={precision}: extraction can use {', '.join(PRECISIONS)}.")
-    try:
-        fabric = Fabric(
-            accelerator=accelerator,
-            devices=devices,
-            num_nodes=num_nodes,
-            precision=precision,  # type: ignore[arg-type]
-        )
-        fabric.launch()
-    except (ValueError, MisconfigurationException) as error:
+        if value is not None and value < least:
+            raise ConfigError(f"extraction.{name}={value}: give {least} or more.")
+    if options.precision not in (None, precision):
         raise ConfigError(
-            f"accelerator={accelerator} devices={devices} num_nodes={num_nodes}: {error}"
-        ) from error
-    return fabric
-
-
-def _start_looking_up(display: ExtractionProgress, requests: Sequence[WindowRequest]) -> None:
-    steps = Counter(request.video for request in requests)
-    display.start("Looking up videos", steps, len(requests), "videos")
+            f"extraction.precision={options.precision}, but these features are computed in "
+            f"{precision}, which is part of their fingerprint: leave the option out."
+        )

@@ -1,49 +1,86 @@
-"""The list of videos that gave no features, kept beside the features."""
+"""The list of videos that gave no features, kept beside the features.
+
+It needs no version: its first line names the columns, and a list without digests is read too.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from collision.errors import CollisionError
+from collision.errors import CollisionError, VideoDecodeError
+from collision.features.digest import VideoDigests
 from collision.features.store import FeatureStore
+from collision.files import write_whole
 from collision.types import Failure
 
 FILE_NAME = "failures.csv"
-_COLUMNS = ("video", "path", "reason")
+_COLUMNS = ("video", "path", "reason", "digest")
 
 
-def read_failures(folder: Path) -> list[Failure]:
+@dataclass(frozen=True)
+class RecordedFailure(Failure):
+    """A failure of the list.
+
+    Attributes:
+        digest: Of the file's content; empty if it could not be opened, None in older lists.
+    """
+
+    digest: str | None = None
+
+    def is_of(self, digest: str) -> bool:
+        """Whether the content that failed is this one: a mended file has another."""
+        return self.digest is None or self.digest == digest
+
+
+def read_failures(folder: Path) -> list[RecordedFailure]:
     """Read the list of a store's folder; empty where there is none."""
     file = folder / FILE_NAME
     if not file.exists():
         return []
     # File names may hold bytes that are no UTF-8.
     with file.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:
-        rows = csv.DictReader(lines)
-        return [Failure(row["video"], Path(row["path"]), row["reason"]) for row in rows]
+        return [
+            RecordedFailure(row["video"], Path(row["path"]), row["reason"], row.get("digest"))
+            for row in csv.DictReader(lines)
+        ]
 
 
 def record_failures(
-    store: FeatureStore, tried: Iterable[Path], failures: Sequence[Failure]
+    store: FeatureStore,
+    digests: VideoDigests,
+    tried: Iterable[Path],
+    failures: Sequence[Failure],
 ) -> None:
     """Replace what the list says about the videos just tried; other videos' lines stay."""
     settled = set(tried)
-    if not failures and not any(old.path in settled for old in read_failures(store.folder)):
-        return  # a cache that is complete may be read-only
-    with store.lock():
-        before = read_failures(store.folder)
-        kept = [failure for failure in before if failure.path not in settled]
-        after = [*kept, *failures]
+    new = [RecordedFailure(f.video, f.path, f.reason, _content(digests, f.path)) for f in failures]
+    old = [failure for failure in read_failures(store.folder) if failure.path in settled]
+    known = {(failure.video, failure.path, failure.reason) for failure in old}
+    digests_known = {failure.digest for failure in old} - {None}
+    if known == {(f.video, f.path, f.reason) for f in new} and digests_known <= {
+        f.digest for f in new
+    }:
+        return
+    with store.changing():
+        kept = [old for old in read_failures(store.folder) if old.path not in settled]
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)
-        writer.writerows((failure.video, failure.path, failure.reason) for failure in after)
-        store.write_text(FILE_NAME, text.getvalue())
+        writer.writerows((f.video, f.path, f.reason, f.digest) for f in [*kept, *new])
+        write_whole(store.folder / FILE_NAME, text.getvalue())
+
+
+def _content(digests: VideoDigests, path: Path) -> str:
+    try:
+        return digests.digest(path)
+    except VideoDecodeError:
+        return ""
 
 
 def distinct(failures: Iterable[Failure]) -> list[Failure]:
@@ -52,7 +89,7 @@ def distinct(failures: Iterable[Failure]) -> list[Failure]:
 
 
 def check_failures(failures: Sequence[Failure], skip: bool, where: Path, console: Console) -> None:
-    """Tell of videos that could not be read; stop unless the user chose to go on without them.
+    """Print which videos could not be read; stop unless the user chose to go on without them.
 
     Raises:
         CollisionError: There are some and ``skip`` is false.

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-import torch
-
+from collision.checks import typed
 from collision.errors import CacheMismatchError
-from collision.types import Backbone
+from collision.types import Backbone, BackboneSpec
+
+if TYPE_CHECKING:  # what is only compared needs no torch
+    import torch
 
 # Raise it when stored files change their layout, or frames are decoded or resized differently.
 SCHEMA = 1
@@ -39,6 +42,22 @@ class Fingerprint:
         canonical = json.dumps(self.fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:_KEY_LENGTH]
 
+    @cached_property
+    def spec(self) -> BackboneSpec:
+        """The spec of the backbone, which need not be built for it.
+
+        Raises:
+            CacheMismatchError: A field is missing or of another type.
+        """
+        names = {field.name for field in fields(BackboneSpec)}
+        known = {name: value for name, value in self.fields.items() if name in names}
+        return typed(BackboneSpec, known, where="fingerprint", error=CacheMismatchError)
+
+    @property
+    def precision(self) -> str:
+        """What the backbone computed in, in Lightning's words."""
+        return str(self.fields.get("precision", ""))
+
     def difference(self, other: Fingerprint) -> list[str]:
         """Say field by field what differs: ``height: 128 here, 224 there``."""
         names = sorted({*self.fields, *other.fields})
@@ -58,11 +77,10 @@ def fingerprint(backbone: Backbone, precision: str = "32-true") -> Fingerprint:
         backbone: A ``torch.nn.Module`` with a ``spec``.
         precision: What ``extract`` computes in, in Lightning's words (``bf16-mixed``).
     """
-    assert isinstance(backbone, torch.nn.Module)
     return Fingerprint(
         {
             **backbone.spec.as_dict(),
-            "weights_digest": weights_digest(backbone),
+            "weights_digest": weights_digest(backbone),  # type: ignore[arg-type]  # a Module, by contract
             "precision": precision,
             "schema": SCHEMA,
         }
@@ -71,6 +89,8 @@ def fingerprint(backbone: Backbone, precision: str = "32-true") -> Fingerprint:
 
 def weights_digest(module: torch.nn.Module) -> str:
     """Hash names, dtypes, shapes and bytes of all that ``state_dict`` holds; 64 hex digits."""
+    import torch
+
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

@@ -20,7 +20,7 @@ class OutOfTime(BaseException):
 
 
 class StopSignals:
-    """While it is entered, a first SIGTERM or SIGINT only sets ``signal``; a second acts as ever.
+    """While it is entered, a first SIGTERM or SIGINT only sets ``signal``; a second acts as usual.
 
     Signals belong to the main thread: entered in another one, it changes nothing.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,12 @@ class WantedVideo:
     def path(self) -> Path:
         """The file to read: the first of its copies."""
         return self.requests[0].path
+
+    @property
+    def unmirrored(self) -> WindowRequest:
+        """What of it is decoded: mirroring comes after."""
+        request = self.requests[0]
+        return replace(request, end_times=self.missing, view=replace(request.view, flip=False))
 
 
 def store_key(digests: VideoDigests, request: WindowRequest) -> str:
@@ -78,7 +84,7 @@ def look_up(
 
 
 def decoded_together(videos: Sequence[WantedVideo]) -> list[list[WantedVideo]]:
-    """Put together what differs by mirroring alone: its frames are decoded once."""
+    """Group what differs by mirroring alone: its frames are decoded once."""
     together: dict[tuple[object, ...], list[WantedVideo]] = {}
     for video in videos:
         request = video.requests[0]

@@ -1,25 +1,30 @@
-"""What an extraction would cost, told before it starts."""
+"""What an extraction would cost, measured before it starts."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from collision.devices import device_of
-from collision.features.clips import ClipDataset, WindowRequest, num_distinct_frames
-from collision.features.digest import VideoDigests
+from collision.features.clips import WindowRequest, max_distinct_frames
 from collision.features.missing import WantedVideo, decoded_together, look_up
 from collision.features.store import FeatureStore
-from collision.types import Backbone, Failure, Seconds
+from collision.files import write_json
+from collision.types import Failure, Seconds
 
+if TYPE_CHECKING:
+    from collision.features.source import FeatureSource
+    from collision.options import ExtractionOptions
+
+# A note for the next plan: what it does not know, or cannot read, is measured again.
 _SPEED_FILE = "speed.json"
-_PROBE_WINDOWS = 8
-_PROBE_VIDEOS = 3  # tried in turn, in case the first ones cannot be read
+_PROBE_WINDOWS = 4  # of each of some videos
+_PROBE_VIDEOS = 3
 
 
 @dataclass(frozen=True)
@@ -30,10 +35,10 @@ class Plan:
         num_videos: With windows to compute.
         num_windows: To compute.
         num_reused: Windows that are stored, or known not to exist.
-        num_frames: To decode, estimated from above.
+        num_frames: To decode, at most.
         num_bytes: Of the features to store.
-        expected_seconds: At the speed of the last extraction into this store; before one, at that
-            of a few windows decoded and embedded now. None if no video could be read.
+        expected_seconds: At the speed of the last extraction into this store with the same
+            options; before one, at that of a few windows extracted now. None if none could be.
         failures: Files that cannot be opened.
     """
 
@@ -45,26 +50,28 @@ class Plan:
     expected_seconds: Seconds | None
     failures: list[Failure]
 
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing to compute."""
+        return self.num_windows == 0
+
 
 def plan(
-    requests: Sequence[WindowRequest],
-    store: FeatureStore,
-    digests: VideoDigests,
-    backbone: Backbone,
-    accelerator: str = "auto",
+    source: FeatureSource, requests: Sequence[WindowRequest], options: ExtractionOptions
 ) -> Plan:
-    """Count what ``extract`` would compute; stores nothing."""
-    spec = backbone.spec
-    videos, failures = look_up(requests, store, digests)
+    """Count what ``extract`` would compute with the same options; stores no features."""
+    spec = source.spec
+    videos, failures = look_up(requests, source.store, source.digests)
     todo = [video for video in videos if len(video.missing)]
     num_windows = sum(len(video.missing) for video in todo)
-    speed = _read_speed(store) or _measure_speed(todo[:_PROBE_VIDEOS], backbone, accelerator)
+    speed = _read_speed(source.store, options) or _measure_speed(source, todo, options)
     return Plan(
         num_videos=len({video.path for video in todo}),
         num_windows=num_windows,
         num_reused=sum(video.num_reused for video in videos),
         num_frames=sum(
-            num_distinct_frames(twins[0].missing, spec) for twins in decoded_together(todo)
+            max_distinct_frames(same_frames[0].unmirrored, spec)
+            for same_frames in decoded_together(todo)
         ),
         num_bytes=num_windows * spec.num_steps * spec.feature_dim * np.dtype(spec.dtype).itemsize,
         expected_seconds=num_windows / speed if speed else (None if todo else 0.0),
@@ -72,38 +79,37 @@ def plan(
     )
 
 
-def write_speed(store: FeatureStore, windows_per_second: float) -> None:
-    """Remember how fast an extraction went, for the next plan."""
-    with store.lock():
-        store.write_text(_SPEED_FILE, json.dumps({"windows_per_second": windows_per_second}))
+def write_speed(store: FeatureStore, options: ExtractionOptions, windows_per_second: float) -> None:
+    """Remember how fast an extraction went, for the next plan with the same options."""
+    with store.changing():
+        content = {"windows_per_second": windows_per_second, **asdict(options)}
+        write_json(store.folder / _SPEED_FILE, content)
 
 
-def _read_speed(store: FeatureStore) -> float | None:
+def _read_speed(store: FeatureStore, options: ExtractionOptions) -> float | None:
     try:
-        return float(json.loads((store.folder / _SPEED_FILE).read_text())["windows_per_second"])
-    except (OSError, ValueError, KeyError, TypeError):
+        content = json.loads((store.folder / _SPEED_FILE).read_text())
+        speed = float(content.pop("windows_per_second"))
+        return speed if content == asdict(options) else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
 def _measure_speed(
-    videos: Sequence[WantedVideo], backbone: Backbone, accelerator: str
+    source: FeatureSource, videos: Sequence[WantedVideo], options: ExtractionOptions
 ) -> float | None:
-    """Decode and embed a few windows; gives windows a second."""
-    assert isinstance(backbone, torch.nn.Module)
-    device = device_of(accelerator)
-    backbone.to(device)
-    for video in videos:
-        # The last ones: the first may begin before the video does.
-        request = replace(video.requests[0], end_times=video.missing[-_PROBE_WINDOWS:])
-        started = time.monotonic()
-        clip = ClipDataset([request], backbone.spec)[0]
-        decoding = time.monotonic() - started
-        if isinstance(clip, Failure) or not len(clip.end_times):
-            continue
-        windows = torch.from_numpy(clip.frames[clip.windows]).to(device)
-        with torch.inference_mode():
-            backbone(windows[:1]).cpu()  # the first call sets things up
-            started = time.monotonic()
-            backbone(windows).cpu()
-        return len(windows) / (decoding + time.monotonic() - started)
-    return None
+    """Extract a few windows into a folder that is thrown away; gives windows a second."""
+    # The last ones: the first may begin before the video does.
+    probes = [
+        replace(video.unmirrored, end_times=video.missing[-_PROBE_WINDOWS:])
+        for video in videos[: max(_PROBE_VIDEOS, options.num_workers)]
+    ]
+    if not probes:
+        return None
+    first = replace(probes[0], end_times=probes[0].end_times[:1])
+    source.backbone()
+    with TemporaryDirectory() as folder:
+        probe = replace(source, store=FeatureStore(Path(folder), source.fingerprint))
+        probe.extract([first], options, progress=False)  # sets up the device
+        probe.extract(probes, options, progress=False)
+        return _read_speed(probe.store, options)

@@ -24,6 +24,7 @@ class ExtractionProgress:
             disable=not is_shown,
         )
         self._left: dict[str, int] = {}
+        self._num_finished = 0
         self._task = self._progress.add_task("", visible=False, videos=0, num_videos=0, unit="")
 
     def __enter__(self) -> Self:
@@ -42,7 +43,7 @@ class ExtractionProgress:
             total: Length of the bar in units.
             unit: What the bar and the rate count, such as ``windows``.
         """
-        self._left = dict(steps)
+        self._left, self._num_finished = dict(steps), 0
         self._progress.reset(
             self._task,
             description=description,
@@ -54,10 +55,10 @@ class ExtractionProgress:
         )
 
     def advance(self, video: str, units: int) -> None:
-        """Say that one step of a video is done."""
+        """Count one step of a video as done."""
         self._left[video] -= 1
-        finished = sum(left == 0 for left in self._left.values())
-        self._progress.update(self._task, advance=units, videos=finished)
+        self._num_finished += self._left[video] == 0
+        self._progress.update(self._task, advance=units, videos=self._num_finished)
 
 
 class _Rate(ProgressColumn):

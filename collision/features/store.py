@@ -1,27 +1,26 @@
 """Features on disk: one folder a fingerprint, one safetensors file a video.
 
-    <root>/<backbone's name>-<key>/manifest.json          the fingerprint's fields
+    <root>/<backbone's name>-<key>/manifest.json          how they were made
                                    <digest>.safetensors   one video
 
 A file holds ``features [N, S, D]``, ``end_times [N]`` and ``unavailable [K]``: the end times whose
-window does not exist, so that nobody tries them again. Times are float64 seconds, ascending.
+window does not exist, so that nobody tries them again. Times are float64 seconds, ascending. Its
+layout is the fingerprint's ``schema``, whose key stands in each file.
 
 A file is replaced whole and by one writer at a time, so a reader sees the old or the new one, and
-a process may be killed at any moment.
+a process may be killed at any moment. Nothing is written where nothing changes.
 
 Shapes: N windows, S steps a window, D feature dim, K windows that do not exist.
 """
 
 from __future__ import annotations
 
-import errno
-import json
 import logging
-import os
 import re
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,10 @@ from safetensors.numpy import save
 
 from collision.errors import CacheMismatchError, CollisionError, ConfigError
 from collision.features.fingerprint import Fingerprint, check_same
-from collision.types import Seconds
+from collision.features.manifest import VERSION, Maker, Manifest, read_manifest, write_manifest
+from collision.features.saved import not_written
+from collision.files import write_whole
+from collision.types import BackboneSpec, Seconds
 
 logger = logging.getLogger(__name__)
 
@@ -57,19 +59,66 @@ class FeatureStore:
     """The features that one fingerprint gave, by (video's digest, end time of the window)."""
 
     def __init__(self, root: Path, fingerprint: Fingerprint):
-        """Open the folder of this fingerprint, or make it.
+        """Take the folder of this fingerprint below a root; it is made with the first write.
 
         Raises:
             CacheMismatchError: The folder holds features of another fingerprint.
-            CollisionError: The folder cannot be made.
         """
-        fields = fingerprint.fields
-        self.fingerprint = fingerprint
-        self.folder = Path(root) / f"{_readable(fields['name'])}-{fingerprint.key}"
-        self.dtype = _stored_dtype(fields["dtype"])
-        self._step_shape = (int(fields["num_steps"]), int(fields["feature_dim"]))
+        folder = Path(root) / f"{_readable(fingerprint.spec.name)}-{fingerprint.key}"
+        manifest = read_manifest(folder)
+        if manifest is not None:
+            check_same(fingerprint, Fingerprint(manifest.fingerprint), repr(str(folder)))
+        self._take(folder, manifest or Manifest(dict(fingerprint.fields), version=0))
+
+    @classmethod
+    def open(cls, folder: Path) -> FeatureStore:
+        """Use the features of a folder, whatever it is called, without what made them.
+
+        Raises:
+            CacheMismatchError: It holds no features, or of a version that is not known here.
+        """
+        manifest = read_manifest(folder)
+        if manifest is None:
+            raise CacheMismatchError(
+                f"No features in {str(folder)!r}: there is no manifest.json. Give a folder that "
+                "`collision extract` names at its end."
+            )
+        store = cls.__new__(cls)
+        store._take(folder, manifest)
+        return store
+
+    def _take(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self._manifest = folder, manifest
+        self._is_saved = manifest.version == VERSION
+        self.fingerprint = Fingerprint(manifest.fingerprint)
+        self.dtype = _stored_dtype(self.spec.dtype)
+        self._step_shape = (self.spec.num_steps, self.spec.feature_dim)
         self._warned: set[str] = set()
-        self._open_manifest()
+
+    @property
+    def spec(self) -> BackboneSpec:
+        """What the backbone behind the features wants and gives."""
+        return self.fingerprint.spec
+
+    @property
+    def made_by(self) -> tuple[Maker, ...]:
+        """What is known to give these features."""
+        return self._manifest.made_by
+
+    def claim(self, maker: Maker) -> None:
+        """Note what gives these features, so that their folder is found by it."""
+        if maker in self.made_by:
+            return
+        self._manifest = replace(self._manifest, made_by=(*self.made_by, maker))
+        self._is_saved = False
+        if self.folder.exists():
+            with suppress(CollisionError), self.changing():  # it only spares building a backbone
+                pass
+
+    def disclaim(self, maker: Maker) -> None:
+        """Strike out what turned out to give other features."""
+        with suppress(CollisionError), self.changing():
+            self._save_manifest(wrong=maker)
 
     def missing(self, digest: str, end_times: ArrayLike) -> NDArray[np.float64]:
         """Give those of the end times that were never attempted, ascending, each once."""
@@ -134,40 +183,38 @@ class FeatureStore:
             np.asarray(unavailable_times, np.float64),
         )
         assert new.features.shape == (len(new.end_times), *self._step_shape), new.features.shape
-        with self.lock():
+        with self.changing():
             merged = _merge(self._load(digest), new)
-            self._replace(self._path(digest), self._encode(digest, merged, video))
+            write_whole(self._path(digest), self._encode(digest, merged, video))
 
-    def lock(self) -> FileLock:
-        """Give the lock that whoever changes a file of the folder holds meanwhile."""
-        return FileLock(self.folder / ".lock")
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the folder's lock, for whoever changes a file; makes folder and manifest first.
 
-    def write_text(self, name: str, text: str) -> None:
-        """Replace a text file of the folder whole; the caller holds ``lock()``."""
-        self._replace(self.folder / name, text.encode(errors="surrogateescape"))
+        Raises:
+            CollisionError: The disk is full or not writable.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / ".lock"):
+                if not self._is_saved:
+                    self._save_manifest()
+                yield
+        except OSError as error:
+            raise not_written(Path(error.filename or self.folder), error) from error
+
+    def _save_manifest(self, wrong: Maker | None = None) -> None:
+        """Write the manifest with what others noted meanwhile; the caller holds the lock."""
+        there = read_manifest(self.folder)
+        makers = list(there.made_by) if there else []
+        makers += [maker for maker in self.made_by if maker not in makers]
+        kept = tuple(maker for maker in makers if maker != wrong)
+        self._manifest = replace(self._manifest, made_by=kept)
+        write_manifest(self.folder, self._manifest)
+        self._is_saved = True
 
     def _path(self, digest: str) -> Path:
         return self.folder / f"{digest}.safetensors"
-
-    def _open_manifest(self) -> None:
-        manifest = self.folder / "manifest.json"
-        if not manifest.exists():
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise _not_written(self.folder, error) from error
-            with self.lock():
-                text = json.dumps(dict(self.fingerprint.fields), indent=2, sort_keys=True)
-                self.write_text(manifest.name, text + "\n")
-            return
-        try:
-            fields = json.loads(manifest.read_text())
-        except ValueError as error:
-            raise CacheMismatchError(
-                f"Cannot read {str(manifest)!r} ({error}), so nobody can tell how the features "
-                f"beside it were made. Delete the folder {str(self.folder)!r} and extract again."
-            ) from error
-        check_same(self.fingerprint, Fingerprint(fields), repr(str(self.folder)))
 
     def _cast(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
         with np.errstate(over="ignore"):  # an overflow becomes inf, which the next line refuses
@@ -225,27 +272,6 @@ class FeatureStore:
         if (metadata.get("digest"), metadata.get("fingerprint")) != (digest, self.fingerprint.key):
             raise ValueError("it is of another video or backbone")
         return StoredVideo(**tensors)
-
-    def _replace(self, path: Path, content: bytes) -> None:
-        """Put new content under a name at once; the lock keeps the partial file to one writer."""
-        partial = self.folder / ".partial"
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise _not_written(path, error) from error
-
-
-def _not_written(path: Path, error: OSError) -> CollisionError:
-    reason = "no space left" if error.errno == errno.ENOSPC else error.strerror
-    return CollisionError(
-        f"Cannot write {str(path)!r}: {reason}. What was stored before is whole. Make room or "
-        "choose another cache folder, and run the same command: it goes on from there."
-    )
 
 
 def _stored_dtype(name: str) -> np.dtype:

@@ -1,4 +1,4 @@
-"""Decoding in worker processes, of which any may die or hang without harm to the rest.
+"""Work in processes of which any may die or hang without harm to the rest: decoding, mostly.
 
 torch's DataLoader ends the whole run when one worker dies, and can't tell on which item; so each
 worker here has a pipe of its own and one item at a time. A worker that dies or exceeds its time is
@@ -16,11 +16,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol, TypeVar
 
 import torch
 
-from collision.features.clips import Clip, ClipDataset
 from collision.types import Failure, Seconds
+
+Result = TypeVar("Result", covariant=True)
 
 # How often the stop flag is looked at while all workers are busy.
 _POLL: Seconds = 0.25
@@ -29,13 +31,27 @@ _POLL: Seconds = 0.25
 _CONTEXT = multiprocessing.get_context("fork")
 
 
+class Work(Protocol[Result]):
+    """Items, each a piece of work on one video.
+
+    Attributes:
+        requests: For each item, what names its ``video`` and ``path``.
+    """
+
+    requests: Any
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Result: ...
+
+
 def decode_all(
-    dataset: ClipDataset, num_workers: int, timeout: Seconds, should_stop: Callable[[], bool]
-) -> Iterator[tuple[int, Clip | Failure]]:
-    """Decode all items; give (index, result) in the order in which they are ready.
+    dataset: Work[Result], num_workers: int, timeout: Seconds, should_stop: Callable[[], bool]
+) -> Iterator[tuple[int, Result | Failure]]:
+    """Work on all items; give (index, result) in the order in which they are ready.
 
     Args:
-        dataset: What to decode.
+        dataset: What to decode, or other work.
         num_workers: Processes; 0 decodes in this one, where a video that crashes or hangs takes
             the whole run with it.
         timeout: Seconds after which a video counts as hanging; not with ``num_workers`` 0.
@@ -57,13 +73,7 @@ def decode_all(
                 if result is None:
                     continue
                 index = worker.item
-                if worker.is_alive and pending:
-                    worker.start_next(pending)
-                else:
-                    workers.remove(worker)
-                    worker.close()
-                    if pending:
-                        workers.append(_Worker(dataset, pending))
+                _go_on(worker, workers, pending)
                 yield index, result
                 if should_stop():
                     break
@@ -72,10 +82,21 @@ def decode_all(
             worker.close()
 
 
+def _go_on(worker: _Worker, workers: list[_Worker], pending: deque[int]) -> None:
+    """Give a worker its next item; one that died is replaced, one without work ends."""
+    if worker.is_alive and pending:
+        worker.start_next(pending)
+        return
+    workers.remove(worker)
+    worker.close()
+    if pending:
+        workers.append(_Worker(worker.dataset, pending))
+
+
 class _Worker:
     """One process and the item that it works on."""
 
-    def __init__(self, dataset: ClipDataset, pending: deque[int]):
+    def __init__(self, dataset: Work, pending: deque[int]):
         self.dataset = dataset
         self.connection, theirs = _CONTEXT.Pipe()
         arguments = (dataset, theirs, os.getpid())
@@ -91,7 +112,7 @@ class _Worker:
         with suppress(OSError):  # if it died, reading from it will say so
             self.connection.send(self.item)
 
-    def result(self, is_ready: bool, timeout: Seconds) -> Clip | Failure | None:
+    def result(self, is_ready: bool, timeout: Seconds) -> Any:
         """Give what the worker has made, or its failure, or None while it works."""
         if is_ready:
             try:
@@ -122,7 +143,7 @@ class _Worker:
         return f"{signal.Signals(-code).name}{hint}"
 
 
-def _serve(dataset: ClipDataset, connection: Connection, parent: int) -> None:
+def _serve(dataset: Work, connection: Connection, parent: int) -> None:
     """Decode what the pipe asks for, until the parent ends this process or itself."""
     # Ctrl-C and a scheduler's SIGTERM reach the whole group: the parent decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""LightningDataModules: clips (decoded by decord in workers) and features (from the cache).
+"""Features of examples, from the cache into memory and from there in batches.
 
 Shapes: B rows of a batch, E examples, V views of one example, R rows (examples in their views),
 N windows, W windows of one example, S steps a window, L = W * S, D features.
@@ -6,7 +6,7 @@ N windows, W windows of one example, S steps a window, L = W * S, D features.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,8 +20,14 @@ from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore
 from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
-from collision.sampling.windows import ends_of, step_times, stored_view, window_spacing
-from collision.types import BackboneSpec, Example, Failure, VideoRecord, View
+from collision.sampling.windows import (
+    example_window_ends,
+    needed_windows,
+    step_times,
+    stored_view,
+    window_spacing,
+)
+from collision.types import Example, Failure, VideoRecord, View
 
 Batch = dict[str, Tensor]
 
@@ -86,13 +92,15 @@ class FeatureDataset(Dataset):
         used = used[used != len(self.bank) - 1]
         return self.bank[used].flatten(0, 1).float()
 
-    def count(self) -> dict[str, dict[str, int]]:
-        """Count examples by horizon and class."""
-        counts: dict[str, dict[str, int]] = {}
-        for example in self.examples:
-            row = counts.setdefault(f"{example.horizon:g}", {"positive": 0, "negative": 0})
-            row["positive" if example.label else "negative"] += 1
-        return counts
+
+def count_by_horizon(examples: Iterable[Example]) -> dict[str, dict[str, int]]:
+    """Count examples by horizon and class; those whose label is secret are in neither."""
+    counts: dict[str, dict[str, int]] = {}
+    for example in examples:
+        row = counts.setdefault(f"{example.horizon:g}", {"positive": 0, "negative": 0})
+        row["positive"] += example.label == 1
+        row["negative"] += example.label == 0
+    return counts
 
 
 def feature_dataset(
@@ -100,7 +108,6 @@ def feature_dataset(
     records: Mapping[str, VideoRecord],
     store: FeatureStore,
     digest_of: Mapping[str, str],
-    spec: BackboneSpec,
     policy: SamplingPolicy,
 ) -> FeatureDataset:
     """Read the windows of ``examples`` from the cache.
@@ -110,41 +117,33 @@ def feature_dataset(
         records: By id.
         store: Features of one fingerprint.
         digest_of: Digest of content and clock by video id; a video that failed has none.
-        spec: Of the backbone behind ``store``.
         policy: Gives context, window stride and views.
     """
-    bank = _Bank(spec)
+    spec = store.spec
+    bank, find = _read_bank(examples, store, digest_of, policy)
     num_windows = policy.num_windows(spec)
-    by_video: dict[str, list[Example]] = {}
-    for example in examples:
-        by_video.setdefault(example.video, []).append(example)
-    for video, members in by_video.items():
-        if video in digest_of:
-            for view in policy.views:
-                ends = np.unique(np.concatenate([ends_of(e, policy, view, spec) for e in members]))
-                bank.read(store, digest_of[video], stored_view(view, spec), video, ends[ends >= 0])
     kept: list[Example] = []
     dropped: list[Example] = []
-    rows: list[list[int]] = []
+    rows: list[np.ndarray] = []
     example_of: list[int] = []
     times: list[np.ndarray] = []
     for example in examples:
-        seen = [(view, bank.find(example, policy, view)) for view in policy.views]
-        seen = [(view, found) for view, found in seen if any(row is not None for row in found)]
+        seen = [(view, find(example, view)) for view in policy.views]
+        seen = [(view, found) for view, found in seen if (found >= 0).any()]
         if not seen:
             dropped.append(example)
             continue
         for view, found in seen:
             spacing = window_spacing(example, policy, view, spec)
             times.append(step_times(spec, num_windows, spacing, view))
-            rows.append([bank.empty if row is None else row for row in found])
+            rows.append(np.where(found < 0, len(bank) - 1, found))
             example_of.append(len(kept))
         kept.append(example)
     return FeatureDataset(
-        bank=bank.tensor(),
-        window_index=torch.tensor(rows, dtype=torch.int64).reshape(len(rows), num_windows),
+        bank=bank,
+        window_index=torch.from_numpy(np.array(rows, np.int64).reshape(-1, num_windows)),
         times=torch.from_numpy(
-            np.array(times, np.float32).reshape(len(rows), num_windows * spec.num_steps)
+            np.array(times, np.float32).reshape(-1, num_windows * spec.num_steps)
         ),
         example_of=torch.tensor(example_of, dtype=torch.int64),
         examples=kept,
@@ -153,47 +152,42 @@ def feature_dataset(
     )
 
 
-class _Bank:
-    """Windows read from the store, each once, and where they are."""
+def _read_bank(
+    examples: Sequence[Example],
+    store: FeatureStore,
+    digest_of: Mapping[str, str],
+    policy: SamplingPolicy,
+) -> tuple[Tensor, Callable[[Example, View], np.ndarray]]:
+    """Read every window once.
 
-    def __init__(self, spec: BackboneSpec):
-        self.spec = spec
-        self._rows: list[Tensor] = []
-        self._row_of: dict[tuple[str, View, int], int] = {}
+    Returns:
+        The bank ``[N + 1, S, D]``, its last row zeros, and a function that gives the rows of an
+        example's windows in a view, ``int64 [W]``: -1 where a window does not exist.
+    """
+    spec, blocks = store.spec, []
+    places: dict[tuple[str, View], tuple[np.ndarray, int]] = {}
+    num_rows = 0
+    for (video, view), ends in needed_windows(examples, policy, spec).items():
+        if video in digest_of:
+            features, exists = store.read(digest_of[video] + view.suffix, ends)
+            blocks.append(features[exists])
+            places[video, view] = (_microseconds(ends[exists]), num_rows)
+            num_rows += len(blocks[-1])
+    blocks.append(np.zeros((1, spec.num_steps, spec.feature_dim), store.dtype))
 
-    def read(
-        self, store: FeatureStore, digest: str, view: View, video: str, ends: np.ndarray
-    ) -> None:
-        """Add a video's windows, those that exist; ``ends`` are seconds."""
-        features, exists = store.read(digest + view.suffix, ends)
-        for end, feature in zip(ends[exists], features[exists], strict=True):
-            key = (video, view, _microseconds(end))
-            if key not in self._row_of:
-                self._row_of[key] = len(self._rows)
-                self._rows.append(torch.from_numpy(np.ascontiguousarray(feature)))
+    def find(example: Example, view: View) -> np.ndarray:
+        wanted = _microseconds(example_window_ends(example, policy, view, spec))
+        key = (example.video, stored_view(view, spec))
+        there, first = places.get(key, (wanted[:0], 0))
+        position = np.searchsorted(there, wanted)
+        found = np.append(there, -1)[position] == wanted
+        return np.where(found & (wanted >= 0), first + position, -1)
 
-    def find(self, example: Example, policy: SamplingPolicy, view: View) -> list[int | None]:
-        """Give the row of each of an example's windows, None where it does not exist."""
-        stored = stored_view(view, self.spec)
-        return [
-            self._row_of.get((example.video, stored, _microseconds(end)))
-            for end in ends_of(example, policy, view, self.spec)
-        ]
-
-    @property
-    def empty(self) -> int:
-        """The row that stands for a window that does not exist."""
-        return len(self._rows)
-
-    def tensor(self) -> Tensor:
-        """Give all rows and the empty one: ``[N + 1, S, D]``."""
-        dtype = self._rows[0].dtype if self._rows else torch.float16
-        empty = torch.zeros(self.spec.num_steps, self.spec.feature_dim, dtype=dtype)
-        return torch.stack([*self._rows, empty])
+    return torch.from_numpy(np.concatenate(blocks)), find
 
 
-def _microseconds(time: float) -> int:
-    return round(time * 1_000_000)
+def _microseconds(times: np.ndarray) -> np.ndarray:
+    return np.round(times * 1_000_000).astype(np.int64)
 
 
 class FeatureDataModule(LightningDataModule):
@@ -238,7 +232,7 @@ def epoch_seed(seed: int, epoch: int) -> int:
 
 
 class EpochShuffle(Sampler[int]):
-    """An order for each epoch that hangs on nothing else, however often it is begun.
+    """Shuffles by seed and epoch alone; beginning an epoch again repeats its order.
 
     A generator that lives on from epoch to epoch would give a resumed run another order: Lightning
     begins its first epoch twice.
@@ -304,8 +298,6 @@ def load_features(
     """Read the features of each split of an index from the cache."""
     digest_of = source.digest_of(index, [*failures, *index.unreadable])
     return {
-        split: feature_dataset(
-            examples, index.records, source.store, digest_of, source.spec, policy
-        )
+        split: feature_dataset(examples, index.records, source.store, digest_of, policy)
         for split, examples in index.examples.items()
     }

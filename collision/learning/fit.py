@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 import logging
 import math
-import pickle
 import signal
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,20 +23,60 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     RichProgressBar,
 )
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
-from collision.config import build
+from collision.config import Part
 from collision.devices import precision_of
 from collision.errors import CheckpointError, ConfigError, Interrupted
-from collision.learning.datamodule import FeatureDataModule, FeatureDataset, epoch_seed
+from collision.files import write_whole
+from collision.learning.checkpoints import (
+    finished_value,
+    mark_finished,
+    misfit,
+    prepare_resume,
+    restore,
+)
+from collision.learning.datamodule import (
+    FeatureDataModule,
+    FeatureDataset,
+    count_by_horizon,
+    epoch_seed,
+)
 from collision.learning.head import HeadModel, build_model
-from collision.learning.task import CollisionTask
+from collision.learning.losses import Loss
+from collision.learning.task import MONITOR, CollisionTask
+from collision.options import TrainerOptions
 from collision.sampling.policy import SamplingPolicy
 from collision.types import VideoRecord
 
-MONITOR = "val/nexar_map"
-_DONE = "finished.json"
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """How a head is made and trained.
+
+    Attributes:
+        head: Its encoder.
+        pooling: From steps to one vector.
+        loss: See ``collision.learning.losses.Loss``.
+        optimizer: See ``collision.learning.optim.OptimizerFactory``.
+        trainer: Epochs, batches, device.
+        feature_dropout: Share of the features that a training example loses.
+        balanced: Every epoch sees as many positives as negatives.
+    """
+
+    head: Part
+    pooling: Part
+    loss: Part
+    optimizer: Part
+    trainer: TrainerOptions
+    feature_dropout: float = 0.0
+    balanced: bool = False
+
+    def model(self, feature_dim: int) -> HeadModel:
+        """Build the head for features of size D, with random weights."""
+        return build_model(self.head, self.pooling, feature_dim, self.feature_dropout)
 
 
 @dataclass
@@ -90,12 +129,11 @@ class EpochLog(Callback):
         row = {"epoch": trainer.current_epoch, **values}
         row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         rows = [r for r in read_log(self.path) if int(r["epoch"]) < trainer.current_epoch]
-        temporary = self.path.with_suffix(".partial")
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(row), extrasaction="ignore", restval="")
-            writer.writeheader()
-            writer.writerows([*rows, row])
-        temporary.replace(self.path)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, list(row), extrasaction="ignore", restval="")
+        writer.writeheader()
+        writer.writerows([*rows, row])
+        write_whole(self.path, text.getvalue())
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
@@ -107,58 +145,66 @@ def read_log(path: Path) -> list[dict[str, str]]:
 
 
 def fit_head(
-    config: Mapping[str, Any],
+    setup: TrainingSetup,
     data: Mapping[str, FeatureDataset],
-    feature_dim: int,
     seed: int,
     folder: Path,
-    loggers: list[Any],
     console: Console,
+    loggers: Sequence[Logger] = (),
     initial: HeadModel | None = None,
 ) -> TrainedHead:
     """Train a head, going on from ``folder/last.ckpt`` if there is one.
 
     Args:
-        config: The resolved configuration: head, pooling, sampling, loss, optimizer, trainer.
+        setup: Head, pooling, loss, optimizer and trainer.
         data: ``train`` and ``val``.
-        feature_dim: D.
         seed: Of initial weights and order of batches.
         folder: For checkpoints and ``log.csv``.
-        loggers: Lightning loggers beside the CSV.
         console: Where the progress goes.
+        loggers: Lightning loggers beside the CSV.
         initial: A trained head of the same make; training starts from its weights, and keeps its
             standardisation.
 
     Raises:
         ConfigError: A split is empty or has one class; training diverged.
         CheckpointError: ``last.ckpt`` does not fit.
+        Interrupted: By a signal; the same call goes on.
     """
     check_trainable(data)
-    options = config["trainer"]
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / _DONE).is_file():
-        done = json.loads((folder / _DONE).read_text())
-        if done["trainer"] == dict(options):
-            return _finished(config, feature_dim, folder, done[MONITOR])
+    feature_dim = data["train"].bank.shape[-1]
+    value = finished_value(folder, setup.trainer)
+    if value is None:
+        value = _train(setup, data, seed, folder, console, loggers, initial)
+        mark_finished(folder, setup.trainer, value)
+    best, best_epoch = restore(setup.model(feature_dim), folder / "best.ckpt")
+    last, last_epoch = restore(setup.model(feature_dim), folder / "last.ckpt")
+    return TrainedHead(best, last, best_epoch, last_epoch, value)
+
+
+def _train(
+    setup: TrainingSetup,
+    data: Mapping[str, FeatureDataset],
+    seed: int,
+    folder: Path,
+    console: Console,
+    loggers: Sequence[Logger],
+    initial: HeadModel | None,
+) -> float:
+    """Train until the end; give the best validation mAP."""
+    options, last = setup.trainer, folder / "last.ckpt"
     lightning.seed_everything(seed, verbose=False)
-    model = new_model(config, feature_dim)
-    if initial is None:
-        model.fit_standardiser(data["train"].valid_features())
-    else:
-        _start_from(model, initial)
-    loss = build(config["loss"])
-    balanced = bool(config["sampling"]["balanced"])
-    labels = data["train"].labels
-    counts = [float((labels == label).sum()) for label in (0, 1)]
-    loss.fit(*([max(counts)] * 2 if balanced else counts))
-    task = CollisionTask(model, loss, build(config["optimizer"]))
+    task = _task(setup, data["train"], initial)
+    module = FeatureDataModule(data["train"], data["val"], options.batch_size, seed, setup.balanced)
+    if last.is_file() and (value := prepare_resume(last, options)) is not None:
+        return value
     naming: dict[str, Any] = {"auto_insert_metric_name": False, "enable_version_counter": False}
     checkpoint = ModelCheckpoint(folder, "best", monitor=MONITOR, mode="max", **naming)
     callbacks: list[Callback] = [
         checkpoint,
         ModelCheckpoint(folder, "last", **naming),
-        EarlyStopping(MONITOR, mode="max", patience=options["patience"]),
+        EarlyStopping(MONITOR, mode="max", patience=options.patience),
         EpochSeed(seed),
         EpochLog(folder / "log.csv"),
     ]
@@ -166,20 +212,15 @@ def fit_head(
         callbacks.append(RichProgressBar(leave=False))
     if loggers:
         callbacks.append(LearningRateMonitor("epoch"))
-    module = FeatureDataModule(data["train"], data["val"], options["batch_size"], seed, balanced)
-    last = folder / "last.ckpt"
-    if last.is_file():
-        _check_epochs(last, options["max_epochs"])
-        _relocate(last, folder)
     with _quiet():
         trainer = lightning.Trainer(
-            max_epochs=options["max_epochs"],
-            accelerator=options["accelerator"],
+            max_epochs=options.max_epochs,
+            accelerator=options.accelerator,
             devices=1,
-            precision=precision_of(options["accelerator"], options["precision"]),
-            gradient_clip_val=options["gradient_clip"],
+            precision=precision_of(options.accelerator, options.precision),
+            gradient_clip_val=options.gradient_clip,
             callbacks=callbacks,
-            logger=loggers or False,
+            logger=list(loggers) or False,
             enable_progress_bar=console.is_terminal,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -187,17 +228,46 @@ def fit_head(
             default_root_dir=folder,
         )
         _fit(trainer, task, module, last)
-    value = checkpoint.best_model_score
-    if value is None or not math.isfinite(float(value)) or _diverged(folder / "log.csv"):
+    best = checkpoint.best_model_score
+    if best is None or not math.isfinite(float(best)) or _diverged(folder / "log.csv"):
+        rate = setup.optimizer.options.get("lr")
         raise ConfigError(
-            "Training diverged: the loss on the validation split is not a finite number. "
-            f"Start again with a lower optimizer.lr (now {config['optimizer']['lr']})."
+            "Training diverged: the loss on the validation split is not a finite number. Start "
+            f"again with a lower optimizer.lr{f' (now {rate})' if rate is not None else ''}."
         )
-    done = folder / _DONE
-    partial = done.with_suffix(".partial")
-    partial.write_text(json.dumps({MONITOR: float(value), "trainer": dict(options)}))
-    partial.replace(done)
-    return _finished(config, feature_dim, folder, float(value))
+    return float(best)
+
+
+def _task(setup: TrainingSetup, train: FeatureDataset, initial: HeadModel | None) -> CollisionTask:
+    model = setup.model(train.bank.shape[-1])
+    if initial is None:
+        model.fit_standardiser(train.valid_features())
+    else:
+        try:
+            model.load_state_dict(initial.state_dict())
+        except RuntimeError as error:
+            raise CheckpointError(
+                "init_from holds another head than the configured one. Give the same head, pooling "
+                f"and their options as it was trained with. {error}"
+            ) from None
+    loss: Loss = setup.loss.build()
+    loss.fit(*class_weights(train, balanced=setup.balanced))
+    return CollisionTask(model, loss, setup.optimizer.build())
+
+
+def class_weights(data: FeatureDataset, *, balanced: bool) -> tuple[float, float]:
+    """Sum the weights of the negatives and of the positives in an epoch.
+
+    Balanced, rows of the rarer class come again until both are as many; what the sum then is to be
+    expected.
+    """
+    labels, weights = data.labels[data.example_of], data.weights[data.example_of].double()
+    of_class = [weights[labels == label] for label in (0, 1)]
+    most = max(len(one) for one in of_class)
+    negative, positive = (
+        float(one.mean()) * most if balanced else float(one.sum()) for one in of_class
+    )
+    return negative, positive
 
 
 def _fit(
@@ -206,20 +276,21 @@ def _fit(
     """Fit, going on from ``last`` if it is there."""
     on_interrupt = signal.getsignal(signal.SIGINT)
     checkpoint = str(last) if last.is_file() else None
+    run = next((p for p in last.parents if (p / "config.yaml").is_file()), last.parent.parent)
+    how_to_go_on = f"Go on with: python train.py resume={run}"
     try:
         trainer.fit(task, module, ckpt_path=checkpoint, weights_only=True)
     except RuntimeError as error:
         if checkpoint and "state_dict" in str(error):
-            raise _misfit(last, error) from None
+            raise misfit(last, error) from None
         raise
     except SIGTERMException:  # the batch in flight is done; last.ckpt is of the last epoch
-        run = last.parent.parent
-        raise Interrupted(signal.SIGTERM, f"Go on with: python train.py resume={run}") from None
+        raise Interrupted(signal.SIGTERM, how_to_go_on) from None
     except SystemExit as error:
         # Lightning turns Ctrl+C into an exit and goes deaf to the next one.
         if isinstance(error.__context__, KeyboardInterrupt):
             signal.signal(signal.SIGINT, on_interrupt)
-            raise KeyboardInterrupt from None
+            raise Interrupted(signal.SIGINT, how_to_go_on) from None
         raise
 
 
@@ -229,58 +300,6 @@ def _diverged(log: Path) -> bool:
     return any(
         not math.isfinite(float(row[name])) for row in last for name in (MONITOR, "val/loss")
     )
-
-
-def _finished(
-    config: Mapping[str, Any], feature_dim: int, folder: Path, value: float
-) -> TrainedHead:
-    best, best_epoch = _restore(config, feature_dim, folder / "best.ckpt")
-    last, last_epoch = _restore(config, feature_dim, folder / "last.ckpt")
-    return TrainedHead(best, last, best_epoch, last_epoch, value)
-
-
-def _check_epochs(path: Path, max_epochs: int) -> None:
-    trained = int(_load(path)["epoch"]) + 1
-    if trained > max_epochs:
-        raise ConfigError(
-            f"trainer.max_epochs={max_epochs}, but this run has already trained {trained} epochs. "
-            f"Give {trained} or more, or start a new run."
-        )
-
-
-def _relocate(path: Path, folder: Path) -> None:
-    """Let a run folder be moved: ModelCheckpoint remembers absolute paths and forgets the best
-    score when they differ.
-    """
-    saved = _load(path)
-    for state in saved["callbacks"].values():
-        if "best_model_path" in state and state["dirpath"] != str(folder):
-            state["dirpath"] = str(folder)
-            for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
-                if state[key]:
-                    state[key] = str(folder / Path(state[key]).name)
-            state["best_k_models"] = {
-                str(folder / Path(name).name): score
-                for name, score in state["best_k_models"].items()
-            }
-    partial = path.with_suffix(".partial")
-    torch.save(saved, partial)
-    partial.replace(path)
-
-
-def _start_from(model: HeadModel, initial: HeadModel) -> None:
-    try:
-        model.load_state_dict(initial.state_dict())
-    except RuntimeError as error:
-        raise CheckpointError(
-            "init_from holds another head than the configured one. Give the same head, pooling "
-            f"and their options as it was trained with. {error}"
-        ) from None
-
-
-def new_model(config: Mapping[str, Any], feature_dim: int) -> HeadModel:
-    """Build the configured head."""
-    return build_model(config["head"], config["pooling"], feature_dim, config["feature_dropout"])
 
 
 def check_classes(records: Iterable[VideoRecord], policy: SamplingPolicy) -> None:
@@ -313,44 +332,13 @@ def check_trainable(data: Mapping[str, FeatureDataset]) -> None:
                 f"The {split} split has {positive} positive and {negative} negative examples: "
                 "both classes are needed. Add videos of the other class, or raise limit."
             )
-    for horizon, classes in data["val"].count().items():
+    for horizon, classes in count_by_horizon(data["val"].examples).items():
         if not all(classes.values()):
             raise ConfigError(
                 f"The val split has {classes['positive']} positive and {classes['negative']} "
                 f"negative examples {horizon} s before the event: {MONITOR} needs both classes at "
                 "every horizon. Add longer videos, or leave this one out of sampling.horizons."
             )
-
-
-def _restore(config: Mapping[str, Any], feature_dim: int, path: Path) -> tuple[HeadModel, int]:
-    saved = _load(path)
-    model = new_model(config, feature_dim)
-    prefix = "model."
-    state = {
-        name.removeprefix(prefix): value
-        for name, value in saved["state_dict"].items()
-        if name.startswith(prefix)
-    }
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise _misfit(path, error) from None
-    return model.eval(), int(saved["epoch"])
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(
-            f"{str(path)!r} is missing or damaged ({reason}). "
-            f"Delete the folder {str(path.parent)!r} to train this seed again."
-        ) from None
-
-
-def _misfit(path: Path, error: RuntimeError) -> CheckpointError:
-    return CheckpointError(f"{str(path)!r} does not fit the configured head: {error}")
 
 
 @contextmanager

@@ -5,13 +5,10 @@ Shapes: B examples, L feature steps, D feature dim, E encoder output dim.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from collision.config import build, check_targets
+from collision.config import Part
 from collision.errors import ConfigError
 from collision.types import Encoder
 
@@ -44,7 +41,7 @@ class HeadModel(nn.Module):
         super().__init__()
         if not 0 <= feature_dropout < 1:
             raise ConfigError(
-                f"feature_dropout is {feature_dropout}: it is a share, from 0 to below 1."
+                f"feature_dropout={feature_dropout}: it is a share, from 0 to below 1."
             )
         self.feature_dim = feature_dim
         self.register_buffer("feature_mean", torch.zeros(feature_dim))
@@ -76,7 +73,10 @@ class HeadModel(nn.Module):
         times = times.masked_fill(~mask, 0.0)
         kept = self.feature_dropout(standardised.new_ones(features.shape[0], 1, self.feature_dim))
         encoded = self.encoder(standardised * kept, times, mask)
-        return self.classifier(self.pooling(encoded, mask)).squeeze(-1)
+        pooled = self.pooling(encoded, mask).float()
+        # Half precision has too few values for logits: examples would tie.
+        with torch.autocast(pooled.device.type, enabled=False):
+            return self.classifier(pooled).squeeze(-1)
 
     @torch.no_grad()
     def fit_standardiser(self, features: Tensor) -> None:
@@ -131,29 +131,18 @@ class HeadModel(nn.Module):
 
 
 def build_model(
-    head: Mapping[str, Any],
-    pooling: Mapping[str, Any],
-    feature_dim: int,
-    feature_dropout: float = 0.0,
-    *,
-    trusted: bool = True,
+    head: Part, pooling: Part, feature_dim: int, feature_dropout: float = 0.0
 ) -> HeadModel:
-    """Make a head from its two configurations.
+    """Make a head from its two parts.
 
     Args:
-        head: ``_target_`` and options of an encoder, as in ``configs/head``.
-        pooling: ``_target_`` and options of a pooling, as in ``configs/pooling``.
+        head: An encoder, as in ``configs/head``.
+        pooling: As in ``configs/pooling``.
         feature_dim: D.
         feature_dropout: See ``HeadModel``.
-        trusted: False for configurations from a checkpoint: they may then name classes of this
-            package alone, since a ``_target_`` can be any function of any library.
 
     Raises:
         ConfigError: An option that doesn't exist or can't work.
-        CheckpointError: Not trusted, and a ``_target_`` lies elsewhere.
     """
-    if not trusted:
-        check_targets(head, "The checkpoint")
-        check_targets(pooling, "The checkpoint")
-    encoder = build(head, input_dim=feature_dim)
-    return HeadModel(encoder, build(pooling, dim=encoder.output_dim), feature_dim, feature_dropout)
+    encoder = head.build(input_dim=feature_dim)
+    return HeadModel(encoder, pooling.build(dim=encoder.output_dim), feature_dim, feature_dropout)

@@ -15,8 +15,8 @@ from collision.errors import ConfigError
 class Loss(Protocol):
     """What a YAML in ``configs/loss`` names: an ``nn.Module`` with these two."""
 
-    def fit(self, num_negative: float, num_positive: float) -> None:
-        """Take note of the training examples' counts, once before training."""
+    def fit(self, negative: float, positive: float) -> None:
+        """Take note of the summed weights of each class in an epoch, once before training."""
 
     def __call__(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """Give the weighted mean loss of a batch."""
@@ -47,10 +47,10 @@ class BinaryCrossEntropy(nn.Module):
             "pos_weight", torch.tensor(1.0 if self.automatic else float(pos_weight))
         )
 
-    def fit(self, num_negative: float, num_positive: float) -> None:
-        """Set an automatic ``pos_weight`` from the training examples' counts."""
-        if self.automatic and num_positive > 0:
-            self.pos_weight.fill_(max(num_negative, 1.0) / num_positive)
+    def fit(self, negative: float, positive: float) -> None:
+        """Set an automatic ``pos_weight`` from the summed weights of each class in an epoch."""
+        if self.automatic and negative > 0 and positive > 0:
+            self.pos_weight.fill_(negative / positive)
 
     def forward(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """Give the weighted mean loss."""

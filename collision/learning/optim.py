@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-import torch
 from torch import nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from collision.errors import ConfigError
+
+
+class OptimizerFactory(Protocol):
+    """What a YAML in ``configs/optimizer`` names."""
+
+    def build(
+        self, model: nn.Module, steps_per_epoch: int, total_steps: int
+    ) -> tuple[Optimizer, LRScheduler]:
+        """Give optimizer and scheduler for ``total_steps`` batches, stepped every batch."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -39,14 +50,14 @@ class AdamWCosine:
 
     def build(
         self, model: nn.Module, steps_per_epoch: int, total_steps: int
-    ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    ) -> tuple[Optimizer, LRScheduler]:
         """Give optimizer and scheduler for ``total_steps`` batches."""
         parameters = [p for p in model.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
             {"params": [p for p in parameters if p.ndim >= 2]},
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=self.lr, weight_decay=self.weight_decay)
+        optimizer = AdamW(groups, lr=self.lr, weight_decay=self.weight_decay)
         warmup = min(round(self.warmup_epochs * steps_per_epoch), max(total_steps - 1, 0))
 
         def factor(step: int) -> float:
@@ -56,4 +67,4 @@ class AdamWCosine:
             cosine = 0.5 * (1 + math.cos(math.pi * progress))
             return self.final_fraction + (1 - self.final_fraction) * cosine
 
-        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return optimizer, LambdaLR(optimizer, factor)

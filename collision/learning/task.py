@@ -10,8 +10,10 @@ from torch import Tensor
 from collision.learning.datamodule import Batch, FeatureDataset, feature_loader
 from collision.learning.head import HeadModel
 from collision.learning.losses import Loss
-from collision.learning.optim import AdamWCosine
+from collision.learning.optim import OptimizerFactory
 from collision.metrics.torch_metric import NexarMAP, mean_by_example
+
+MONITOR = "val/nexar_map"  # chooses the epoch
 
 
 class CollisionTask(LightningModule):
@@ -20,7 +22,7 @@ class CollisionTask(LightningModule):
     Logs ``train/loss``, ``val/loss``, ``val/nexar_map`` and ``val/ap_<horizon>`` each epoch.
     """
 
-    def __init__(self, model: HeadModel, loss: Loss, optimizer: AdamWCosine):
+    def __init__(self, model: HeadModel, loss: Loss, optimizer: OptimizerFactory):
         super().__init__()
         self.model, self.loss = model, loss
         self.optimizer_factory = optimizer
@@ -42,16 +44,14 @@ class CollisionTask(LightningModule):
         loss = self.loss(logits, batch["label"], batch["weight"])
         self.log("val/loss", loss, batch_size=len(batch["label"]))
         self.metric.update(
-            logits.sigmoid().float(), batch["label"].long(), batch["horizon"], batch["example"]
+            logits.float().sigmoid(), batch["label"].long(), batch["horizon"], batch["example"]
         )
 
     def on_validation_epoch_end(self) -> None:
         """Log AP per horizon and their mean."""
         values = self.metric.compute()
         self.metric.reset()
-        self.log_dict(
-            {f"val/{name}": value for name, value in values.items()},
-        )
+        self.log_dict({f"val/{name}": value for name, value in values.items()})
         self.log("val_map", values["nexar_map"], prog_bar=True, logger=False)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -72,9 +72,9 @@ def probabilities(
 ) -> Tensor:
     """Score every example of a dataset, ``float32 [E]`` on the CPU: the mean over its views."""
     model = model.to(device).eval()
-    scores = [
-        model(*(batch[key].to(device) for key in ("features", "times", "mask"))).sigmoid().cpu()
+    logits = (
+        model(*(batch[key].to(device) for key in ("features", "times", "mask")))
         for batch in feature_loader(dataset, batch_size)
-    ]
-    by_row = torch.cat(scores).float() if scores else torch.zeros(0)
+    )
+    by_row = torch.cat([torch.zeros(0), *(one.float().sigmoid().cpu() for one in logits)])
     return mean_by_example(by_row, dataset.example_of)

@@ -19,9 +19,9 @@ A model that always alarms has the longest TTA there is, so none of these times 
 beside an AP near chance; ``always_on_mtta`` stands beside them, and ``mtta_at_false_alarm_rate``
 allows only few false alarms.
 
-All functions take the curves of one or several seeds of one recipe, on the same videos. ``value``
-is the mean over seeds, ``seeds`` the single values, ``sd`` their standard deviation; intervals
-resample groups and keep the seeds.
+All functions take the curves of one or several seeds of one recipe, on the same videos. A positive
+without a score never alarms. A negative without one is left out and counted, since one that never
+alarms would be a perfect negative; the scored ones stand for it.
 
 Shapes: N videos, T moments, K thresholds, G groups, R resamples.
 """
@@ -29,21 +29,16 @@ Shapes: N videos, T moments, K thresholds, G groups, R resamples.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from collision.errors import MetricError
-from collision.metrics.bootstrap import (
-    LEVEL,
-    ap_interval,
-    group_weights,
-    mean_interval,
-    over_seeds,
-    undefined,
-)
+from collision.metrics.bootstrap import group_weights
+from collision.metrics.counts import Counts
 from collision.metrics.curves import Curve, check_curves
+from collision.metrics.estimate import Bootstrap, Estimate, Plain, estimate
 
 STEP = 0.001  # between thresholds
 RECALL = 0.8  # at which a single time to accident is given
@@ -70,39 +65,67 @@ class _Alarms:
     negatives: np.ndarray
 
 
+@dataclass(frozen=True)
+class TimeAtRecall(Estimate):
+    """A time to accident, with the mean over seeds of the recall that was nearest."""
+
+    recall: float | None = None
+
+
+@dataclass(frozen=True)
+class Anticipation(Plain):
+    """The literature's numbers, times in seconds; always on is a model that always alarms."""
+
+    counts: Counts
+    always_on_mtta: float | None
+    anticipation_ap: Estimate
+    mtta: Estimate
+    tta_at_r80: TimeAtRecall
+    bootstrap: Bootstrap
+
+
+@dataclass(frozen=True)
+class Point(Plain):
+    """A threshold (None: so high that nothing alarms) and the false-alarm rate that it has."""
+
+    threshold: float | None
+    false_alarm_rate: float | None
+
+
+@dataclass(frozen=True)
+class AtFalseAlarmRate(Plain):
+    """How early positives alarm where at most a share (``rate``) of negatives does.
+
+    In ``mtta_all`` a positive that never alarms has a time to accident of 0 s; ``mtta_detected`` is
+    the mean over those that do. ``points`` are of each seed.
+    """
+
+    counts: Counts
+    rate: float
+    mtta_all: Estimate
+    mtta_detected: Estimate
+    recall: Estimate
+    points: list[Point]
+    bootstrap: Bootstrap
+
+
 def anticipation_ap(
     *curves_by_seed: Sequence[Curve], num_resamples: int = 10_000, seed: int = 0
-) -> dict[str, Any]:
+) -> Anticipation:
     """AP, mTTA and TTA@R80 by the literature's definition.
-
-    Args:
-        curves_by_seed: The curves of each seed.
-        num_resamples: Draws of groups behind the intervals.
-        seed: Of the draws.
-
-    Returns:
-        Plain data: ``counts``; ``anticipation_ap``, ``mtta`` and ``tta_at_r80``, each with
-        ``value``, ``low``, ``high``, ``seeds`` and ``sd`` (times in seconds), or None with a
-        ``reason``; ``tta_at_r80`` also with ``recall``, the mean over seeds of the recall that was
-        nearest; ``always_on_mtta``, the mTTA of a model that always alarms; ``bootstrap``.
 
     Raises:
         MetricError: No curves, a video twice, or seeds of different videos.
     """
-    seeds = _align(curves_by_seed)
-    counts = count_videos(seeds)
-    result: dict[str, Any] = {"counts": counts, "always_on_mtta": _always_on(seeds[0])}
-    names = ("anticipation_ap", "mtta", "tta_at_r80")
-    tables = [_tabulate(curves, _grid(curves)) for curves in seeds]
-    values, samples = _resampled(tables, _points, num_resamples, seed)
-    intervals = (ap_interval, mean_interval, mean_interval)
-    for name, interval, by_seed, column in zip(
-        names, intervals, values[:3], samples[:3], strict=True
-    ):
-        result[name] = _entry(by_seed, column, counts, interval)
-    recall = values[3]
-    result["tta_at_r80"]["recall"] = None if np.isnan(recall).any() else float(recall.mean())
-    return {**result, "bootstrap": _bootstrap(num_resamples, seed)}
+    seeds, counts, weight = _judged(curves_by_seed)
+    bootstrap = Bootstrap(num_resamples, seed)
+    tables = [_tabulate(curves, _grid(curves), weight) for curves in seeds]
+    values, samples = _resampled(tables, _points, bootstrap)
+    ap = _estimate(values[0], samples[0], counts)
+    mtta, at_r80 = (_estimate(values[row], samples[row], counts, scale="linear") for row in (1, 2))
+    recall = None if np.isnan(values[3]).any() else float(values[3].mean())
+    tta_at_r80 = TimeAtRecall(**asdict(at_r80), recall=recall)
+    return Anticipation(counts, _always_on(seeds[0]), ap, mtta, tta_at_r80, bootstrap)
 
 
 def mtta_at_false_alarm_rate(
@@ -110,7 +133,7 @@ def mtta_at_false_alarm_rate(
     rate: float = 0.1,
     num_resamples: int = 10_000,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> AtFalseAlarmRate:
     """How early positives alarm, at the lowest threshold that few negatives reach.
 
     The threshold is found on these very curves, and anew in each resample: this compares models
@@ -122,54 +145,43 @@ def mtta_at_false_alarm_rate(
         num_resamples: Draws of groups behind the intervals.
         seed: Of the draws.
 
-    Returns:
-        Plain data: ``counts``, ``rate``; ``mtta_all``, in which a positive that never alarms has
-        a time to accident of 0 s, ``mtta_detected``, the mean over those that do alarm (None where
-        none does), and ``recall``, each as in ``anticipation_ap``; ``points``, for each seed the
-        ``threshold`` (None: so high that nothing alarms) and the ``false_alarm_rate`` that it has;
-        ``bootstrap``.
-
     Raises:
         MetricError: ``rate`` is no share, or as for ``anticipation_ap``.
     """
     if not 0 <= rate <= 1:
         raise MetricError(f"rate is {rate}: give the share of negatives that may alarm, 0 to 1.")
-    seeds = _align(curves_by_seed)
-    counts = count_videos(seeds)
-    names = ("mtta_all", "mtta_detected", "recall")
-    intervals = (mean_interval, mean_interval, _share_interval)
-    tables = [_tabulate(curves, _just_above_negatives(curves)) for curves in seeds]
+    seeds, counts, weight = _judged(curves_by_seed)
+    bootstrap = Bootstrap(num_resamples, seed)
+    tables = [_tabulate(curves, _just_above_negatives(curves), weight) for curves in seeds]
 
     def at_rate(table: _Alarms, weights: np.ndarray) -> np.ndarray:
         return _at_false_alarm_rate(table, weights, rate)
 
-    values, samples = _resampled(tables, at_rate, num_resamples, seed)
-    result: dict[str, Any] = {"counts": counts, "rate": rate}
-    for name, interval, by_seed, column in zip(
-        names, intervals, values[:3], samples[:3], strict=True
-    ):
-        result[name] = _entry(by_seed, column, counts, interval)
-    result["points"] = [
-        {
-            "threshold": float(threshold) if np.isfinite(threshold) else None,
-            "false_alarm_rate": None if np.isnan(false_alarms) else float(false_alarms),
-        }
+    values, samples = _resampled(tables, at_rate, bootstrap)
+    mtta_all, mtta_detected, recall = (
+        _estimate(values[row], samples[row], counts, scale="linear", maximum=maximum)
+        for row, maximum in enumerate((np.inf, np.inf, 1.0))
+    )
+    points = [
+        Point(
+            float(threshold) if np.isfinite(threshold) else None,
+            None if np.isnan(false_alarms) else float(false_alarms),
+        )
         for false_alarms, threshold in values[3:].T
     ]
-    return {**result, "bootstrap": _bootstrap(num_resamples, seed)}
+    return AtFalseAlarmRate(counts, rate, mtta_all, mtta_detected, recall, points, bootstrap)
 
 
-def count_videos(seeds: Sequence[Sequence[Curve]]) -> dict[str, int]:
-    """Videos and groups by class, and those of the seed that lacks most that have no score."""
-    count = {}
-    for name, label in (("positive", 1), ("negative", 0)):
-        own = [curve for curve in seeds[0] if curve.label == label]
-        count[name] = len(own)
-        count[f"{name}_groups"] = len({curve.group for curve in own})
-    count["missing"] = max(
-        sum(not curve.before_event().times.size for curve in curves) for curves in seeds
-    )
-    return count
+def _judged(curves_by_seed: Sequence[Sequence[Curve]]) -> tuple[list[list[Curve]], Counts, float]:
+    """All curves but negatives that lack a seed's scores, in one order; counts; weight of these."""
+    seeds = _align(curves_by_seed)
+    missing = np.array([[not c.before_event().times.size for c in curves] for curves in seeds])
+    label, group = (np.array([getattr(c, name) for c in seeds[0]]) for name in ("label", "group"))
+    ranked = (label == 1) | ~missing.any(axis=0)
+    counts = Counts.of(label, group, missing, np.ones_like(ranked), ranked)
+    weight = counts.negative / max(1, int((ranked & (label == 0)).sum()))
+    kept = np.flatnonzero(ranked | ~ranked.any())  # all, where nothing can be judged anyway
+    return [[curves[n] for n in kept] for curves in seeds], counts, weight
 
 
 def _align(curves_by_seed: Sequence[Sequence[Curve]]) -> list[list[Curve]]:
@@ -217,7 +229,9 @@ def _just_above_negatives(curves: Sequence[Curve]) -> np.ndarray:
     return np.concatenate([scores[:1], np.where(midway > highest, midway, above)])
 
 
-def _tabulate(curves: Sequence[Curve], thresholds: np.ndarray) -> _Alarms:
+def _tabulate(
+    curves: Sequence[Curve], thresholds: np.ndarray, negative_weight: float = 1.0
+) -> _Alarms:
     """Count alarms by threshold and group; of neighbours that do the same one is kept."""
     names, group = np.unique([curve.group for curve in curves], return_inverse=True)
     hits, alarms, leads = (np.zeros((thresholds.size, names.size)) for _ in range(3))
@@ -226,7 +240,7 @@ def _tabulate(curves: Sequence[Curve], thresholds: np.ndarray) -> _Alarms:
         # The first score that reaches a threshold is where the running maximum reaches it.
         first = np.searchsorted(np.maximum.accumulate(counted.scores), thresholds, side="left")
         reached = first < counted.scores.size
-        alarms[reached, column] += 1
+        alarms[reached, column] += 1 if curve.label else negative_weight
         if curve.label:
             hits[reached, column] += 1
             leads[reached, column] += counted.leads[first[reached]]
@@ -242,7 +256,7 @@ def _tabulate(curves: Sequence[Curve], thresholds: np.ndarray) -> _Alarms:
         alarms[changed],
         leads[changed],
         positives=np.bincount(group[labels == 1], minlength=names.size).astype(float),
-        negatives=np.bincount(group[labels == 0], minlength=names.size).astype(float),
+        negatives=np.bincount(group[labels == 0], minlength=names.size) * negative_weight,
     )
 
 
@@ -308,8 +322,7 @@ def _at_false_alarm_rate(table: _Alarms, weights: np.ndarray, rate: float) -> np
 def _resampled(
     tables: Sequence[_Alarms],
     statistic: Callable[[_Alarms, np.ndarray], np.ndarray],
-    num_resamples: int,
-    seed: int,
+    bootstrap: Bootstrap,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The numbers of each seed ``[numbers, seeds]``, and their mean over seeds ``[numbers, R]``."""
     num_groups = tables[0].positives.size
@@ -317,39 +330,22 @@ def _resampled(
     values = np.stack([statistic(table, everything)[:, 0] for table in tables], axis=1)
     samples = [
         np.mean([statistic(table, weights) for table in tables], axis=0)
-        for weights in group_weights(num_groups, num_resamples, seed)
+        for weights in group_weights(num_groups, bootstrap.num_resamples, bootstrap.seed)
     ]
     return values, np.concatenate(samples, axis=1)
 
 
-def _entry(
-    by_seed: np.ndarray,
-    samples: np.ndarray,
-    counts: dict[str, int],
-    interval: Callable[[float, np.ndarray, int], dict[str, Any]],
-) -> dict[str, Any]:
-    if np.isnan(by_seed).any():
-        if not counts["positive"] or not counts["negative"]:
-            reason = (
-                f"{counts['positive']} positive and {counts['negative']} negative videos; this "
-                "needs both"
-            )
-        else:
-            reason = "no positive alarms before its event"
-        return undefined(reason)
-    num_groups = min(counts["positive_groups"], counts["negative_groups"])
-    return {**interval(float(by_seed.mean()), samples, num_groups), **over_seeds(by_seed)}
-
-
-def _share_interval(value: float, samples: np.ndarray, num_groups: int) -> dict[str, Any]:
-    return mean_interval(value, samples, num_groups, most=1.0)
+def _estimate(by_seed: np.ndarray, samples: np.ndarray, counts: Counts, **options: Any) -> Estimate:
+    if not np.isnan(by_seed).any():
+        return estimate(by_seed, samples, counts.smaller_class, **options)
+    reason = "no positive alarms before its event"
+    if not counts.smaller_class:
+        scored = counts.negative - counts.missing_negative
+        reason = f"{counts.positive} positive and {scored} scored negative videos; this needs both"
+    return Estimate(None, reason=reason)
 
 
 def _always_on(curves: Sequence[Curve]) -> float | None:
     """Mean time from a positive's first score to its event."""
     leads = [curve.leads[0] for curve in curves if curve.label and curve.before_event().times.size]
     return float(np.mean(leads)) if leads else None
-
-
-def _bootstrap(num_resamples: int, seed: int) -> dict[str, Any]:
-    return {"num_resamples": num_resamples, "seed": seed, "level": LEVEL}

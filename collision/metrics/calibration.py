@@ -10,35 +10,36 @@ it is left out and counted. Shapes: N examples, K bins.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from statistics import NormalDist
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
+from scipy.special import expit, logit
 
 from collision.errors import MetricError
-from collision.metrics.bootstrap import LEVEL, group_weights, mean_interval, over_seeds
-from collision.metrics.scored import Scored
+from collision.metrics.bootstrap import group_weights
+from collision.metrics.estimate import Bootstrap, Estimate, Plain, Z, estimate
+from collision.metrics.scored import Scored, align
 
 NUM_BINS = 15
 # Data that a threshold separates want a temperature of 0: certainty, which no sample can teach.
-LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.05, 20.0
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 # A probability of 0 or 1 is taken for this near to it: its logit is infinite.
 PROBABILITY_MARGIN = 1e-7
 
 
 @dataclass(frozen=True)
-class Temperature:
+class Temperature(Plain):
     """A divisor of logits, and what it does to the log loss on the examples that it was fitted on.
 
     Attributes:
         value: Above 1 it makes probabilities more cautious.
         nll_before: Mean negative log likelihood in nats at temperature 1.
         nll_after: The same at ``value``.
-        at_bound: The best temperature lies at or beyond ``LEAST_TEMPERATURE`` or
-            ``MOST_TEMPERATURE``; the logits are too good, or too bad, to be calibrated.
+        at_bound: The best temperature lies at or beyond ``MIN_TEMPERATURE`` or
+            ``MAX_TEMPERATURE``; the logits are too good, or too bad, to be calibrated.
     """
 
     value: float
@@ -51,8 +52,43 @@ class Temperature:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Bin(Plain):
+    """A bin of the reliability diagram; it holds ``start``, but ``stop`` only where that is 1.
+
+    ``low`` and ``high`` are the 95 % Wilson interval of the share of positives, with as many trials
+    as groups. An empty bin has no share.
+    """
+
+    start: float = field(metadata={"key": "from"})
+    stop: float = field(metadata={"key": "to"})
+    count: int
+    groups: int
+    mean_probability: float | None = None
+    positive_share: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Calibration(Plain):
+    """How far the probabilities of one recipe can be taken at their word, over all horizons.
+
+    Counted are what is judged and what is ``missing``. The base rate is a constant prediction of
+    the share of positives. The calibration error has no interval: resampling raises it. The bins
+    are of the first seed.
+    """
+
+    counts: dict[str, int]
+    brier: Estimate
+    brier_of_base_rate: float | None
+    ece: Estimate
+    reliability: list[Bin]
+    bootstrap: Bootstrap
+
+
 def brier_score(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Mean squared difference of ``[N]`` probabilities and labels; who always says .5 has .25.
+    """Mean squared difference of ``[N]`` probabilities and labels: a constant 0.5 scores 0.25.
 
     Raises:
         MetricError: No examples, or values that are no labels or probabilities.
@@ -72,28 +108,23 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike) -> f
         MetricError: As for ``brier_score``.
     """
     bins = reliability(labels, probabilities)
-    total = sum(one["count"] for one in bins)
+    total = sum(one.count for one in bins)
     return sum(
-        one["count"] / total * abs(one["mean_probability"] - one["positive_share"])
+        one.count / total * abs(one.mean_probability - one.positive_share)
         for one in bins
-        if one["count"]
+        if one.mean_probability is not None and one.positive_share is not None
     )
 
 
 def reliability(
     labels: ArrayLike, probabilities: ArrayLike, groups: ArrayLike | None = None
-) -> list[dict[str, Any]]:
-    """The reliability curve: what happened in each bin of probability.
+) -> list[Bin]:
+    """Compare probabilities with what was observed, in 15 bins of equal width.
 
     Args:
         labels: ``[N]`` of 0 and 1.
         probabilities: ``[N]``.
         groups: ``[N]`` names; without them every example is a group.
-
-    Returns:
-        For each of the 15 bins ``from`` (included), ``to`` (left out, but for 1), ``count``,
-        ``groups``, ``mean_probability``, ``positive_share``, and ``low`` and ``high``, its 95 %
-        Wilson interval with as many trials as the bin has groups. None where a bin is empty.
 
     Raises:
         MetricError: As for ``brier_score``.
@@ -103,21 +134,17 @@ def reliability(
     edges = np.linspace(0, 1, NUM_BINS + 1)
     bin_of = np.minimum(np.searchsorted(edges, probabilities, side="right") - 1, NUM_BINS - 1)
     bins = []
-    for number, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for number, (start, stop) in enumerate(
+        zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+    ):
         rows = bin_of == number
+        if not rows.any():
+            bins.append(Bin(start, stop, 0, 0))
+            continue
         num_groups = int(np.unique(groups[rows]).size)
-        one = {
-            "from": float(low),
-            "to": float(high),
-            "count": int(rows.sum()),
-            "groups": num_groups,
-        }
-        names = ("mean_probability", "positive_share", "low", "high")
-        values: tuple[float | None, ...] = (None,) * 4
-        if rows.any():
-            share = float(labels[rows].mean())
-            values = (float(probabilities[rows].mean()), share, *wilson(share, num_groups))
-        bins.append({**one, **dict(zip(names, values, strict=True))})
+        share, mean = float(labels[rows].mean()), float(probabilities[rows].mean())
+        ends = wilson(share, num_groups)
+        bins.append(Bin(start, stop, int(rows.sum()), num_groups, mean, share, *ends))
     return bins
 
 
@@ -128,87 +155,57 @@ def wilson(share: float, trials: int) -> tuple[float, float]:
         share: What was observed, 0 to 1.
         trials: Independent ones; groups, not clips.
     """
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
-    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    spread = share * (1 - share) / trials + z**2 / (4 * trials**2)
-    reach = z / (1 + z**2 / trials) * math.sqrt(spread)
+    centre = (share + Z**2 / (2 * trials)) / (1 + Z**2 / trials)
+    spread = share * (1 - share) / trials + Z**2 / (4 * trials**2)
+    reach = Z / (1 + Z**2 / trials) * math.sqrt(spread)
     # Rounding alone would put the ends just outside, or a share of 0 just below its interval.
     return min(share, max(0.0, centre - reach)), max(share, min(1.0, centre + reach))
 
 
-def calibration(
-    *scored_by_seed: Scored, num_resamples: int = 10_000, seed: int = 0
-) -> dict[str, Any]:
-    """How far the probabilities of one recipe can be taken at their word, over all horizons.
-
-    Args:
-        scored_by_seed: The scores of each seed, on the same examples.
-        num_resamples: Draws of groups behind the interval.
-        seed: Of the draws.
-
-    Returns:
-        Plain data: ``counts`` (``positive``, ``negative``, ``groups``, ``missing``); ``brier`` with
-        ``value`` (mean over seeds), ``low``, ``high``, ``sd`` and ``seeds``, and
-        ``brier_of_base_rate``, which a model reaches that always gives the share of positives;
-        ``ece`` with ``value``, ``sd`` and ``seeds`` (no interval: resampling raises it);
-        ``reliability``, the bins of the first seed; ``bootstrap``. One class alone makes no
-        calibration: ``brier`` and ``ece`` have a ``reason``, and ``reliability`` is empty.
+def calibration(*scored_by_seed: Scored, num_resamples: int = 10_000, seed: int = 0) -> Calibration:
+    """Judge the probabilities of a recipe's seeds; what has no score is left out and counted.
 
     Raises:
         MetricError: There are no examples, or the seeds hold different ones.
     """
-    if not scored_by_seed or not len(scored_by_seed[0]):
-        raise MetricError("There are no scored examples. Look at the failures and the sampling.")
-    first = scored_by_seed[0]
-    seeds = [one.aligned_to(first) for one in scored_by_seed]
-    known = ~np.any([one.missing for one in seeds], axis=0)
+    aligned = align(scored_by_seed)
+    first = aligned[0]
+    known = ~np.any([one.missing for one in aligned], axis=0)
     label, group = first.label[known], first.group[known]
-    probabilities = [one.score[known] for one in seeds]
+    probabilities = [one.score[known] for one in aligned]
+    positive, negative = (int((label == value).sum()) for value in (1, 0))
     counts = {
-        "positive": int((label == 1).sum()),
-        "negative": int((label == 0).sum()),
+        "positive": positive,
+        "negative": negative,
         "groups": int(np.unique(group).size),
         "missing": int((~known).sum()),
     }
-    bootstrap = {"num_resamples": num_resamples, "seed": seed, "level": LEVEL}
-    if not counts["positive"] or not counts["negative"]:
-        reason = (
-            f"{counts['positive']} positive and {counts['negative']} negative examples; "
-            "calibration needs both"
-        )
-        nothing = {"value": None, "sd": None, "seeds": None, "reason": reason}
-        return {
-            "counts": counts,
-            "brier": {**nothing, "low": None, "high": None},
-            "brier_of_base_rate": None,
-            "ece": nothing,
-            "reliability": [],
-            "bootstrap": bootstrap,
-        }
-    brier = [brier_score(label, one) for one in probabilities]
+    bootstrap = Bootstrap(num_resamples, seed)
+    if not positive or not negative:
+        reason = f"{positive} positive and {negative} negative examples; calibration needs both"
+        undefined = Estimate(None, reason=reason)
+        return Calibration(counts, undefined, None, undefined, [], bootstrap)
     errors = np.mean([(one - label) ** 2 for one in probabilities], axis=0)
     samples = _resampled_mean(errors, group, num_resamples, seed)
     smaller = min(np.unique(group[label == one]).size for one in (0, 1))
     base_rate = float(label.mean())
+    brier = [brier_score(label, one) for one in probabilities]
     ece = [expected_calibration_error(label, one) for one in probabilities]
-    return {
-        "counts": counts,
-        "brier": {
-            **mean_interval(float(np.mean(brier)), samples, smaller, most=1.0),
-            **over_seeds(brier),
-        },
-        "brier_of_base_rate": base_rate * (1 - base_rate),
-        "ece": {"value": float(np.mean(ece)), **over_seeds(ece)},
-        "reliability": reliability(label, probabilities[0], group),
-        "bootstrap": bootstrap,
-    }
+    return Calibration(
+        counts,
+        estimate(brier, samples, smaller, scale="linear", maximum=1.0),
+        base_rate * (1 - base_rate),
+        replace(estimate(ece, np.zeros(0), 0), reason=None),
+        reliability(label, probabilities[0], group),
+        bootstrap,
+    )
 
 
 def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> Temperature:
-    """The temperature with the least log loss (Guo et al., 2017). Fit it on validation.
+    """The temperature with the lowest log loss (Guo et al., 2017). Fit it on validation.
 
     The loss is convex in 1 / temperature, so the zero of its slope is sought, between
-    ``LEAST_TEMPERATURE`` and ``MOST_TEMPERATURE``.
+    ``MIN_TEMPERATURE`` and ``MAX_TEMPERATURE``.
 
     Args:
         labels: ``[N]`` of 0 and 1.
@@ -232,17 +229,17 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> Temperature:
 
     def slope(log_temperature: float) -> float:
         """Of the loss, by 1 / temperature."""
-        return float(np.mean((_sigmoid(logits / math.exp(log_temperature)) - labels) * logits))
+        return float(np.mean((expit(logits / math.exp(log_temperature)) - labels) * logits))
 
-    least, most = math.log(LEAST_TEMPERATURE), math.log(MOST_TEMPERATURE)
+    lowest, highest = math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)
     if not logits.any():
         value, at_bound = 1.0, False  # every temperature gives .5
-    elif slope(least) <= 0:
-        value, at_bound = LEAST_TEMPERATURE, True
-    elif slope(most) >= 0:
-        value, at_bound = MOST_TEMPERATURE, True
+    elif slope(lowest) <= 0:
+        value, at_bound = MIN_TEMPERATURE, True
+    elif slope(highest) >= 0:
+        value, at_bound = MAX_TEMPERATURE, True
     else:
-        value, at_bound = math.exp(brentq(slope, least, most, xtol=1e-9)), False
+        value, at_bound = math.exp(brentq(slope, lowest, highest, xtol=1e-9)), False
     return Temperature(
         value, _log_loss(labels, logits), _log_loss(labels, logits / value), at_bound
     )
@@ -259,7 +256,7 @@ def apply_temperature(logits: ArrayLike, temperature: float) -> np.ndarray:
             f"temperature is {temperature}: give a positive number, such as that of "
             "fit_temperature."
         )
-    return _sigmoid(np.asarray(logits, dtype=np.float64) / temperature)
+    return expit(np.asarray(logits, dtype=np.float64) / temperature)
 
 
 def calibrated(probabilities: ArrayLike, temperature: float) -> np.ndarray:
@@ -271,8 +268,8 @@ def calibrated(probabilities: ArrayLike, temperature: float) -> np.ndarray:
 
 def logits_of(probabilities: ArrayLike) -> np.ndarray:
     """Logits ``[N]`` of probabilities, such as the scores in ``predictions.csv``; NaN stays."""
-    inside = np.clip(np.asarray(probabilities, float), PROBABILITY_MARGIN, 1 - PROBABILITY_MARGIN)
-    return np.log(inside) - np.log1p(-inside)
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    return logit(np.clip(probabilities, PROBABILITY_MARGIN, 1 - PROBABILITY_MARGIN))
 
 
 def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -312,7 +309,3 @@ def _resampled_mean(
 
 def _log_loss(labels: np.ndarray, logits: np.ndarray) -> float:
     return float(np.mean(np.logaddexp(0, np.where(labels == 1, -logits, logits))))
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(logits / 2))

@@ -2,50 +2,49 @@
 
 A run is a recipe with one or several seeds. Its value is the mean of its seeds' ``nexar_map``; the
 resamples draw groups and keep the seeds. Every run sees the same resamples, so what makes a clip
-hard for all of them cancels out of a difference.
+hard for all of them cancels out of a difference. A negative that lacks any run's score is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from collision.errors import MetricError
-from collision.metrics.bootstrap import (
-    LEVEL,
-    ap_interval,
-    difference_interval,
-    over_seeds,
-    resample_map,
-    smallest_class,
-)
-from collision.metrics.nexar import horizon_key, nexar_map
-from collision.metrics.scored import Scored
+from collision.metrics.estimate import Bootstrap, Difference, Estimate, Plain, difference, estimate
+from collision.metrics.horizons import AVERAGE_PRECISION, resampled, smaller_class
+from collision.metrics.nexar import horizon_key
+from collision.metrics.scored import Scored, ranked_rows
+
+
+@dataclass(frozen=True)
+class Comparison(Plain):
+    """``nexar_map`` of runs, and every other run minus the reference, the first one.
+
+    p-values are adjusted (Holm) over all differences, intervals are not. Counts are of the examples
+    that are ranked.
+    """
+
+    reference: str
+    examples: int
+    groups: int
+    horizons: list[str]
+    runs: dict[str, Estimate]
+    differences: dict[str, Difference]
+    bootstrap: Bootstrap
 
 
 def compare(
     scored_by_run: Mapping[str, Sequence[Scored]], *, num_resamples: int = 10_000, seed: int = 0
-) -> dict[str, Any]:
+) -> Comparison:
     """Set every run against the first one.
 
     Args:
         scored_by_run: The scores of each run's seeds; the first run is the reference.
         num_resamples: Draws of groups behind intervals and p-values.
         seed: Of the draws.
-
-    Returns:
-        Plain data:
-
-        - ``reference``: name of the first run;
-        - ``examples``, ``groups``: how many; ``horizons``: as in a summary;
-        - ``runs``: by name ``value`` (``nexar_map``, mean over seeds), ``low``, ``high``, ``sd``
-          over seeds (None for one seed) and ``seeds``;
-        - ``differences``: by name of each other run ``value`` (run minus reference), ``low``,
-          ``high``, ``p_value`` and ``p_adjusted`` (Holm, over all of them); with too few groups
-          these are None and ``reason`` says why. The intervals are not adjusted;
-        - ``bootstrap``: as in a summary.
 
     Raises:
         MetricError: Fewer than two runs, a run without scores, other examples than the
@@ -54,40 +53,50 @@ def compare(
     aligned = _align(scored_by_run)
     reference, *others = aligned
     first = aligned[reference][0]
-    values = {
-        name: [nexar_map(one.label, one.judged_score, one.horizon) for one in seeds]
-        for name, seeds in aligned.items()
-    }
-    means = {name: float(np.mean(by_seed)) for name, by_seed in values.items()}
-    samples = {
-        name: resample_map(seeds, num_resamples=num_resamples, seed=seed)
-        for name, seeds in aligned.items()
-    }
-    num_groups = smallest_class(first)
+    ranked = ranked_rows([one for seeds in aligned.values() for one in seeds])
+    bootstrap = Bootstrap(num_resamples, seed)
+    horizons = np.unique(first.horizon)
+    cells = [first.horizon == horizon for horizon in horizons]
+    num_groups = min(smaller_class(first, rows & ranked) for rows in cells)
+    values, samples = {}, {}
+    for name, seeds in aligned.items():
+        by_seed, by_resample = resampled(seeds, cells, ranked, AVERAGE_PRECISION, bootstrap)
+        values[name], samples[name] = by_seed.mean(axis=1), by_resample.mean(axis=1)
+    runs = {name: estimate(values[name], samples[name], num_groups) for name in aligned}
     differences = {
-        name: difference_interval(
-            means[name] - means[reference], samples[name] - samples[reference], num_groups
+        name: difference(
+            float(np.mean(values[name])),
+            float(np.mean(values[reference])),
+            samples[name] - samples[reference],
+            num_groups,
         )
         for name in others
     }
-    adjusted = holm_adjusted([entry["p_value"] for entry in differences.values()])
-    for entry, p_adjusted in zip(differences.values(), adjusted, strict=True):
-        entry["p_adjusted"] = p_adjusted
-    return {
-        "reference": reference,
-        "examples": len(first),
-        "groups": int(np.unique(first.group).size),
-        "horizons": [horizon_key(horizon) for horizon in np.unique(first.horizon)],
-        "runs": {
-            name: {
-                **ap_interval(means[name], samples[name], num_groups),
-                **over_seeds(by_seed),
-            }
-            for name, by_seed in values.items()
+    adjusted = holm_adjusted([entry.p_value for entry in differences.values()])
+    return Comparison(
+        reference,
+        int(ranked.sum()),
+        int(np.unique(first.group[ranked]).size),
+        [horizon_key(horizon) for horizon in horizons],
+        runs,
+        {
+            name: replace(entry, p_adjusted=p_adjusted)
+            for (name, entry), p_adjusted in zip(differences.items(), adjusted, strict=True)
         },
-        "differences": differences,
-        "bootstrap": {"num_resamples": num_resamples, "seed": seed, "level": LEVEL},
-    }
+        bootstrap,
+    )
+
+
+def paired_difference(
+    first: Scored, second: Scored, *, num_resamples: int = 10_000, seed: int = 0
+) -> Difference:
+    """How much better ``first`` ranks than ``second``: ``nexar_map`` of one minus the other's.
+
+    Raises:
+        MetricError: The two do not hold the same examples, or AP is not defined.
+    """
+    runs = {"second": [second], "first": [first]}
+    return compare(runs, num_resamples=num_resamples, seed=seed).differences["first"]
 
 
 def holm_adjusted(p_values: Sequence[float | None]) -> list[float | None]:
@@ -102,10 +111,10 @@ def holm_adjusted(p_values: Sequence[float | None]) -> list[float | None]:
     """
     made = sorted((p_value, place) for place, p_value in enumerate(p_values) if p_value is not None)
     result: list[float | None] = [None] * len(p_values)
-    least = 0.0
+    smallest = 0.0
     for rank, (p_value, place) in enumerate(made):
-        least = min(1.0, max(least, (len(made) - rank) * p_value))
-        result[place] = least
+        smallest = min(1.0, max(smallest, (len(made) - rank) * p_value))
+        result[place] = smallest
     return result
 
 

@@ -9,8 +9,8 @@ Times are compared in whole milliseconds, as horizons are. Shapes: T scored mome
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,15 +89,7 @@ class Curve:
         A score at the very moment of the event knows of it, so it never counts.
         """
         rows = self.leads > gap
-        return Curve(
-            self.video,
-            self.group,
-            self.label,
-            self.event_time,
-            self.times[rows],
-            self.scores[rows],
-            self.tags,
-        )
+        return replace(self, times=self.times[rows], scores=self.scores[rows])
 
 
 def check_curves(curves: Sequence[Curve]) -> None:
@@ -119,7 +111,7 @@ def curves_to_csv(curves: Sequence[Curve], path: Path | str) -> None:
     """Write one row a score; a video without scores is one row with no time and no score.
 
     Raises:
-        MetricError: A video is there twice, or a tag has the name of a column.
+        MetricError: A video was given twice, or a tag has the name of a column.
     """
     check_curves(curves)
     tags = sorted({name for curve in curves for name in curve.tags})
@@ -138,77 +130,3 @@ def curves_to_csv(curves: Sequence[Curve], path: Path | str) -> None:
             moments = zip(curve.times.tolist(), curve.scores.tolist(), strict=True)
             rows = [[repr(time), repr(score)] for time, score in moments] or [["", ""]]
             writer.writerows([*facts, *row, *own_tags] for row in rows)
-
-
-def curves_from_csv(path: Path | str) -> list[Curve]:
-    """Read what ``curves_to_csv`` wrote; columns it does not know are tags.
-
-    Raises:
-        MetricError: There is no such file, a column is missing, a cell is not what its column
-            says, or the rows of a video contradict each other.
-    """
-    if not Path(path).is_file():
-        raise MetricError(f"There is no file {str(path)!r}. Pass a file of curves of a run.")
-    rows_of: dict[str, list[tuple[int, dict[str, str]]]] = {}
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        header = list(reader.fieldnames or [])
-        if absent := [name for name in COLUMNS if name not in header]:
-            raise MetricError(
-                f"{str(path)!r} has no column {', '.join(absent)}; it has {header}. "
-                "Use a file that `curves_to_csv` wrote."
-            )
-        for line, row in enumerate(reader, start=2):
-            if None in row or None in row.values():
-                raise MetricError(
-                    f"{str(path)!r}, row {line}: the number of cells differs from the header's "
-                    f"{len(header)}. Mend the row or write the file again."
-                )
-            rows_of.setdefault(row["video"], []).append((line, row))
-    tags = [name for name in header if name not in COLUMNS]
-    return [_curve(path, rows, tags) for rows in rows_of.values()]
-
-
-def _curve(path: Path | str, rows: Sequence[tuple[int, dict[str, str]]], tags: list[str]) -> Curve:
-    """The curve of one video's rows, each with its number."""
-    first_line, first = rows[0]
-    for line, row in rows:
-        for name in ("group", "label", "event_time"):
-            if row[name] != first[name]:
-                raise MetricError(
-                    f"{str(path)!r}, row {line}: {name} is {row[name]!r} but {first[name]!r} in "
-                    f"row {first_line} of the same video. Mend the row or write the file again."
-                )
-    unscored = len(rows) == 1 and not first["time"].strip() and not first["score"].strip()
-    scored = [] if unscored else rows
-    event = first["event_time"].strip()
-    if first["label"].strip() not in ("0", "1"):
-        raise MetricError(
-            f"{str(path)!r}, row {first_line}: label is {first['label']!r}. Give 0 or 1."
-        )
-    try:
-        return Curve(
-            video=first["video"],
-            group=first["group"],
-            label=int(first["label"]),
-            event_time=_number(path, first_line, first, "event_time") if event else None,
-            times=_column(path, scored, "time"),
-            scores=_column(path, scored, "score"),
-            tags={name: first[name] for name in tags},
-        )
-    except MetricError as error:
-        raise MetricError(f"{str(path)!r}, row {first_line} and on: {error}") from None
-
-
-def _column(path: Path | str, rows: Iterable[tuple[int, dict[str, str]]], name: str) -> np.ndarray:
-    return np.array([_number(path, line, row, name) for line, row in rows], dtype=np.float64)
-
-
-def _number(path: Path | str, line: int, row: Mapping[str, str], name: str) -> float:
-    try:
-        return float(row[name])
-    except ValueError:
-        raise MetricError(
-            f"{str(path)!r}, row {line}: {name} is {row[name]!r}, which is no number. "
-            "Mend the cell or write the file again."
-        ) from None

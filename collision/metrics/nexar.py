@@ -1,7 +1,7 @@
 """The metric of the Nexar collision benchmark (arXiv 2503.03848).
 
 Average precision is taken apart for each horizon, on that horizon's own positives and negatives;
-``nexar_map`` is the plain mean over the horizons.
+``nexar_map`` is the plain mean over the horizons (``collision.metrics.summary``).
 
 Shapes: N examples.
 """
@@ -35,12 +35,15 @@ def horizon_key(horizon: float) -> str:
     return repr(round(float(horizon), 3))
 
 
-def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
+def average_precision(
+    labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
+) -> float:
     """Area under the precision-recall steps, as scikit-learn defines it; equal scores are one step.
 
     Args:
         labels: ``[N]`` of 0 and 1.
         scores: ``[N]``, higher means rather a collision.
+        weights: ``[N]``; without them every example counts once.
 
     Raises:
         MetricError: AP is not defined: no examples, only one class, or a score that is NaN.
@@ -65,40 +68,6 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
     if np.isnan(scores).any():
         raise MetricError(
             f"{np.sum(np.isnan(scores))} of {scores.size} scores are NaN. "
-            "Score a missing example 0 and count it, or mend the model that gave them."
+            "Score a missing positive 0 and leave a missing negative out, or mend the model."
         )
-    return float(average_precision_score(labels, scores))
-
-
-def nexar_ap(labels: ArrayLike, scores: ArrayLike, horizons: ArrayLike) -> dict[float, float]:
-    """Average precision of each horizon, shortest horizon first.
-
-    Raises:
-        MetricError: The AP of a horizon is not defined; the message names the horizon.
-    """
-    labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
-    horizons = round_horizons(horizons)
-    if not labels.shape == scores.shape == horizons.shape:
-        raise MetricError(
-            f"Labels {labels.shape}, scores {scores.shape} and horizons {horizons.shape} differ "
-            "in length. Give one of each for every example."
-        )
-    if not horizons.size:
-        raise MetricError("There are no examples to judge. Score at least one of each class.")
-    result = {}
-    for horizon in np.unique(horizons):
-        rows = horizons == horizon
-        try:
-            result[float(horizon)] = average_precision(labels[rows], scores[rows])
-        except MetricError as error:
-            raise MetricError(f"At horizon {horizon_key(horizon)} s: {error}") from None
-    return result
-
-
-def nexar_map(labels: ArrayLike, scores: ArrayLike, horizons: ArrayLike) -> float:
-    """Mean of the horizons' average precisions.
-
-    Raises:
-        MetricError: The AP of a horizon is not defined.
-    """
-    return float(np.mean(list(nexar_ap(labels, scores, horizons).values())))
+    return float(average_precision_score(labels, scores, sample_weight=weights))

@@ -1,21 +1,22 @@
 """What it is like to live with a threshold: false alarms an hour, and how early alarms come.
 
-Only what lies before an event counts. All results are plain data, of one seed: a threshold belongs
-to one model. Shapes: T moments of a video.
+Only what lies before an event counts. All results are of one seed: a threshold belongs to one
+model. Shapes: T moments of a video.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import gammaincinv
 
 from collision.errors import MetricError
-from collision.metrics.bootstrap import LEVEL
 from collision.metrics.calibration import wilson
 from collision.metrics.curves import Curve, check_curves
+from collision.metrics.estimate import LEVEL, Plain
 
 if TYPE_CHECKING:  # plain numbers need no torch
     from collision.types import Seconds
@@ -24,6 +25,54 @@ REFRACTORY: Seconds = 5.0
 # The sampling policies take a crash video for ordinary driving up to 3 s before its event.
 GAP: Seconds = 3.0
 LEADS: tuple[Seconds, ...] = tuple(float(lead) for lead in np.arange(0, 5.25, 0.25))
+
+
+@dataclass(frozen=True)
+class AlarmRate(Plain):
+    """False alarms in one kind of video, and the exact interval if they come at random.
+
+    The interval (Garwood, 1936) is too narrow where alarms cluster in a few videos. Where nothing
+    was scored there is no rate, but a reason.
+    """
+
+    videos: int
+    hours: float
+    alarms: int
+    per_hour: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class FalseAlarms(Plain):
+    """False alarms at a threshold; ``step`` is the median distance of scores in seconds."""
+
+    threshold: float
+    refractory: Seconds
+    gap: Seconds
+    step: Seconds | None
+    normal_videos: AlarmRate
+    before_events: AlarmRate
+
+
+@dataclass(frozen=True)
+class RecallByTime(Plain):
+    """Share of positives that have alarmed at least so many ``seconds`` before their event.
+
+    ``low`` and ``high`` are 95 % Wilson intervals, with as many trials as groups; ``scored`` is the
+    share that had a score by then, which recall cannot exceed.
+    """
+
+    threshold: float
+    positives: int
+    groups: int
+    seconds: list[Seconds] = field(default_factory=list)
+    recall: list[float] = field(default_factory=list)
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+    scored: list[float] = field(default_factory=list)
+    reason: str | None = None
 
 
 def alarm_times(
@@ -55,7 +104,7 @@ def false_alarms_per_hour(
     *,
     refractory: Seconds = REFRACTORY,
     gap: Seconds = GAP,
-) -> dict[str, Any]:
+) -> FalseAlarms:
     """False alarms an hour of video, in normal videos and in what came long before events.
 
     Every score stands for the time to the next one, taken as the median distance of scores in
@@ -67,38 +116,25 @@ def false_alarms_per_hour(
         refractory: See ``alarm_times``.
         gap: Seconds before an event from which on an alarm is not held to be false.
 
-    Returns:
-        ``threshold``, ``refractory``, ``gap``, ``step`` (the median distance), and for
-        ``normal_videos`` and ``before_events`` each ``videos``, ``hours``, ``alarms``,
-        ``per_hour``, and ``low`` and ``high``, its exact 95 % interval if alarms come at random
-        (Garwood, 1936); where nothing was scored these three are None and ``reason`` says so. The
-        interval is too narrow where alarms cluster in a few videos.
-
     Raises:
-        MetricError: A video is there twice, or an option is negative or not a number.
+        MetricError: A video was given twice, or an option is negative or not a number.
     """
     _check(curves, threshold, refractory=refractory, gap=gap)
-    steps = [np.diff(curve.times) for curve in curves]
-    distances = np.concatenate([np.zeros(0), *steps])
+    distances = np.concatenate([np.zeros(0), *(np.diff(curve.times) for curve in curves)])
     step = float(np.round(np.median(distances), 3)) if distances.size else None
-    result: dict[str, Any] = {
-        "threshold": float(threshold),
-        "refractory": refractory,
-        "gap": gap,
-        "step": step,
-    }
-    for name, label in (("normal_videos", 0), ("before_events", 1)):
+    rates = []
+    for label in (0, 1):
         quiet = [curve.before_event(gap) for curve in curves if curve.label == label]
         quiet = [curve for curve in quiet if curve.times.size]
         alarms = sum(len(alarm_times(c.times, c.scores, threshold, refractory)) for c in quiet)
         hours = sum(curve.times.size for curve in quiet) * (step or 0.0) / 3600
-        result[name] = {"videos": len(quiet), "hours": hours, **_rate(alarms, hours)}
-    return result
+        rates.append(_rate(len(quiet), hours, alarms))
+    return FalseAlarms(float(threshold), refractory, gap, step, *rates)
 
 
 def recall_by_time(
     curves: Sequence[Curve], threshold: float, *, leads: Sequence[Seconds] = LEADS
-) -> dict[str, Any]:
+) -> RecallByTime:
     """Share of positives that have alarmed at least so many seconds before their event.
 
     Args:
@@ -106,35 +142,25 @@ def recall_by_time(
         threshold: A score at or above it alarms; choose it on validation.
         leads: Seconds before the event.
 
-    Returns:
-        ``threshold``, ``positives`` and ``groups``, and lists as long as ``leads``: ``seconds``,
-        ``recall``, ``low`` and ``high`` (95 % Wilson, with as many trials as there are groups), and
-        ``scored``, the share of positives with a score that early, which recall cannot exceed.
-        Without positives the lists are empty and ``reason`` says so.
-
     Raises:
-        MetricError: A video is there twice, or a lead is negative or not a number.
+        MetricError: A video was given twice, or a lead is negative or not a number.
     """
     _check(curves, threshold, **{f"leads[{place}]": lead for place, lead in enumerate(leads)})
     positives = [curve.before_event() for curve in curves if curve.label]
     num_groups = len({curve.group for curve in positives})
-    result: dict[str, Any] = {
-        "threshold": float(threshold),
-        "positives": len(positives),
-        "groups": num_groups,
-    }
-    lists = ("seconds", "recall", "low", "high", "scored")
-    if not positives:
-        return {**result, **{name: [] for name in lists}, "reason": "there are no positives"}
+    reason = None if positives else "there are no positives"
+    result = RecallByTime(float(threshold), len(positives), num_groups, reason=reason)
     alarmed = [_earliest(curve, curve.scores >= threshold) for curve in positives]
     scored = [_earliest(curve, np.ones(curve.times.size, dtype=bool)) for curve in positives]
-    rows = []
-    for lead in leads:
+    for lead in leads if positives else ():
         share = float(np.mean([one >= round(lead, 3) for one in alarmed]))
-        possible = float(np.mean([one >= round(lead, 3) for one in scored]))
-        rows.append((float(lead), share, *wilson(share, num_groups), possible))
-    columns = zip(*rows, strict=True) if rows else [()] * len(lists)
-    return {**result, **{name: list(c) for name, c in zip(lists, columns, strict=True)}}
+        low, high = wilson(share, num_groups)
+        result.seconds.append(float(lead))
+        result.recall.append(share)
+        result.low.append(low)
+        result.high.append(high)
+        result.scored.append(float(np.mean([one >= round(lead, 3) for one in scored])))
+    return result
 
 
 def _earliest(curve: Curve, rows: np.ndarray) -> Seconds:
@@ -142,15 +168,14 @@ def _earliest(curve: Curve, rows: np.ndarray) -> Seconds:
     return float(curve.leads[rows].max(initial=-np.inf))
 
 
-def _rate(alarms: int, hours: float) -> dict[str, Any]:
-    result: dict[str, Any] = {"alarms": alarms}
+def _rate(videos: int, hours: float, alarms: int) -> AlarmRate:
     if hours <= 0:
         reason = "no video of this kind was scored over time"
-        return {**result, "per_hour": None, "low": None, "high": None, "reason": reason}
+        return AlarmRate(videos, hours, alarms, reason=reason)
     tail = (1 - LEVEL) / 2
     low = float(gammaincinv(alarms, tail)) if alarms else 0.0
     high = float(gammaincinv(alarms + 1, 1 - tail))
-    return {**result, "per_hour": alarms / hours, "low": low / hours, "high": high / hours}
+    return AlarmRate(videos, hours, alarms, alarms / hours, low / hours, high / hours)
 
 
 def _check(curves: Sequence[Curve], threshold: float, **seconds: Seconds) -> None:

@@ -1,9 +1,15 @@
-"""The scored examples of a split: a table in memory and as ``predictions.csv``."""
+"""The scored examples of a split: a table in memory and as ``predictions.csv``.
+
+A missing score is never good luck. A positive without one counts as 0, the worst rank there is. A
+negative without one is left out and counted, since 0 would be a perfect rank; the scored negatives
+stand for it, so that the share of positives, which is chance, stays as it is. (The Nexar benchmark
+scores any missing id 0: ``summarise(..., nexar_rule=True)``.)
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +19,7 @@ from collision.errors import MetricError
 from collision.metrics.nexar import round_horizons
 
 COLUMNS = ("video", "group", "label", "horizon", "score")
+NEGATIVES_FROM = "negatives_from"  # the tag that parts cuts of crash videos from normal videos
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,13 @@ class Scored:
 
     @property
     def judged_score(self) -> np.ndarray:
-        """``[N]`` scores with 0 where one is missing, as the benchmark counts it."""
+        """``[N]`` scores with 0 where one is missing; ``ranked_rows`` says which of them count."""
         return np.where(self.missing, 0.0, self.score)
+
+    def take(self, rows: np.ndarray) -> Scored:
+        """Give some rows, by ``[N]`` bool or by their numbers."""
+        columns = {name: getattr(self, name)[rows] for name in COLUMNS}
+        return Scored(**columns, tags={name: tag[rows] for name, tag in self.tags.items()})
 
     def aligned_to(self, other: Scored) -> Scored:
         """Give the same rows in the order of ``other``.
@@ -81,14 +93,7 @@ class Scored:
                 "The same examples have different labels or groups in the two sets of scores. "
                 "Compare scores of one and the same index."
             )
-        return Scored(
-            self.video[order],
-            self.group[order],
-            self.label[order],
-            self.horizon[order],
-            self.score[order],
-            {name: values[order] for name, values in self.tags.items()},
-        )
+        return self.take(np.array(order, dtype=np.int64))
 
     def to_csv(self, path: Path | str) -> None:
         """Write one row an example; a missing score is an empty cell."""
@@ -145,6 +150,29 @@ class Scored:
                 if name not in COLUMNS
             },
         )
+
+
+def align(scored_by_seed: Sequence[Scored]) -> list[Scored]:
+    """Put the scores of several seeds in the row order of the first.
+
+    Raises:
+        MetricError: There are no scores, or the seeds hold different examples.
+    """
+    if not scored_by_seed or not len(scored_by_seed[0]):
+        raise MetricError("There are no scored examples. Look at the failures and the sampling.")
+    return [one.aligned_to(scored_by_seed[0]) for one in scored_by_seed]
+
+
+def ranked_rows(aligned: Sequence[Scored]) -> np.ndarray:
+    """``[N]`` bool: the examples that are ranked, all but negatives that lack a seed's score."""
+    return ~((aligned[0].label == 0) & np.any([one.missing for one in aligned], axis=0))
+
+
+def stand_in_weights(label: np.ndarray, ranked: np.ndarray) -> np.ndarray:
+    """Weights of the ranked examples of ``[N]``: scored negatives stand for those left out."""
+    negative = label == 0
+    weight = negative.sum() / max(1, (negative & ranked).sum())
+    return np.where(label[ranked] == 0, weight, 1.0)
 
 
 def _numbers(

@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.metrics import roc_curve
 
 from collision.errors import MetricError
+from collision.metrics.estimate import Plain
 from collision.metrics.nexar import average_precision
 
 
@@ -41,25 +43,36 @@ class OperatingPoint:
         return asdict(self)
 
 
-def rates_at(labels: ArrayLike, scores: ArrayLike, threshold: float) -> dict[str, float | None]:
-    """What a threshold does on other examples than those it was chosen on, ready for JSON.
+@dataclass(frozen=True)
+class Rates(Plain):
+    """What a threshold does on other examples than those it was chosen on.
 
-    Returns:
-        ``threshold``, ``precision``, ``recall`` and ``false_alarm_rate``; None where nothing
-        alarms, or a class is missing.
+    A share is None where nothing alarms, or where a class is missing.
     """
-    labels, alarms = np.asarray(labels), np.asarray(scores, dtype=np.float64) >= threshold
-    hits, false_alarms = int(np.sum(alarms & (labels == 1))), int(np.sum(alarms & (labels == 0)))
 
-    def share(part: int, whole: int) -> float | None:
+    threshold: float
+    precision: float | None
+    recall: float | None
+    false_alarm_rate: float | None
+
+
+def rates_at(
+    labels: ArrayLike, scores: ArrayLike, threshold: float, weights: ArrayLike = 1.0
+) -> Rates:
+    """Count what a threshold does, on ``[N]`` labels, scores and weights."""
+    labels, alarms = np.asarray(labels), np.asarray(scores, dtype=np.float64) >= threshold
+    positive, negative = (float(np.sum((labels == label) * weights)) for label in (1, 0))
+    hits, false_alarms = (float(np.sum(alarms * (labels == one) * weights)) for one in (1, 0))
+
+    def share(part: float, whole: float) -> float | None:
         return part / whole if whole else None
 
-    return {
-        "threshold": float(threshold),
-        "precision": share(hits, hits + false_alarms),
-        "recall": share(hits, int(np.sum(labels == 1))),
-        "false_alarm_rate": share(false_alarms, int(np.sum(labels == 0))),
-    }
+    return Rates(
+        float(threshold),
+        share(hits, hits + false_alarms),
+        share(hits, positive),
+        share(false_alarms, negative),
+    )
 
 
 def threshold_at_best_f1(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
@@ -113,19 +126,14 @@ def _operating_points(labels: ArrayLike, scores: ArrayLike) -> list[OperatingPoi
     """What each distinct score does as a threshold, from few alarms to many."""
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     average_precision(labels, scores)  # the same demands: both classes, no NaN, equal length
-    levels, level_of = np.unique(-scores, return_inverse=True)
-    levels = -levels
-    hits = np.cumsum(np.bincount(level_of, weights=labels == 1))
-    false_alarms = np.cumsum(np.bincount(level_of, weights=labels == 0))
-    precision = hits / (hits + false_alarms)
-    recall = hits / hits[-1]
-    columns = (
-        _midway(levels),
-        precision,
-        recall,
-        false_alarms / false_alarms[-1],
-        2 * hits / (hits + false_alarms + hits[-1]),
-    )
+    curve = roc_curve(labels, scores, drop_intermediate=False)
+    false_alarm_rate, recall, levels = (column[1:] for column in curve)  # the first never alarms
+    num_positive = np.sum(labels == 1)
+    # Counts, so that points of one F1 are equal to the last bit.
+    hits = np.rint(recall * num_positive)
+    alarms = hits + np.rint(false_alarm_rate * np.sum(labels == 0))
+    f1 = 2 * hits / (alarms + num_positive)
+    columns = (_midway(levels), hits / alarms, recall, false_alarm_rate, f1)
     return [OperatingPoint(*map(float, row)) for row in zip(*columns, strict=True)]
 
 

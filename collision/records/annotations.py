@@ -9,17 +9,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import math
 import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from collision.errors import AnnotationError, Rejected
+from collision.errors import AnnotationError, ConfigError, Rejected
 from collision.types import Seconds
 
+logger = logging.getLogger(__name__)
 Line = TypeVar("Line")
 Value = TypeVar("Value")
 
@@ -48,14 +51,14 @@ def parse_lines(
     return values
 
 
-class Tables:
+class ErrorCollector:
     """Reads several tables of a data set, and reports the bad lines of all of them together."""
 
     def __init__(self) -> None:
         self.rejected: list[Rejected] = []
 
-    def read(self, reader: Callable[..., Value], *arguments: object, instead: Any) -> Value:
-        """Give what a reader reads, or ``instead`` if it rejects lines; ``check`` tells of them.
+    def try_read(self, reader: Callable[..., Value], *arguments: object, default: Any) -> Value:
+        """Give what a reader reads, or ``default`` if it rejects lines; ``check`` reports them.
 
         Raises:
             AnnotationError: The table cannot be read at all.
@@ -66,7 +69,7 @@ class Tables:
             if not error.rejected:
                 raise
             self.rejected += error.rejected
-            return instead
+            return default
 
     def check(self) -> None:
         """Stop if a table had bad lines.
@@ -146,7 +149,10 @@ def read_csv(file: Path, required: Sequence[str]) -> list[tuple[int, dict[str, s
 
 
 def parse_csv(
-    file: Path, required: Sequence[str], parse: Callable[[dict[str, str]], Value]
+    file: Path,
+    required: Sequence[str],
+    parse: Callable[[dict[str, str]], Value],
+    key: Callable[[Value], str] | None = None,
 ) -> dict[int, Value]:
     """Read every line of a CSV file with a header, as ``read_csv`` does; give values by line.
 
@@ -154,17 +160,14 @@ def parse_csv(
         file: UTF-8.
         required: Columns that must be there.
         parse: Gives the value of a line's fields, or raises ``ValueError``.
+        key: What a value names: no two lines may name the same.
 
     Raises:
         AnnotationError: As ``read_csv``; lines of the wrong length and lines that ``parse``
-            rejected are listed together.
+            rejected are listed together. Or lines that name what an earlier one does.
     """
     header = read_header(file)
-    if absent := [name for name in required if name not in header]:
-        there = ", ".join(header) or "none"
-        raise AnnotationError(
-            f"{str(file)!r} has no column {absent[0]!r}. It has: {there}.{_separator_hint(header)}"
-        )
+    require_columns(file, header, required)
 
     def value(row: list[str]) -> Value:
         if len(row) != len(header):
@@ -175,15 +178,31 @@ def parse_csv(
         return parse(dict(zip(header, row, strict=True)))
 
     lines = [(number, row) for number, row in _csv_rows(file)[1:] if any(row)]
-    return parse_lines(file, lines, value)
+    values = parse_lines(file, lines, value)
+    if key is not None:
+        reject_repeated(file, ((number, key(value)) for number, value in values.items()))
+    return values
 
 
-def _separator_hint(header: Sequence[str]) -> str:
-    """Spreadsheet programs separate by semicolons where the comma is the decimal sign."""
+def require_columns(
+    file: Path, header: Sequence[str], required: Iterable[str], remedy: str = ""
+) -> None:
+    """Stop if a column is not there.
+
+    Spreadsheet programs separate by semicolons where the comma is the decimal sign: that is said
+    in place of ``remedy``.
+
+    Raises:
+        AnnotationError: With the first that is absent, and those that there are.
+    """
+    absent = [name for name in required if name not in header]
+    if not absent:
+        return
     for name, separator in (("semicolons", ";"), ("tabs", "\t")):
-        if len(header) == 1 and separator in header[0]:
-            return f" Its fields seem to be separated by {name}: save it with commas."
-    return ""
+        if any(separator in column for column in header):
+            remedy = f" Its fields are separated by {name}: save it with commas."
+    there = ", ".join(header) or "none"
+    raise AnnotationError(f"{str(file)!r} has no column {absent[0]!r}. It has: {there}.{remedy}")
 
 
 def _csv_rows(file: Path) -> list[tuple[int, list[str]]]:
@@ -245,22 +264,38 @@ def seconds(name: str, text: str) -> Seconds | None:
     return value
 
 
-def path_below(root: Path, text: str) -> Path:
-    """Find a file or folder below the root; links are followed first.
+def path_below(root: Path, text: str, follow_links: bool = False) -> Path:
+    """Find a file or folder below the root.
+
+    Args:
+        root: Where it must lie; a link itself, it is followed.
+        text: A relative path, from an annotation file.
+        follow_links: Take links below the root that lead out of it, too.
 
     Raises:
-        ValueError: It is no path, or lies elsewhere.
+        ValueError: It is no path, or names a place elsewhere.
+        ConfigError: It is a link that leads elsewhere, and those are not followed.
     """
     if not text:
         raise ValueError("no video is named")
     root = root.resolve()
     try:
-        path = (root / text).resolve()
+        named, path = Path(os.path.normpath(root / text)), (root / text).resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"video {text!r} is no path: {error}") from error
     if path.is_relative_to(root) and path != root:
         return path
-    reason = f"video {text!r} lies outside the root {str(root)!r}"
-    if Path(os.path.normpath(root / text)).is_relative_to(root) and path != root:
-        reason += f": it is a link to {str(path)!r}; put the file itself there"
-    raise ValueError(reason)
+    if not named.is_relative_to(root) or named == root or path == root:
+        raise ValueError(f"video {text!r} lies outside the root {str(root)!r}")
+    if follow_links:
+        return named
+    raise ConfigError(
+        f"{str(root / text)!r} is a link to {str(path)!r}, outside the data set's folder: such "
+        "links are followed with dataset.follow_links=true."
+    )
+
+
+@cache  # a data set is indexed several times in one run
+def warn_once(message: str) -> None:
+    """Log a warning, unless it was logged before."""
+    logger.warning(message)

@@ -11,14 +11,12 @@ DoTA's file lacks the last column, ``article_category``. Times are seconds in th
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path, PurePosixPath
 
 from collision.errors import ConfigError, DatasetNotFoundError
-from collision.records.annotations import parse_csv, reject_repeated, seconds
+from collision.records.annotations import parse_csv, seconds, warn_once
 from collision.types import Seconds, VideoRecord
 
 CATEGORY = "article_category"
@@ -31,8 +29,6 @@ COLUMNS = (
     "Time-of-collision",
 )
 WHERE = "The files are in the folder annotation of github.com/getnexar/BADAS-Open."
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +68,7 @@ def read_consensus(file: Path) -> dict[int, Consensus]:
     """
     if not file.is_file():
         raise DatasetNotFoundError(file.absolute().parent, [file.name], WHERE)
-    rows = parse_csv(file, COLUMNS, _consensus)
-    reject_repeated(file, ((line, row.name) for line, row in rows.items()))
-    return rows
+    return parse_csv(file, COLUMNS, _consensus, key=lambda row: row.name)
 
 
 def with_consensus(
@@ -104,7 +98,7 @@ def with_consensus(
             "leave badas out; it lists test clips."
         )
     if unused := sorted(rows.keys() - set(names)):
-        _tell_once(
+        warn_once(
             f"{file}: {len(unused)} of its {len(rows)} clips are not in this data set, "
             f"such as {', '.join(unused[:3])}."
         )
@@ -161,8 +155,3 @@ def _consensus(field: Mapping[str, str]) -> Consensus:
         event_time=event_time,
         category=field.get(CATEGORY, ""),
     )
-
-
-@cache  # a data set is indexed several times in one run
-def _tell_once(message: str) -> None:
-    logger.warning(message)

@@ -9,18 +9,22 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from collision.errors import (
     MOST_LINES_SHOWN,
     AnnotationError,
+    CollisionError,
     ConfigError,
     DatasetNotFoundError,
     Rejected,
 )
 from collision.records.annotations import read_json, reject
+from collision.types import Split, VideoRecord
 
 Value = TypeVar("Value")
 
@@ -93,32 +97,70 @@ def first_present(root: Path, names: Sequence[str]) -> str:
     return next((name for name in names if _exists(root / name)), names[0])
 
 
+class VideosNotFoundError(DatasetNotFoundError):
+    """The annotation files are there, but not all the videos that they list."""
+
+    def __init__(self, root: Path, missing: Sequence[str], number: int, where: str):
+        """Name the folder and those that are missing of so many, and say what to do."""
+        self.root, self.expected, self.where = root, list(missing), where
+        shown = self.expected[:MOST_LINES_SHOWN]
+        if rest := len(self.expected) - len(shown):
+            shown.append(f"... and {rest} more")
+        listing = "\n".join(f"  {name}" for name in shown)
+        CollisionError.__init__(
+            self,
+            f"{len(self.expected)} of {number} listed videos are not in {str(root)!r}:\n"
+            f"{listing}\n{where}",
+        )
+
+
+def paths_of(records: Iterable[VideoRecord], splits: Sequence[Split] | None = None) -> list[Path]:
+    """Give the videos of some splits; None: all.
+
+    Where train or val is wanted, both are: one may be made of the other, and their negatives draw
+    mock events from both.
+    """
+    if splits is None:
+        return [record.path for record in records]
+    wanted = set(splits) | ({"train", "val"} if {"train", "val"} & set(splits) else set())
+    return [record.path for record in records if record.split in wanted]
+
+
 def require_videos(root: Path, paths: Sequence[Path], where: str) -> None:
     """Check that videos, files or folders of images, are there.
 
     Raises:
-        DatasetNotFoundError: With the first 20 that are not, and their number.
+        VideosNotFoundError: With those that are not.
     """
     root = root.resolve()
     missing = [path.relative_to(root).as_posix() for path in paths if not _exists(path)]
     if missing:
-        shown = missing[:MOST_LINES_SHOWN]
-        if rest := len(missing) - len(shown):
-            shown.append(f"... and {rest} more")
-        count = f"{len(missing)} of {len(paths)} listed videos are missing."
-        raise DatasetNotFoundError(root, shown, f"{count} {where}")
+        raise VideosNotFoundError(root, missing, len(paths), where)
 
 
-def check_rate(frame_rate: object) -> float:
+def with_unique_ids(records: Sequence[VideoRecord], root: Path) -> list[VideoRecord]:
+    """Put the path below the root in place of ids that repeat, and of groups named by them."""
+    count = Counter(record.id for record in records)
+
+    def unique(record: VideoRecord) -> VideoRecord:
+        if count[record.id] == 1:
+            return record
+        name = record.path.relative_to(root.resolve()).with_suffix("").as_posix()
+        return replace(record, id=name, group=name if record.group == record.id else record.group)
+
+    return [unique(record) for record in records]
+
+
+def check_rate(frame_rate: float) -> float:
     """Take an option ``frame_rate``.
 
     Raises:
         ConfigError: It is no rate.
     """
     is_number = isinstance(frame_rate, (int, float)) and not isinstance(frame_rate, bool)
-    if not is_number or not 0 < frame_rate < math.inf:  # type: ignore[operator]
-        raise ConfigError(f"frame_rate={frame_rate!r}: give frames a second, such as 10.")
-    return float(frame_rate)  # type: ignore[arg-type]
+    if not is_number or not 0 < frame_rate < math.inf:
+        raise ConfigError(f"dataset.frame_rate={frame_rate!r}: give frames a second, such as 10.")
+    return float(frame_rate)
 
 
 def _exists(path: Path) -> bool:

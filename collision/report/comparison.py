@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from collision.metrics.comparison import Comparison
 from collision.report.plots import BLUE, INK, MUTED, styled_figure
 from collision.report.tables import ABSENT, Grid, number, with_interval
 
 
-def runs_grid(comparison: Mapping[str, Any]) -> Grid:
+def runs_grid(comparison: Comparison) -> Grid:
     """Every run's own ``nexar_map``, the reference first."""
     rows = [
-        [name, with_interval(entry), number(entry["sd"]), str(len(entry["seeds"]))]
-        for name, entry in comparison["runs"].items()
+        [name, with_interval(run), number(run.sd), str(len(run.seeds))]
+        for name, run in comparison.runs.items()
     ]
     return Grid("Runs", ["run", "nexar_map\n[95 % interval]", "sd over\nseeds", "seeds"], rows)
 
 
-def differences_grid(comparison: Mapping[str, Any]) -> Grid:
+def differences_grid(comparison: Comparison) -> Grid:
     """Every other run minus the reference."""
     rows = [
         [
             name,
-            _signed_with_interval(entry),
-            _p_value(entry["p_value"]),
-            _p_value(entry["p_adjusted"]),
-            entry.get("reason", ""),
+            with_interval(one, "{:+.3f}".format),
+            _p_value(one.p_value),
+            _p_value(one.p_adjusted),
+            one.reason or "",
         ]
-        for name, entry in comparison["differences"].items()
+        for name, one in comparison.differences.items()
     ]
     header = ["run", "difference\n[95 % interval]", "p", "p, Holm", "note"]
-    return Grid(f"Against {comparison['reference']}", header, rows)
+    return Grid(f"Against {comparison.reference}", header, rows)
 
 
 def folders_grid(folders: Mapping[str, str]) -> Grid:
@@ -40,41 +40,41 @@ def folders_grid(folders: Mapping[str, str]) -> Grid:
     return Grid("Folders", ["run", "folder"], [list(row) for row in folders.items()])
 
 
-def reading(comparison: Mapping[str, Any]) -> str:
+def reading(comparison: Comparison) -> str:
     """What the numbers in the tables mean."""
-    bootstrap = comparison["bootstrap"]
-    horizons = ", ".join(f"{key} s" for key in comparison["horizons"])
+    bootstrap = comparison.bootstrap
+    horizons = ", ".join(f"{key} s" for key in comparison.horizons)
     sentences = [
-        f"{comparison['examples']} examples of {comparison['groups']} groups at {horizons}.",
-        f"Intervals: {bootstrap['level']:.0%}, groups resampled {bootstrap['num_resamples']} times "
-        f"(seed {bootstrap['seed']}), the same draws for every run.",
+        f"{comparison.examples} examples of {comparison.groups} groups at {horizons}.",
+        f"Intervals: {bootstrap.level:.0%}, groups resampled {bootstrap.num_resamples} times "
+        f"(seed {bootstrap.seed}), the same draws for every run.",
     ]
-    number = sum(entry["p_value"] is not None for entry in comparison["differences"].values())
-    if number:
-        tests = "test" if number == 1 else "tests"
+    count = sum(one.p_value is not None for one in comparison.differences.values())
+    if count:
+        tests = "test" if count == 1 else "tests"
         sentences.append(
-            f"p, Holm is corrected for {number} {tests}; the intervals are not corrected."
+            f"p, Holm is corrected for {count} {tests}; the intervals are not corrected."
         )
     sentences.append(
-        "A p-value speaks of other clips, not of other seeds: set a difference beside the sd over "
-        "seeds too."
+        "A p-value accounts for the choice of clips, not for that of seeds: hold a difference "
+        "against the sd over seeds too."
     )
     return " ".join(sentences)
 
 
-def forest(comparison: Mapping[str, Any], path: Path | str) -> None:
+def forest(comparison: Comparison, path: Path | str) -> None:
     """Draw each difference to the reference with its interval, one line a run."""
-    differences = comparison["differences"]
+    differences = comparison.differences
     with styled_figure(path, 7.5, 1.4 + 0.42 * len(differences)) as figure:
         axes = figure.subplots()
         axes.axvline(0, color=MUTED, lw=1.2, ls="--", zorder=1)
-        for place, entry in enumerate(differences.values()):
-            if entry["low"] is not None:
-                axes.hlines(place, entry["low"], entry["high"], BLUE, lw=2.4)
-            axes.plot(entry["value"], place, "o", color=BLUE, ms=6)
+        for place, one in enumerate(differences.values()):
+            if one.interval:
+                axes.hlines(place, *one.interval, BLUE, lw=2.4)
+            axes.plot(one.value, place, "o", color=BLUE, ms=6)
             axes.annotate(
-                f"{entry['value']:+.3f}",
-                (entry["value"], place),
+                f"{one.value:+.3f}",
+                (one.value, place),
                 xytext=(0, 6),
                 textcoords="offset points",
                 ha="center",
@@ -87,19 +87,13 @@ def forest(comparison: Mapping[str, Any], path: Path | str) -> None:
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("difference with 95 % interval")
         # Of the figure, not of the axes: it may be as wide as the names of the runs allow.
-        title = f"nexar_map minus that of {_short(comparison['reference'], 60)}"
+        title = f"nexar_map minus that of {_short(comparison.reference, 60)}"
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
 
 
-def _short(name: str, most: int = 46) -> str:
+def _short(name: str, max_length: int = 46) -> str:
     """A long name by its end: run folders begin with the time."""
-    return name if len(name) <= most else "…" + name[1 - most :]
-
-
-def _signed_with_interval(entry: Mapping[str, Any]) -> str:
-    if entry["low"] is None:
-        return f"{entry['value']:+.3f}"
-    return f"{entry['value']:+.3f} [{entry['low']:+.3f}, {entry['high']:+.3f}]"
+    return name if len(name) <= max_length else "…" + name[1 - max_length :]
 
 
 def _p_value(value: float | None) -> str:

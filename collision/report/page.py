@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TypeAlias
 
+from markdown_it import MarkdownIt
+
+from collision.files import write_whole
 from collision.report.tables import Grid, as_markdown
 
 PAGE_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;
@@ -19,7 +21,9 @@ th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:right}
 th:first-child,td:first-child{text-align:left}img{max-width:100%}
 pre{background:#f5f5f5;padding:.7rem;white-space:pre-wrap}"""
 
-_NAME = re.compile(r"^\*\*(\w+)\*\*")  # in bold where a text begins, as Markdown has it
+# Names of files may look like HTML, links or pictures; a page that needs no other file has none.
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+_MARKDOWN.disable(["link", "image", "autolink"])
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph."""
+    """A paragraph, in which Markdown marks names and options."""
 
     text: str
 
@@ -57,8 +61,8 @@ Block: TypeAlias = Heading | Text | Code | Picture | Grid
 
 def write_page(folder: Path, blocks: Sequence[Block]) -> None:
     """Write ``results.md`` and ``results.html`` into a folder that exists."""
-    (folder / "results.md").write_text(as_markdown_page(blocks, folder), encoding="utf-8")
-    (folder / "results.html").write_text(as_html_page(blocks), encoding="utf-8")
+    write_whole(folder / "results.md", as_markdown_page(blocks, folder))
+    write_whole(folder / "results.html", as_html_page(blocks))
 
 
 def as_markdown_page(blocks: Sequence[Block], folder: Path) -> str:
@@ -69,10 +73,10 @@ def as_markdown_page(blocks: Sequence[Block], folder: Path) -> str:
 def as_html_page(blocks: Sequence[Block]) -> str:
     """The blocks as one HTML file that needs no other file."""
     title = next((block.text for block in blocks if isinstance(block, Heading)), "Results")
-    body = "\n".join(map(_as_html, blocks))
+    body = "".join(map(_as_html, blocks))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
-        f"</title><style>{PAGE_STYLE}</style></head><body>\n{body}\n</body></html>\n"
+        f"</title><style>{PAGE_STYLE}</style></head><body>\n{body}</body></html>\n"
     )
 
 
@@ -91,22 +95,7 @@ def _as_markdown(block: Block, folder: Path) -> str:
 
 
 def _as_html(block: Block) -> str:
-    match block:
-        case Heading():
-            return f"<h{block.level}>{escape(block.text)}</h{block.level}>"
-        case Text():
-            text = _NAME.sub(r"<b>\1</b>", escape(block.text))
-            return f"<p>{text}</p>"
-        case Code():
-            return f"<pre><code>{escape(block.text)}</code></pre>"
-        case Picture():
-            data = base64.b64encode(block.path.read_bytes()).decode("ascii")
-            return f'<img alt="{escape(block.caption)}" src="data:image/png;base64,{data}">'
-        case Grid():
-            lines = [_html_line(block.header, "th")]
-            lines += [_html_line(row, "td") for row in block.rows]
-            return "<table>\n" + "\n".join(lines) + "\n</table>"
-
-
-def _html_line(cells: Sequence[str], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+    if isinstance(block, Picture):
+        data = base64.b64encode(block.path.read_bytes()).decode("ascii")
+        return f'<p><img alt="{escape(block.caption)}" src="data:image/png;base64,{data}"></p>\n'
+    return _MARKDOWN.render(_as_markdown(block, Path()))

@@ -1,14 +1,14 @@
-"""Plots of a run. Every function takes plain data and the file to write, and returns nothing.
+"""Plots of a run. Every function takes results and the file to write, and returns nothing.
 
 Figures are made without pyplot: nothing is global, so they can be drawn from any thread.
 """
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve
 
+from collision.metrics.estimate import Estimate
 from collision.metrics.nexar import horizon_key
-from collision.metrics.scored import Scored
+from collision.metrics.scored import Scored, ranked_rows, stand_in_weights
+from collision.metrics.summary import Summary
 
 # Okabe and Ito's colours: told apart by colour-blind readers and in grey print.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = (
@@ -66,22 +68,22 @@ def styled_figure(path: Path | str, width: float, height: float) -> Iterator[Fig
         figure.savefig(path)
 
 
-def ap_by_horizon(summary: Mapping[str, Any], path: Path | str) -> None:
+def ap_by_horizon(summary: Summary, path: Path | str) -> None:
     """AP at each horizon and their mean, with interval, chance and, where known, the oracle."""
-    keys = list(summary["ap"])
+    keys = list(summary.ap)
     places = np.arange(len(keys), dtype=float)
     with styled_figure(path, 6, 3.6) as figure:
         axes = figure.subplots()
-        _levels(axes, keys, summary["chance"], color=MUTED, ls="--", label="chance")
-        if summary["oracle"]:
-            _levels(axes, keys, summary["oracle"], color=GREEN, ls="-", label="oracle")
+        _levels(axes, keys, summary.chance, color=MUTED, ls="--", label="chance")
+        if summary.oracle:
+            _levels(axes, keys, summary.oracle, color=GREEN, ls="-", label="oracle")
         for place, key in zip(places, keys, strict=True):
-            _ap_mark(axes, place, summary["ap"][key])
+            _ap_mark(axes, place, summary.ap[key])
         axes.set_xticks(places, [key if key == "mean" else f"{key} s" for key in keys])
         axes.set(ylim=(0, 1.04), xlim=(-0.6, len(keys) - 0.4), ylabel="average precision")
         axes.set_title("Average precision by time before the event")
         axes.grid(axis="x", visible=False)
-        known = any(entry["low"] is not None for entry in summary["ap"].values())
+        known = any(entry.low is not None for entry in summary.ap.values())
         label = "model, 95 % interval" if known else "model (no interval, see the table)"
         axes.plot([], [], "o", color=BLUE, label=label)
         axes.legend(loc="lower left", ncols=3)
@@ -91,18 +93,22 @@ def precision_recall(scored: Scored, path: Path | str) -> None:
     """Precision over recall, one curve for each horizon, with the share of positives."""
     with styled_figure(path, 5.2, 4.4) as figure:
         axes = figure.subplots()
-        for colour, horizon in zip(_colours(), np.unique(scored.horizon), strict=False):
-            rows = scored.horizon == horizon
-            label = scored.label[rows]
-            if np.unique(label).size < 2:
+        ranked = ranked_rows([scored])
+        for colour, horizon in zip(cycle(CYCLE), np.unique(scored.horizon), strict=False):
+            own = scored.horizon == horizon
+            rows, label = own & ranked, scored.label[own]
+            if np.unique(scored.label[rows]).size < 2:
                 continue
-            precision, recall, _ = precision_recall_curve(label, scored.judged_score[rows])
+            weights = stand_in_weights(label, ranked[own])
+            precision, recall, _ = precision_recall_curve(
+                scored.label[rows], scored.judged_score[rows], sample_weight=weights
+            )
             axes.step(
                 recall, precision, where="post", color=colour, label=f"{horizon_key(horizon)} s"
             )
             axes.axhline(label.mean(), color=colour, lw=1, ls=":", zorder=1)
         axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-        axes.set_title("Precision and recall (dotted: chance)")
+        axes.set_title("Precision-recall curves (dotted: chance)")
         if axes.get_legend_handles_labels()[0]:
             axes.legend(title="before the event", loc="lower left")
 
@@ -114,12 +120,12 @@ def score_by_variant(scored: Scored, path: Path | str, tag: str = "variant") -> 
     order = sorted(
         set(names.tolist()), key=lambda name: (-scored.label[names == name].mean(), name)
     )
-    horizons = np.unique(scored.horizon)
+    horizons, ranked = np.unique(scored.horizon), ranked_rows([scored])
     with styled_figure(path, max(5.0, 2.4 * len(horizons) + 1), 3.8) as figure:
         panels = figure.subplots(1, len(horizons), sharey=True, squeeze=False)[0]
         for axes, horizon in zip(panels, horizons, strict=True):
             for place, name in enumerate(order):
-                rows = (scored.horizon == horizon) & (names == name)
+                rows = ranked & (scored.horizon == horizon) & (names == name)
                 colour = RED if scored.label[names == name].mean() > 0.5 else BLUE
                 _cloud(axes, place, scored.judged_score[rows], colour)
             axes.set_xticks(range(len(order)), [name or "unknown" for name in order])
@@ -134,7 +140,7 @@ def learning_curves(rows: Sequence[Mapping[str, str]], path: Path | str) -> None
     """Losses and ``val/nexar_map`` over epochs from the rows of a Lightning CSV log.
 
     Args:
-        rows: As ``read_log`` gives them: ``epoch`` and any of ``train/loss``, ``val/loss`` and
+        rows: By column: ``epoch`` and any of ``train/loss``, ``val/loss`` and
             ``val/nexar_map``, cells empty where a row does not hold that number.
         path: The picture to write.
     """
@@ -161,12 +167,6 @@ def learning_curves(rows: Sequence[Mapping[str, str]], path: Path | str) -> None
             axes.xaxis.get_major_locator().set_params(integer=True)
 
 
-def read_log(path: Path | str) -> list[dict[str, str]]:
-    """Read the rows of a Lightning CSV log (``metrics.csv``)."""
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def _levels(
     axes: Axes, keys: Sequence[str], values: Mapping[str, float | None], **style: Any
 ) -> None:
@@ -176,16 +176,16 @@ def _levels(
     axes.hlines(heights, places - 0.3, places + 0.3, lw=1.8, **style)
 
 
-def _ap_mark(axes: Axes, place: float, entry: Mapping[str, Any]) -> None:
-    if entry["value"] is None:
+def _ap_mark(axes: Axes, place: float, entry: Estimate) -> None:
+    if entry.value is None:
         axes.annotate("not defined", (place, 0.5), ha="center", color=MUTED, fontsize=9)
         return
-    if entry["low"] is not None:
-        axes.vlines(place, entry["low"], entry["high"], BLUE, lw=2.4)
-    axes.plot(place, entry["value"], "o", color=BLUE, ms=7)
+    if entry.interval:
+        axes.vlines(place, *entry.interval, BLUE, lw=2.4)
+    axes.plot(place, entry.value, "o", color=BLUE, ms=7)
     axes.annotate(
-        f"{entry['value']:.2f}",
-        (place, entry["value"]),
+        f"{entry.value:.2f}",
+        (place, entry.value),
         xytext=(8, 0),
         textcoords="offset points",
         va="center",
@@ -212,8 +212,3 @@ def _by_epoch(rows: Sequence[Mapping[str, str]], name: str) -> tuple[list[int], 
         if row.get(name) and row.get("epoch"):
             values[int(float(row["epoch"])) + 1] = float(row[name])  # Lightning's begin at 0
     return sorted(values), np.array([values[epoch] for epoch in sorted(values)])
-
-
-def _colours() -> Iterator[str]:
-    while True:
-        yield from CYCLE

@@ -3,138 +3,182 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from collision.evaluation.evaluation import Evaluation
+from collision.evaluation.numbers import Numbers
 from collision.metrics.scored import Scored
 from collision.report import curve_plots, plots
 from collision.report.other_metrics import numbers_grid
 from collision.report.page import Block, Code, Heading, Picture, Text, write_page
-from collision.report.tables import Grid, counts_grid, final_grid, mistakes_grid, slices_grid
+from collision.report.tables import (
+    Grid,
+    counts_grid,
+    final_grid,
+    mistakes_grid,
+    number,
+    slices_grid,
+    with_interval,
+)
 
 
-def write_results(
-    folder: Path,
-    *,
-    title: str,
-    command: str,
-    facts: Mapping[str, object],
-    summary: Mapping[str, Any],
-    scored: Scored,
-    last: Mapping[str, Any] | None = None,
-    counts: Mapping[str, Mapping[str, Mapping[str, int]]] | None = None,
-    log: Sequence[Mapping[str, str]] | None = None,
-    num_mistakes: int = 10,
-) -> None:
+@dataclass(frozen=True, eq=False)
+class DatasetResults:
+    """What there is to show of one data set's scores.
+
+    Attributes:
+        scored: The scores behind plots and mistakes; of several seeds one.
+        warnings: What the guards found, each with ``name`` and ``message``.
+        log: Rows of the Lightning CSV log, for the learning curves.
+    """
+
+    dataset: str
+    split: str
+    num_videos: int
+    numbers: Numbers
+    scored: Scored
+    warnings: Sequence[Mapping[str, Any]] = ()
+    log: Sequence[Mapping[str, str]] = ()
+
+
+def results_of(evaluation: Evaluation, log: Sequence[Mapping[str, str]] = ()) -> DatasetResults:
+    """Take what there is to show of an evaluation that has numbers; of several seeds the first."""
+    assert evaluation.numbers is not None
+    return DatasetResults(
+        evaluation.name,
+        evaluation.split,
+        len(evaluation.experiment.records),
+        evaluation.numbers,
+        next(iter(evaluation.scores.values())).best,
+        [finding.as_dict() for finding in evaluation.findings],
+        log,
+    )
+
+
+@dataclass(frozen=True)
+class RunDescription:
+    """What describes a run, beside its results: commit, digests, best epoch and the like (facts).
+
+    ``counts`` are the examples by split, as ``collision.report.tables.count_examples`` gives them.
+    """
+
+    title: str
+    command: str
+    facts: Mapping[str, object]
+    counts: Mapping[str, Mapping[str, Mapping[str, int]]] | None = None
+
+
+def write_results(folder: Path, run: RunDescription, results: DatasetResults) -> None:
     """Draw the plots of a run and write ``results.md`` and ``results.html`` in its folder.
 
-    Args:
-        folder: The run folder, which exists. Plots go to its sub-folder ``plots``.
-        title: What was run, e.g. ``zipformer on synthetic``.
-        command: The command that repeats it.
-        facts: What else tells the run: commit, seed, digests, selected on, best and last epoch.
-        summary: Of the selected checkpoint (``collision.metrics.summary``), one seed or several.
-        scored: The scores behind the plots and the mistakes; of several seeds one.
-        last: The summary of the last epoch.
-        counts: Examples by split, as ``collision.report.tables.count_examples`` gives them.
-        log: Rows of the Lightning CSV log, for the learning curves.
-        num_mistakes: How many of the worst mistakes are listed.
+    Plots go to its sub-folder ``plots``.
     """
-    blocks: list[Block] = [Heading(title, level=1), Code(command)]
-    blocks += judged_blocks(folder / "plots", summary, scored, last, log, num_mistakes)
-    if counts:
-        blocks += [Heading("Examples"), counts_grid(counts)]
-    rows = [[name, str(value)] for name, value in facts.items()]
-    blocks += [Heading("Run"), Grid("Run", ["fact", "value"], rows)]
+    blocks: list[Block] = [Heading(run.title, level=1), Code(run.command)]
+    blocks += result_blocks(folder / "plots", results)
+    if run.counts:
+        blocks += [Heading("Examples"), counts_grid(run.counts)]
+    rows = [[name, str(value)] for name, value in run.facts.items()]
+    blocks += [Heading("Run"), Grid("Run", ["property", "value"], rows)]
     write_page(folder, blocks)
 
 
-def judged_blocks(
-    pictures: Path,
-    summary: Mapping[str, Any],
-    scored: Scored,
-    last: Mapping[str, Any] | None = None,
-    log: Sequence[Mapping[str, str]] | None = None,
-    num_mistakes: int = 10,
-    level: int = 2,
-) -> list[Block]:
-    """Give everything that is to be told of one data set's scores; draw its pictures.
+def result_blocks(pictures: Path, results: DatasetResults, level: int = 2) -> list[Block]:
+    """Report one data set's scores in full, and draw its pictures.
 
     Args:
         pictures: A folder for them, made if need be.
-        summary: As for ``write_results``.
-        scored: Likewise.
-        last: Likewise.
-        log: Likewise.
-        num_mistakes: Likewise.
+        results: Of the data set.
         level: Of the headings.
     """
+    numbers = results.numbers
+    summary = numbers.summary
     blocks: list[Block] = []
-    if summary.get("warnings"):
+    if results.warnings:
         blocks.append(Heading("Warnings", level))
-        blocks += [Text(f"**{one['name']}**: {one['message']}") for one in summary["warnings"]]
-    blocks += [Heading("Result", level), final_grid(summary, last), Text(_reading(summary))]
-    blocks += _draw(pictures, summary, scored, log)
-    blocks += [Heading("More numbers", level), numbers_grid(summary)]
-    if summary["slices"]:
+        blocks += [Text(f"**{one['name']}**: {one['message']}") for one in results.warnings]
+    blocks += [Heading("Result", level), final_grid(summary, numbers.last_epoch)]
+    blocks += [Text(_reading(numbers)), *_draw(pictures, results)]
+    other = numbers_grid(numbers)
+    blocks += [Heading(other.title, level), other]
+    if summary.slices:
         blocks += [Heading("Slices", level), slices_grid(summary)]
-    mistakes = mistakes_grid(scored, num_mistakes)
+    mistakes = mistakes_grid(results.scored)
     blocks += [Heading(mistakes.title, level)]
     blocks += [mistakes] if mistakes.rows else [Text("No score is on the wrong side of 0.5.")]
     return blocks
 
 
-def _draw(
-    folder: Path,
-    summary: Mapping[str, Any],
-    scored: Scored,
-    log: Sequence[Mapping[str, str]] | None,
-) -> list[Picture]:
+def datasets_grid(results: Sequence[DatasetResults]) -> Grid:
+    """One line for each data set that a run was evaluated on."""
+    of_each = [(one, one.numbers.summary) for one in results]
+    keys = list(dict.fromkeys(key for _, s in of_each for key in s.ap if key != "mean"))
+    with_seeds = any(summary.ap["mean"].sd is not None for _, summary in of_each)
+    header = ["data set", "mAP [95 % interval]"]
+    header += ["sd over\nseeds"] if with_seeds else []
+    header += ["chance", *(f"{key} s" for key in keys), "AUC", "videos", "warnings"]
+    rows = []
+    for one, summary in of_each:
+        row = [f"{one.dataset} ({one.split})", with_interval(summary.ap["mean"])]
+        row += [number(summary.ap["mean"].sd)] if with_seeds else []
+        row += [number(summary.chance["mean"])]
+        row += [number(summary.ap[key].value if key in summary.ap else None) for key in keys]
+        row += [number(one.numbers.auc["mean"].value), str(one.num_videos), str(len(one.warnings))]
+        rows.append(row)
+    return Grid("Data sets", header, rows)
+
+
+def _draw(folder: Path, results: DatasetResults) -> list[Picture]:
     folder.mkdir(exist_ok=True)
+    numbers, scored = results.numbers, results.scored
     pictures = [
         Picture(folder / "ap_by_horizon.png", "Average precision by time before the event"),
-        Picture(folder / "precision_recall.png", "Precision and recall"),
+        Picture(folder / "precision_recall.png", "Precision-recall curves"),
         Picture(folder / "scores.png", "Scores by variant and label"),
     ]
-    plots.ap_by_horizon(summary, pictures[0].path)
+    plots.ap_by_horizon(numbers.summary, pictures[0].path)
     plots.precision_recall(scored, pictures[1].path)
     plots.score_by_variant(scored, pictures[2].path)
-    if summary["calibration"]["reliability"]:
-        pictures.append(Picture(folder / "reliability.png", "Said and happened"))
-        curve_plots.reliability(summary["calibration"], pictures[-1].path)
-    along = summary.get("anticipation")
-    if along and along["recall_by_time"]["seconds"]:
-        pictures.append(Picture(folder / "recall_by_time.png", "Alarms by time before the event"))
-        recall, rates = along["recall_by_time"], along["false_alarms_per_hour"]
-        curve_plots.recall_by_time(recall, rates, pictures[-1].path)
-    if log:
+    if numbers.calibration.reliability:
+        pictures.append(Picture(folder / "reliability.png", "Reliability diagram"))
+        curve_plots.reliability(numbers.calibration, pictures[-1].path)
+    along = numbers.anticipation
+    if along and along.recall_by_time.seconds:
+        pictures.append(Picture(folder / "recall_by_time.png", "Recall by time before the event"))
+        rates = along.false_alarms_per_hour
+        curve_plots.recall_by_time(along.recall_by_time, rates, pictures[-1].path)
+    if results.log:
         pictures.append(Picture(folder / "learning_curves.png", "Loss and nexar_map by epoch"))
-        plots.learning_curves(log, pictures[-1].path)
+        plots.learning_curves(results.log, pictures[-1].path)
     return pictures
 
 
-def _reading(summary: Mapping[str, Any]) -> str:
+def _reading(numbers: Numbers) -> str:
     """What the numbers under the table mean, and what is missing from them."""
-    bootstrap = summary["bootstrap"]
+    summary = numbers.summary
+    mean, bootstrap = summary.ap["mean"], summary.bootstrap
     sentences = []
-    mean = summary["ap"]["mean"]
-    if any(entry["low"] is not None for entry in summary["ap"].values()):
+    if any(entry.low is not None for entry in summary.ap.values()):
         sentences.append(
-            f"Intervals: {bootstrap['level']:.0%}, {bootstrap['num_groups']} groups resampled "
-            f"{bootstrap['num_resamples']} times (seed {bootstrap['seed']})."
+            f"Intervals: {bootstrap.level:.0%}, {bootstrap.num_groups} groups resampled "
+            f"{bootstrap.num_resamples} times (seed {bootstrap.seed})."
         )
-    if "reason" in mean:
-        sentences.append(f"No interval of the mean: {mean['reason']}.")
-    if len(mean.get("seeds", [])) > 1:
-        sentences.append("By seed: " + ", ".join(f"{value:.3f}" for value in mean["seeds"]) + ".")
-    if way := summary["fraction_to_oracle"]:
-        share = "not defined" if way["value"] is None else f"{way['value']:.0%}"
-        share += "" if way["low"] is None else f" [{way['low']:.0%}, {way['high']:.0%}]"
-        sentences.append(f"Way of the mean from chance to the oracle: {share}.")
+    if mean.reason:
+        sentences.append(f"No interval of the mean: {mean.reason}.")
+    if len(mean.seeds) > 1:
+        sentences.append("By seed: " + ", ".join(f"{value:.3f}" for value in mean.seeds) + ".")
+    if summary.fraction_to_oracle:
+        closed = with_interval(summary.fraction_to_oracle, "{:.0%}".format)
+        sentences.append(f"Share of the gap from chance to the oracle that is closed: {closed}.")
         sentences.append("The oracle is a model that is given the true state of the scene.")
-    missing = sum(count["missing"] for count in summary["counts"].values())
-    total = sum(count["positive"] + count["negative"] for count in summary["counts"].values())
-    sentences.append(f"{missing} of {total} examples have no score and count as 0.")
-    if summary["absent_slices"]:
-        sentences.append(f"Not in these data: tag {', '.join(summary['absent_slices'])}.")
+    counts = summary.counts.values()
+    missing = [sum(c.missing_positive for c in counts), sum(c.missing_negative for c in counts)]
+    total = sum(c.positive for c in counts), sum(c.negative for c in counts)
+    sentences.append(
+        f"Without a score: {missing[0]} of {total[0]} positive examples, which count as 0, and "
+        f"{missing[1]} of {total[1]} negative ones, which are left out."
+    )
+    if summary.absent_slices:
+        sentences.append(f"Not in these data: tag {', '.join(summary.absent_slices)}.")
     return " ".join(sentences)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from collision.metrics.estimate import Estimate
 from collision.metrics.nexar import horizon_key
-from collision.metrics.scored import Scored
-from collision.metrics.summary import fraction_to_oracle
+from collision.metrics.scored import NEGATIVES_FROM, Scored
+from collision.metrics.summary import NEGATIVES, Summary, fraction_to_oracle
 
 if TYPE_CHECKING:  # tables of plain numbers need no torch
     from collision.features.planning import Plan
@@ -25,7 +26,7 @@ if TYPE_CHECKING:  # tables of plain numbers need no torch
 ABSENT = "–"
 # Tags whose values are kinds of negatives: the main table sets positives against each of them. The
 # other tags' slices have a table of their own.
-KINDS_OF_NEGATIVES = ("variant", "negatives_from")
+KINDS_OF_NEGATIVES = ("variant", NEGATIVES_FROM)
 
 
 @dataclass(frozen=True)
@@ -83,62 +84,61 @@ def plan_table(plans: Iterable[tuple[str, str, Plan]]) -> Table:
     return as_rich(Grid("To extract", header, rows))
 
 
-def final_grid(best: Mapping[str, Any], last: Mapping[str, Any] | None = None) -> Grid:
+def final_grid(best: Summary, last: Mapping[str, Estimate] | None = None) -> Grid:
     """The table at the end of a run: a row for each horizon and one for their mean.
 
     Args:
-        best: A summary (see ``collision.metrics.summary``) of the selected checkpoint, of one seed
-            or of several.
-        last: The summary of the last epoch, shown beside it.
+        best: Of the selected checkpoint, of one seed or of several.
+        last: AP of the last epoch, shown beside it.
     """
-    with_seeds = best["ap"]["mean"].get("sd") is not None
+    with_seeds = best.ap["mean"].sd is not None
     against = {
         name: part
-        for name, part in best["slices"].items()
-        if part["side"].startswith("negatives") and name.partition("=")[0] in KINDS_OF_NEGATIVES
+        for name, part in best.slices.items()
+        if part.side == NEGATIVES and name.partition("=")[0] in KINDS_OF_NEGATIVES
     }
     header = ["horizon", "AP [95 % interval]"]
     header += ["sd over\nseeds"] if with_seeds else []
     header += ["chance"]
-    header += ["oracle", "way to\noracle"] if best["oracle"] else []
+    header += ["oracle", "gap\nclosed"] if best.oracle else []
     header += [f"vs {name.partition('=')[2]}\n(chance)" for name in against]
     header += ["last\nepoch"] if last else []
     rows = []
-    for key in best["ap"]:
-        entry, chance = best["ap"][key], best["chance"][key]
-        row = [_horizon_name(key), with_interval(entry)]
-        row += [number(entry["sd"])] if with_seeds else []
-        row += [number(chance) if entry["value"] is not None else ABSENT]
-        if best["oracle"]:
-            oracle = best["oracle"][key]
-            row += [number(oracle), _share(fraction_to_oracle(entry["value"], chance, oracle))]
+    for key, entry in best.ap.items():
+        chance = best.chance[key]
+        row = ["mean" if key == "mean" else f"{key} s", with_interval(entry)]
+        row += [number(entry.sd)] if with_seeds else []
+        row += [number(chance) if entry.value is not None else ABSENT]
+        if best.oracle:
+            closed = fraction_to_oracle(entry.value, chance, best.oracle[key])
+            row += [number(best.oracle[key]), ABSENT if closed is None else f"{closed:.0%}"]
         row += [
-            f"{number(part['ap'][key]['value'])} ({number(part['chance'][key])})"
+            f"{number(part.ap[key].value)} ({number(part.chance[key])})"
             for part in against.values()
         ]
-        row += [number(last["ap"].get(key, {}).get("value"))] if last else []
+        row += [number(last[key].value if key in last else None)] if last else []
         rows.append(row)
-    return Grid(_title(best), header, rows)
+    of_seeds = f", mean of {len(best.ap['mean'].seeds)} seeds" if with_seeds else ""
+    return Grid(f"Average precision{of_seeds}", header, rows)
 
 
-def slices_grid(summary: Mapping[str, Any]) -> Grid:
+def slices_grid(summary: Summary) -> Grid:
     """Every slice of a summary: its mean AP with interval, its own chance, and its size."""
     rows = []
-    for name, part in summary["slices"].items():
-        counts = part["counts"].values()
+    for name, part in summary.slices.items():
         groups = [
-            str(max(count[f"{side}_groups"] for count in counts))
+            str(max(getattr(count, f"{side}_groups") for count in part.counts.values()))
             for side in ("positive", "negative")
         ]
-        entry = part["ap"]["mean"]
-        row = [name, with_interval(entry), number(part["chance"]["mean"]), *groups]
-        rows.append([*row, part["side"], entry.get("reason", "")])
+        mean = part.ap["mean"]
+        row = [name, with_interval(mean), number(part.chance["mean"]), *groups]
+        rows.append([*row, part.side, mean.reason or ""])
     header = ["slice", "mAP [95 % interval]", "chance", "positive\ngroups", "negative\ngroups"]
-    return Grid("Slices", [*header, "judged", "note"], rows)
+    return Grid("Slices", [*header, "examples", "note"], rows)
 
 
 def mistakes_grid(scored: Scored, num_mistakes: int = 10) -> Grid:
-    """The examples whose score is furthest from their label; missing ones are not judged here."""
+    """The examples whose score is furthest from their label; unscored ones are left out."""
     known = np.flatnonzero(~scored.missing)
     error = np.abs(scored.label[known] - scored.score[known])
     worst = known[np.argsort(-error, kind="stable")][:num_mistakes]
@@ -157,7 +157,7 @@ def mistakes_grid(scored: Scored, num_mistakes: int = 10) -> Grid:
 
 
 def print_warnings(console: Console, warnings: Iterable[Mapping[str, Any]]) -> None:
-    """Say what the guards found."""
+    """Print what the guards found."""
     for warning in warnings:
         console.print(
             f"warning: {warning['message']}", style="yellow", markup=False, highlight=False
@@ -199,31 +199,19 @@ def _duration(seconds: float | None) -> str:
     return ABSENT if seconds is None else str(timedelta(seconds=math.ceil(seconds)))
 
 
-def _title(summary: Mapping[str, Any]) -> str:
-    seeds = summary["ap"]["mean"].get("seeds", [])
-    if len(seeds) < 2:
-        return "Average precision"
-    return f"Average precision, mean of {len(seeds)} seeds"
-
-
-def _horizon_name(key: str) -> str:
-    return key if key == "mean" else f"{key} s"
-
-
 def number(value: float | None) -> str:
     """Three decimals without the leading zero: most numbers here lie within 0..1."""
     return ABSENT if value is None else f"{value:.3f}".removeprefix("0")
 
 
-def _share(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:.0%}"
-
-
-def with_interval(entry: Mapping[str, Any]) -> str:
+def with_interval(entry: Estimate, form: Callable[[float], str] = number) -> str:
     """A value and, where it has one, its interval."""
-    if entry["low"] is None:
-        return number(entry["value"])
-    return f"{number(entry['value'])} [{number(entry['low'])}, {number(entry['high'])}]"
+    if entry.value is None:
+        return ABSENT
+    if entry.interval is None:
+        return form(entry.value)
+    low, high = map(form, entry.interval)
+    return f"{form(entry.value)} [{low}, {high}]"
 
 
 def _markdown_cell(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,47 +12,74 @@ from matplotlib.figure import Figure
 
 from collision.errors import MetricError
 from collision.report.plots import BLUE, INK, MUTED, ORANGE, RED, styled_figure
+from collision.types import Seconds
 
 WIDTH = 10.0  # inches
 
 
-def timeline(
-    times: Sequence[float] | np.ndarray,
-    probabilities: Sequence[float] | np.ndarray,
-    path: Path | str,
-    *,
-    frames: Sequence[np.ndarray],
-    frame_times: Sequence[float],
-    first_time: float,
-    threshold: float | None,
-    event_time: float | None = None,
-    title: str = "",
-) -> None:
-    """Draw the curve above a strip of frames.
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """The probability of a collision over the time of one video.
 
-    Args:
+    Attributes:
         times: ``[N]`` rising seconds: what each probability knows ends there.
         probabilities: ``[N]``; NaN leaves a gap in the curve.
-        path: The picture to write.
-        frames: ``uint8 [H, W, 3]`` each, evenly spread over the video.
-        frame_times: Seconds of the frames.
         first_time: End of the first full window; the time before it is hatched, not invented.
         threshold: Suggested threshold on the probability, if there is one.
         event_time: When the event happens, where known.
         title: Usually the name of the video.
 
     Raises:
-        MetricError: Times and probabilities, or frames and their times, differ in number.
+        MetricError: Times and probabilities differ in number.
     """
-    times, probabilities = np.asarray(times, float), np.asarray(probabilities, float)
-    _check(times, probabilities, frames, frame_times)
-    start = float(min([0.0, first_time, *times, *frame_times]))
-    end = float(max([first_time, *times, *frame_times, event_time or start]))
+
+    times: np.ndarray
+    probabilities: np.ndarray
+    first_time: Seconds
+    threshold: float | None = None
+    event_time: Seconds | None = None
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("times", "probabilities"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
+        if self.times.shape != self.probabilities.shape or self.times.ndim != 1:
+            raise MetricError(
+                f"{self.times.size} times and {self.probabilities.size} probabilities do not "
+                "belong together. Give one probability for each time."
+            )
+
+
+def draw_timeline(
+    timeline: Timeline,
+    path: Path | str,
+    frames: Sequence[np.ndarray] = (),
+    frame_times: Sequence[Seconds] | np.ndarray = (),
+) -> None:
+    """Draw the curve above a strip of frames.
+
+    Args:
+        timeline: What to draw.
+        path: The picture to write.
+        frames: ``uint8 [H, W, 3]`` each, evenly spread over the video.
+        frame_times: Seconds of the frames.
+
+    Raises:
+        MetricError: Frames and their times differ in number.
+    """
+    if len(frames) != len(frame_times):
+        raise MetricError(
+            f"{len(frames)} frames and {len(frame_times)} frame times do not belong together. "
+            "Give one time for each frame."
+        )
+    first_time, event_time = timeline.first_time, timeline.event_time
+    start = float(min([0.0, first_time, *timeline.times, *frame_times]))
+    end = float(max([first_time, *timeline.times, *frame_times, event_time or start]))
     end = end if end > start else start + 1.0  # one moment alone: still an axis with a length
     strip = _strip_height(frames)
     with styled_figure(path, WIDTH, 3.2 + strip) as figure:
         axes, below = _two_rows(figure, len(frames), strip)
-        _curve(axes, times, probabilities, first_time, threshold)
+        _curve(axes, timeline)
         if first_time > start:
             axes.axvspan(start, first_time, fc="none", ec=MUTED, hatch="///", lw=0, alpha=0.5)
             # Data coordinates across, axes coordinates up: the note stays within the hatched part.
@@ -70,7 +98,7 @@ def timeline(
             axes.axvline(event_time, color=RED, lw=1.8, label=f"event at {event_time:.2f} s")
         axes.set(xlim=(start, end), ylim=(-0.02, 1.02), ylabel="probability of a collision")
         axes.set_xlabel("seconds")
-        axes.set_title(title)
+        axes.set_title(timeline.title)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=9, borderpad=0)
         axes.plot(frame_times, np.full(len(frame_times), -0.02), "|", color=INK, ms=10, mew=1.5)
@@ -78,24 +106,6 @@ def timeline(
             panel.imshow(frame)
             panel.set_axis_off()
             panel.set_title(f"{time:.2f} s", loc="center", fontsize=8, fontweight="normal")
-
-
-def _check(
-    times: np.ndarray,
-    probabilities: np.ndarray,
-    frames: Sequence[np.ndarray],
-    frame_times: Sequence[float],
-) -> None:
-    if times.shape != probabilities.shape or times.ndim != 1:
-        raise MetricError(
-            f"{times.size} times and {probabilities.size} probabilities do not belong together. "
-            "Give one probability for each time."
-        )
-    if len(frames) != len(frame_times):
-        raise MetricError(
-            f"{len(frames)} frames and {len(frame_times)} frame times do not belong together. "
-            "Give one time for each frame."
-        )
 
 
 def _strip_height(frames: Sequence[np.ndarray]) -> float:
@@ -115,17 +125,13 @@ def _two_rows(figure: Figure, num_frames: int, strip: float) -> tuple[Axes, list
     return figure.add_subplot(grid[0, :]), below
 
 
-def _curve(
-    axes: Axes,
-    times: np.ndarray,
-    probabilities: np.ndarray,
-    first_time: float,
-    threshold: float | None,
-) -> None:
-    full = times >= first_time
+def _curve(axes: Axes, timeline: Timeline) -> None:
+    times, probabilities = timeline.times, timeline.probabilities
+    full = times >= timeline.first_time
     axes.plot(times[full], probabilities[full], color=BLUE, lw=2, marker="o", ms=3)
-    if threshold is None:
+    if timeline.threshold is None:
         return
+    threshold = timeline.threshold
     axes.axhline(threshold, color=ORANGE, lw=1.5, ls="--", label=f"threshold {threshold:.2f}")
     alarm = np.where(full & (probabilities >= threshold), probabilities, np.nan)
     axes.plot(times, alarm, "o", color=RED, ms=5, label="alarm")

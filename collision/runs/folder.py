@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib.metadata
-import json
 import os
-import platform
-import shlex
-import subprocess
-import sys
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-import collision
-from collision.errors import CheckpointError, ConfigError
-from collision.types import VideoRecord
-
-_LIBRARIES = (
-    "torch",
-    "torchvision",
-    "lightning",
-    "torchmetrics",
-    "timm",
-    "transformers",
-    "decord",
-    "av",
-    "numpy",
-    "scikit-learn",
-    "opencv-python-headless",
-    "hydra-core",
-    "safetensors",
-    "wandb",
-)
+from collision.config import Part
+from collision.errors import ConfigError
+from collision.files import write_whole
+from collision.untrusted import CONFIG_FORMAT
 
 
 def create_run_folder(root: Path, name: str) -> Path:
@@ -72,105 +49,24 @@ def mark_latest(run: Path) -> None:
         link.replace(run.parent / "latest")
 
 
-def provenance() -> dict[str, Any]:
-    """Say what is running: command, commit, versions, machine."""
-    return {
-        "command": shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]]),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "version": collision.__version__,
-        **git_state(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu_cores": os.cpu_count(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "libraries": {
-            name: importlib.metadata.version(name) for name in _LIBRARIES if _is_installed(name)
-        },
-    }
+def write_config(run: Path, options: Any) -> None:
+    """Save what a run was asked for: parts by name with their options, everything else as it is."""
+    config = {"format": CONFIG_FORMAT, **saved_options(options)}
+    write_whole(run / "config.yaml", yaml.safe_dump(config, sort_keys=False))
 
 
-def _is_installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+def saved_options(options: Any) -> dict[str, Any]:
+    """Give a verb's options as plain data, ready for YAML and JSON."""
+    return {field.name: _plain(getattr(options, field.name)) for field in fields(options)}
 
 
-def git_state() -> dict[str, Any]:
-    """Give the checkout's commit and whether files differ from it; None outside a checkout."""
-    root = Path(collision.__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return {"commit": None, "dirty": None}
-    try:
-        commit, status = (
-            subprocess.run(
-                ["git", "-C", str(root), *arguments],
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=10,
-            ).stdout.strip()
-            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain"))
-        )
-    except (OSError, subprocess.SubprocessError):
-        return {"commit": None, "dirty": None}
-    return {"commit": commit, "dirty": bool(status)}
-
-
-def data_digest(records: Iterable[VideoRecord], digest_of: Mapping[str, str]) -> str:
-    """Hash what was learned from and scored on: each video's content, label, times and split.
-
-    ``digest_of`` gives the digest of a video's content by id; an unreadable file has none.
-    """
-    rows = sorted(
-        json.dumps(
-            [
-                r.id,
-                digest_of.get(r.id),
-                r.label,
-                r.split,
-                r.group,
-                r.event_time,
-                r.alert_time,
-                r.mock_event_time,
-                r.cut_horizon,
-            ]
-        )
-        for r in records
-    )
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n")
-    temporary.replace(path)
-
-
-def write_config(run: Path, config: Mapping[str, Any]) -> None:
-    """Save the resolved configuration."""
-    (run / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
-
-
-def read_config(run: Path) -> dict[str, Any]:
-    """Read a run's resolved configuration.
-
-    Raises:
-        CheckpointError: The folder is not a run.
-    """
-    path = run / "config.yaml"
-    if not path.is_file():
-        found = ", ".join(sorted(p.name for p in run.iterdir())[:8]) if run.is_dir() else "nothing"
-        raise CheckpointError(
-            f"{str(run)!r} is not a run folder: no config.yaml there (found: {found}). "
-            "Give a folder that `train` made, such as runs/latest."
-        )
-    try:
-        config = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise CheckpointError(f"{str(path)!r} is not valid YAML: {error}") from None
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{str(path)!r} holds no configuration.")
-    return config
+def _plain(value: Any) -> Any:
+    if isinstance(value, Part):
+        return value.as_saved()
+    if is_dataclass(value):
+        return saved_options(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -16,8 +16,10 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 
 from collision.errors import ConfigError
-from collision.learning.fit import MONITOR
-from collision.runs.folder import read_config
+from collision.evaluation.numbers import Numbers
+from collision.learning.task import MONITOR
+from collision.metrics.summary import Summary
+from collision.untrusted import read_config
 
 Mode: TypeAlias = Literal["online", "offline", "disabled"]
 MODES = get_args(Mode)
@@ -93,29 +95,30 @@ class WandbTracker:
         run.log_artifact(artifact)
         run.finish()
 
-    def summary(self, run_folder: Path, metrics: Mapping[str, Any]) -> None:
+    def summary(self, run_folder: Path, numbers: Numbers) -> None:
         """Log the final tables, the mAP and the plots of a run folder as a W&B run of their own.
 
         Args:
             run_folder: A finished run: its ``config.yaml`` and ``plots`` are read.
-            metrics: What is in its ``metrics.json``.
+            numbers: Its final numbers.
 
         Raises:
             ConfigError: The server cannot be reached or refuses.
         """
         run = self._start(run_folder, "summary", "summary", read_config(run_folder))
-        tables = {"test/ap": _ap_table(metrics)}
-        if metrics["slices"]:
-            tables["test/slices"] = _slices_table(metrics)
+        summary = numbers.summary
+        tables = {"test/ap": _ap_table(summary)}
+        if summary.slices:
+            tables["test/slices"] = _slices_table(summary)
         plots = {
             f"plots/{path.stem}": wandb.Image(str(path))
             for path in sorted((run_folder / "plots").glob("*.png"))
         }
         run.log({**tables, **plots})
-        for horizon, entry in metrics["ap"].items():
+        for horizon, entry in summary.ap.items():
             name = "test/nexar_map" if horizon == "mean" else f"test/ap_{horizon}"
-            run.summary[name] = entry["value"]
-            run.summary[f"{name}_low"], run.summary[f"{name}_high"] = entry["low"], entry["high"]
+            run.summary[name] = entry.value
+            run.summary[f"{name}_low"], run.summary[f"{name}_high"] = entry.low, entry.high
         run.finish()
 
     def _start(
@@ -179,32 +182,18 @@ def _run_id(run_folder: Path, part: str) -> str:
     return path.read_text().strip()
 
 
-def _ap_table(metrics: Mapping[str, Any]) -> wandb.Table:
-    oracle = metrics["oracle"] or {}
+def _ap_table(summary: Summary) -> wandb.Table:
+    oracle = summary.oracle or {}
     rows = [
-        [
-            horizon,
-            entry["value"],
-            entry["low"],
-            entry["high"],
-            metrics["chance"][horizon],
-            oracle.get(horizon),
-        ]
-        for horizon, entry in metrics["ap"].items()
+        [key, one.value, one.low, one.high, summary.chance[key], oracle.get(key)]
+        for key, one in summary.ap.items()
     ]
     return wandb.Table(columns=["horizon", "value", "low", "high", "chance", "oracle"], data=rows)
 
 
-def _slices_table(metrics: Mapping[str, Any]) -> wandb.Table:
-    rows = [
-        [
-            name,
-            part["side"],
-            part["ap"]["mean"]["value"],
-            part["ap"]["mean"]["low"],
-            part["ap"]["mean"]["high"],
-            part["chance"]["mean"],
-        ]
-        for name, part in metrics["slices"].items()
-    ]
+def _slices_table(summary: Summary) -> wandb.Table:
+    rows = []
+    for name, part in summary.slices.items():
+        mean = part.ap["mean"]
+        rows.append([name, part.side, mean.value, mean.low, mean.high, part.chance["mean"]])
     return wandb.Table(columns=["slice", "judged", "value", "low", "high", "chance"], data=rows)

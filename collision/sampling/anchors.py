@@ -14,7 +14,7 @@ from collision.sampling.policy import SamplingPolicy
 from collision.types import Seconds, Split, VideoRecord
 
 
-def side_of(record: VideoRecord) -> tuple[Split, ...]:
+def mock_event_pool(record: VideoRecord) -> tuple[Split, ...]:
     """Say which splits draw their mock events together: the test split is apart from the others."""
     return ("test",) if record.split == "test" else ("train", "val")
 
@@ -36,7 +36,7 @@ def anchors(
     durations: Mapping[str, Seconds],
     policy: SamplingPolicy,
     *,
-    by_side: bool = True,
+    separate_pools: bool = True,
 ) -> dict[str, Seconds]:
     """Give each video's anchor by its id.
 
@@ -48,46 +48,56 @@ def anchors(
         records: Of all wanted splits.
         durations: By id.
         policy: How mock events are found.
-        by_side: Negatives of the test split draw from positives of the test split alone, all others
-            from all others, where there are any: so a test is cut the same way whether training
-            videos are at hand or not. False draws from all.
+        separate_pools: Negatives of the test split draw from positives of the test split alone, all
+            others from all others, where there are any: so a test is cut the same way whether
+            training videos are at hand or not. False draws from all.
 
     Raises:
         ConfigError: Negatives need mock events and there is no positive to draw from, or a
             positive has neither event time nor cut.
     """
-    position_of = {
-        r.id: min(1.0, r.event_time / durations[r.id])
-        for r in records
-        if r.event_time is not None and r.id in durations
-    }
-    everywhere = sorted(position_of.values())
-    on_side: dict[tuple[Split, ...], list[float]] = {}
-    for record in sorted(records, key=lambda r: position_of.get(r.id, 0.0)):
-        if record.id in position_of:
-            on_side.setdefault(side_of(record), []).append(position_of[record.id])
+    positions = _event_positions(records, durations)
+    everywhere = sorted(position for found in positions.values() for position in found)
     result: dict[str, Seconds] = {}
     for record in records:
-        if record.cut_horizon is not None:
-            if record.id in durations:
-                result[record.id] = durations[record.id]
-        elif record.label == 1:
-            if record.event_time is None:
-                raise ConfigError(f"Video {record.id!r} is a positive without an event time.")
-            result[record.id] = record.event_time
-        elif record.mock_event_time is not None:
-            result[record.id] = record.mock_event_time
-        elif record.id in durations and policy.mock_events == "midpoint":
-            result[record.id] = durations[record.id] / 2
-        elif record.id in durations:
-            positions = (on_side.get(side_of(record)) if by_side else None) or everywhere
-            if not positions:
-                raise ConfigError(
-                    f"Negative {record.id!r} has no event to be cut before, and there is no "
-                    "positive with an event time to draw one from. Give negatives an event time "
-                    "(it becomes their mock event), or say that the clips are already cut "
-                    "(cut_horizon)."
-                )
-            draw = fraction_from(f"mock/{policy.seed}/{record.id}")
-            result[record.id] = positions[int(draw * len(positions))] * durations[record.id]
+        anchor = _own_anchor(record, durations)
+        if anchor is None and record.cut_horizon is None and record.id in durations:
+            pool = positions.get(mock_event_pool(record)) if separate_pools else None
+            anchor = _mock_position(record, policy, pool or everywhere) * durations[record.id]
+        if anchor is not None:
+            result[record.id] = anchor
     return result
+
+
+def _event_positions(
+    records: Iterable[VideoRecord], durations: Mapping[str, Seconds]
+) -> dict[tuple[Split, ...], list[float]]:
+    """Give where in their files the events lie, 0 to 1 ascending, by pool."""
+    positions: dict[tuple[Split, ...], list[float]] = {}
+    for record in records:
+        if record.event_time is not None and record.id in durations:
+            position = min(1.0, record.event_time / durations[record.id])
+            positions.setdefault(mock_event_pool(record), []).append(position)
+    return {pool: sorted(found) for pool, found in positions.items()}
+
+
+def _own_anchor(record: VideoRecord, durations: Mapping[str, Seconds]) -> Seconds | None:
+    """Give the anchor that a video has by itself; None: it is drawn, or cannot be known."""
+    if record.cut_horizon is not None:
+        return durations.get(record.id)
+    if record.label == 1 and record.event_time is None:
+        raise ConfigError(f"Video {record.id!r} is a positive without an event time.")
+    return record.event_time if record.label == 1 else record.mock_event_time
+
+
+def _mock_position(record: VideoRecord, policy: SamplingPolicy, positions: list[float]) -> float:
+    """Say where in a negative's file its mock event lies, 0 to 1."""
+    if policy.mock_events == "midpoint":
+        return 0.5
+    if not positions:
+        raise ConfigError(
+            f"Negative {record.id!r} has no event to be cut before, and there is no positive with "
+            "an event time to draw one from. Give negatives an event time (it becomes their mock "
+            "event), or say that the clips are already cut (dataset.cut_horizon=SECONDS)."
+        )
+    return positions[int(fraction_from(f"mock/{policy.seed}/{record.id}") * len(positions))]

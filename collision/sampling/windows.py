@@ -16,7 +16,7 @@ from collision.sampling.policy import SamplingPolicy
 from collision.types import PLAIN, BackboneSpec, Example, Seconds, View
 
 
-def window_ends(end_time: Seconds, num_windows: int, window_stride: Seconds) -> np.ndarray:
+def window_grid(end_time: Seconds, num_windows: int, window_stride: Seconds) -> np.ndarray:
     """Give the end times of an example's windows, ``float64 [num_windows]``, oldest first."""
     return end_time - window_stride * np.arange(num_windows - 1, -1, -1, dtype=np.float64)
 
@@ -34,13 +34,15 @@ def stored_view(view: View, spec: BackboneSpec) -> View:
     return replace(view, stride=1.0) if spec.num_frames == 1 else view
 
 
-def ends_of(example: Example, policy: SamplingPolicy, view: View, spec: BackboneSpec) -> np.ndarray:
+def example_window_ends(
+    example: Example, policy: SamplingPolicy, view: View, spec: BackboneSpec
+) -> np.ndarray:
     """End times of an example's windows, ``float64 [num_windows]``, rounded to a microsecond.
 
     -1 where a window would begin farther back than the example may look.
     """
     spacing = window_spacing(example, policy, view, spec)
-    ends = np.round(window_ends(example.end_time, policy.num_windows(spec), spacing), 6)
+    ends = np.round(window_grid(example.end_time, policy.num_windows(spec), spacing), 6)
     if example.context is None:
         return ends
     inside = (spec.num_frames - 1) / spec.fps * view.stride if spec.num_frames > 1 else 0.0
@@ -55,7 +57,7 @@ def step_times(
     Seconds relative to the cut, oldest first. The S steps of a clip model's window are spread
     over its frames; what each knows reaches to the window's end all the same.
     """
-    ends = window_ends(0.0, num_windows, window_stride)
+    ends = window_grid(0.0, num_windows, window_stride)
     seconds_a_step = spec.num_frames / spec.num_steps / spec.fps * view.stride
     within = -np.arange(spec.num_steps - 1, -1, -1) * seconds_a_step
     return (ends[:, None] + within[None, :]).reshape(-1).astype(np.float32)
@@ -71,7 +73,7 @@ def needed_windows(
     ends: dict[tuple[str, View], set[float]] = {}
     for example in examples:
         for view in policy.views:
-            wanted = ends_of(example, policy, view, spec)
+            wanted = example_window_ends(example, policy, view, spec)
             key = (example.video, stored_view(view, spec))
             ends.setdefault(key, set()).update(float(t) for t in wanted if t >= 0)
     return {key: np.array(sorted(times)) for key, times in ends.items()}

@@ -33,10 +33,10 @@ from collision.video.index import (
 __all__ = [
     "TIME_NOISE",
     "VideoIndex",
+    "frame_checksums",
     "index_video",
     "latest_visible",
     "packet_sizes",
-    "picture_prints",
     "read_frames",
     "window_frame_indices",
 ]
@@ -117,7 +117,7 @@ def read_frames(
     return frames[order]
 
 
-def picture_prints(index: VideoIndex) -> np.ndarray:
+def frame_checksums(index: VideoIndex) -> np.ndarray:
     """Decode every frame, and give a number for each picture that equal pictures share: int64 [N].
 
     PyAV decodes, for it tells which frames FFmpeg found damaged. The number is of every eighth
@@ -129,12 +129,12 @@ def picture_prints(index: VideoIndex) -> np.ndarray:
     if index.images:
         pictures = (read_image(index.path, image, None, None) for image in index.images)
         return np.array([zlib.crc32(picture[::8, ::8].tobytes()) for picture in pictures])
-    prints = np.zeros(len(index.frame_times), np.int64)
-    for number, frame in _frames_at(index, np.arange(len(prints))):
+    checksums = np.zeros(len(index.frame_times), np.int64)
+    for number, frame in _frames_at(index, np.arange(len(checksums))):
         plane = frame.planes[0]
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-        prints[number] = zlib.crc32(rows[::8, : frame.width : 8].tobytes())
-    return prints
+        checksums[number] = zlib.crc32(rows[::8, : frame.width : 8].tobytes())
+    return checksums
 
 
 def _read_with_decord(

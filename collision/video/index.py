@@ -185,7 +185,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             if not isinstance(stream, VideoStream):
                 raise VideoDecodeError(path, "it holds no video stream")
             if stream.codec_context is None:
-                raise VideoDecodeError(path, "nothing here decodes its codec")
+                raise VideoDecodeError(path, "no decoder is installed for its codec")
             # Parallelism is one process per video; threads inside would fight over the cores.
             stream.codec_context.thread_count = 1
             yield container, stream
@@ -208,7 +208,7 @@ def _read_packets(path: Path, container: InputContainer, stream: VideoStream) ->
         if packet.is_corrupt:
             raise VideoDecodeError(path, f"it is cut off: the frame at {time:.3f} s is incomplete")
         if not any(memoryview(packet)[:64]):
-            raise VideoDecodeError(path, f"the data of the frame at {time:.3f} s are blank")
+            raise VideoDecodeError(path, f"the frame at {time:.3f} s contains only zeros")
         packets.append(
             _Packet(
                 time=time,

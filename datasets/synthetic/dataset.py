@@ -112,7 +112,7 @@ class Synthetic:
         """Draw all scenes; cheap, nothing is painted."""
         return [draw_scene(planned, self.seed, self.domain) for planned in self._plan]
 
-    def prepare(self) -> None:
+    def prepare(self, splits: object = None) -> None:
         """Generate what is missing; a finished set is only checked.
 
         Raises:

@@ -1,13 +1,19 @@
 """Near-duplicates are found in spite of coding, size and cuts; look-alikes are left alone."""
 
-import time
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
-from collision.audit.duplicates import crossing, near_duplicates, unrelated
+from collision.audit import duplicates
+from collision.audit.duplicates import (
+    MAX_BITS,
+    crossing,
+    near_duplicates,
+    similar_frames,
+    unrelated,
+)
 from collision.audit.facts import read_facts
 from collision.datasets.synthetic import oracle as oracle_module
 from tests.kit.audit import job_of, made_up_facts, made_up_record, scene_frames
@@ -101,8 +107,38 @@ def test_few_scenes_of_one_painter_are_taken_for_each_other(tmp_path, monkeypatc
     assert len(unrelated(pairs)) <= 1
 
 
-def test_three_thousand_videos_take_seconds():
-    facts = {str(n): made_up_facts(n, num_frames=80) for n in range(3000)}
-    started = time.monotonic()
+def test_the_same_frames_are_found_as_by_comparing_all():
+    """Hashes at every distance around the limit, of few videos and of many."""
+    generator = np.random.default_rng(0)
+    for num_videos, frames in ((1, 5), (7, 9), (60, 8)):
+        hashes = generator.integers(0, 2**64, num_videos * frames, dtype=np.uint64)
+        for place in range(1, len(hashes), 2):  # near copies of another frame
+            bits = generator.choice(64, generator.integers(0, 20), replace=False).astype(np.uint64)
+            flipped = np.bitwise_xor.reduce(np.uint64(1) << bits, initial=np.uint64(0))
+            hashes[place] = hashes[generator.integers(len(hashes))] ^ flipped
+        owner = np.repeat(np.arange(num_videos), frames)
+        distance = np.bitwise_count(hashes[:, None] ^ hashes)
+        is_pair = (distance <= MAX_BITS) & (owner[:, None] < owner)
+        expected = set(zip(*np.nonzero(is_pair), strict=True))
+        assert set(zip(*similar_frames(hashes, owner), strict=True)) == expected
+        assert num_videos == 1 or expected
+
+
+def test_blocks_that_fit_memory_change_nothing(monkeypatch):
+    hashes = np.zeros(200, np.uint64)
+    owner = np.repeat(np.arange(50), 4)
+    whole = set(zip(*similar_frames(hashes, owner), strict=True))
+    monkeypatch.setattr(duplicates, "_MAX_COMPARED", 300)
+    assert set(zip(*similar_frames(hashes, owner), strict=True)) == whole
+
+
+def test_few_of_all_frames_are_compared(monkeypatch):
+    compared = []
+    real = duplicates._num_differing
+    monkeypatch.setattr(
+        duplicates, "_num_differing", lambda a, b: compared.append(len(a)) or real(a, b)
+    )
+    facts = {str(n): made_up_facts(n, num_frames=80) for n in range(1000)}
     assert not pairs_of(facts)
-    assert time.monotonic() - started < 10
+    num_frames = sum(len(fact.hashes) for fact in facts.values())
+    assert sum(compared) < num_frames**2 / 2 / 50

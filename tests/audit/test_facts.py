@@ -1,5 +1,6 @@
 """Facts of real files, and the cache that remembers them."""
 
+import errno
 import os
 import signal
 
@@ -10,8 +11,9 @@ import pytest
 from collision.audit import facts as facts_module
 from collision.audit.facts import difference_hashes, gather_facts, read_facts
 from collision.audit.jobs import Pool, find_jobs, look_at_all
-from collision.errors import Interrupted
+from collision.errors import CollisionError, Interrupted
 from collision.features.digest import VideoDigests
+from collision.records import annotations
 from collision.types import Failure
 from tests.kit.audit import job_of, made_up_record, scene_frames
 from tests.kit.video import write_video
@@ -131,6 +133,8 @@ def test_a_second_pass_reads_nothing(tmp_path, monkeypatch):
         lambda text: "{}",
         lambda text: text.replace('"frame_bytes": [', '"frame_bytes": [1, '),
         lambda text: text.replace('"hashes": [', '"hashes": [-1, '),
+        lambda text: text.replace('"codec": "', '"codec": 3, "note": "'),
+        lambda text: text.replace('"version": 1', '"version": 2'),
     ],
 )
 def test_damaged_facts_are_read_again(tmp_path, damage):
@@ -140,6 +144,40 @@ def test_damaged_facts_are_read_again(tmp_path, damage):
     file.write_text(damage(file.read_text()))
     second, _ = read_all(tmp_path, records)
     assert equal(first["v0"], second["v0"])
+
+
+def test_a_cache_that_may_only_be_read_is_told_once_and_stops_nothing(
+    tmp_path, monkeypatch, caplog
+):
+    def refuse(path, content):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    annotations.warn_once.cache_clear()
+    monkeypatch.setattr(facts_module, "write_whole", refuse)
+    facts, failures = read_all(tmp_path, records_of(tmp_path, 3))
+    assert len(facts) == 3 and not failures
+    assert [r.getMessage() for r in caplog.records] == [
+        f"{tmp_path / 'cache/facts/v1'} may only be read: what was found in the files is not kept "
+        "for next time."
+    ]
+
+
+def test_a_full_disk_stops_and_says_so(tmp_path, monkeypatch):
+    def refuse(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(facts_module, "write_whole", refuse)
+    with pytest.raises(CollisionError, match="no space left"):
+        read_all(tmp_path, records_of(tmp_path, 1))
+
+
+def test_facts_of_a_version_without_its_number_are_read(tmp_path, monkeypatch):
+    records = records_of(tmp_path, 1)
+    first, _ = read_all(tmp_path, records)
+    (file,) = (tmp_path / "cache/facts").rglob("*.json")
+    file.write_text(file.read_text().replace('"version": 1, ', ""))
+    monkeypatch.setattr(facts_module, "read_facts", lambda job: pytest.fail("read again"))
+    assert equal(first["v0"], read_all(tmp_path, records)[0]["v0"])
 
 
 def test_what_cannot_be_read_is_a_failure_and_the_rest_go_on(tmp_path):

@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from collision.__main__ import main
-from collision.commands.compare import named_runs
-from collision.metrics.bootstrap import paired_difference
+from collision.commands._entry import guarded
+from collision.commands.compare import named_runs, run
+from collision.metrics.comparison import paired_difference
+from collision.options import CompareOptions
 from tests.conftest import ROOT, run_command
 from tests.kit.experiments import compose
 from tests.kit.scores import made_up_scores
@@ -19,16 +21,28 @@ from tests.kit.scores import made_up_scores
 
 @pytest.fixture
 def compare(tmp_path, monkeypatch, capfd):
-    """Call the verb in this process; give its exit code and output."""
+    """Run the verb with some options; give its exit code and output."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def call(*runs, **options):
+        given = CompareOptions(runs_root=tmp_path / "results", **options)
+        code = guarded(lambda: run(given, [str(path) for path in runs]))
+        output = "".join(capfd.readouterr())
+        assert "Traceback" not in output
+        return code, output
+
+    return call
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capfd):
+    """Type the verb; give its exit code and output."""
     monkeypatch.setenv("COLLISION_RUNS", str(tmp_path / "results"))
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.chdir(ROOT)
 
     def call(*arguments):
-        code = main(["compare", *map(str, arguments)])
-        output = "".join(capfd.readouterr())
-        assert "Traceback" not in output
-        return code, output
+        return main(["compare", *map(str, arguments)]), "".join(capfd.readouterr())
 
     return call
 
@@ -60,7 +74,7 @@ def test_three_runs_give_tables_and_files(compare, tmp_path):
         trained(tmp_path / "better", *(made_up_scores(60, seed=s, skill=3) for s in (4, 5))),
         evaluated(tmp_path / "same", nexar=made_up_scores(60, seed=6, skill=1)),
     ]
-    code, output = compare(*runs, "num_resamples=500")
+    code, output = compare(*runs, num_resamples=500)
     assert code == 0, output
     for word in ("Runs", "Against plain", "p, Holm", "corrected for 2 tests", "better", "same"):
         assert word in output
@@ -88,12 +102,12 @@ def test_the_difference_of_two_seeds_is_the_paired_one(compare, tmp_path):
     columns = ("video", "group", "label", "horizon", "score")
     shuffled = replace(second, **{name: getattr(second, name)[order] for name in columns}, tags={})
     runs = trained(tmp_path / "a", first), trained(tmp_path / "b", shuffled)
-    code, output = compare(*runs, "num_resamples=300")
+    code, output = compare(*runs, num_resamples=300)
     assert code == 0
     found = json.loads((result_of(output) / "compare.json").read_text())["differences"]["b"]
     expected = paired_difference(second, first, num_resamples=300)
     for name in ("value", "low", "high", "p_value"):
-        assert found[name] == pytest.approx(expected[name])
+        assert found[name] == pytest.approx(getattr(expected, name))
 
 
 def test_one_of_several_data_sets(compare, tmp_path):
@@ -102,14 +116,13 @@ def test_one_of_several_data_sets(compare, tmp_path):
     other = evaluated(tmp_path / "other", synthetic_night=made_up_scores(30, seed=3))
     code, output = compare(other, both)
     assert code == 2 and "several data sets: synthetic, synthetic_night" in output
-    code, output = compare(other, both, "dataset=synthetic_night", "num_resamples=50")
+    code, output = compare(other, both, dataset="synthetic_night", num_resamples=50)
     assert code == 0, output
     found = json.loads((result_of(output) / "compare.json").read_text())
     assert found["datasets"] == {"other": "synthetic_night", "both": "synthetic_night"}
-    code, output = compare(other, both, "dataset=synthetic")
-    assert code == 2 and "dataset=synthetic:" in output and "synthetic_night alone" in output
-    code, output = compare(other, both, "dataset=manifest", "dataset.name=mine")
-    assert code == 2 and "dataset=mine:" in output
+    code, output = compare(other, both, dataset="synthetic")
+    assert code == 2
+    assert "dataset=synthetic:" in output and "only scores of synthetic_night" in output
 
 
 def test_every_data_set_has_a_name_to_choose_it_by():
@@ -120,7 +133,7 @@ def test_every_data_set_has_a_name_to_choose_it_by():
 def test_folders_of_one_name_are_told_apart(compare, tmp_path):
     scored = made_up_scores(30)
     runs = trained(tmp_path / "a" / "run", scored), trained(tmp_path / "b" / "run", scored)
-    code, output = compare(*runs, "num_resamples=50")
+    code, output = compare(*runs, num_resamples=50)
     assert code == 0
     assert list(json.loads((result_of(output) / "compare.json").read_text())["runs"]) == [
         str(tmp_path / "a" / "run"),
@@ -150,7 +163,7 @@ def test_names_are_as_short_as_tells_runs_apart(tmp_path):
 
 def test_too_few_groups_are_said_to_be_so(compare, tmp_path):
     runs = [trained(tmp_path / name, made_up_scores(10, seed=i)) for i, name in enumerate("ab")]
-    code, output = compare(*runs, "num_resamples=50")
+    code, output = compare(*runs, num_resamples=50)
     assert code == 0
     assert "only 10 groups" in output
     assert "corrected for" not in output
@@ -168,21 +181,35 @@ def test_what_a_person_can_mend_is_a_sentence(compare, tmp_path):
     changed = made_up_scores(30)
     changed = replace(changed, label=1 - changed.label)
     for arguments, words in {
-        (good,): ["two or more run folders"],
         (good, tmp_path / "none"): ["no folder", "none"],
         (good, empty): ["empty", "interrupted", "resume="],
-        (good, link): ["twice"],
+        (good, link): ["was given twice"],
         (good, good / "metrics.json"): ["no folder"],
         (good, trained(tmp_path / "more", made_up_scores(31))): ["'good' and 'more'", "in one set"],
         (good, trained(tmp_path / "labels", changed)): ["'labels'", "different labels"],
         (good, broken): ["row 2: horizon is 'x'"],
-        (good, good, "num_resamples=0"): ["num_resamples=0"],
     }.items():
         code, output = compare(*arguments)
         assert code == 2, output
         for word in words:
             assert word in output
     assert not (tmp_path / "results").exists()
+
+
+def test_options_and_runs_as_they_are_typed(command, tmp_path):
+    scored = made_up_scores(30)
+    runs = [evaluated(tmp_path / n, synthetic=scored, synthetic_night=scored) for n in "ab"]
+    code, output = command(*runs, "dataset=synthetic_night", "num_resamples=50")
+    assert code == 0, output
+    assert json.loads((result_of(output) / "compare.json").read_text())["datasets"]["a"] == (
+        "synthetic_night"
+    )
+    code, output = command(*runs, "dataset=manifest", "dataset.name=mine")
+    assert code == 2 and "dataset=mine:" in output
+    code, output = command(*runs, "num_resamples=0")
+    assert code == 2 and "num_resamples=0" in output
+    code, output = command(runs[0])
+    assert code == 2 and "two or more run folders" in output
 
 
 def test_help_explains_with_two_examples(tmp_path):

@@ -127,8 +127,9 @@ def test_a_link_out_of_the_root(root: Path):
     elsewhere = root.parent / "elsewhere"
     (root / "videos/Normal").rename(elsewhere)
     (root / "videos/Normal").symlink_to(elsewhere)
-    with pytest.raises(ConfigError, match=r"lies outside the root.*Set root to"):
+    with pytest.raises(ConfigError, match=r"is a link .* dataset\.follow_links=true"):
         records_of(root)
+    assert len(records_of(root, follow_links=True)) == 28
 
 
 def test_a_normal_clip_that_only_a_list_names_is_missing(root: Path):
@@ -307,7 +308,9 @@ def test_config_names_every_argument(written: Path):
     config.root = str(written)
     dataset = instantiate(config)
     assert isinstance(dataset, CCD) and len(dataset.records()) == 28
-    assert set(config) == {"_target_", "name", "root", "split", "ego_only", "allow_missing"}
+    assert set(config) == {
+        "_target_", "name", "root", "split", "ego_only", "allow_missing", "follow_links",
+    }  # fmt: skip
 
 
 @pytest.mark.skipif(REAL is None, reason="the real annotation files are not here")

@@ -105,11 +105,10 @@ def test_listed_videos_that_are_missing(tmp_path: Path):
     file = touch(tmp_path) / "frames.csv"
     names = [f"./videos/training/positive/{number:06d}.mp4" for number in range(1, 31)]
     file.write_text("Video Name,Crash Frame\n" + "".join(f"{name},75\n" for name in names))
-    with pytest.raises(DatasetNotFoundError, match="28 of 30 listed videos are missing") as caught:
+    with pytest.raises(DatasetNotFoundError, match="28 of 30 listed videos are not in") as caught:
         Dad(str(tmp_path), crash_frames=str(file)).prepare()
     assert caught.value.expected[0] == "videos/training/positive/000003.mp4"
-    assert caught.value.expected[-1] == "... and 8 more"
-    assert len(caught.value.expected) == 21
+    assert len(caught.value.expected) == 28 and "... and 8 more" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -185,8 +184,9 @@ def test_a_link_out_of_the_root(tmp_path: Path):
     root = touch(tmp_path / "root")
     (tmp_path / "elsewhere.mp4").touch()
     (root / "videos/testing/positive/000009.mp4").symlink_to(tmp_path / "elsewhere.mp4")
-    with pytest.raises(ConfigError, match="lies outside the root"):
+    with pytest.raises(ConfigError, match=r"is a link .* dataset\.follow_links=true"):
         records(root)
+    assert records(root, follow_links=True)
 
 
 @pytest.mark.skipif(REAL is None, reason="the real annotations are not here")

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collision.config import build
-from collision.datasets import dada2000
 from collision.datasets.dada2000 import TABLE, Dada2000
 from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
+from collision.records import annotations
 from collision.types import VideoRecord
 from collision.video.index import index_video
 from tests.kit.experiments import compose
@@ -24,7 +24,7 @@ HEADER = "video,type,abnormal start frame,accident frame,abnormal end frame\n"
 
 @pytest.fixture(autouse=True)
 def _tells_anew():
-    dada2000._tell_once.cache_clear()
+    annotations.warn_once.cache_clear()
 
 
 def lists(
@@ -248,7 +248,7 @@ def test_wrong_root(tmp_path: Path):
 
 
 def test_missing_clips(tmp_path: Path):
-    with pytest.raises(DatasetNotFoundError, match="2 of 2 listed videos are missing") as caught:
+    with pytest.raises(DatasetNotFoundError, match="2 of 2 listed videos are not in") as caught:
         Dada2000(str(lists(tmp_path))).prepare()
     assert caught.value.expected == ["1/001/images", "10/002/images"]
 

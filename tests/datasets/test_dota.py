@@ -176,10 +176,10 @@ def test_wrong_root(tmp_path: Path):
 def test_missing_folders(tmp_path: Path):
     root = metadata(tmp_path, {f"a_{n}": ENTRY for n in range(25)})
     (root / "frames" / "a_0" / "images").mkdir(parents=True)
-    with pytest.raises(DatasetNotFoundError, match="24 of 25 listed videos are missing") as caught:
+    with pytest.raises(DatasetNotFoundError, match="24 of 25 listed videos are not in") as caught:
         Dota(str(root)).prepare()
     assert caught.value.expected[0] == "frames/a_1/images"
-    assert caught.value.expected[-1] == "... and 4 more"
+    assert len(caught.value.expected) == 24 and "... and 4 more" in str(caught.value)
 
 
 def test_wrong_options(tmp_path: Path):

@@ -52,7 +52,7 @@ def test_a_damaged_index_is_started_anew(tmp_path, video, content):
     digests = VideoDigests(index)
     digest = digests.digest(video)
     digests.save()
-    assert [entry[2] for entry in json.loads(index.read_text()).values()] == [digest]
+    assert [entry[2] for entry in json.loads(index.read_text())["files"].values()] == [digest]
 
 
 def test_an_index_that_cannot_be_written_is_told(tmp_path, video):
@@ -72,7 +72,7 @@ def test_two_processes_keep_each_others_entries(tmp_path, video):
     two.digest(other_video)
     one.save()
     two.save()
-    assert len(json.loads(index.read_text())) == 2
+    assert len(json.loads(index.read_text())["files"]) == 2
 
 
 @pytest.mark.parametrize("name", ["absent.mp4", "absent"])

@@ -11,16 +11,21 @@ from collision.errors import CacheMismatchError, CollisionError, ConfigError
 from collision.features import clips
 from collision.features.clips import ClipDataset, WindowRequest, split_long
 from collision.features.digest import VideoDigests
-from collision.features.extract import extract, share_of
-from collision.features.fingerprint import fingerprint
-from collision.features.planning import plan
 from collision.features.progress import ExtractionProgress
-from collision.features.store import FeatureStore
+from collision.features.ranks import rank_part
 from collision.types import View
 from collision.video.frames import read_frames
 from collision.video.index import index_video
 from tests.kit.backbone import TinyBackbone
-from tests.kit.extraction import END_TIMES, open_store, requests_of, run, write_videos
+from tests.kit.extraction import (
+    END_TIMES,
+    Options,
+    open_source,
+    open_store,
+    requests_of,
+    run,
+    write_videos,
+)
 from tests.kit.video import numbered_frames, write_video
 
 
@@ -109,9 +114,9 @@ def test_a_mirrored_view_is_not_decoded_again(folder, monkeypatch):
     monkeypatch.setattr(ClipDataset, "decode", counted)
     monkeypatch.setattr(ExtractionProgress, "advance", noted)
     backbone, both = TinyBackbone(), in_views(requests_of(folder))
-    digests = VideoDigests(folder / "none.json")
-    planned = plan(both, open_store(folder, backbone), digests, backbone, "cpu")
-    once = plan(requests_of(folder), open_store(folder, backbone), digests, backbone, "cpu")
+    options = Options(num_workers=0)
+    planned = open_source(folder, backbone).plan(both, options)
+    once = open_source(folder, backbone).plan(requests_of(folder), options)
     assert (planned.num_videos, planned.num_windows) == (3, 2 * once.num_windows)
     assert planned.num_frames == once.num_frames
     decoded.clear()
@@ -124,7 +129,7 @@ def test_a_mirrored_view_is_not_decoded_again(folder, monkeypatch):
 @pytest.mark.parametrize("num_processes", [1, 2, 3])
 def test_views_of_a_file_stay_in_one_process(folder, num_processes):
     both = in_views(requests_of(folder))
-    shares = [share_of(both, rank, num_processes) for rank in range(num_processes)]
+    shares = [rank_part(both, rank, num_processes) for rank in range(num_processes)]
     assert sorted(map(id, both)) == sorted(id(request) for share in shares for request in share)
     files = [{request.path for request in share} for share in shares]
     assert sum(map(len, files)) == 3 and max(map(len, files)) - min(map(len, files)) <= 1
@@ -264,13 +269,16 @@ def test_a_full_disk_stops_with_a_sentence(folder, monkeypatch):
 
 
 def test_a_store_of_other_weights_is_refused(folder):
-    backbone = TinyBackbone()
-    store = FeatureStore(folder / "cache", fingerprint(backbone))
-    backbone.projection.weight[0, 0] += 1
-    digests = VideoDigests(folder / "videos.json")
-    options = {"batch_size": 1, "num_workers": 0, "timeout": 9, "accelerator": "cpu"}
+    class Part:
+        def build(self):
+            backbone = TinyBackbone()
+            backbone.projection.weight[0, 0] += 1
+            return backbone
+
+    source = open_source(folder, TinyBackbone())
+    source = dataclasses.replace(source, part=Part(), _backbone=None)
     with pytest.raises(CacheMismatchError, match="weights_digest"):
-        extract(backbone, store, requests_of(folder), digests, progress=False, **options)
+        source.extract(requests_of(folder), Options(), progress=False)
 
 
 @pytest.mark.parametrize(
@@ -279,8 +287,10 @@ def test_a_store_of_other_weights_is_refused(folder):
         {"batch_size": 0},
         {"num_workers": -1},
         {"timeout": 0},
-        {"precision": "8-bit"},
+        {"precision": "16-mixed"},
         {"devices": 0},
+        {"devices": -1},
+        {"num_nodes": 0},
     ],
 )
 def test_options_that_cannot_work(folder, options):
@@ -299,21 +309,21 @@ def test_a_batch_too_large_for_the_memory(folder):
 
 def test_plan_counts_what_extract_does(folder):
     backbone = TinyBackbone(dtype="float16")
-    store = open_store(folder, backbone)
-    digests = VideoDigests(folder / "cache" / "videos.json")
+    source = open_source(folder, backbone)
     ends = np.array([0.5, 1.0, 1.5, 2.0])
     (folder / "empty.mp4").write_bytes(b"")
     requests = [*requests_of(folder, ends), WindowRequest("gone", folder / "gone.mp4", ends)]
-    before = plan(requests, store, digests, backbone, "cpu")
+    before = source.plan(requests, Options())
     assert (before.num_videos, before.num_windows, before.num_reused) == (4, 16, 0)
     assert before.num_frames == 4 * 16  # windows reach 0.3 s back and lie 0.5 s apart
     assert before.num_bytes == 16 * 2 * 5 * 2
     assert 0 < before.expected_seconds < 60
     assert [failure.video for failure in before.failures] == ["gone"]
-    assert store.missing(digests.digest(requests[0].path), ends).tolist() == ends.tolist()
+    assert not before.is_done and not source.store.folder.exists()
     run(folder, backbone, requests)
-    after = plan(requests[:3], store, digests, backbone, "cpu")
+    after = source.plan(requests[:3], Options())
     assert (after.num_windows, after.num_reused, after.expected_seconds) == (0, 12, 0)
+    assert after.is_done
 
 
 def test_a_clip_holds_each_frame_once(folder):

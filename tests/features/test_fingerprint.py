@@ -4,6 +4,9 @@ import json
 import pytest
 import torch
 
+from collision.backbones.optical_flow import OpticalFlow
+from collision.backbones.vjepa2 import VJEPA2
+from collision.checks import call_typed
 from collision.errors import CacheMismatchError
 from collision.features.fingerprint import Fingerprint, check_same, fingerprint, weights_digest
 from collision.types import BackboneSpec
@@ -72,3 +75,23 @@ def test_mismatch_spells_out_the_difference():
     assert "height: 32 here, 224 there" in str(caught.value)
     assert "licence:  here, (nothing) there" in str(caught.value)
     assert "width" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "options"),
+    [(OpticalFlow, {}), (VJEPA2, {"size": "tiny", "pretrained": False})],
+    ids=["optical_flow", "vjepa2"],
+)
+def test_a_whole_rate_stays_whole_on_the_way_from_the_yaml(backbone, options):
+    """Caches made before options were checked have it so in their key."""
+    default = call_typed(backbone, options, {}, "backbone")
+    given = call_typed(backbone, {**options, "fps": int(default.spec.fps)}, {}, "backbone")
+    assert fingerprint(given).key == fingerprint(default).key
+    assert json.dumps(given.spec.fps).isdecimal()
+
+
+def test_the_spec_is_in_it():
+    found = fingerprint(TinyBackbone(fps=10))
+    assert found.spec == TinyBackbone().spec and found.precision == "32-true"
+    with pytest.raises(CacheMismatchError, match="height=tall: give a whole number"):
+        _ = Fingerprint({**found.fields, "height": "tall"}).spec

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from collision.errors import CacheMismatchError, CollisionError, ConfigError
 from collision.features.fingerprint import Fingerprint, fingerprint
+from collision.features.manifest import Maker
 from collision.features.store import FeatureStore, NotFiniteError, StoredVideo, _merge
 from tests.kit.backbone import TinyBackbone
 
@@ -186,26 +187,66 @@ def test_a_full_disk_loses_nothing_and_says_so(store, monkeypatch):
     assert store.read(VIDEO, [1.0, 2.0])[1].all()
 
 
-def test_leftovers_of_a_killed_writer_are_not_trusted(store):
-    (store.folder / ".partial").write_bytes(b"half")
-    write(store, [1.0])
-    assert store.read(VIDEO, [1.0])[1].all()
-    assert not (store.folder / ".partial").exists()
-
-
 def test_the_folder_tells_its_backbone(tmp_path, store):
+    assert not store.folder.exists()  # until something is written
+    write(store, [1.0])
     assert store.folder.parent == tmp_path
     assert store.folder.name == f"test-tiny-{PRINT.key}"
-    assert json.loads((store.folder / "manifest.json").read_text()) == dict(PRINT.fields)
+    assert json.loads((store.folder / "manifest.json").read_text()) == {
+        "fingerprint": dict(PRINT.fields),
+        "made_by": [],
+        "version": 2,
+    }
 
 
-def test_a_manifest_of_something_else_is_refused(tmp_path, store):
+def test_a_folder_is_read_with_no_knowledge_of_what_made_it(tmp_path, store):
+    write(store, [1.0])
+    store.folder.rename(tmp_path / "copied")
+    opened = FeatureStore.open(tmp_path / "copied")
+    assert opened.fingerprint == PRINT and opened.spec == TinyBackbone(dtype="float16").spec
+    assert opened.read(VIDEO, [1.0])[0][:, 0, 0].tolist() == [1]
+    with pytest.raises(CacheMismatchError, match=r"no manifest\.json"):
+        FeatureStore.open(tmp_path)
+
+
+def test_a_manifest_of_the_first_version_is_upgraded_with_the_next_write(store):
     manifest = store.folder / "manifest.json"
-    manifest.write_text(json.dumps({**PRINT.fields, "height": 224}))
-    with pytest.raises(CacheMismatchError, match="height: 32 here, 224 there"):
-        FeatureStore(tmp_path, PRINT)
-    manifest.write_text("{")
-    with pytest.raises(CacheMismatchError, match="Delete the folder"):
+    write(store, [1.0])
+    first = json.dumps(dict(PRINT.fields), indent=2, sort_keys=True) + "\n"
+    manifest.write_text(first)
+    old = FeatureStore.open(store.folder)
+    assert old.read(VIDEO, [1.0])[1].all() and manifest.read_text() == first
+    write(old, [2.0])
+    assert json.loads(manifest.read_text())["version"] == 2
+    assert FeatureStore.open(store.folder).read(VIDEO, [1.0, 2.0])[1].all()
+
+
+def test_two_writers_note_what_makes_the_features_both(tmp_path, store):
+    write(store, [1.0])
+    makers = [Maker({"name": name}, "32-true", {}, {}) for name in "ab"]
+    other = FeatureStore(tmp_path, PRINT)
+    for one, maker in zip((store, other), makers, strict=True):
+        one.claim(maker)
+    assert list(FeatureStore(tmp_path, PRINT).made_by) == makers
+    store.disclaim(makers[1])
+    assert list(FeatureStore(tmp_path, PRINT).made_by) == makers[:1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"fingerprint": {**PRINT.fields, "height": 224}, "version": 2}, "height: 32 here, 224"),
+        ({**PRINT.fields, "height": 224}, "height: 32 here, 224 there"),
+        ({"fingerprint": dict(PRINT.fields), "version": 3}, r"manifest\.json' has version 3"),
+        ({"fingerprint": dict(PRINT.fields), "version": "x"}, "has version 'x'"),
+        ({"fingerprint": dict(PRINT.fields), "made_by": 1, "version": 2}, "made_by=1"),
+        ([1], "Delete the folder"),
+    ],
+)
+def test_a_manifest_of_something_else_is_refused(tmp_path, store, content, message):
+    write(store, [1.0])
+    (store.folder / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(CacheMismatchError, match=message):
         FeatureStore(tmp_path, PRINT)
 
 

@@ -5,8 +5,10 @@ import multiprocessing
 import os
 import sys
 import time
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +16,10 @@ import torch
 from collision.features import extract as extract_module
 from collision.features.clips import WindowRequest
 from collision.features.digest import VideoDigests
-from collision.features.extract import ExtractionReport, extract
+from collision.features.extract import ExtractionReport
 from collision.features.fingerprint import fingerprint
 from collision.features.interruption import StopSignals
+from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore
 from tests.kit.backbone import TinyBackbone
 from tests.kit.video import numbered_frames, write_video
@@ -40,25 +43,41 @@ def requests_of(folder: Path, end_times: np.ndarray = END_TIMES) -> list[WindowR
     return [WindowRequest(path.stem, path, end_times) for path in sorted(folder.glob("*.mp4"))]
 
 
+@dataclass(frozen=True)
+class Options:
+    """As ``collision.options.ExtractionOptions``, small."""
+
+    batch_size: int | None = 4
+    num_workers: int = 1
+    timeout: float = 60
+    accelerator: str = "cpu"
+    precision: str | None = None
+
+
 def open_store(folder: Path, backbone: TinyBackbone) -> FeatureStore:
     return FeatureStore(folder / "cache", fingerprint(backbone))
+
+
+def open_source(folder: Path, backbone: TinyBackbone, precision: str = "32-true") -> FeatureSource:
+    """Give a backbone that is built already, with a cache beside the videos."""
+    store = FeatureStore(folder / "cache", fingerprint(backbone, precision))
+    digests = VideoDigests(folder / "cache" / "videos.json")
+    return FeatureSource(store, digests, part=None, _backbone=backbone)
 
 
 def run(
     folder: Path,
     backbone: TinyBackbone,
     requests: list[WindowRequest] | None = None,
-    **options: object,
+    **options: Any,
 ) -> ExtractionReport:
     """Extract the videos of a folder into a cache beside them."""
-    options = {"batch_size": 4, "num_workers": 1, "timeout": 60, "progress": False} | options
-    return extract(
-        backbone,
-        open_store(folder, backbone),
+    machines = {name: options.pop(name) for name in ("devices", "num_nodes") if name in options}
+    return open_source(folder, backbone).extract(
         requests_of(folder) if requests is None else requests,
-        VideoDigests(folder / "cache" / "videos.json"),
-        accelerator="cpu",
-        **options,
+        Options(**options),
+        progress=False,
+        **machines,
     )
 
 

@@ -2,50 +2,48 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from collision.config import Part, part
 from collision.learning.datamodule import FeatureDataset
+from collision.learning.fit import TrainingSetup
+from collision.options import TrainerOptions
 from collision.types import Example, VideoRecord
 
 FEATURE_DIM, NUM_WINDOWS = 6, 3
 
-CONFIG: dict[str, Any] = {
-    "head": {
-        "_target_": "collision.temporal.transformer.Transformer",
-        "dim": 8,
-        "layers": 1,
-        "heads": 2,
-    },
-    "pooling": {"_target_": "collision.temporal.pooling.MeanPooling"},
-    "loss": {"_target_": "collision.learning.losses.BinaryCrossEntropy"},
-    "optimizer": {
-        "_target_": "collision.learning.optim.AdamWCosine",
-        "lr": 1e-2,
-        "warmup_epochs": 0,
-    },
-    "sampling": {"balanced": False},
-    "feature_dropout": 0.2,
-    "trainer": {
-        "max_epochs": 4,
-        "patience": 10,
-        "batch_size": 16,
-        "gradient_clip": 1.0,
-        "accelerator": "cpu",
-        "precision": None,
-    },
-}
+SETUP = TrainingSetup(
+    head=part("head", "transformer", dim=8, layers=1, heads=2),
+    pooling=part("pooling", "mean"),
+    loss=part("loss", "bce", label_smoothing=0.0),
+    optimizer=part("optimizer", "adamw", lr=1e-2, warmup_epochs=0.0),
+    trainer=TrainerOptions(
+        max_epochs=4,
+        patience=10,
+        batch_size=16,
+        gradient_clip=1.0,
+        accelerator="cpu",
+        precision=None,
+    ),
+    feature_dropout=0.2,
+)
 
 
-def config_with(**changes: Any) -> dict[str, Any]:
-    """Take the configuration with other values: ``trainer={"max_epochs": 2}``."""
-    config = copy.deepcopy(CONFIG)
-    for group, values in changes.items():
-        config[group].update(values)
-    return config
+def setup_with(**changes: Mapping[str, Any]) -> TrainingSetup:
+    """Take the setup with other values: ``trainer={"max_epochs": 2}``, ``head={"dim": 16}``."""
+    changed = {}
+    for name, values in changes.items():
+        before = getattr(SETUP, name)
+        if isinstance(before, Part):
+            changed[name] = replace(before, options={**before.options, **values})
+        else:
+            changed[name] = replace(before, **values)
+    return replace(SETUP, **changed)
 
 
 def planted(num_videos: int, seed: int, signal: float = 3.0) -> FeatureDataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.metrics import average_precision_score
 
 from collision.metrics.scored import Scored
 
@@ -23,3 +24,9 @@ def made_up_scores(num_groups: int = 40, seed: int = 0, skill: float = 1.5) -> S
                 rows.append((f"{group}_{variant}", f"scene{group}", label, horizon, score, variant))
     video, group, label, horizon, score, variant = map(np.array, zip(*rows, strict=True))
     return Scored(video, group, label, horizon, score, {"variant": variant})
+
+
+def nexar_ap(scored: Scored) -> list[float]:
+    """AP of each horizon by scikit-learn; their mean is ``nexar_map``."""
+    own = [scored.horizon == horizon for horizon in np.unique(scored.horizon)]
+    return [average_precision_score(scored.label[rows], scored.score[rows]) for rows in own]

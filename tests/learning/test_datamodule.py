@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from collision.features.store import FeatureStore
 from collision.learning.datamodule import (
     EpochShuffle,
     FeatureDataModule,
+    count_by_horizon,
     feature_dataset,
     feature_loader,
 )
 from collision.metrics.torch_metric import mean_by_example
 from collision.sampling.policy import SamplingPolicy
-from collision.types import BackboneSpec, Example, VideoRecord, View
+from collision.types import UNLABELLED, BackboneSpec, Example, VideoRecord, View
 from tests.kit.features import planted
 
 VIDEOS = ("crash", "calm", "gone")
@@ -69,9 +71,7 @@ class Shelf:
 
     def take(self, *examples):
         records = {v: VideoRecord(v, Path(f"{v}.mp4"), 0, "val", v) for v in VIDEOS}
-        return feature_dataset(
-            examples, records, self.store, self.digest_of, self.spec, self.policy
-        )
+        return feature_dataset(examples, records, self.store, self.digest_of, self.policy)
 
 
 def batch_of(dataset):
@@ -182,8 +182,11 @@ def test_stored_half_precision_is_kept_in_memory_and_given_as_float32(tmp_path):
 
 
 def test_counts_by_horizon_and_class():
-    counts = planted(6, seed=0).count()
-    assert counts == {h: {"positive": 3, "negative": 3} for h in ("0.5", "1")}
+    examples = planted(6, seed=0).examples
+    wanted = {h: {"positive": 3, "negative": 3} for h in ("0.5", "1")}
+    assert count_by_horizon(examples) == wanted
+    secret = replace(examples[0], label=UNLABELLED)
+    assert count_by_horizon([*examples, secret]) == wanted
 
 
 def test_validation_keeps_the_order_and_training_shuffles_whole_batches():

@@ -4,25 +4,22 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
-from collision.commands.train import suggested_threshold
+from collision.config import Part
 from collision.errors import CheckpointError, ConfigError, Interrupted
-from collision.learning.datamodule import FeatureDataset
-from collision.learning.fit import MONITOR, check_classes, fit_head, read_log
-from collision.learning.task import CollisionTask
+from collision.learning.datamodule import FeatureDataModule, FeatureDataset, feature_loader
+from collision.learning.fit import check_classes, class_weights, fit_head, read_log
+from collision.learning.task import MONITOR, CollisionTask, probabilities
 from collision.sampling.policy import SamplingPolicy
 from collision.types import VideoRecord
-from tests.kit.features import CONFIG, FEATURE_DIM, config_with, planted, planted_splits
+from tests.kit.features import FEATURE_DIM, SETUP, planted, planted_splits, setup_with
 
 
-def fit(folder, config=CONFIG, data=None, seed=0):
-    return fit_head(
-        config, data or planted_splits(), FEATURE_DIM, seed, folder, [], Console(quiet=True)
-    )
+def fit(folder, setup=SETUP, data=None, seed=0):
+    return fit_head(setup, data or planted_splits(), seed, folder, Console(quiet=True))
 
 
 def same_weights(model, other):
@@ -60,6 +57,16 @@ def test_sigterm_keeps_the_finished_epochs_and_exits_with_143(tmp_path, monkeypa
     assert fit(tmp_path).last_epoch > 0
 
 
+@pytest.mark.parametrize("folder", ["seed_0", "fold_1/seed_0"])
+def test_an_interrupted_training_says_how_to_go_on(tmp_path, monkeypatch, folder):
+    (tmp_path / "run/fold_1").mkdir(parents=True)
+    (tmp_path / "run/config.yaml").touch()
+    interrupt(monkeypatch, epoch=1)
+    with pytest.raises(Interrupted, match=rf"python train.py resume={tmp_path}/run$") as stopped:
+        fit(tmp_path / "run" / folder)
+    assert stopped.value.exit_code == 130
+
+
 @pytest.fixture
 def no_training(monkeypatch):
     def refuse(*_):
@@ -82,7 +89,7 @@ def only(dataset, keep):
 
 
 def test_a_planted_signal_is_learned_and_noise_is_not(tmp_path):
-    trained = fit(tmp_path / "signal", config_with(trainer={"max_epochs": 6}))
+    trained = fit(tmp_path / "signal", setup_with(trainer={"max_epochs": 6}))
     assert trained.best_value > 0.97
     noise = {"train": planted(40, seed=0, signal=0.0), "val": planted(20, seed=1, signal=0.0)}
     assert fit(tmp_path / "noise", data=noise).best_value < 0.9
@@ -107,7 +114,7 @@ def test_the_order_of_batches_changes_with_seed_and_epoch(tmp_path, monkeypatch)
     monkeypatch.setattr(CollisionTask, "training_step", watching)
     runs = []
     for seed in (0, 1):
-        fit(tmp_path / str(seed), config_with(trainer={"max_epochs": 2}), seed=seed)
+        fit(tmp_path / str(seed), setup_with(trainer={"max_epochs": 2}), seed=seed)
         runs.append(seed)
     seen = [torch.cat(batches) for batches in orders.values()]
     assert len(seen) == 4
@@ -120,7 +127,7 @@ def test_the_order_of_batches_changes_with_seed_and_epoch(tmp_path, monkeypatch)
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch, batch):
     whole = fit(tmp_path / "whole")
     mend = interrupt(monkeypatch, epoch=2, batch=batch)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted):
         fit(tmp_path / "broken")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert [row["epoch"] for row in read_log(tmp_path / "broken/log.csv")] == ["0", "1"]
@@ -134,7 +141,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch,
 
 def test_a_run_that_was_moved_keeps_its_best_epoch(tmp_path, monkeypatch):
     mend = interrupt(monkeypatch, epoch=2)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted):
         fit(tmp_path / "old")
     mend()
     best = max(float(row[MONITOR]) for row in read_log(tmp_path / "old/log.csv"))
@@ -159,7 +166,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path, request):
 
 def test_a_finished_run_goes_on_with_more_epochs(tmp_path):
     fit(tmp_path)
-    longer = fit(tmp_path, config_with(trainer={"max_epochs": 6}))
+    longer = fit(tmp_path, setup_with(trainer={"max_epochs": 6}))
     assert longer.last_epoch == 5
     assert [int(row["epoch"]) for row in read_log(tmp_path / "log.csv")] == list(range(6))
 
@@ -167,7 +174,7 @@ def test_a_finished_run_goes_on_with_more_epochs(tmp_path):
 def test_fewer_epochs_than_were_trained_are_refused(tmp_path):
     fit(tmp_path)
     with pytest.raises(ConfigError, match=r"max_epochs=2.*4 epochs"):
-        fit(tmp_path, config_with(trainer={"max_epochs": 2}))
+        fit(tmp_path, setup_with(trainer={"max_epochs": 2}))
 
 
 def test_the_log_has_a_row_an_epoch(tmp_path):
@@ -183,8 +190,32 @@ def test_the_log_has_a_row_an_epoch(tmp_path):
 
 
 def test_training_stops_when_nothing_improves(tmp_path):
-    trained = fit(tmp_path, config_with(trainer={"max_epochs": 40, "patience": 2}))
+    trained = fit(tmp_path, setup_with(trainer={"max_epochs": 40, "patience": 2}))
     assert trained.last_epoch == trained.best_epoch + 2 < 39
+
+
+STOPS = {"max_epochs": 40, "patience": 2}
+
+
+def test_a_run_that_had_stopped_early_stays_stopped(tmp_path, request):
+    trained = fit(tmp_path, setup_with(trainer=STOPS))
+    log = read_log(tmp_path / "log.csv")
+    (tmp_path / "finished.json").unlink()  # it ended before that was written
+    request.getfixturevalue("no_training")
+    for max_epochs in (40, 50):  # an unbroken run of more epochs would have stopped there, too
+        again = fit(tmp_path, setup_with(trainer=STOPS | {"max_epochs": max_epochs}))
+        assert same_weights(trained.best, again.best) and same_weights(trained.last, again.last)
+        assert (trained.last_epoch, trained.best_value) == (again.last_epoch, again.best_value)
+    assert read_log(tmp_path / "log.csv") == log
+
+
+def test_a_run_that_had_stopped_early_goes_on_with_more_patience(tmp_path):
+    whole = fit(tmp_path / "whole", setup_with(trainer=STOPS | {"patience": 5}))
+    stopped = fit(tmp_path / "stopped", setup_with(trainer=STOPS))
+    resumed = fit(tmp_path / "stopped", setup_with(trainer=STOPS | {"patience": 5}))
+    assert stopped.last_epoch < resumed.last_epoch == whole.last_epoch
+    assert same_weights(whole.last, resumed.last) and same_weights(whole.best, resumed.best)
+    assert read_log(tmp_path / "whole/log.csv") == read_log(tmp_path / "stopped/log.csv")
 
 
 def test_checkpoints_are_plain_data_and_hold_the_reported_heads(tmp_path):
@@ -238,7 +269,7 @@ def test_a_loss_that_diverges_is_told(tmp_path, monkeypatch, epochs_before):
 
 def test_an_absurd_learning_rate_is_told(tmp_path):
     with pytest.raises(ConfigError, match=r"diverged.*now 1000000000.0"):
-        fit(tmp_path, config_with(optimizer={"lr": 1e9}))
+        fit(tmp_path, setup_with(optimizer={"lr": 1e9}))
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -247,17 +278,17 @@ def test_a_checkpoint_of_another_head_is_refused(tmp_path, monkeypatch, finished
         fit(tmp_path)
     else:
         mend = interrupt(monkeypatch, epoch=1)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Interrupted):
             fit(tmp_path)
         mend()
     with pytest.raises(CheckpointError, match=r"ckpt.*does not fit the configured head"):
-        fit(tmp_path, config_with(head={"dim": 16}))
+        fit(tmp_path, setup_with(head={"dim": 16}))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK nonsense", None])
 def test_a_damaged_checkpoint_is_refused(tmp_path, monkeypatch, content):
     interrupt(monkeypatch, epoch=1)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted):
         fit(tmp_path)
     last = tmp_path / "last.ckpt"
     last.write_bytes(last.read_bytes()[:2000] if content is None else content)
@@ -280,8 +311,68 @@ def test_crashes_alone_are_refused_before_extraction():
     check_classes([crash, replace(crash, id="b", label=0)], SamplingPolicy())
 
 
-def test_a_precision_that_no_threshold_has_is_told(caplog):
-    labels, scores = np.array([1, 0, 1, 0]), np.array([0.2, 0.9, 0.8, 0.1])
-    point = suggested_threshold(labels, scores, {"precision": 0.9, "false_alarm_rate": None})
-    assert "precision of 0.9" in caplog.text and "best F1" in caplog.text
-    assert 0 < point.threshold < 0.9
+def weighted(weight):
+    """Positives of the earlier cut count ``weight``, as under fade or alert_weight."""
+    data = planted(40, seed=0)
+    examples = [
+        replace(example, weight=weight if example.label and example.horizon == 1.0 else 1.0)
+        for example in data.examples
+    ]
+    return replace(
+        data,
+        examples=examples[:-10],
+        window_index=data.window_index[:-10],
+        times=data.times[:-10],
+        example_of=data.example_of[:-10],
+        records=data.records[:-10],
+    )
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("weight", [0.1, 1.0, 3.0])
+def test_both_classes_weigh_the_same_in_the_loss_of_an_epoch(weight, balanced):
+    data = weighted(weight)
+    loss = SETUP.loss.build()
+    loss.fit(*class_weights(data, balanced=balanced))
+    module = FeatureDataModule(data, data, 10, seed=0, balanced=balanced)
+    sums = torch.zeros(2, dtype=torch.float64)
+    for epoch in range(20 if balanced else 1):  # which rows come again is drawn
+        loader = module.train_dataloader()
+        loader.sampler.set_epoch(epoch)
+        for batch in loader:
+            for label, factor in ((0, 1.0), (1, float(loss.pos_weight))):
+                sums[label] += factor * batch["weight"][batch["label"] == label].double().sum()
+    assert sums[0] == pytest.approx(sums[1].item(), rel=0.02 if balanced else 1e-6)
+
+
+def test_close_scores_stay_apart_in_half_precision():
+    """bf16 holds some 80 values of a typical head's logits: epochs were chosen on ties."""
+    data = planted(200, seed=0)
+    model = SETUP.model(FEATURE_DIM).eval()
+    task = CollisionTask(model, SETUP.loss.build(), SETUP.optimizer.build())
+    task.log = lambda *_, **__: None
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        task.validation_step(next(iter(feature_loader(data, 400))), 0)
+        scores = probabilities(model, data, torch.device("cpu"))
+    full = probabilities(model, data, torch.device("cpu"))
+    for found in (torch.cat(task.metric.probabilities), scores):
+        assert found.dtype == torch.float32
+        assert len(found.unique()) > 0.95 * len(full.unique())
+        assert (found - full).abs().max() < 0.01
+    loss = torch.nn.functional.binary_cross_entropy(scores, data.labels)
+    assert loss.isfinite()
+
+
+class SGD:
+    """An optimizer of someone's own, without a learning rate to set."""
+
+    def build(self, model, steps_per_epoch, total_steps):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0, 1)
+
+
+def test_any_optimizer_can_be_used(tmp_path):
+    own = Part("optimizer", "", f"{__name__}.SGD", {})
+    trained = fit(tmp_path, replace(SETUP, optimizer=own))
+    assert trained.best_value > 0.6
+    assert {row["lr"] for row in read_log(tmp_path / "log.csv")} == {"0.05"}

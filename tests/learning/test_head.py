@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from collision.errors import CheckpointError, ConfigError
-from collision.learning.head import HeadModel, build_model
+from collision.config import Part, part
+from collision.errors import ConfigError
+from collision.learning.head import build_model
 
-HEAD = {"_target_": "collision.temporal.gru.GRU", "dim": 8}
-POOLING = {"_target_": "collision.temporal.pooling.MeanPooling"}
+POOLING = part("pooling", "mean")
 
 
 def batch(feature_dim=5, num_steps=3):
@@ -17,8 +17,7 @@ def batch(feature_dim=5, num_steps=3):
 
 
 def linear_model(feature_dim, **options):
-    head = {"_target_": "collision.temporal.linear.Linear"}
-    return build_model(head, POOLING, feature_dim, **options)
+    return build_model(part("head", "linear"), POOLING, feature_dim, **options)
 
 
 class Recorder(torch.nn.Module):
@@ -134,16 +133,12 @@ def test_wrong_shapes_are_named(tensors, message):
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        (HEAD | {"dims": 8}, "unexpected keyword argument 'dims'.*configs/"),
-        ({"dim": 8}, "no '_target_'"),
-        ({"_target_": "collision.temporal.nothing.Here"}, "collision.temporal.nothing.Here"),
-        (
-            {"_target_": "collision.temporal.zipformer.Zipformer", "kernel": 4},
-            "^zipformer kernel is 4",
-        ),
+        (part("head", "gru", dims=8), r"no option 'head.dims'.*head.dim"),
+        (Part("head", "", "collision.temporal.nothing.Here"), "collision.temporal.nothing.Here"),
+        (part("head", "zipformer", kernel=4), "^head.kernel=4"),
     ],
 )
-def test_configurations_that_cannot_work_are_refused(head, message):
+def test_options_that_cannot_work_are_refused(head, message):
     with pytest.raises(ConfigError, match=message):
         build_model(head, POOLING, 5)
 
@@ -154,28 +149,10 @@ def test_feature_dropout_is_a_share(share):
         linear_model(5, feature_dropout=share)
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "os.system",
-        "torch.nn.Linear",
-        "collision.learning.head.torch.hub.load",  # reached through a module of ours, but not ours
-        "collision.learning.head.nn.Linear",
-        "collision.learning.head.build_model",
-        "collisions.temporal.gru.GRU",
-        "collision.temporal.gone.Head",
-        "",
-    ],
-)
-def test_a_checkpoint_cannot_name_foreign_code(target):
-    for head in (HEAD | {"_target_": target}, HEAD | {"deep": [{"er": {"_target_": target}}]}):
-        with pytest.raises(CheckpointError, match="checkpoint names"):
-            build_model(head, POOLING, 5, trusted=False)
-    with pytest.raises(CheckpointError, match="checkpoint names"):
-        build_model(HEAD, {"_target_": target}, 5, trusted=False)
-
-
-def test_a_checkpoint_can_name_our_code():
-    model = build_model(HEAD, POOLING, 5, 0.1, trusted=False)
-    assert isinstance(model, HeadModel)
-    assert model(*batch()).shape == (2,)
+def test_logits_leave_the_head_in_full_precision():
+    model = linear_model(5).eval()
+    tensors = batch()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(*tensors)
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, model(*tensors))

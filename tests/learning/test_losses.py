@@ -1,16 +1,11 @@
-from pathlib import Path
-
 import pytest
 import torch
-from omegaconf import OmegaConf
 from torch.nn import functional
 
-from collision.config import build
+from collision.config import names_of, part
 from collision.errors import ConfigError
 from collision.learning.losses import BinaryCrossEntropy, FocalLoss
 from collision.learning.optim import AdamWCosine
-
-CONFIGS = Path(__file__).parents[2] / "configs" / "loss"
 
 
 def test_plain_loss_is_torchs():
@@ -21,7 +16,7 @@ def test_plain_loss_is_torchs():
 
 def test_automatic_pos_weight_makes_classes_weigh_the_same():
     loss = BinaryCrossEntropy()
-    loss.fit(num_negative=30, num_positive=10)
+    loss.fit(negative=30, positive=10)
     labels = torch.tensor([1.0] * 10 + [0.0] * 30)
     logits = torch.zeros(40, requires_grad=True)
     loss(logits, labels, torch.ones(40)).backward()
@@ -59,7 +54,7 @@ def test_focal_loss_without_focus_is_cross_entropy(pos_weight, smoothing):
         FocalLoss(0.0, pos_weight, smoothing),
         BinaryCrossEntropy(pos_weight, smoothing),
     ):
-        loss.fit(num_negative=20, num_positive=10)
+        loss.fit(negative=20, positive=10)
         values.append(loss(*examples))
     torch.testing.assert_close(values[0], values[1])
 
@@ -100,10 +95,10 @@ def test_focal_loss_weighs_examples():
     torch.testing.assert_close(loss(logits, labels, weights), alone)
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_configured_loss_falls_as_logits_get_better(path):
-    loss = build(OmegaConf.load(path))
-    loss.fit(num_negative=3, num_positive=1)
+@pytest.mark.parametrize("name", names_of("loss"))
+def test_every_configured_loss_falls_as_logits_get_better(name):
+    loss = part("loss", name).build()
+    loss.fit(negative=3, positive=1)
     labels = torch.tensor([1.0, 0.0, 0.0, 0.0])
     values = [
         loss(scale * (2 * labels - 1), labels, torch.ones(4)).item() for scale in (-2, -1, 0, 1, 2)

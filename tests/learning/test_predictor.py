@@ -1,36 +1,125 @@
+import copy
 import json
+import struct
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from collision.errors import CheckpointError, ConfigError
+from collision.config import part
+from collision.errors import CheckpointError
+from collision.features.fingerprint import Fingerprint
 from collision.learning.head import build_model
-from collision.learning.predictor import FILE_NAME, Predictor, find_predictors, load_predictor
+from collision.learning.predictor import (
+    FILE_NAME,
+    LearnedFrom,
+    Origin,
+    Predictor,
+    find_predictors,
+    load_predictor,
+)
+from collision.metrics.calibration import Temperature
+from collision.metrics.threshold import OperatingPoint
 from collision.sampling.policy import SamplingPolicy
+from tests.kit.features import planted_splits
 
 FEATURE_DIM = 6
-CONFIG = {
-    "backbone": {"_target_": "collision.backbones.timm_image.TimmImage", "model": "x"},
-    "head": {"_target_": "collision.temporal.gru.GRU", "dim": 4},
-    "pooling": {"_target_": "collision.temporal.pooling.MaxPooling"},
-    "sampling": {"_target_": "collision.sampling.policy.SamplingPolicy", "horizons": [0.5, 1.0]},
-    "feature_dropout": 0.5,
+FINGERPRINT = {
+    "name": "test/tiny",
+    "implementation": "kit 1",
+    "num_frames": 1,
+    "fps": 10.0,
+    "height": 8,
+    "width": 8,
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "num_steps": 1,
+    "feature_dim": FEATURE_DIM,
+    "weights_digest": "0",
+    "precision": "32-true",
+    "schema": 1,
+}
+PARTS = {
+    "backbone": part("backbone", "efficientnet_lite0"),
+    "head": part("head", "gru", dim=4),
+    "pooling": part("pooling", "max"),
+}
+# As the version before this one wrote it.
+FORMAT_2 = {
+    "format": 2,
+    "config": {
+        "backbone": {"_target_": "collision.backbones.timm_image.TimmImage", "model": "x"},
+        "head": {
+            "_target_": "collision.temporal.gru.GRU",
+            "dim": 4,
+            "layers": 1,
+            "bidirectional": False,
+            "dropout": 0.3,
+        },
+        "pooling": {"_target_": "collision.temporal.pooling.MaxPooling"},
+        "sampling": {
+            "_target_": "collision.sampling.SamplingPolicy",
+            "horizons": [0.5, 1.0],
+            "strides": [1],
+        },
+        "feature_dropout": 0.5,
+    },
+    "spec": {"feature_dim": FEATURE_DIM},
+    "fingerprint": FINGERPRINT,
+    "threshold": {
+        "threshold": 0.7,
+        "precision": 0.8,
+        "recall": 0.6,
+        "false_alarm_rate": 0.1,
+        "f1": 0.7,
+    },
+    "temperature": 1.5,
+    "origin": {
+        "dataset": "synthetic",
+        "data_digest": "fb1e42e16e52e1c3",
+        "selected_on": "val/nexar_map",
+        "parts": {"head": "gru", "logger": "none"},
+        "seed": 3,
+        "epoch": 14,
+        "val/nexar_map": 0.86,
+        "temperature": {
+            "value": 1.5,
+            "nll_before": 0.48,
+            "nll_after": 0.46,
+            "at_bound": False,
+        },
+    },
 }
 
 
 def make_predictor():
     torch.manual_seed(0)
-    model = build_model(CONFIG["head"], CONFIG["pooling"], FEATURE_DIM, 0.5)
+    model = build_model(PARTS["head"], PARTS["pooling"], FEATURE_DIM, 0.5)
     model.fit_standardiser(3 + 2 * torch.randn(50, FEATURE_DIM))
     return Predictor(
         model=model.eval(),
-        config=CONFIG,
-        spec={"feature_dim": FEATURE_DIM, "mean": [0.5]},
-        fingerprint={"name": "test/tiny", "fps": 10.0},
-        threshold={"value": 0.4},
-        origin={"dataset": "synthetic", "seed": 3},
+        parts=PARTS,
+        policy=SamplingPolicy(horizons=(0.5, 1.0)),
+        feature_dropout=0.5,
+        fingerprint=Fingerprint(FINGERPRINT),
+        threshold=OperatingPoint(0.4, 0.9, 0.5, 0.1, 0.6),
+        temperature=1.25,
+        origin=Origin(
+            dataset="synthetic",
+            seed=3,
+            parts={"head": "gru"},
+            value=0.8,
+            temperature=Temperature(1.25, 0.5, 0.4, False),
+            learned_from=LearnedFrom(
+                {"train": ("a", "b"), "val": ("c",)}, {"train": ("0a", "0b"), "val": ("0c",)}
+            ),
+        ),
     )
 
 
@@ -50,7 +139,7 @@ def read(path):
 def rewrite(path, change):
     """Change a saved file's header in place."""
     header, tensors = read(path)
-    change(header)
+    header = change(header) or header
     save_file(tensors, path, metadata={"collision": json.dumps(header)})
 
 
@@ -60,24 +149,96 @@ def test_what_is_saved_comes_back(saved):
     batch = torch.randn(3, 5, FEATURE_DIM), torch.zeros(3, 5), torch.ones(3, 5).bool()
     assert not loaded.model.training
     assert torch.equal(loaded.model(*batch), original.model(*batch))
-    for name in ("config", "spec", "fingerprint", "threshold", "origin"):
-        assert getattr(loaded, name) == getattr(original, name)
-    assert loaded.policy == SamplingPolicy(horizons=(0.5, 1.0))
+    assert replace(loaded, model=original.model) == original
+    assert loaded.spec.feature_dim == FEATURE_DIM and loaded.spec.mean == (0.5, 0.5, 0.5)
 
 
-def test_without_validation_there_is_no_threshold(tmp_path):
+@pytest.mark.parametrize("head", ["zipformer", "transformer", "gru", "linear"])
+@pytest.mark.parametrize("pooling", ["attention", "mean", "max", "last"])
+@torch.no_grad()
+def test_every_head_comes_back(tmp_path, head, pooling):
+    parts = {**PARTS, "head": part("head", head), "pooling": part("pooling", pooling)}
+    model = build_model(parts["head"], parts["pooling"], FEATURE_DIM).eval()
+    replace(make_predictor(), model=model, parts=parts).save(tmp_path / FILE_NAME)
+    loaded = load_predictor(tmp_path / FILE_NAME)
+    batch = torch.randn(3, 5, FEATURE_DIM), torch.linspace(-1, 0, 5).expand(3, -1)
+    batch = (*batch, torch.ones(3, 5).bool())
+    assert torch.equal(loaded.model(*batch), model(*batch))
+
+
+def test_parts_are_saved_by_name(saved):
+    header, _ = read(saved)
+    assert header["format"] == 3
+    assert {group: saved["name"] for group, saved in header["parts"].items()} == {
+        "backbone": "efficientnet_lite0",
+        "head": "gru",
+        "pooling": "max",
+    }
+    assert "_target_" not in json.dumps(header)
+
+
+def test_without_validation_there_is_no_threshold(saved):
+    replace(make_predictor(), threshold=None).save(saved)
+    assert load_predictor(saved).threshold is None
+
+
+def test_predictors_of_the_version_before_are_read(saved):
+    rewrite(saved, lambda header: copy.deepcopy(FORMAT_2))
+    loaded = load_predictor(saved)
+    assert loaded.policy == SamplingPolicy(horizons=(0.5, 1.0), strides=(1.0,))
+    assert loaded.parts["backbone"].options == {"model": "x"}
+    assert loaded.threshold == OperatingPoint(0.7, 0.8, 0.6, 0.1, 0.7)
+    assert (loaded.temperature, loaded.feature_dropout) == (1.5, 0.5)
+    assert loaded.origin.value == 0.86 and loaded.origin.temperature.nll_after == 0.46
+    assert loaded.origin.parts == {"head": "gru", "logger": "none"}
+    assert not loaded.knows_its_videos and loaded.seen(["a"], ["0a"]) == {}
+    loaded.save(saved)  # upgraded
+    assert read(saved)[0]["format"] == 3
+    assert load_predictor(saved).origin == loaded.origin
+
+
+def test_it_knows_what_it_learned_from(saved):
+    loaded = load_predictor(saved)
+    assert loaded.knows_its_videos
+    assert loaded.seen([], []) == {}
+    assert loaded.seen(["a", "c", "d", "a"], ["0x", "0y", "0a", "0a"]) == {"train": 3, "val": 1}
+    assert loaded.seen([], ["0b", "0c", "0d"]) == {"train": 1, "val": 1}
+    assert loaded.seen(["b", "b"], []) == {"train": 2}
+
+
+def test_videos_are_those_of_the_examples_that_were_learned_from(tmp_path):
+    data = planted_splits()
+    digests = {record.id: f"digest of {record.id}" for record in data["train"].records}
+    learned = LearnedFrom.of(data, digests)
+    assert len(learned.groups["train"]) == len(learned.digests["train"]) == 40
+    assert len(learned.groups["val"]) == 20 and learned.digests["val"] == ()
+    assert learned.groups["train"] == tuple(sorted({r.group for r in data["train"].records}))
+
+
+def test_what_training_started_from_is_part_of_it():
+    own = LearnedFrom({"train": ("a",), "val": ()}, {"train": ("0a",), "val": ()})
+    earlier = LearnedFrom({"train": ("b",), "val": ("c",)}, {"train": ("0b",), "val": ("0c",)})
+    same = own.joined(earlier, same_dataset=True)
+    assert same.groups == {"train": ("a", "b"), "val": ("c",)}
+    assert same.digests == {"train": ("0a", "0b"), "val": ("0c",)}
+    assert own.joined(earlier, same_dataset=False) == replace(same, groups=own.groups)
+    assert own.joined(None, same_dataset=True) == own
+
+
+@pytest.mark.parametrize("name", ["a${b", b"\xff".decode(errors="surrogateescape"), "é"])
+def test_any_name_of_a_group_can_be_saved(saved, name):
+    data = planted_splits()
+    data["train"].records[0] = replace(data["train"].records[0], group=name)
     predictor = make_predictor()
-    predictor.threshold = None
-    predictor.save(tmp_path / FILE_NAME)
-    assert load_predictor(tmp_path / FILE_NAME).threshold is None
+    origin = replace(predictor.origin, learned_from=LearnedFrom.of(data, {}))
+    replace(predictor, origin=origin).save(saved)
+    assert load_predictor(saved).seen([name], []) == {"train": 1}
 
 
 def test_a_save_that_fails_leaves_the_old_file(saved):
     before = saved.read_bytes()
-    predictor = make_predictor()
-    predictor.origin = {"seed": object()}
     with pytest.raises(TypeError):
-        predictor.save(saved)
+        replace(make_predictor(), origin=Origin(seed=object())).save(saved)
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == [FILE_NAME]
 
@@ -102,37 +263,116 @@ def test_a_missing_file_is_told(tmp_path):
         load_predictor(tmp_path / FILE_NAME)
 
 
-@pytest.mark.parametrize("metadata", [None, {"collision": "[]"}, {"collision": '{"format": 99}'}])
-def test_other_safetensors_are_refused(saved, metadata):
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (None, "not a predictor of this version"),
+        ({"collision": "[]"}, "not a predictor of this version"),
+        ({"collision": '{"format": 1}'}, "not a predictor of this version"),
+        ({"collision": '{"format": 99}'}, "format 99.*newer version"),
+        ({"collision": "{"}, "damaged"),
+    ],
+)
+def test_other_safetensors_are_refused(saved, metadata, message):
     save_file({"a": torch.zeros(2)}, saved, metadata=metadata)
-    with pytest.raises(CheckpointError, match="not a predictor of this version"):
-        load_predictor(saved)
-
-
-def test_a_header_that_is_no_json_is_refused(saved):
-    save_file({"a": torch.zeros(2)}, saved, metadata={"collision": "{"})
-    with pytest.raises(CheckpointError, match="damaged"):
+    with pytest.raises(CheckpointError, match=message):
         load_predictor(saved)
 
 
 @pytest.mark.parametrize(
-    "path",
-    ["threshold", "origin", "fingerprint", "spec.feature_dim", "config", "config.sampling"],
+    ("version", "path", "message"),
+    [
+        (3, "threshold", "threshold must be given"),
+        (3, "origin", "origin must be given"),
+        (3, "fingerprint.feature_dim", "fingerprint.feature_dim must be given"),
+        (3, "parts.head", "None as its head"),
+        (3, "sampling", "sampling must be given"),
+        (2, "threshold", "threshold must be given"),
+        (2, "origin", "lacks 'origin'"),
+        (2, "config", "lacks 'config'"),
+        (2, "config.sampling", "lacks 'sampling'"),
+        (2, "config.head", "None as its head"),
+    ],
 )
-def test_a_header_with_a_gap_is_refused(saved, path):
+def test_a_header_with_a_gap_is_refused(tmp_path, version, path, message):
+    header = copy.deepcopy(HEADERS[version])
     *parents, name = path.split(".")
-
-    def remove(header):
-        for parent in parents:
-            header = header[parent]
-        del header[name]
-
-    rewrite(saved, remove)
-    with pytest.raises(CheckpointError, match=f"lacks {path}"):
-        load_predictor(saved)
+    inner = header
+    for parent in parents:
+        inner = inner[parent]
+    del inner[name]
+    with pytest.raises(CheckpointError, match=f"{FILE_NAME}.*{message}"):
+        load_header(tmp_path, header)
 
 
-@pytest.mark.parametrize("part", ["backbone", "head", "pooling", "sampling"])
+def entries(value, place=()):
+    """List the places of all values of plain data."""
+    yield place
+    inner = value.items() if isinstance(value, dict) else ()
+    inner = enumerate(value) if isinstance(value, list) else inner
+    for key, item in inner:
+        yield from entries(item, (*place, key))
+
+
+def put(data, place, value):
+    if not place:
+        return value
+    *parents, last = place
+    target = data
+    for parent in parents:
+        target = target[parent]
+    target[last] = value
+    return data
+
+
+def header_of(version):
+    if version == 2:
+        return copy.deepcopy(FORMAT_2)
+    saved = make_predictor()
+    path = Path(__file__).with_name("unused")
+    captured = {}
+
+    def keep(_, content):
+        size = struct.unpack("<Q", content[:8])[0]
+        metadata = json.loads(content[8 : 8 + size])["__metadata__"]
+        captured.update(json.loads(metadata["collision"]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("collision.learning.predictor.write_whole", keep)
+        saved.save(path)
+    return captured
+
+
+HEADERS = {version: header_of(version) for version in (2, 3)}
+TENSORS = {name: tensor for name, tensor in make_predictor().model.state_dict().items()}
+
+
+def load_header(folder, header):
+    path = folder / FILE_NAME
+    save_file(TENSORS, path, metadata={"collision": json.dumps(header)})
+    return load_predictor(path)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_interpolated_string_is_refused_in_every_entry(tmp_path, version):
+    made = tmp_path / "made"
+    string = f"${{oc.create:{{_target_: os.mkdir, path: {made}}}}}"
+    for place in entries(HEADERS[version]):
+        header = put(copy.deepcopy(HEADERS[version]), place, string)
+        with pytest.raises(CheckpointError):
+            load_header(tmp_path, header)
+        if place:  # as a key, too
+            container = HEADERS[version]
+            for step in place[:-1]:
+                container = container[step]
+            if isinstance(container, dict):
+                header = put(copy.deepcopy(HEADERS[version]), (*place[:-1], string), 1)
+                with pytest.raises(CheckpointError, match="not interpolated"):
+                    load_header(tmp_path, header)
+    assert not made.exists()
+
+
+@pytest.mark.parametrize("part_", ["backbone", "head", "pooling", "sampling"])
 @pytest.mark.parametrize(
     "target",
     [
@@ -141,39 +381,105 @@ def test_a_header_with_a_gap_is_refused(saved, path):
         "collision.learning.head.torch.hub.load",
     ],
 )
-def test_code_from_elsewhere_is_refused_and_not_run(saved, part, target):
-    folder = saved.parent / "made"
+@pytest.mark.parametrize("spelling", [2, "target", "_target_"])
+def test_code_from_elsewhere_is_refused_and_not_run(tmp_path, part_, target, spelling):
+    header = copy.deepcopy(HEADERS[2 if spelling == 2 else 3])
+    options = {"path": str(tmp_path / "made")}
+    if spelling == 2:
+        header["config"][part_] = {"_target_": target, **options}
+    elif part_ == "sampling":
+        header["sampling"] = {spelling: target, **options}
+    else:
+        header["parts"][part_] = {spelling: target, "options": options}
+    with pytest.raises(CheckpointError, match=r"not a class of|no option 'sampling"):
+        load_header(tmp_path, header)
+    assert not (tmp_path / "made").exists()
 
-    def swap(header):
-        header["config"][part] = {"_target_": target, "path": str(folder)}
 
-    rewrite(saved, swap)
-    with pytest.raises(CheckpointError, match=f"{target}.*not a class of this package"):
-        load_predictor(saved)
-    assert not folder.exists()
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 300),
+    st.sampled_from([10**6, 2**31, 2**63, 10**30, -(10**30)]),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(
+        [
+            *("gru", "zipformer", "last", "../gru", "os.system", "subprocess.Popen", "${a}"),
+            *("collision.temporal.gru.GRU", "collision.temporal.linear.Linear", "antigravity.fly"),
+            *("collision.commands.train.run", "collision.__main__.main", "this.Zen", "_target_"),
+        ]
+    ),
+    st.lists(st.integers(-1, 9), max_size=4),
+    st.dictionaries(
+        st.sampled_from(["name", "target", "_target_", "options", "_args_", "dim", "layers"]),
+        st.sampled_from(["gru", "antigravity.fly", 3, [1], {}]),
+        max_size=3,
+    ),
+)
 
 
-def test_code_that_is_nested_is_refused(saved):
-    def nest(header):
-        header["config"]["head"]["dim"] = [{"_target_": "os.getpid"}]
+@st.composite
+def mutated(draw):
+    """A header with some values replaced, taken out or added."""
+    header = copy.deepcopy(HEADERS[draw(st.sampled_from([2, 3]))])
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.sampled_from(sorted(entries(header), key=str)))
+        how = draw(st.sampled_from(["replace", "remove", "add"]))
+        container = header
+        for step in place[:-1]:
+            container = container[step]
+        if how == "remove" and place:
+            del container[place[-1]]
+        elif how == "add" and isinstance(container, dict):
+            container[draw(st.text(max_size=5))] = draw(VALUES)
+        else:
+            header = put(header, place, draw(VALUES))
+        if not isinstance(header, dict):
+            break
+    return header
 
-    rewrite(saved, nest)
-    with pytest.raises(CheckpointError, match=r"os.getpid"):
-        load_predictor(saved)
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(header=mutated())
+def test_any_header_is_read_or_refused(tmp_path, header):
+    before = set(sys.modules)
+    try:
+        loaded = load_header(tmp_path, header)
+    except CheckpointError as error:
+        assert FILE_NAME in str(error)
+    else:
+        assert isinstance(loaded, Predictor)
+    new = {name for name in set(sys.modules) - before if not name.startswith("collision")}
+    assert not new & {"antigravity", "this"}, new
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "message"),
+    ("options", "message"),
     [
-        (lambda h: h["config"]["head"].update(dim=8), CheckpointError, "does not fit its own head"),
-        (lambda h: h["spec"].update(feature_dim=7), CheckpointError, "does not fit its own head"),
-        (lambda h: h["config"]["head"].update(colour=1), ConfigError, "Cannot build.*GRU"),
+        ({"dim": 8}, "does not fit its own head"),
+        ({"dim": 10**9}, "1000000000 in the options of its head"),
+        ({"colour": 1}, r"no option 'head.colour'"),
+        ({"dim": "4"}, r"head.dim=4: give a whole number"),
+        ({"dropout": 3.0}, "dropout"),
     ],
 )
-def test_weights_and_configuration_must_agree(saved, change, error, message):
-    rewrite(saved, change)
-    with pytest.raises(error, match=message):
-        load_predictor(saved)
+def test_weights_and_options_must_agree(tmp_path, options, message):
+    header = copy.deepcopy(HEADERS[3])
+    header["parts"]["head"]["options"].update(options)
+    with pytest.raises(CheckpointError, match=f"{FILE_NAME}.*{message}"):
+        load_header(tmp_path, header)
+
+
+def test_a_head_larger_than_its_weights_takes_no_memory(tmp_path):
+    header = copy.deepcopy(HEADERS[3])
+    header["fingerprint"]["feature_dim"] = 10**12
+    with pytest.raises(CheckpointError, match="does not fit its own head"):
+        load_header(tmp_path, header)
 
 
 def test_a_missing_tensor_is_refused(saved):
@@ -182,6 +488,29 @@ def test_a_missing_tensor_is_refused(saved):
     save_file(tensors, saved, metadata={"collision": json.dumps(header)})
     with pytest.raises(CheckpointError, match=r"classifier.bias"):
         load_predictor(saved)
+
+
+def test_a_head_from_elsewhere_needs_trust(tmp_path, monkeypatch):
+    (tmp_path / "my_heads.py").write_text(
+        "import torch\n"
+        "class Scale(torch.nn.Module):\n"
+        "    def __init__(self, input_dim: int, factor: float = 1.0):\n"
+        "        super().__init__()\n"
+        "        self.output_dim, self.factor = input_dim, float(torch.tensor(factor))\n"
+        "    def forward(self, features, times, mask):\n"
+        "        return features * self.factor\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = replace(PARTS["head"], name="", target="my_heads.Scale", options={"factor": 2.0})
+    model = build_model(own, PARTS["pooling"], FEATURE_DIM)
+    path = tmp_path / FILE_NAME
+    replace(make_predictor(), model=model, parts={**PARTS, "head": own}).save(path)
+    sys.modules.pop("my_heads")
+    with pytest.raises(CheckpointError, match=r"my_heads.Scale.*trust=\[my_heads\]"):
+        load_predictor(path)
+    assert "my_heads" not in sys.modules
+    assert load_predictor(path, trust=["my_heads"]).model.encoder.factor == 2.0
+    sys.modules.pop("my_heads")
 
 
 def test_predictors_are_found_in_the_order_of_their_seeds(tmp_path):
@@ -202,6 +531,18 @@ def test_where_there_is_no_predictor_the_message_says_what_there_is(tmp_path):
     with pytest.raises(CheckpointError, match=r"found: nothing.*resume="):
         find_predictors(tmp_path)
     (tmp_path / "seed_0").mkdir()
-    (tmp_path / "config.yaml").touch()
+    (tmp_path / "config.yaml").write_text("seeds: 1")
     with pytest.raises(CheckpointError, match=r"found: config.yaml, seed_0\).*resume="):
         find_predictors(tmp_path)
+
+
+def test_a_run_whose_seeds_are_not_all_there_is_not_taken_for_one_that_ended(tmp_path):
+    for seed in (4, 5):
+        (tmp_path / f"seed_{seed}").mkdir()
+        (tmp_path / f"seed_{seed}" / FILE_NAME).touch()
+    (tmp_path / "config.yaml").write_text("seed: 4\nseeds: 3\n")
+    with pytest.raises(CheckpointError, match=r"2 of 3 seeds.*resume=.*seed_4"):
+        find_predictors(tmp_path)
+    assert len(find_predictors(tmp_path / "seed_4")) == 1
+    (tmp_path / "config.yaml").write_text("seed: 4\nseeds: 2\n")
+    assert len(find_predictors(tmp_path)) == 2

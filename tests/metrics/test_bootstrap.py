@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import time
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,15 +8,7 @@ from sklearn.metrics import average_precision_score
 
 from collision.errors import MetricError
 from collision.metrics import bootstrap
-from collision.metrics.bootstrap import (
-    Ranking,
-    ap_interval,
-    paired_difference,
-    resample,
-    weighted_average_precision,
-)
-from collision.metrics.nexar import nexar_map
-from collision.metrics.scored import Scored
+from collision.metrics.bootstrap import Ranking, resample
 from tests.kit.scores import made_up_scores
 
 
@@ -33,7 +22,8 @@ from tests.kit.scores import made_up_scores
 )
 def test_weighted_ap_equals_scikit_learn_with_ties(rows) -> None:
     labels, scores, *weights = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
-    result = weighted_average_precision(labels, scores, weights)
+    ranking = Ranking.of(labels, scores, np.arange(labels.size))
+    result = ranking.average_precision(np.array(weights).T)
     assert result.shape == (2,)
     for value, weight in zip(result, weights, strict=True):
         if weight[labels == 1].sum() == 0 or weight[labels == 0].sum() == 0:
@@ -78,40 +68,6 @@ def test_a_resample_without_a_class_has_no_ap() -> None:
     assert (samples[~np.isnan(samples)] == 1).all()
 
 
-@pytest.mark.parametrize("num_groups", [0, 1, 19])
-def test_few_groups_have_no_interval_but_a_reason(num_groups) -> None:
-    result = ap_interval(0.7, np.linspace(0.5, 0.9, 100), num_groups)
-    assert result["value"] == 0.7
-    assert result["low"] is None and result["high"] is None
-    assert f"only {num_groups} group" in result["reason"]
-
-
-def test_a_perfect_ranking_claims_no_certainty() -> None:
-    result = ap_interval(1.0, np.ones(100), 50)
-    assert result["low"] is None and "all but perfect" in result["reason"]
-
-
-def test_interval_drops_undefined_resamples_and_stays_within_bounds() -> None:
-    samples = np.array([0.97, 0.98, 0.99, 1.0, np.nan] * 20)
-    result = ap_interval(0.985, samples, 30)
-    assert 0 < result["low"] < 0.985 < result["high"] < 1
-
-
-def test_intervals_cover_the_truth() -> None:
-    """Of 120 sets of 60 scenes, 95 % intervals should miss few; percentiles alone would fail."""
-    generator = np.random.default_rng(0)
-    label, group = np.repeat([1, 0], 60), np.tile(np.arange(60), 2)
-    many = np.repeat([1, 0], 200_000)
-    truth = average_precision_score(many, generator.normal(size=400_000) + many)
-    covered = 0
-    for seed in range(120):
-        score = generator.normal(size=120) + label
-        samples = resample([Ranking.of(label, score, group)], 60, num_resamples=500, seed=seed)
-        result = ap_interval(average_precision_score(label, score), samples[:, 0], 60)
-        covered += result["low"] <= truth <= result["high"]
-    assert 0.89 <= covered / 120 <= 0.99
-
-
 def test_copies_of_a_clip_do_not_narrow_the_interval() -> None:
     """Ten clips of each event are ten looks at one event, not ten events."""
     scored = made_up_scores(num_groups=30)
@@ -124,56 +80,6 @@ def test_copies_of_a_clip_do_not_narrow_the_interval() -> None:
     np.testing.assert_allclose(once, ten)
 
 
-def test_paired_difference_of_a_better_and_of_the_same_model() -> None:
-    better, worse = made_up_scores(60, seed=1, skill=4), made_up_scores(60, seed=2, skill=0.2)
-    result = paired_difference(better, worse, num_resamples=2000)
-    maps = [nexar_map(one.label, one.score, one.horizon) for one in (better, worse)]
-    assert result["value"] == pytest.approx(maps[0] - maps[1])
-    assert 0 < result["low"] < result["value"] < result["high"]
-    assert result["p_value"] < 0.01
-    turned = paired_difference(worse, better, num_resamples=2000)
-    assert turned["low"] == pytest.approx(-result["high"])
-    same = paired_difference(better, better, num_resamples=500)
-    assert (same["value"], same["low"], same["high"], same["p_value"]) == (0, 0, 0, 1)
-
-
-def test_p_values_are_level_when_nothing_differs() -> None:
-    values = [
-        paired_difference(
-            made_up_scores(40, seed=seed), made_up_scores(40, seed=1000 + seed), num_resamples=300
-        )["p_value"]
-        for seed in range(80)
-    ]
-    assert np.mean(np.array(values) < 0.05) < 0.15
-    assert 0.3 < np.mean(values) < 0.7
-
-
-def test_paired_difference_with_one_group() -> None:
-    scored = made_up_scores(30)
-    result = paired_difference(*[replace(scored, group=["one"] * len(scored))] * 2)
-    assert result["low"] is None and result["p_value"] is None
-    assert "only 1 group;" in result["reason"]
-
-
 def test_no_resamples_is_refused() -> None:
     with pytest.raises(MetricError, match="num_resamples is 0"):
         resample([], 3, num_resamples=0, seed=0)
-
-
-def test_ten_thousand_resamples_of_the_nexar_test_set_take_seconds() -> None:
-    generator = np.random.default_rng(0)
-    size = 1344
-    scored = Scored(
-        video=np.arange(size),
-        group=np.arange(size),
-        label=np.tile([0, 1], size // 2),
-        horizon=np.repeat([0.5, 1.0, 1.5], size // 3),
-        score=generator.random(size),
-    )
-    rankings = [
-        Ranking.of(scored.label[r], scored.score[r], np.flatnonzero(r))
-        for r in (scored.horizon == h for h in (0.5, 1.0, 1.5))
-    ]
-    start = time.process_time()
-    resample(rankings, size, num_resamples=10_000, seed=0)
-    assert time.process_time() - start < 2

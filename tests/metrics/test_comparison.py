@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collision.errors import MetricError
-from collision.metrics.bootstrap import paired_difference
-from collision.metrics.comparison import compare, holm_adjusted
-from collision.metrics.nexar import nexar_map
-from collision.metrics.summary import combine_seeds
-from tests.kit.scores import made_up_scores
+from collision.metrics.comparison import compare, holm_adjusted, paired_difference
+from collision.metrics.summary import summarise
+from tests.kit.scores import made_up_scores, nexar_ap
 
 
 def test_numbers_are_those_of_the_plain_functions() -> None:
@@ -23,31 +21,31 @@ def test_numbers_are_those_of_the_plain_functions() -> None:
         "single": [made_up_scores(40, seed=9, skill=1)],
     }
     result = compare(runs, num_resamples=400)
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
-    assert result["reference"] == "plain"
-    assert (result["examples"], result["groups"]) == (240, 40)
+    data = result.as_json()
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    assert result.reference == "plain"
+    assert (result.examples, result.groups) == (240, 40)
     for name, seeds in runs.items():
-        values = [nexar_map(one.label, one.score, one.horizon) for one in seeds]
-        assert result["runs"][name]["seeds"] == pytest.approx(values)
-        expected = combine_seeds(seeds, oracle=None, num_resamples=400)["ap"]["mean"]
+        values = [np.mean(nexar_ap(one)) for one in seeds]
+        assert result.runs[name].seeds == pytest.approx(values)
+        expected = summarise(*seeds, num_resamples=400).ap["mean"]
         for entry in ("value", "low", "high", "sd"):
-            assert result["runs"][name][entry] == pytest.approx(expected[entry])
-    better = result["differences"]["better"]
-    assert better["value"] == pytest.approx(
-        result["runs"]["better"]["value"] - result["runs"]["plain"]["value"]
-    )
-    assert 0 < better["low"] < better["value"] < better["high"]
-    assert better["p_adjusted"] == pytest.approx(2 * better["p_value"])
-    assert result["differences"]["single"]["p_adjusted"] > 0.05
+            found = getattr(result.runs[name], entry)
+            assert found == pytest.approx(getattr(expected, entry))
+    better = result.differences["better"]
+    assert better.value == pytest.approx(result.runs["better"].value - result.runs["plain"].value)
+    assert 0 < better.low < better.value < better.high
+    assert better.p_adjusted == pytest.approx(2 * better.p_value)
+    assert result.differences["single"].p_adjusted > 0.05
 
 
 def test_one_seed_a_side_is_the_paired_difference() -> None:
     first, second = made_up_scores(40, seed=1), made_up_scores(40, seed=2)
-    found = compare({"a": [first], "b": [second]}, num_resamples=300)["differences"]["b"]
+    found = compare({"a": [first], "b": [second]}, num_resamples=300).differences["b"]
     expected = paired_difference(second, first, num_resamples=300)
     for name in ("value", "low", "high", "p_value"):
-        assert found[name] == pytest.approx(expected[name])
-    assert found["p_adjusted"] == found["p_value"]
+        assert getattr(found, name) == pytest.approx(getattr(expected, name))
+    assert found.p_adjusted == found.p_value
 
 
 def test_many_runs_that_do_not_differ_seldom_seem_to() -> None:
@@ -55,18 +53,31 @@ def test_many_runs_that_do_not_differ_seldom_seem_to() -> None:
     found, raw = 0, 0
     for family in range(40):
         runs = {str(k): [made_up_scores(30, seed=100 * family + k)] for k in range(7)}
-        differences = compare(runs, num_resamples=300)["differences"].values()
-        found += min(entry["p_adjusted"] for entry in differences) <= 0.05
-        raw += min(entry["p_value"] for entry in differences) <= 0.05
+        differences = compare(runs, num_resamples=300).differences.values()
+        found += min(entry.p_adjusted for entry in differences) <= 0.05
+        raw += min(entry.p_value for entry in differences) <= 0.05
     assert found < raw and found <= 4
+
+
+def test_a_negative_that_one_run_lacks_is_left_out_of_all() -> None:
+    first, second = made_up_scores(30, seed=1), made_up_scores(30, seed=2)
+    gone = (first.label == 0) & np.char.startswith(first.video, "1")
+    holed = replace(second, score=np.where(gone, np.nan, second.score))
+    found = compare({"a": [first], "b": [holed]}, num_resamples=100)
+    both = [replace(one, score=np.where(gone, np.nan, one.score)) for one in (first, second)]
+    assert found == compare({"a": both[:1], "b": both[1:]}, num_resamples=100)
+    assert found.examples == 180 - 33
+    alone = summarise(both[1], num_resamples=100).ap["mean"]
+    assert found.runs["b"].value == pytest.approx(alone.value)
+    assert found.runs["b"].interval == pytest.approx(alone.interval)
 
 
 def test_few_groups_have_no_p_value() -> None:
     runs = {str(k): [made_up_scores(10, seed=k)] for k in range(3)}
     result = compare(runs, num_resamples=20)
-    for entry in result["differences"].values():
-        assert entry["p_value"] is None and entry["p_adjusted"] is None
-        assert "only 10 groups" in entry["reason"]
+    for entry in result.differences.values():
+        assert entry.p_value is None and entry.p_adjusted is None
+        assert "only 10 groups" in entry.reason
 
 
 def test_what_cannot_be_compared() -> None:
@@ -96,3 +107,34 @@ def test_holm_rejects_what_stepping_down_rejects(p_values) -> None:
     for before, after in zip(p_values, adjusted, strict=True):
         assert (before is None) == (after is None)
         assert before is None or before <= after <= 1
+
+
+def test_paired_difference_of_a_better_and_of_the_same_model() -> None:
+    better, worse = made_up_scores(60, seed=1, skill=4), made_up_scores(60, seed=2, skill=0.2)
+    result = paired_difference(better, worse, num_resamples=2000)
+    maps = [np.mean(nexar_ap(one)) for one in (better, worse)]
+    assert result.value == pytest.approx(maps[0] - maps[1])
+    assert 0 < result.low < result.value < result.high
+    assert result.p_value < 0.01
+    turned = paired_difference(worse, better, num_resamples=2000)
+    assert turned.low == pytest.approx(-result.high)
+    same = paired_difference(better, better, num_resamples=500)
+    assert (same.value, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+
+
+def test_p_values_are_level_when_nothing_differs() -> None:
+    values = [
+        paired_difference(
+            made_up_scores(40, seed=seed), made_up_scores(40, seed=1000 + seed), num_resamples=300
+        ).p_value
+        for seed in range(80)
+    ]
+    assert np.mean(np.array(values) < 0.05) < 0.15
+    assert 0.3 < np.mean(values) < 0.7
+
+
+def test_paired_difference_with_one_group() -> None:
+    scored = made_up_scores(30)
+    result = paired_difference(*[replace(scored, group=["one"] * len(scored))] * 2)
+    assert result.low is None and result.p_value is None
+    assert "only 1 group;" in result.reason

@@ -7,17 +7,22 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from collision.errors import MetricError
-from collision.metrics.nexar import average_precision, horizon_key, nexar_ap, nexar_map
+from collision.metrics.nexar import average_precision, horizon_key, round_horizons
+from collision.metrics.scored import Scored
+from collision.metrics.summary import summarise
 
 
 def test_worked_example_of_the_docs() -> None:
-    """docs/metrics.md works these three numbers out by hand."""
+    """docs/metrics.md works these numbers out by hand."""
     assert average_precision([1, 0, 1, 0], [0.9, 0.8, 0.6, 0.1]) == pytest.approx(5 / 6)
     assert average_precision([1, 0, 1, 0], [0.9, 0.6, 0.6, 0.1]) == pytest.approx(5 / 6)
     labels, scores = [1, 0, 1, 0, 1, 0], [0.9, 0.8, 0.6, 0.1, 0.2, 0.7]
     horizons = [0.5, 0.5, 0.5, 0.5, 1.0, 1.0]
-    assert nexar_ap(labels, scores, horizons) == pytest.approx({0.5: 5 / 6, 1.0: 1 / 2})
-    assert nexar_map(labels, scores, horizons) == pytest.approx(2 / 3)
+    names = np.arange(6)
+    ap = summarise(Scored(names, names, labels, horizons, scores), num_resamples=5).ap
+    assert {key: one.value for key, one in ap.items()} == pytest.approx(
+        {"0.5": 5 / 6, "1.0": 1 / 2, "mean": 2 / 3}
+    )
 
 
 def test_ap_of_random_order_is_above_chance_as_the_docs_say() -> None:
@@ -38,31 +43,32 @@ def test_ap_of_random_order_is_above_chance_as_the_docs_say() -> None:
         max_size=60,
     )
 )
-def test_each_horizon_equals_scikit_learn_or_is_refused(rows) -> None:
+def test_each_horizon_equals_scikit_learn_or_is_undefined(rows) -> None:
     labels, scores, horizons = (np.array(column) for column in zip(*rows, strict=True))
-    both = all(len(set(labels[horizons == h])) == 2 for h in set(horizons))
-    if not both:
-        with pytest.raises(MetricError, match="both classes"):
-            nexar_map(labels, scores, horizons)
-        return
-    expected = {
-        h: average_precision_score(labels[horizons == h], scores[horizons == h])
-        for h in set(horizons)
-    }
-    assert nexar_ap(labels, scores, horizons) == pytest.approx(expected, abs=1e-12, rel=0)
-    mean = np.mean(list(expected.values()))
-    assert nexar_map(labels, scores, horizons) == pytest.approx(mean, abs=1e-12, rel=0)
+    names = np.arange(labels.size)
+    ap = summarise(Scored(names, names, labels, horizons, scores / 5), num_resamples=2).ap
+    expected = {}
+    for horizon in sorted(set(horizons.tolist())):
+        own = horizons == horizon
+        both = len(set(labels[own])) == 2
+        expected[str(horizon)] = average_precision_score(labels[own], scores[own]) if both else None
+    known = [value for value in expected.values() if value is not None]
+    expected["mean"] = np.mean(known) if len(known) == len(expected) else None
+    assert {key: one.value for key, one in ap.items()} == pytest.approx(expected, abs=1e-12)
 
 
 def test_pooled_ap_is_not_the_map() -> None:
     labels, scores = [1, 0, 1, 0], [0.9, 0.8, 0.2, 0.1]
-    assert nexar_map(labels, scores, [0.5, 0.5, 1.0, 1.0]) == 1
+    names = list("abcd")
+    ap = summarise(Scored(names, names, labels, [0.5, 0.5, 1.0, 1.0], scores), num_resamples=2).ap
+    assert ap["mean"].value == 1
     assert average_precision(labels, scores) < 1
 
 
 def test_horizons_are_compared_in_milliseconds() -> None:
-    horizons = np.array([1.5, 1.4999999], dtype=np.float64)
-    assert list(nexar_ap([1, 0], [0.9, 0.1], horizons)) == [1.5]
+    assert round_horizons([1.5, 1.4999999]).tolist() == [1.5, 1.5]
+    with pytest.raises(MetricError, match="1 of 2 examples have no finite horizon"):
+        round_horizons([0.5, np.nan])
     assert [horizon_key(h) for h in (0.5, 1, np.float32(1.5))] == ["0.5", "1.0", "1.5"]
 
 
@@ -80,12 +86,3 @@ def test_horizons_are_compared_in_milliseconds() -> None:
 def test_what_has_no_average_precision_says_why(labels, scores, message) -> None:
     with pytest.raises(MetricError, match=message):
         average_precision(labels, scores)
-
-
-def test_error_names_the_horizon() -> None:
-    with pytest.raises(MetricError, match=r"horizon 1\.0 s"):
-        nexar_map([1, 0, 1], [0.9, 0.1, 0.5], [0.5, 0.5, 1.0])
-    with pytest.raises(MetricError, match="no finite horizon"):
-        nexar_map([1, 0], [0.9, 0.1], [0.5, np.nan])
-    with pytest.raises(MetricError, match="no examples"):
-        nexar_map([], [], [])

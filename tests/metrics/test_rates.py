@@ -33,54 +33,54 @@ def test_counting_stops_before_the_event() -> None:
     for time, alarms in ((4.75, 1), (5.0, 0), (8.0, 0), (9.0, 0)):
         scores = np.where(crash.times == time, 0.9, quiet)
         result = false_alarms_per_hour([replace(crash, scores=scores)], 0.5)
-        assert result["before_events"]["alarms"] == alarms
-        assert result["before_events"]["hours"] == pytest.approx(5 / 3600)
+        assert result.before_events.alarms == alarms
+        assert result.before_events.hours == pytest.approx(5 / 3600)
     result = false_alarms_per_hour([replace(crash, scores=scores)], 0.5, gap=0)
-    assert result["before_events"]["hours"] == pytest.approx(8 / 3600)
+    assert result.before_events.hours == pytest.approx(8 / 3600)
 
 
 def test_the_interval_is_the_exact_one() -> None:
     times = np.arange(3600.0)
     for alarms in (0, 1, 7):
         scores = np.where(np.isin(times, 100.0 * np.arange(1, alarms + 1)), 0.9, 0.1)
-        entry = false_alarms_per_hour([Curve("n", "g", 0, None, times, scores)], 0.5)
-        entry = entry["normal_videos"]
-        assert entry["per_hour"] == pytest.approx(alarms)
-        assert poisson.cdf(alarms, entry["high"]) == pytest.approx(0.025)
+        curve = Curve("n", "g", 0, None, times, scores)
+        entry = false_alarms_per_hour([curve], 0.5).normal_videos
+        assert entry.per_hour == pytest.approx(alarms)
+        assert poisson.cdf(alarms, entry.high) == pytest.approx(0.025)
         if alarms:
-            assert poisson.sf(alarms - 1, entry["low"]) == pytest.approx(0.025)
+            assert poisson.sf(alarms - 1, entry.low) == pytest.approx(0.025)
         else:
-            assert entry["low"] == 0
+            assert entry.low == 0
 
 
 def test_what_was_not_scored_is_no_quiet_time() -> None:
     times = np.concatenate([np.arange(10.0), np.arange(1000.0, 1010.0)])
     result = false_alarms_per_hour([Curve("n", "g", 0, None, times, np.full(20, 0.1))], 0.5)
-    assert result["step"] == 1.0
-    assert result["normal_videos"]["hours"] == pytest.approx(20 / 3600)
+    assert result.step == 1.0
+    assert result.normal_videos.hours == pytest.approx(20 / 3600)
 
 
 def test_nothing_scored_is_none_with_a_reason() -> None:
     empty = [Curve("n", "g", 0, None, [], []), Curve("p", "g", 1, 3.0, [], [])]
     for curves in ([], empty, [Curve("n", "g", 0, None, [1.0], [0.9])]):
         result = false_alarms_per_hour(curves, 0.5)
-        for name in ("normal_videos", "before_events"):
-            assert result[name]["per_hour"] is None and "scored over time" in result[name]["reason"]
-        json.dumps(result, allow_nan=False)
+        for rate in (result.normal_videos, result.before_events):
+            assert rate.per_hour is None and "scored over time" in rate.reason
+        json.dumps(result.as_json(), allow_nan=False)
     result = recall_by_time(empty, 0.5)
-    assert set(result["recall"]) == set(result["scored"]) == {0}
+    assert set(result.recall) == set(result.scored) == {0}
     result = recall_by_time(empty[:1], 0.5)
-    assert result["recall"] == [] and result["reason"] == "there are no positives"
+    assert result.recall == [] and result.reason == "there are no positives"
 
 
 def test_recall_falls_with_time_and_counts_groups() -> None:
     curves = made_up_curves(30)
     curves = [replace(c, group=str(int(c.group[5:]) // 3)) for c in curves]
     result = recall_by_time(curves, 0.5)
-    assert result["positives"] == 30 and result["groups"] == 10
-    assert result["seconds"][0] == 0 and result["seconds"][-1] == 5.0
-    assert (np.diff(result["recall"]) <= 0).all()
-    for place, lead in enumerate(result["seconds"]):
+    assert result.positives == 30 and result.groups == 10
+    assert result.seconds[0] == 0 and result.seconds[-1] == 5.0
+    assert (np.diff(result.recall) <= 0).all()
+    for place, lead in enumerate(result.seconds):
         expected = np.mean(
             [
                 bool((c.scores[c.times <= 5 - max(lead, 1e-9)] >= 0.5).any())
@@ -88,23 +88,23 @@ def test_recall_falls_with_time_and_counts_groups() -> None:
                 if c.label
             ]
         )
-        assert result["recall"][place] == pytest.approx(expected)
-        assert (result["low"][place], result["high"][place]) == wilson(result["recall"][place], 10)
-    json.dumps(result, allow_nan=False)
+        assert result.recall[place] == pytest.approx(expected)
+        assert (result.low[place], result.high[place]) == wilson(result.recall[place], 10)
+    json.dumps(result.as_json(), allow_nan=False)
 
 
 def test_an_alarm_at_the_event_or_later_is_no_recall() -> None:
     for time, recall in ((2.75, 1.0), (3.0, 0.0), (3.25, 0.0)):
         times = np.arange(0, 4, 0.25)
         curve = Curve("p", "g", 1, 3.0, times, np.where(times == time, 0.9, 0.1))
-        assert recall_by_time([curve], 0.5, leads=[0.0])["recall"] == [recall]
+        assert recall_by_time([curve], 0.5, leads=[0.0]).recall == [recall]
 
 
 def test_times_are_compared_in_milliseconds() -> None:
     """Some differences are a hair less than 1 in floating point."""
     curve = Curve("p", "g", 1, 4.007, [3.007], [0.9])
     assert 4.007 - 3.007 < 1
-    assert recall_by_time([curve], 0.5, leads=[1.0])["recall"] == [1.0]
+    assert recall_by_time([curve], 0.5, leads=[1.0]).recall == [1.0]
 
 
 def test_options_that_make_no_sense() -> None:

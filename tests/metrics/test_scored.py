@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collision.errors import MetricError
-from collision.metrics.scored import Scored
+from collision.metrics.scored import Scored, ranked_rows
 
 # What a CSV cannot carry: NUL, lone surrogates, and the different line ends it makes one.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r"), max_size=8)
@@ -41,6 +41,14 @@ def test_a_missing_score_is_counted_and_judged_as_zero() -> None:
     scored = Scored(["a", "b"], ["g", "g"], [1, 0], [0.5, 0.5], [np.nan, 0.3])
     assert scored.missing.tolist() == [True, False]
     assert scored.judged_score.tolist() == [0.0, 0.3]
+
+
+def test_a_negative_that_a_seed_has_no_score_for_is_not_ranked() -> None:
+    one = Scored(["a", "b", "c"], ["g", "g", "h"], [1, 0, 0], [0.5] * 3, [np.nan, np.nan, 0.3])
+    other = replace(one, score=[0.2, 0.1, np.nan])
+    assert ranked_rows([one]).tolist() == [True, False, True]
+    assert ranked_rows([one, other]).tolist() == [True, False, False]
+    assert one.take(ranked_rows([one])).video.tolist() == ["a", "c"]
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from collision.errors import MetricError
-from collision.metrics.nexar import nexar_ap, nexar_map
 from collision.metrics.torch_metric import NexarMAP
-from tests.kit.scores import made_up_scores
+from tests.kit.scores import HORIZONS, made_up_scores, nexar_ap
 
 
 def columns() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -20,9 +19,9 @@ def test_batches_give_what_the_whole_gives() -> None:
     for rows in torch.arange(len(labels)).split(7):
         metric.update(probabilities[rows], labels[rows], horizons[rows])
     result = metric.compute()
-    whole = [column.numpy() for column in (labels, probabilities.float(), horizons)]
-    assert result["nexar_map"].item() == pytest.approx(nexar_map(*whole))
-    for horizon, value in nexar_ap(*whole).items():
+    by_horizon = nexar_ap(made_up_scores(20))
+    assert result["nexar_map"].item() == pytest.approx(sum(by_horizon) / 3)
+    for horizon, value in zip(HORIZONS, by_horizon, strict=True):
         assert result[f"ap_{horizon}"].item() == pytest.approx(value)
     assert len(result) == 4
     assert all(value.shape == () for value in result.values())

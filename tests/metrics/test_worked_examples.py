@@ -49,22 +49,22 @@ def test_public_private_and_a_missing_id() -> None:
         tags={"usage": ["Public"] * 3 + ["Private"] * 2},
     )
     summary = summarise(scored, oracle=None, num_resamples=10, slices=("usage",))
-    assert summary["ap"]["0.5"]["value"] == pytest.approx(34 / 45)
-    slices = {name: part["ap"]["0.5"] for name, part in summary["slices"].items()}
-    assert slices["usage=Public"]["value"] == pytest.approx(5 / 6)
-    assert slices["usage=Private"]["value"] == pytest.approx(1 / 2)
-    assert "only 1 group;" in slices["usage=Public"]["reason"]
-    assert summary["counts"]["0.5"]["missing"] == 1
-    assert summary["slices"]["usage=Private"]["counts"]["0.5"]["missing"] == 0
+    assert summary.ap["0.5"].value == pytest.approx(34 / 45)
+    slices = {name: part.ap["0.5"] for name, part in summary.slices.items()}
+    assert slices["usage=Public"].value == pytest.approx(5 / 6)
+    assert slices["usage=Private"].value == pytest.approx(1 / 2)
+    assert "only 1 group;" in slices["usage=Public"].reason
+    assert summary.counts["0.5"].missing == 1
+    assert summary.slices["usage=Private"].counts["0.5"].missing == 0
 
 
 def test_anticipation() -> None:
     result = anticipation_ap(four_curves(), num_resamples=10)
-    assert result["anticipation_ap"]["value"] == pytest.approx(11 / 12)
-    assert result["mtta"]["value"] == pytest.approx(3)
-    assert result["tta_at_r80"]["value"] == pytest.approx(4)
-    assert result["tta_at_r80"]["recall"] == 1
-    assert result["always_on_mtta"] == 4
+    assert result.anticipation_ap.value == pytest.approx(11 / 12)
+    assert result.mtta.value == pytest.approx(3)
+    assert result.tta_at_r80.value == pytest.approx(4)
+    assert result.tta_at_r80.recall == 1
+    assert result.always_on_mtta == 4
     maxima = [curve.scores.max() for curve in four_curves()]
     assert average_precision([1, 1, 0, 0], maxima) == pytest.approx(5 / 6)
 
@@ -75,10 +75,10 @@ def test_anticipation() -> None:
 )
 def test_mtta_at_a_false_alarm_rate(rate, threshold, mtta_all, mtta_detected, recall) -> None:
     result = mtta_at_false_alarm_rate(four_curves(), rate=rate, num_resamples=10)
-    assert result["points"][0]["threshold"] == pytest.approx(threshold)
-    assert result["mtta_all"]["value"] == pytest.approx(mtta_all)
-    assert result["mtta_detected"]["value"] == pytest.approx(mtta_detected)
-    assert result["recall"]["value"] == pytest.approx(recall)
+    assert result.points[0].threshold == pytest.approx(threshold)
+    assert result.mtta_all.value == pytest.approx(mtta_all)
+    assert result.mtta_detected.value == pytest.approx(mtta_detected)
+    assert result.recall.value == pytest.approx(recall)
 
 
 def test_false_alarms_an_hour() -> None:
@@ -88,19 +88,19 @@ def test_false_alarms_an_hour() -> None:
     normal = Curve("n", "n", 0, None, times, scores)
     crash = Curve("p", "p", 1, 12.0, times, scores)
     result = false_alarms_per_hour([normal, crash], 0.5)
-    assert result["normal_videos"]["per_hour"] == pytest.approx(600)
-    assert result["normal_videos"]["low"] == pytest.approx(72.7, abs=0.1)
-    assert result["normal_videos"]["high"] == pytest.approx(2167, abs=1)
+    assert result.normal_videos.per_hour == pytest.approx(600)
+    assert result.normal_videos.low == pytest.approx(72.7, abs=0.1)
+    assert result.normal_videos.high == pytest.approx(2167, abs=1)
     # More than 3 s before the event at 12 s lie the scores of 0 to 8 s, with one alarm.
-    assert result["before_events"]["alarms"] == 1
-    assert result["before_events"]["hours"] == pytest.approx(9 / 3600)
-    assert result["before_events"]["per_hour"] == pytest.approx(400)
+    assert result.before_events.alarms == 1
+    assert result.before_events.hours == pytest.approx(9 / 3600)
+    assert result.before_events.per_hour == pytest.approx(400)
 
 
 def test_recall_by_time() -> None:
     result = recall_by_time(four_curves(), 0.5, leads=(0, 1, 2, 3, 5))
-    assert result["recall"] == [1, 1, 0.5, 0, 0]
-    assert result["scored"] == [1, 1, 1, 1, 0]
+    assert result.recall == [1, 1, 0.5, 0, 0]
+    assert result.scored == [1, 1, 1, 1, 0]
 
 
 def test_area_under_roc() -> None:
@@ -112,7 +112,7 @@ def test_calibration() -> None:
     assert brier_score(LABELS, SCORES) == pytest.approx(0.205)
     assert expected_calibration_error(LABELS, SCORES) == pytest.approx(0.35)
     scored = Scored(list("abcd"), list("abcd"), LABELS, [0.5] * 4, SCORES)
-    assert calibration(scored, num_resamples=10)["brier_of_base_rate"] == 0.25
+    assert calibration(scored, num_resamples=10).brier_of_base_rate == 0.25
     assert wilson(3 / 4, 4) == pytest.approx((0.301, 0.954), abs=5e-4)
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collision.errors import AnnotationError, Rejected
+from collision.errors import AnnotationError, ConfigError, Rejected
 from collision.records.annotations import (
-    Tables,
+    ErrorCollector,
     parse_csv,
     parse_lines,
     path_below,
@@ -147,8 +147,8 @@ def test_quotes_that_do_not_fit(tmp_path: Path, text: str, line: int):
         ("", "has no column 'id'. It has: none."),
         ("\n1\n", "has no column 'id'. It has: none."),
         ("ID,b\n", "has no column 'id'. It has: ID, b."),
-        ("id;b\n", "It has: id;b. Its fields seem to be separated by semicolons: save it with"),
-        ("id\tb\n", "Its fields seem to be separated by tabs: save it with commas."),
+        ("id;b\n", "It has: id;b. Its fields are separated by semicolons: save it with"),
+        ("id\tb\n", "Its fields are separated by tabs: save it with commas."),
         ("id,b, id\n", "has two columns 'id'. All: id, b, id."),
     ],
 )
@@ -229,11 +229,14 @@ def test_paths(tmp_path: Path):
     assert path_below(root, "sub/../a.mp4") == root / "a.mp4"
     assert path_below(root, str(root / "a.mp4")) == root / "a.mp4"
     assert path_below(root, "inside/a.mp4") == root / "sub/a.mp4"
-    for text in ("..", ".", "/etc/passwd", "../root2/a", "outside/a.mp4", "sub/../.."):
+    for text in ("..", ".", "/etc/passwd", "../root2/a", "outside/../../a", "sub/../.."):
         with pytest.raises(ValueError, match="lies outside the root"):
             path_below(root, text)
-    with pytest.raises(ValueError, match=r"it is a link to '.*a\.mp4'; put the file itself"):
+        with pytest.raises(ValueError, match="lies outside the root"):
+            path_below(root, text, follow_links=True)
+    with pytest.raises(ConfigError, match=r"is a link to .*dataset\.follow_links=true"):
         path_below(root, "outside/a.mp4")
+    assert path_below(root, "outside/a.mp4", follow_links=True) == root / "outside/a.mp4"
     with pytest.raises(ValueError, match="no video is named"):
         path_below(root, "")
     with pytest.raises(ValueError, match="is no path"):
@@ -257,8 +260,8 @@ def test_bad_lines_of_several_tables_are_told_together(tmp_path):
     contents = {"a.txt": "1\nx\n", "b.txt": "2\n3\n", "c.txt": "y\n4\n"}
     for name, text in contents.items():
         (tmp_path / name).write_text(text)
-    tables = Tables()
-    values = [tables.read(read, tmp_path / name, instead={}) for name in [*contents, "a.txt"]]
+    tables = ErrorCollector()
+    values = [tables.try_read(read, tmp_path / name, default={}) for name in [*contents, "a.txt"]]
     assert values == [{}, {1: 2, 2: 3}, {}, {}]
     with pytest.raises(AnnotationError) as caught:
         tables.check()
@@ -266,6 +269,6 @@ def test_bad_lines_of_several_tables_are_told_together(tmp_path):
         ("a.txt", 2),
         ("c.txt", 1),
     ]
-    tables = Tables()
-    tables.read(read, tmp_path / "b.txt", instead={})
+    tables = ErrorCollector()
+    tables.try_read(read, tmp_path / "b.txt", default={})
     tables.check()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
-from collision.records import badas
+from collision.records import annotations
 from collision.records.badas import ego_clips, read_consensus, with_consensus
 from collision.types import VideoRecord
 from tests.kit.real import REAL
@@ -36,7 +36,7 @@ def by_id(record: VideoRecord) -> str:
 
 @pytest.fixture(autouse=True)
 def _tells_anew():
-    badas._tell_once.cache_clear()
+    annotations.warn_once.cache_clear()
 
 
 def test_times_and_tags_replace_those_of_the_clip(tmp_path: Path):

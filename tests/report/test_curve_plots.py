@@ -1,25 +1,16 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
 
 from collision.metrics.calibration import calibration
-from collision.metrics.comparison import compare
 from collision.metrics.curves import Curve
 from collision.metrics.rates import false_alarms_per_hour, recall_by_time
 from collision.metrics.scored import Scored
 from collision.report import curve_plots
-from collision.report.comparison import differences_grid, forest, reading, runs_grid
 from collision.report.plots import BLUE
 from tests.kit.curves import made_up_curves
+from tests.kit.pages import share_of
 from tests.kit.scores import made_up_scores
-
-
-def share_of(path, colour: str) -> float:
-    """Share of a picture's pixels that have a colour."""
-    image = np.asarray(Image.open(path).convert("RGB")).astype(int)
-    red_green_blue = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    return float((np.abs(image - red_green_blue).max(axis=2) < 8).mean())
 
 
 def test_reliability_draws_bins_and_counts(tmp_path) -> None:
@@ -44,28 +35,6 @@ def test_false_alarms_are_told_with_their_hours() -> None:
     scores = np.where(times == 100, 0.9, 0.1)
     rates = false_alarms_per_hour([Curve("n", "g", 0, None, times, scores)], 0.5)
     assert curve_plots._false_alarms(rates) == (
-        "False alarms an hour in normal videos: 1.0 [0.0, 5.6] in 1.00 h\n"
+        "False alarms per hour in normal videos: 1.0 [0.0, 5.6] in 1.00 h\n"
         "and before events: none scored"
     )
-
-
-def test_a_comparison_in_words_and_as_a_forest(tmp_path) -> None:
-    runs = {
-        "first": [made_up_scores(40, seed=1, skill=1)],
-        "far_better": [made_up_scores(40, seed=2, skill=4)],
-        "a_name_" * 12 + "end": [made_up_scores(40, seed=3, skill=1)],
-    }
-    comparison = compare(runs, num_resamples=2500)
-    rows = differences_grid(comparison).rows
-    assert [row[0] for row in rows] == list(runs)[1:]
-    assert rows[0][1].startswith("+0.") and rows[0][2] == "<.001"
-    assert runs_grid(comparison).rows[0][2] == "–"
-    assert "240 examples of 40 groups at 0.5 s, 1.0 s, 1.5 s" in reading(comparison)
-    assert "corrected for 2 tests" in reading(comparison)
-    forest(comparison, tmp_path / "many.png")
-    few = compare(
-        {name: [made_up_scores(9, seed=k)] for k, name in enumerate("ab")}, num_resamples=9
-    )
-    assert "corrected for" not in reading(few)
-    forest(few, tmp_path / "few.png")
-    assert share_of(tmp_path / "many.png", BLUE) > share_of(tmp_path / "few.png", BLUE) > 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from collision.metrics.summary import combine_seeds, summarise
+from collision.metrics.summary import Summary, summarise
 from collision.report.tables import (
     Grid,
     as_markdown,
@@ -29,7 +29,7 @@ class Moment:
 
 
 @pytest.fixture(scope="module")
-def summary() -> dict:
+def summary() -> Summary:
     return summarise(made_up_scores(60), oracle=ORACLE, num_resamples=200)
 
 
@@ -50,34 +50,34 @@ def column(grid: Grid, start: str) -> list[str]:
 
 
 def test_final_table_shows_every_number_beside_its_chance(summary) -> None:
-    last = summarise(made_up_scores(60, seed=9), oracle=None, num_resamples=200)
-    grid = final_grid(summary, last)
+    last = summarise(made_up_scores(60, seed=9), num_resamples=200)
+    grid = final_grid(summary, last.ap)
     assert [row[0] for row in grid.rows] == ["0.5 s", "1.0 s", "1.5 s", "mean"]
-    ap = summary["ap"]["mean"]
-    low, value, high = (f"{ap[end]:.3f}".lstrip("0") for end in ("low", "value", "high"))
+    ap = summary.ap["mean"]
+    low, value, high = (f"{end:.3f}".lstrip("0") for end in (ap.low, ap.value, ap.high))
     assert column(grid, "AP")[-1] == f"{value} [{low}, {high}]"
     assert column(grid, "chance") == [".500"] * 4
     assert column(grid, "oracle") == [".980", ".950", ".920", ".950"]
-    assert column(grid, "way")[-1] == f"{(ap['value'] - 0.5) / 0.45:.0%}"
-    resolved = summary["slices"]["variant=resolved"]["ap"]["0.5"]["value"]
+    assert column(grid, "gap")[-1] == f"{(ap.value - 0.5) / 0.45:.0%}"
+    resolved = summary.slices["variant=resolved"].ap["0.5"].value
     assert column(grid, "vs resolved")[0] == f"{resolved:.3f} (.667)".lstrip("0")
-    assert column(grid, "last")[-1] == f"{last['ap']['mean']['value']:.3f}".lstrip("0")
+    assert column(grid, "last")[-1] == f"{last.ap['mean'].value:.3f}".lstrip("0")
     assert not [name for name in grid.header if "collision" in name]  # positives are no column
 
 
 def test_final_table_of_seeds_has_their_sd() -> None:
     seeds = [made_up_scores(30, seed=seed) for seed in range(3)]
-    combined = combine_seeds(seeds, oracle=None, num_resamples=100)
+    combined = summarise(*seeds, num_resamples=100)
     grid = final_grid(combined)
-    assert column(grid, "sd")[-1] == f"{combined['ap']['mean']['sd']:.3f}".lstrip("0")
+    assert column(grid, "sd")[-1] == f"{combined.ap['mean'].sd:.3f}".lstrip("0")
     assert grid.title == "Average precision, mean of 3 seeds"
     assert not [name for name in grid.header if "oracle" in name]
-    alone = final_grid(combine_seeds(seeds[:1], oracle=None, num_resamples=100))
+    alone = final_grid(summarise(seeds[0], num_resamples=100))
     assert alone.title == "Average precision" and not column_names(alone, "sd")
 
 
 def test_final_table_fits_a_terminal_of_80_columns(summary) -> None:
-    lines = printed(final_grid(summary, summary)).splitlines()
+    lines = printed(final_grid(summary, summary.ap)).splitlines()
     assert max(map(len, lines)) <= 80
     assert sum(line.strip().startswith(("0.5 s", "mean")) for line in lines) == 2
     assert "[" in next(line for line in lines if "0.5 s" in line)
@@ -86,7 +86,7 @@ def test_final_table_fits_a_terminal_of_80_columns(summary) -> None:
 def test_what_is_not_known_is_a_dash() -> None:
     scored = made_up_scores(3)
     one_class = replace(scored, label=np.where(scored.horizon == 0.5, 1, scored.label))
-    grid = final_grid(summarise(one_class, oracle=None, num_resamples=10))
+    grid = final_grid(summarise(one_class, num_resamples=10))
     assert column(grid, "AP")[0] == "–" and column(grid, "AP")[-1] == "–"
     assert "[" not in "".join(column(grid, "AP"))
 
@@ -99,7 +99,7 @@ def test_slices_say_what_they_are(summary) -> None:
         "variant=near_collision",
         "variant=resolved",
     ]
-    small = slices_grid(summarise(made_up_scores(8), oracle=None, num_resamples=10))
+    small = slices_grid(summarise(made_up_scores(8), num_resamples=10))
     assert "only 4 groups" in small.rows[0][-1]
 
 

@@ -12,14 +12,17 @@ from rich.console import Console
 
 from collision.errors import ConfigError
 from collision.evaluation.numbers import judge
-from collision.learning.fit import MONITOR, fit_head
+from collision.learning.fit import fit_head
+from collision.learning.task import MONITOR
 from collision.report import plots
 from collision.runs.folder import write_config
 from collision.runs.wandb_tracker import WandbTracker
-from tests.kit.features import CONFIG, FEATURE_DIM, planted_splits
+from tests.kit.features import SETUP, planted_splits
 from tests.kit.scores import ORACLE, made_up_scores
 from tests.kit.wandb_log import read_offline_run
 
+# Of the run; what is in it does not matter here.
+CONFIG = {"head": {"name": "transformer"}, "loss": {"name": "bce"}, "trainer": {"max_epochs": 4}}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -53,7 +56,7 @@ def run_folder(tmp_path):
 def train(tracker, folder, part="seed_0"):
     logger = tracker.logger(folder, part, CONFIG)
     place = folder / part
-    fit_head(CONFIG, planted_splits(), FEATURE_DIM, 0, place, [logger], Console(quiet=True))
+    fit_head(SETUP, planted_splits(), 0, place, Console(quiet=True), [logger])
     (place / "predictor.safetensors").write_bytes(b"weights")
     origin = {"feature_fingerprint": "abc", "spec": {"num_frames": 16}, MONITOR: 0.9, "seed": 0}
     tracker.finish(logger, place / "predictor.safetensors", origin)
@@ -63,9 +66,9 @@ def logged(folder):
     return [read_offline_run(path) for path in sorted(folder.glob("wandb/offline-run-*"))]
 
 
-def final_metrics():
+def final_numbers():
     scores = [made_up_scores(seed=seed) for seed in (0, 1)]
-    return judge(scores, scores, ORACLE, num_resamples=50)
+    return judge(scores, scores, oracle=ORACLE, num_resamples=50)
 
 
 def test_a_trained_head_is_one_run_with_config_curves_and_artifact(run_folder):
@@ -79,7 +82,7 @@ def test_a_trained_head_is_one_run_with_config_curves_and_artifact(run_folder):
     keys = {key for row in run.history for key in row}
     assert {"train/loss", "val/loss", MONITOR, "val/ap_0.5", "trainer/global_step"} <= keys
     curve = [row[MONITOR] for row in run.history if MONITOR in row]
-    assert len(curve) == CONFIG["trainer"]["max_epochs"]
+    assert len(curve) == SETUP.trainer.max_epochs
     assert run.summary[MONITOR] == {"max": max(curve)}
     (artifact,) = run.artifacts
     assert artifact.type == "model" and artifact.name == f"predictor-{run.facts['run_id']}"
@@ -93,36 +96,37 @@ def test_a_trained_head_is_one_run_with_config_curves_and_artifact(run_folder):
 
 
 def test_the_summary_holds_tables_map_and_plots(run_folder):
-    metrics = final_metrics()
+    numbers = final_numbers()
+    summary = numbers.summary
     (run_folder / "plots").mkdir()
-    plots.ap_by_horizon(metrics, run_folder / "plots/ap_by_horizon.png")
-    WandbTracker("p", "offline").summary(run_folder, metrics)
+    plots.ap_by_horizon(summary, run_folder / "plots/ap_by_horizon.png")
+    WandbTracker("p", "offline").summary(run_folder, numbers)
     (run,) = logged(run_folder)
     assert run.facts["job_type"] == "summary" and run.facts["run_group"] == run_folder.name
     assert run.config["loss"] == CONFIG["loss"]
-    mean = metrics["ap"]["mean"]
-    assert run.summary["test/nexar_map"] == mean["value"]
-    assert run.summary["test/nexar_map_low"] == mean["low"]
-    assert run.summary["test/ap_0.5"] == metrics["ap"]["0.5"]["value"]
+    mean = summary.ap["mean"]
+    assert run.summary["test/nexar_map"] == mean.value
+    assert run.summary["test/nexar_map_low"] == mean.low
+    assert run.summary["test/ap_0.5"] == summary.ap["0.5"].value
     (row,) = [row for row in run.history if "test/ap" in row]
     files = run.folder / "files"
     table = json.loads((files / row["test/ap"]["path"]).read_text())
     assert table["columns"] == ["horizon", "value", "low", "high", "chance", "oracle"]
     assert [line[0] for line in table["data"]] == ["0.5", "1.0", "1.5", "mean"]
-    assert table["data"][-1][1:4] == [mean["value"], mean["low"], mean["high"]]
+    assert table["data"][-1][1:4] == [mean.value, mean.low, mean.high]
     assert [line[5] for line in table["data"]][:3] == [0.98, 0.95, 0.92]
     slices = json.loads((files / row["test/slices"]["path"]).read_text())
-    assert [line[0] for line in slices["data"]] == list(metrics["slices"])
+    assert [line[0] for line in slices["data"]] == list(summary.slices)
     picture = files / row["plots/ap_by_horizon"]["path"]
     assert picture.read_bytes() == (run_folder / "plots/ap_by_horizon.png").read_bytes()
 
 
 def test_metrics_without_oracle_slices_or_interval_are_logged(run_folder):
     scores = made_up_scores(num_groups=2)
-    metrics = judge([scores], None, None, num_resamples=50, slices=())
-    WandbTracker("p", "offline").summary(run_folder, metrics)
+    numbers = judge([scores], num_resamples=50, slices=())
+    WandbTracker("p", "offline").summary(run_folder, numbers)
     (run,) = logged(run_folder)
-    assert run.summary["test/nexar_map"] == metrics["ap"]["mean"]["value"]
+    assert run.summary["test/nexar_map"] == numbers.summary.ap["mean"].value
     assert not any("test/slices" in row for row in run.history)
 
 
@@ -171,7 +175,7 @@ def test_one_line_says_where_to_look_and_wandb_says_nothing(run_folder, capfd):
 def test_disabled_leaves_nothing(run_folder):
     tracker = WandbTracker("p", "disabled")
     train(tracker, run_folder)
-    tracker.summary(run_folder, final_metrics())
+    tracker.summary(run_folder, final_numbers())
     assert sorted(path.name for path in run_folder.iterdir()) == ["config.yaml", "seed_0"]
     home = Path(os.environ["HOME"])
     assert not [path for path in home.rglob("*") if path.is_file() and path.suffix != ".log"]
@@ -195,7 +199,7 @@ def test_the_progress_bar_stays(run_folder, monkeypatch):
     logger = WandbTracker("p", "offline").logger(run_folder, "seed_0", CONFIG)
     assert sys.stdout is stdout
     console = Console(force_terminal=True, file=(run_folder / "terminal").open("w"))
-    fit_head(CONFIG, planted_splits(), FEATURE_DIM, 0, run_folder / "s", [logger], console)
+    fit_head(SETUP, planted_splits(), 0, run_folder / "s", console, [logger])
     logger.experiment.finish()
     assert "RichProgressBar" in seen and "LearningRateMonitor" in seen
 

@@ -124,7 +124,7 @@ def test_a_test_is_cut_alike_with_and_without_training_videos():
     calm = [r for r in records if r.split != "test" or r.label == 0]  # no positive to draw from
     assert anchors(calm, durations, SamplingPolicy())["ntest"] == 2.0
     folds = [
-        anchors([replace(r, split=split) for r in records], durations, policy, by_side=False)
+        anchors([replace(r, split=split) for r in records], durations, policy, separate_pools=False)
         for split in ("train", "test")
         for policy in [SamplingPolicy()]
     ]

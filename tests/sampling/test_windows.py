@@ -4,7 +4,12 @@ from hypothesis import strategies as st
 
 from collision.sampling.examples import build_examples
 from collision.sampling.policy import SamplingPolicy
-from collision.sampling.windows import ends_of, needed_windows, step_times, window_ends
+from collision.sampling.windows import (
+    example_window_ends,
+    needed_windows,
+    step_times,
+    window_grid,
+)
 from collision.types import PLAIN, BackboneSpec, Example, VideoRecord, View
 
 FRAME = BackboneSpec("f", "test 1", 1, 8.0, 8, 8, (0.5,) * 3, (0.5,) * 3, 1, 4)
@@ -12,7 +17,7 @@ CLIP = BackboneSpec("c", "test 1", 16, 8.0, 8, 8, (0.5,) * 3, (0.5,) * 3, 8, 4)
 
 
 def test_windows_are_oldest_first_and_end_at_the_cut():
-    assert window_ends(3.0, 4, 0.25).tolist() == [2.25, 2.5, 2.75, 3.0]
+    assert window_grid(3.0, 4, 0.25).tolist() == [2.25, 2.5, 2.75, 3.0]
     policy = SamplingPolicy()
     assert policy.num_windows(FRAME) == 8
     assert policy.num_windows(CLIP) == 1
@@ -39,7 +44,7 @@ def test_needed_windows_hold_every_window_of_every_example_once(steps, num_windo
         assert np.all(np.diff(ends) > 0)
         assert np.all(ends >= 0)
     for example in examples:
-        for end in window_ends(example.end_time, num_windows, 0.25):
+        for end in window_grid(example.end_time, num_windows, 0.25):
             assert end < 0 or np.isclose(needed["a", PLAIN], end).any()
 
 
@@ -59,7 +64,12 @@ def test_views_of_a_clip_model_are_stored_apart_and_end_at_the_cut():
 def test_a_stride_of_a_frame_model_spreads_its_windows():
     policy = SamplingPolicy(strides=(1, 2), context=1.0)
     example = Example("a", 9.0, 1, 0.5)
-    assert ends_of(example, policy, View(stride=2.0), FRAME).tolist() == [7.5, 8.0, 8.5, 9.0]
+    assert example_window_ends(example, policy, View(stride=2.0), FRAME).tolist() == [
+        7.5,
+        8.0,
+        8.5,
+        9.0,
+    ]
     needed = needed_windows([example], policy, FRAME)
     assert {key: ends.tolist() for key, ends in needed.items()} == {
         ("a", PLAIN): [7.5, 8.0, 8.25, 8.5, 8.75, 9.0]
@@ -69,7 +79,7 @@ def test_a_stride_of_a_frame_model_spreads_its_windows():
 def test_a_whole_clips_windows_are_spread_over_it():
     policy = SamplingPolicy(whole_clip=True, allow_leak=True, context=1.0)
     example = Example("a", 8.0, 1, 0.0, window_stride=2.0)
-    assert ends_of(example, policy, PLAIN, FRAME).tolist() == [2.0, 4.0, 6.0, 8.0]
+    assert example_window_ends(example, policy, PLAIN, FRAME).tolist() == [2.0, 4.0, 6.0, 8.0]
 
 
 @given(st.floats(2.0, 6.0), st.sampled_from([FRAME, CLIP]), st.sampled_from([1.0, 2.0]))
@@ -83,7 +93,7 @@ def test_within_clips_the_number_of_windows_tells_nothing(event, spec, stride):
     (view,) = policy.views
     begin = 15 / 8 * stride if spec is CLIP else 0.0  # of a window, before its end
     exist = [
-        [bool(end >= begin - 1e-6) for end in ends_of(example, policy, view, spec)]
+        [bool(end >= begin - 1e-6) for end in example_window_ends(example, policy, view, spec)]
         for example in examples
     ]
     assert exist[0] == exist[1] == exist[2]

@@ -1,29 +1,21 @@
 """What every head promises, for every file in configs/head with every one in configs/pooling."""
 
 import itertools
-from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
+from collision.config import names_of, part
 from collision.learning.head import build_model
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-HEADS = sorted(path.stem for path in CONFIGS.glob("head/*.yaml"))
-POOLINGS = sorted(path.stem for path in CONFIGS.glob("pooling/*.yaml"))
+HEADS, POOLINGS = names_of("head"), names_of("pooling")
 FEATURE_DIM = 24
 
 
 def make_model(head, pooling):
     torch.manual_seed(0)
-    model = build_model(
-        OmegaConf.load(CONFIGS / "head" / f"{head}.yaml"),
-        OmegaConf.load(CONFIGS / "pooling" / f"{pooling}.yaml"),
-        feature_dim=FEATURE_DIM,
-        trusted=False,
-    )
+    model = build_model(part("head", head), part("pooling", pooling), FEATURE_DIM)
     model.fit_standardiser(3 + 2 * torch.randn(100, FEATURE_DIM))
     # Modules that begin at nothing must take part in what is compared.
     with torch.no_grad():

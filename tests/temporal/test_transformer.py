@@ -121,16 +121,15 @@ def test_dropout_acts_in_training_alone():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dim": 20, "heads": 4}, "dim 20 with 4 heads.*multiple of 8, e.g. 24"),
-        ({"dim": 4, "heads": 4}, "multiple of 8, e.g. 8"),
-        ({"dim": 64.0}, "dim is 64.0"),
-        ({"layers": 0}, "layers is 0"),
-        ({"heads": -1}, "heads is -1"),
-        ({"feedforward_factor": 0}, "feedforward_factor is 0"),
-        ({"dropout": 1.0}, "dropout is 1.0"),
-        ({"shortest_period": 0}, "shortest_period is 0"),
-        ({"longest_period": 0.5}, "longest_period 0.5"),
-        ({"longest_period": float("nan")}, "longest_period nan"),
+        ({"dim": 20, "heads": 4}, "head.dim=20 with head.heads=4.*multiple of 8.*head.dim=24"),
+        ({"dim": 4, "heads": 4}, "multiple of 8, such as head.dim=8"),
+        ({"layers": 0}, "head.layers=0"),
+        ({"heads": -1}, "head.heads=-1"),
+        ({"feedforward_factor": 0}, "head.feedforward_factor=0"),
+        ({"dropout": 1.0}, "head.dropout=1.0"),
+        ({"shortest_period": 0}, "head.shortest_period=0"),
+        ({"longest_period": 0.5}, "head.longest_period=0.5"),
+        ({"longest_period": float("nan")}, "head.longest_period=nan"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options, message):

@@ -8,7 +8,7 @@ from collision.errors import VideoDecodeError
 from collision.features.clips import ClipDataset, WindowRequest
 from collision.features.digest import VideoDigests
 from collision.types import BackboneSpec, Failure, View
-from collision.video.frames import picture_prints, read_frames
+from collision.video.frames import frame_checksums, read_frames
 from collision.video.index import index_video
 from tests.kit.video import numbered_frames, read_number, write_video
 
@@ -40,12 +40,12 @@ def test_equal_images_and_no_others_share_a_print(tmp_path):
     frames = numbered_frames(6)
     frames[3] = frames[2]
     folder = write_folder(tmp_path / "images", frames, "{:06d}.png")
-    prints = picture_prints(index_video(folder, 10.0))
+    prints = frame_checksums(index_video(folder, 10.0))
     assert prints.dtype == np.int64
     assert prints[2] == prints[3] and len(set(prints.tolist())) == 5
     (folder / "000004.png").write_bytes((folder / "000004.png").read_bytes()[:-30])
     with pytest.raises(VideoDecodeError, match=r"000004\.png"):
-        picture_prints(index_video(folder, 10.0))
+        frame_checksums(index_video(folder, 10.0))
 
 
 @pytest.mark.parametrize("name", ["{}.jpg", "img_{}.png", "frame{:04d}_left.jpeg", "{}.BMP"])

@@ -12,7 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collision.errors import VideoDecodeError
-from collision.video.frames import latest_visible, picture_prints, read_frames, window_frame_indices
+from collision.video.frames import (
+    frame_checksums,
+    latest_visible,
+    read_frames,
+    window_frame_indices,
+)
 from collision.video.index import index_video
 from tests.kit import video as kit
 from tests.kit.real import REAL
@@ -146,7 +151,7 @@ def test_equal_pictures_and_no_others_share_a_print(
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
         container.mux(stream.encode())
     for rate in (None, 5.0):
-        prints = picture_prints(index_video(path, rate))
+        prints = frame_checksums(index_video(path, rate))
         assert prints.dtype == np.int64 and len(prints) == 6
         assert prints[2] == prints[3] and len(set(prints.tolist())) == 5
 

@@ -1,0 +1,296 @@
+"""The library: what ``import collision`` offers. The verbs are written on it.
+
+import collision
+
+model = collision.load("runs/latest")
+prediction = model.predict("drive.mp4")     # .times, .probabilities, .alarms, .plot("x.png")
+windows = collision.features("drive.mp4")   # .times [N], .values [N, S, D]
+result = collision.evaluate("runs/latest", "clips.csv")
+print(result)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from collision.config import Part, about, names_of, part
+from collision.devices import device_of, precision_of
+from collision.errors import CheckpointError, VideoDecodeError
+from collision.evaluation.evaluation import Evaluation, Judging, evaluate_heads
+from collision.experiment import Experiment
+from collision.features.clips import WindowRequest
+from collision.features.missing import store_key
+from collision.features.source import FeatureSource
+from collision.features.store import FeatureStore
+from collision.learning.fitted import FittedHead
+from collision.learning.predictor import Predictor, find_predictors, load_predictor
+from collision.options import ExtractionOptions
+from collision.prediction import Alarm, Moments, Prediction, predict
+from collision.sampling.index import Selection
+from collision.types import Dataset, Seconds, Split
+from collision.untrusted import read_config
+from collision.video.frames import index_video
+
+__all__ = [
+    "Alarm",
+    "Evaluation",
+    "FeatureStore",
+    "Model",
+    "Moments",
+    "Part",
+    "Prediction",
+    "Request",
+    "evaluate",
+    "features",
+    "list_backbones",
+    "list_datasets",
+    "list_heads",
+    "load",
+    "part",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Features of one video.
+
+    Attributes:
+        times: Seconds, float64 ``[N]``: when each window ends.
+        values: ``[N, S, D]``: S steps a window, D features, in the stored dtype.
+    """
+
+    times: np.ndarray
+    values: np.ndarray
+
+
+@dataclass
+class Model:
+    """A trained run: one predictor a seed, on the same features.
+
+    Attributes:
+        path: The run folder or the predictor's file.
+        predictors: One a seed.
+        source: The features they look at.
+    """
+
+    path: Path
+    predictors: list[Predictor]
+    source: FeatureSource
+
+    @property
+    def val_fraction(self) -> float:
+        """The share of training groups that the run validated on, to find the same ones again."""
+        config = read_config(self.path) if self.path.is_dir() else {}
+        return float(config.get("val_fraction", Selection().val_fraction))
+
+    @property
+    def threshold(self) -> float | None:
+        """Suggested on validation, of the first seed; None where none is known."""
+        point = self.predictors[0].threshold
+        return point.threshold if point else None
+
+    def predict(
+        self,
+        video: str | Path,
+        moments: Moments | None = None,
+        extraction: ExtractionOptions | None = None,
+    ) -> Prediction:
+        """Give the probability of a collision over the time of a video, by the first seed's head.
+
+        Args:
+            video: A file, or a folder of images (``Moments(frame_rate=...)``).
+            moments: Which moments; default: every 0.25 s.
+            extraction: Batch size, device, workers.
+
+        Raises:
+            VideoDecodeError: It can't be read, or is too short.
+            CheckpointError: The head was trained on whole clips, the collision included.
+        """
+        if self.predictors[0].policy.whole_clip:
+            raise CheckpointError(
+                f"{str(self.path)!r} was trained on whole clips, in which the collision can be "
+                "seen: it does not foresee one. Train with another sampling, such as "
+                "sampling=nexar."
+            )
+        return predict(
+            self.predictors[0],
+            self.source,
+            Path(video).expanduser(),
+            moments or Moments(),
+            extraction or ExtractionOptions(),
+        )
+
+
+def cache_folder() -> Path:
+    """Where features go if nothing else is said: ``COLLISION_CACHE``, else ``cache``."""
+    return Path(os.environ.get("COLLISION_CACHE", "cache")).expanduser()
+
+
+def load(
+    checkpoint: str | Path, *, trust: Sequence[str] = (), cache_root: str | Path | None = None
+) -> Model:
+    """Load what `train` made. The files are data: nothing of theirs is run.
+
+    Args:
+        checkpoint: A run folder, or a ``predictor.safetensors``.
+        trust: Packages from outside this project that its parts may come from.
+        cache_root: Folder of features; default: ``COLLISION_CACHE``, else ``cache``.
+
+    Raises:
+        CheckpointError: Not there, damaged, or naming code that is not trusted.
+    """
+    path = Path(checkpoint).expanduser()
+    predictors = [load_predictor(file, trust) for file in find_predictors(path)]
+    first = predictors[0]
+    source = FeatureSource.of_fingerprint(
+        first.fingerprint, first.parts["backbone"], Path(cache_root or cache_folder()).expanduser()
+    )
+    return Model(path, predictors, source)
+
+
+def features(
+    video: str | Path,
+    backbone: str | Part = "efficientnet_lite0",
+    *,
+    every: Seconds = 0.25,
+    end_times: Sequence[Seconds] | None = None,
+    cache_root: str | Path | None = None,
+    **options: Any,
+) -> Windows:
+    """Give a video's features, from the cache where they are there.
+
+    Args:
+        video: A file.
+        backbone: Its name, or a part of your own.
+        every: Seconds between the ends of neighbouring windows.
+        end_times: The ends themselves, in seconds, instead.
+        cache_root: Folder of features; default: ``COLLISION_CACHE``, else ``cache``.
+        options: Of the backbone, such as ``height=128``.
+
+    Raises:
+        VideoDecodeError: It can't be read.
+    """
+    chosen = backbone if isinstance(backbone, Part) else part("backbone", backbone, **options)
+    root = Path(cache_root or cache_folder()).expanduser()
+    source = FeatureSource.of_part(chosen, root, precision_of("auto", None))
+    path = Path(video).expanduser()
+    if end_times is None:
+        last = float(index_video(path).frame_times[-1])
+        end_times = np.arange(0, last + 1e-6, every)
+    request = WindowRequest(path.stem, path, np.round(np.unique(end_times), 6))
+    report = source.extract([request], ExtractionOptions(), progress=False)
+    if report.failures:
+        raise VideoDecodeError(path, report.failures[0].reason)
+    key = store_key(source.digests, request)
+    values, exists = source.store.read(key, request.end_times)
+    return Windows(request.end_times[exists], values[exists])
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be judged, and how.
+
+    Attributes:
+        split: Of the data set.
+        limit: At most so many videos.
+        within: (near, far), seconds: cuts near the event against cuts of the same videos far from
+            it.
+        dense: Also score videos along their whole length, every so many seconds.
+        slices: Tags whose values are judged apart; None: all with a few values.
+        num_resamples: Of the bootstrap behind the intervals.
+        skip_failures: Go on without videos that can't be read; they are counted.
+        accelerator: Of the head.
+        extraction: Batch size, device, workers of what has to be extracted.
+    """
+
+    split: Split = "test"
+    limit: int | None = None
+    within: tuple[Seconds, Seconds] | None = None
+    dense: Seconds | None = None
+    slices: tuple[str, ...] | None = None
+    num_resamples: int = 10_000
+    skip_failures: bool = False
+    accelerator: str = "auto"
+    extraction: ExtractionOptions = field(default_factory=ExtractionOptions)
+
+
+def evaluate(
+    checkpoint: str | Path | Model, clips: str | Path | Dataset, **options: Any
+) -> Evaluation:
+    """Judge a run on a table of clips, or on a data set; all its seeds.
+
+    Args:
+        checkpoint: As for ``load``.
+        clips: A CSV file as in docs/own_videos.md, the name of a data set, or a data set.
+        options: As in ``Request``.
+
+    Raises:
+        CollisionError: Files are missing, or can't be read.
+    """
+    model = checkpoint if isinstance(checkpoint, Model) else load(checkpoint)
+    request = Request(**options)
+    dataset = _dataset_of(clips)
+    dataset.prepare((request.split,))
+    policy = model.predictors[0].policy
+    if request.within is not None:
+        policy = replace(policy, within=request.within, dense=None, whole_clip=False)
+    elif request.dense is not None:
+        policy = replace(policy, dense=request.dense)
+    selection = Selection((request.split,), request.limit, model.val_fraction)
+    experiment = Experiment.index(dataset, policy, model.source, selection)
+    experiment.extract(request.extraction)
+    experiment.check_failures(request.skip_failures, Console(stderr=True))
+    experiment.load()
+    heads = {one.origin.seed: [FittedHead(one)] for one in model.predictors}
+    judging = Judging(device_of(request.accelerator), request.num_resamples, request.slices)
+    return evaluate_heads(experiment, heads, request.split, judging)
+
+
+def _dataset_of(clips: str | Path | Dataset) -> Dataset:
+    if not isinstance(clips, str | Path):
+        return clips
+    if str(clips) in names_of("dataset"):
+        return part("dataset", str(clips)).build()
+    path = Path(clips).expanduser()
+    return part("dataset", "manifest", csv=str(path), name=path.stem).build()
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A part that can be chosen by name.
+
+    Attributes:
+        name: On the command line and in ``collision.features(backbone=...)``.
+        about: What it is, in a line.
+        options: With their defaults.
+    """
+
+    name: str
+    about: str
+    options: Mapping[str, Any]
+
+
+def list_backbones() -> list[Listed]:
+    """List the backbones; ``collision.features(video, NAME)`` uses one."""
+    return _listed("backbone")
+
+
+def list_heads() -> list[Listed]:
+    """List the heads."""
+    return _listed("head")
+
+
+def list_datasets() -> list[Listed]:
+    """List the data sets; ``collision.evaluate(RUN, NAME)`` scores one."""
+    return _listed("dataset")
+
+
+def _listed(group: str) -> list[Listed]:
+    return [Listed(name, about(group, name), part(group, name).options) for name in names_of(group)]

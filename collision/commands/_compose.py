@@ -1,0 +1,243 @@
+"""From overrides to a verb's typed options. Hydra composes; what it says stays in here."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import hydra
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from collision.checks import call_typed, must_be_given, typed, unknown_option
+from collision.commands._lists import listed_parts, named_csv, settled
+from collision.commands._overrides import parse, readable
+from collision.config import (
+    Part,
+    config_dir,
+    config_dirs,
+    dotted,
+    names_of,
+    no_such_part,
+    part_of,
+)
+from collision.errors import ConfigError
+from collision.options import OPTIONS
+
+
+class OwnConfigDirs(SearchPathPlugin):
+    """Lets Hydra find the YAML files of ``--config-dir``."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Look there after our own."""
+        for folder in config_dirs()[1:]:
+            search_path.append("own", f"file://{folder}")
+
+
+Plugins.instance().register(OwnConfigDirs)
+
+
+@contextmanager
+def hydra_context() -> Iterator[ConfigLoader]:
+    """Let Hydra know our folders; give what finds files in them."""
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        yield GlobalHydra.instance().config_loader()
+
+
+def options_for(verb: str, given: Sequence[str], config_name: str | None = None) -> Any:
+    """Give a verb's options, checked.
+
+    Args:
+        verb: Such as ``train``.
+        given: Overrides of one job, as they were typed.
+        config_name: The YAML to compose, if not the verb's.
+
+    Raises:
+        ConfigError: One sentence about the first thing that cannot be.
+    """
+    made, hints = OPTIONS[verb], get_type_hints(OPTIONS[verb])
+    overrides, named = spelled(verb, given)
+    changes = changes_of(overrides)
+    if "resume" in hints and changes.get("resume") is not None:
+        return importlib.import_module("collision.runs.resume").resumed(changes)
+    config = composed(config_name or verb, overrides)
+    plain, choices = plain_of(config) | named, choices_of(config)
+    folders = {key: value for key, value in plain.items() if key.endswith("_root")}
+    parts: dict[str, Any] = {}
+    for group in choices:
+        if f"{group}s" in hints:
+            entries, node = plain.pop(f"{group}s", None), plain.pop(group, None) or {}
+            parts[f"{group}s"] = _several(group, entries, node, choices[group], folders)
+        elif Part in _kinds(hints.get(group)) and group in plain:
+            node = plain.pop(group) or {}
+            if node or type(None) not in _kinds(hints[group]):
+                parts[group] = part_of(group, node, choices[group])
+    for group in [name for name, hint in hints.items() if hint is Part and name not in parts]:
+        there = ", ".join(names_of(group))
+        raise ConfigError(f"{group} must be given: {group}=NAME. There are: {there}.")
+    for option, value in dotted(plain).items():
+        if option.partition(".")[0] not in hints:
+            raise ConfigError(_no_option(option.partition(".")[0], [*choices, *hints]))
+        if value == "???":
+            raise ConfigError(must_be_given(option, config.hydra.help.template))
+    if "parts" in hints:
+        parts |= {"parts": choices}
+    return call_typed(made, plain, parts, "")
+
+
+def spelled(verb: str, given: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Put overrides into what Hydra reads.
+
+    Returns:
+        The overrides, and options that it cannot be given: it takes ``dataset=mine`` of ``compare``
+        for the name of a YAML.
+
+    Raises:
+        ConfigError: One cannot be read, or options in lists of parts are nobody's.
+    """
+    hints = get_type_hints(OPTIONS[verb])
+    plain_names = [n for n, hint in hints.items() if str in _kinds(hint) and names_of(n)]
+    readable_ones = readable(given, path_options(verb))
+    overrides, named = [], {}
+    for text in readable_ones if "dataset" in plain_names else named_csv(readable_ones):
+        override = parse(text)
+        group = override.key_or_group
+        is_group = {group, f"{group}s"} & set(hints) and names_of(group)
+        if group in plain_names:
+            named[group] = override.value()
+        elif is_group and text.partition("=")[2] == "null":
+            overrides.append(f"~{group}")
+        elif not override.is_add():
+            overrides.append(text)
+        else:  # what exists may be added; what does not is refused when the options are typed
+            plus = "" if is_group or group == "experiment" else "++"
+            overrides.append(plus + text.lstrip("+"))
+    for group in ("dataset", "backbone"):
+        if any(text.startswith(f"{group}s=") for text in overrides):
+            default = choices_of(composed(verb, [])).get(group)
+            overrides = settled(overrides, group, default)
+    return overrides, named
+
+
+def composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    """Compose a verb's configuration, with Hydra's own under ``hydra``.
+
+    Raises:
+        ConfigError: In our words, whatever Hydra says.
+    """
+    try:
+        with hydra_context():
+            return hydra.compose(config_name, list(overrides), return_hydra_config=True)
+    except Exception as error:  # a HydraException, an OmegaConf one, or a bare ValueError
+        why = _explained(config_name, overrides) if overrides else None
+        raise ConfigError(why or _do_not_fit(error)) from error
+
+
+def _explained(config_name: str, overrides: Sequence[str]) -> str | None:
+    """Find the override that does not work, and say why."""
+    choices = choices_of(composed(config_name, []))
+    chosen = []
+    for text in overrides:
+        override = parse(text)
+        group, value = override.key_or_group, override.value()
+        if group in choices and isinstance(value, list):
+            return f"{text}: give one name; where a verb takes several, they are {group}s=[a,b]."
+        if group in choices and not override.is_delete():
+            if value is not None and value not in names_of(group):
+                return no_such_part(group, value)
+            chosen.append(text)
+    if len(chosen) == len(overrides):
+        return None
+    options = dotted(plain_of(composed(config_name, chosen)))
+    there = [*choices, *(one for one in options if not one.endswith("_target_"))]
+    choices |= {
+        group: parse(text).value() for text in chosen for group in [parse(text).key_or_group]
+    }
+    for text in overrides:
+        name = parse(text).key_or_group
+        is_known = any(f"{one}.".startswith(f"{name}.") for one in there)
+        if not is_known and not name.startswith("hydra") and not parse(text).is_add():
+            part = name.partition(".")[0]
+            return _no_option(name, there) + (
+                f" ({part}={choices[part]})" if part in choices else ""
+            )
+    return None
+
+
+def _no_option(name: str, there: Sequence[str]) -> str:
+    """Say that there is no such option; what is called so in a part may have been meant."""
+    deeper = sorted(one for one in there if one.rpartition(".")[2] == name)
+    if deeper:
+        return f"There is no option {name!r}. Did you mean {' or '.join(deeper)}?"
+    above, beside = name, set[str]()
+    while above and not beside:
+        above = above.rpartition(".")[0]
+        depth = above.count(".") + 2 if above else 1
+        inside = [one for one in there if one.startswith(f"{above}." if above else "")]
+        beside = {".".join(one.split(".")[:depth]) for one in inside}
+    return unknown_option(name, beside)
+
+
+def _several(
+    group: str, entries: Any, node: Mapping[str, Any], name: str, folders: Mapping[str, Any]
+) -> tuple[Part, ...]:
+    if entries:
+        names = typed(tuple[str, ...], entries, where=f"{group}s")
+        return listed_parts(group, names, {name: node} if node else {}, folders)
+    return (part_of(group, node, name),) if node else ()
+
+
+def changes_of(overrides: Sequence[str]) -> dict[str, Any]:
+    """Give the values of overrides by dotted names; None for what is deleted."""
+    changes = {}
+    for override in map(parse, overrides):
+        if override.is_sweep_override():
+            raise ConfigError(_several_values(override))
+        changes[override.key_or_group] = None if override.is_delete() else override.value()
+    return changes
+
+
+def _several_values(override: Override) -> str:
+    key = override.key_or_group
+    return f"{override.input_line}: several values are a list, {key}=[a,b], or a sweep, with -m."
+
+
+def path_options(verb: str) -> list[str]:
+    """List a verb's options that are paths."""
+    return [n for n, hint in get_type_hints(OPTIONS[verb]).items() if Path in _kinds(hint)]
+
+
+def choices_of(config: DictConfig) -> dict[str, str]:
+    """Give the name of the YAML that was chosen in each of a verb's groups."""
+    choices = config.hydra.runtime.choices
+    return {group: choices[group] for group in choices if not group.startswith("hydra/")}
+
+
+def plain_of(config: DictConfig) -> dict[str, Any]:
+    """Resolve everything but Hydra's own; what is missing stays ``???``.
+
+    Raises:
+        ConfigError: An interpolation leads nowhere.
+    """
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    try:
+        return OmegaConf.to_container(own, resolve=True)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        raise ConfigError(_do_not_fit(error)) from error
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    return (hint, *get_args(hint))
+
+
+def _do_not_fit(error: Exception) -> str:
+    return f"The options do not fit together: {str(error).splitlines()[0]}"

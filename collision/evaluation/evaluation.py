@@ -1,0 +1,308 @@
+"""The scores of a run's seeds, the numbers that they give, and what the guards say of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from collision.audit.probes import PROBES
+from collision.audit.run_audit import FoldAudit
+from collision.errors import MetricError
+from collision.evaluation import guards
+from collision.evaluation.guards import Finding
+from collision.evaluation.numbers import Numbers, judge, judge_curves, oracle_of
+from collision.evaluation.scores import (
+    concatenated,
+    curves_of,
+    probability_of_videos,
+    scored_examples,
+)
+from collision.experiment import Experiment
+from collision.learning.fitted import FittedHead
+from collision.learning.task import probabilities
+from collision.metrics.comparison import compare
+from collision.metrics.curves import Curve, curves_to_csv
+from collision.metrics.scored import Scored
+from collision.sampling.index import DENSE
+from collision.types import UNLABELLED
+
+
+@dataclass
+class SeedScores:
+    """The scores of one seed; those of all folds are put together.
+
+    Attributes:
+        best: Of the epoch that validation chose.
+        last: Of the last epoch, where it is known.
+        curves: Scores along whole videos, where the policy asks for them.
+        videos: Highest probability of each test video.
+    """
+
+    best: Scored
+    last: Scored | None
+    curves: list[Curve]
+    videos: dict[str, float]
+
+
+@dataclass
+class Evaluation:
+    """What one data set says of some heads.
+
+    Attributes:
+        experiment: What was scored.
+        split: Which split of it.
+        heads: By seed, one for each fold.
+        scores: By seed; empty where the labels are secret.
+        videos: Highest probability of each video by seed, for the owners' own judging.
+        numbers: None where the labels are secret.
+        findings: What the guards found.
+    """
+
+    experiment: Experiment
+    split: str
+    heads: Mapping[int, Sequence[FittedHead]]
+    scores: dict[int, SeedScores] = field(default_factory=dict)
+    videos: list[dict[str, float]] = field(default_factory=list)
+    numbers: Numbers | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Of the data set."""
+        return self.experiment.dataset.name
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Examples that have no window at all, by split."""
+        return dict(
+            sum(
+                (
+                    Counter({split: len(data.dropped) for split, data in fold.data.items()})
+                    for fold in self.experiment.folds
+                ),
+                Counter(),
+            )
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Give everything that ``metrics.json`` says of this data set."""
+        origin = next(iter(self.heads.values()))[0].predictor.origin
+        return {
+            **self.experiment.facts(),
+            "split": self.split,
+            "trained_on": origin.dataset,
+            "selected_on": origin.selected_on,
+            "seeds": list(self.heads),
+            "dropped": self.dropped,
+            **(self.numbers.as_json() if self.numbers else {}),
+            "warnings": [finding.as_dict() for finding in self.findings],
+        }
+
+    def write_scores(self, folder: Path, name: str = "") -> None:
+        """Write ``predictions_<name>_seed<n>.csv`` and, where there are some, curves beside it."""
+        middle = f"_{name}" if name else ""
+        for seed, scores in self.scores.items():
+            scores.best.to_csv(folder / f"predictions{middle}_seed{seed}.csv")
+            if scores.curves:
+                curves_to_csv(scores.curves, folder / f"curves{middle}_seed{seed}.csv")
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How scores are judged.
+
+    Attributes:
+        device: Where heads run.
+        num_resamples: Of the bootstrap over groups.
+        slices: Tags whose values are judged apart; None: all with a few values.
+    """
+
+    device: torch.device
+    num_resamples: int = 10_000
+    slices: Sequence[str] | None = None
+
+
+def evaluate_heads(
+    experiment: Experiment,
+    heads: Mapping[int, Sequence[FittedHead]],
+    split: str,
+    judging: Judging,
+    audits: Sequence[FoldAudit] = (),
+) -> Evaluation:
+    """Score heads on a split, judge the scores, and let every guard look at the numbers.
+
+    Args:
+        experiment: With its features loaded.
+        heads: By seed, one for each fold.
+        split: What is scored.
+        judging: How.
+        audits: Of each fold, where copies and shortcuts were looked for.
+    """
+    result = Evaluation(experiment, split, heads)
+    for seed, of_seed in heads.items():
+        result.videos.append(_video_scores(experiment, of_seed, split, judging.device))
+        if any(record.label != UNLABELLED for record in experiment.records.values()):
+            result.scores[seed] = _score(experiment, of_seed, split, judging.device)
+    if result.scores:
+        result.numbers = _numbers(result, judging)
+    result.findings = _guard(result, judging, audits)
+    return result
+
+
+def _score(
+    experiment: Experiment, heads: Sequence[FittedHead], split: str, device: torch.device
+) -> SeedScores:
+    best, last = [], []
+    curves: list[Curve] = []
+    for fold, head in zip(experiment.folds, heads, strict=True):
+        data, policy = fold.data[split], experiment.policy
+        scores = head.predictor.probabilities(data, device)
+        best.append(scored_examples(data, scores, fold.index, split, policy))
+        if head.last is not None:
+            scores = probabilities(head.last, data, device).numpy()
+            last.append(scored_examples(data, scores, fold.index, split, policy))
+        if DENSE in fold.data and len(fold.data[DENSE]):
+            scores = head.predictor.probabilities(fold.data[DENSE], device)
+            curves += curves_of(fold.data[DENSE], scores, fold.index, split)
+    return SeedScores(concatenated(best), concatenated(last) if last else None, curves, {})
+
+
+def _video_scores(
+    experiment: Experiment, heads: Sequence[FittedHead], split: str, device: torch.device
+) -> dict[str, float]:
+    """Give the highest probability of each video of the test split, whatever split is judged."""
+    highest: dict[str, float] = {}
+    for fold, head in zip(experiment.folds, heads, strict=True):
+        data = fold.data.get("test", fold.data[split])
+        highest |= probability_of_videos(data, head.predictor.probabilities(data, device))
+    return highest
+
+
+def _numbers(evaluation: Evaluation, judging: Judging) -> Numbers:
+    experiment = evaluation.experiment
+    seeds = list(evaluation.scores.values())
+    thresholds = [
+        float(np.mean([one.threshold for one in known]))
+        for heads in evaluation.heads.values()
+        if (known := [h.predictor.threshold for h in heads if h.predictor.threshold])
+    ]
+    policy = experiment.policy
+    is_cut_like_oracle = evaluation.split == "test" and policy.within is None
+    is_whole = len(experiment.folds) == 1 and experiment.selection.limit is None
+    with_oracle = is_cut_like_oracle and is_whole and not policy.whole_clip
+    numbers = judge(
+        [scores.best for scores in seeds],
+        [scores.last for scores in seeds if scores.last is not None],
+        oracle=oracle_of(experiment.dataset) if with_oracle else None,
+        thresholds=thresholds,
+        slices=judging.slices,
+        num_resamples=judging.num_resamples,
+    )
+    curves = [scores.curves for scores in seeds if scores.curves]
+    along = judge_curves(curves, thresholds, judging.num_resamples) if curves else None
+    temperatures = [
+        head.predictor.origin.temperature
+        for heads in evaluation.heads.values()
+        for head in heads
+        if head.predictor.origin.temperature
+    ]
+    return replace(numbers, anticipation=along, temperatures=temperatures)
+
+
+def _guard(evaluation: Evaluation, judging: Judging, audits: Sequence[FoldAudit]) -> list[Finding]:
+    """Let every guard look."""
+    experiment, split = evaluation.experiment, evaluation.split
+    is_secret = (
+        split == "val"
+        and experiment.judged_split == "val"
+        and bool(any(record.split == "test" for record in experiment.records.values()))
+    )
+    findings = [
+        guards.leaking_policy(experiment.policy),
+        guards.judged_on(split, is_secret),
+        guards.groups_in_several_splits(
+            {g: s for fold in experiment.folds for g, s in fold.index.shared_groups.items()}
+        ),
+        _learned_from_judged(evaluation),
+        guards.unknown_groups(evaluation.name, getattr(experiment.dataset, "groups_known", True)),
+    ]
+    numbers = evaluation.numbers
+    if numbers is None:
+        return guards.found(findings)
+    values = [head.predictor.origin.value for heads in evaluation.heads.values() for head in heads]
+    is_own = all(
+        head.predictor.origin.data_digest == experiment.facts()["data_digest"]
+        for heads in evaluation.heads.values()
+        for head in heads
+    )
+    known = [value for value in values if value is not None] if is_own else []
+    findings += [
+        guards.missing_classes(numbers.summary.counts),
+        guards.unscored_classes(numbers.summary.counts),
+        guards.validation_too_good(
+            float(np.mean(known)) if known else None, numbers.summary.ap["mean"]
+        ),
+        guards.worse_than_base_rate(
+            numbers.calibration.brier, numbers.calibration.brier_of_base_rate
+        ),
+        guards.near_duplicates_across_splits(
+            list(dict.fromkeys(pair for audit in audits for pair in audit.pairs))
+        ),
+        _best_shortcut(evaluation, judging, audits),
+    ]
+    return guards.found(findings)
+
+
+def _learned_from_judged(evaluation: Evaluation) -> Finding | None:
+    """Count the judged videos that a predictor has learned from; of several seeds the most."""
+    experiment = evaluation.experiment
+    digest_of = experiment.digests()
+    seen: Counter[str] = Counter()
+    num_videos = 0
+    for heads in evaluation.heads.values():
+        of_seed: Counter[str] = Counter()
+        num_videos = 0
+        for fold, head in zip(experiment.folds, heads, strict=True):
+            judged = [r for r in fold.index.records.values() if r.split == evaluation.split]
+            is_same_set = head.predictor.origin.dataset == evaluation.name
+            groups = [record.group for record in judged] if is_same_set else []
+            of_seed.update(head.predictor.seen(groups, [digest_of.get(r.id, "") for r in judged]))
+            num_videos += len(judged)
+        seen |= of_seed
+    return guards.learned_from_judged(seen, num_videos)
+
+
+def _best_shortcut(
+    evaluation: Evaluation, judging: Judging, audits: Sequence[FoldAudit]
+) -> Finding | None:
+    """Of several shortcuts that are as good as the head, the best is enough."""
+    probes = list(audits[0].scores) if audits and all(audit.scores for audit in audits) else []
+    policy, split = evaluation.experiment.policy, evaluation.split
+    if policy.within is not None:  # the far cut always comes earlier: no fault of the data
+        probes = [probe for probe in probes if probe != "position"]
+    findings = []
+    for probe in probes:
+        scored = [
+            scored_examples(fold.data[split], audit.scores[probe], fold.index, split, policy)
+            for fold, audit in zip(evaluation.experiment.folds, audits, strict=True)
+        ]
+        findings.append(_against_probe(probe, concatenated(scored), evaluation, judging))
+    return max(guards.found(findings), key=lambda one: one.numbers["second"], default=None)
+
+
+def _against_probe(
+    probe: str, scored: Scored, evaluation: Evaluation, judging: Judging
+) -> Finding | None:
+    """Compare the head, mean over its seeds, with a probe on the same examples."""
+    heads = [scores.best for scores in evaluation.scores.values()]
+    try:
+        compared = compare({"probe": [scored], "head": heads}, num_resamples=judging.num_resamples)
+    except MetricError:  # a horizon with one class has its own warning
+        return None
+    return guards.no_better_than_shortcut(PROBES[probe].seen, compared.differences["head"])

@@ -1,0 +1,125 @@
+"""What training keeps beside the predictor: ``best.ckpt``, ``last.ckpt`` and ``finished.json``.
+
+Lightning writes the checkpoints; they are read with ``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from collision.errors import CheckpointError, ConfigError
+from collision.files import write_json, write_whole
+from collision.learning.head import HeadModel
+from collision.learning.task import MONITOR
+from collision.options import TrainerOptions
+
+_DONE = "finished.json"
+
+
+def finished_value(folder: Path, options: TrainerOptions) -> float | None:
+    """Give the best validation mAP of a training that ended under the same options."""
+    try:
+        done = json.loads((folder / _DONE).read_text(encoding="utf-8"))
+        return float(done[MONITOR]) if done["trainer"] == asdict(options) else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def mark_finished(folder: Path, options: TrainerOptions, value: float) -> None:
+    """Note that training has ended, with the best validation mAP."""
+    write_json(folder / _DONE, {MONITOR: value, "trainer": asdict(options)})
+
+
+def prepare_resume(path: Path, options: TrainerOptions) -> float | None:
+    """Make a checkpoint fit the folder in which it lies and the options that are wanted now.
+
+    Lightning remembers absolute paths, forgets the best score when they differ, and takes the
+    patience from the checkpoint.
+
+    Returns:
+        The best validation mAP where training had already ended by its patience, else None.
+
+    Raises:
+        ConfigError: More epochs were trained than are wanted.
+        CheckpointError: The file is damaged.
+    """
+    saved = load_checkpoint(path)
+    trained = int(saved["epoch"]) + 1
+    if trained > options.max_epochs:
+        raise ConfigError(
+            f"trainer.max_epochs={options.max_epochs}, but this run has already trained {trained} "
+            f"epochs. Give {trained} or more, or start a new run."
+        )
+    folder, best, is_over = path.parent, None, False
+    for state in saved["callbacks"].values():
+        if "patience" in state:
+            state["patience"] = options.patience
+            is_over = state["wait_count"] >= max(options.patience, 1)
+        if "best_model_path" in state:
+            if state["monitor"] == MONITOR:
+                best = float(state["best_model_score"])
+            if state["dirpath"] != str(folder):
+                _relocate(state, folder)
+    content = io.BytesIO()
+    torch.save(saved, content)
+    write_whole(path, content.getvalue())
+    return best if is_over else None
+
+
+def _relocate(state: dict[str, Any], folder: Path) -> None:
+    """Let a ModelCheckpoint's files lie in another folder than when they were written."""
+    state["dirpath"] = str(folder)
+    for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
+        if state[key]:
+            state[key] = str(folder / Path(state[key]).name)
+    state["best_k_models"] = {
+        str(folder / Path(name).name): score for name, score in state["best_k_models"].items()
+    }
+
+
+def restore(model: HeadModel, path: Path) -> tuple[HeadModel, int]:
+    """Fill a head with a checkpoint's weights; give it with the epoch that they are of.
+
+    Raises:
+        CheckpointError: The file is damaged, or holds another head.
+    """
+    saved = load_checkpoint(path)
+    prefix = "model."
+    state = {
+        name.removeprefix(prefix): value
+        for name, value in saved["state_dict"].items()
+        if name.startswith(prefix)
+    }
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise misfit(path, error) from None
+    return model.eval(), int(saved["epoch"])
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint as plain data.
+
+    Raises:
+        CheckpointError: It is missing or damaged.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"{str(path)!r} is missing or damaged ({reason}). "
+            f"Delete the folder {str(path.parent)!r} to train this seed again."
+        ) from None
+
+
+def misfit(path: Path, error: RuntimeError) -> CheckpointError:
+    """Say that a checkpoint is of another head."""
+    return CheckpointError(f"{str(path)!r} does not fit the configured head: {error}")

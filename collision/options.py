@@ -1,0 +1,256 @@
+"""What a person can ask of each verb, typed: one frozen dataclass a verb.
+
+Field names are the keys of the verb's YAML, where the defaults stand; parts are chosen and not yet
+made. ``collision.commands._entry`` makes these from the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field
+
+from collision.checks import STRICT, UserPath
+from collision.config import Part
+from collision.errors import ConfigError
+from collision.types import Seconds, Split
+
+Accelerator: TypeAlias = Literal["auto", "cpu", "gpu"]
+Precision: TypeAlias = Literal["32-true", "bf16-mixed", "16-mixed"]
+Count: TypeAlias = Annotated[int, Field(ge=1)]
+Whole: TypeAlias = Annotated[int, Field(ge=0)]
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Duration: TypeAlias = Annotated[Seconds, Field(ge=0.001, allow_inf_nan=False)]
+ValFraction: TypeAlias = Annotated[float, Field(ge=0.01, le=0.9)]
+
+
+@dataclass(frozen=True)
+class ExtractionOptions:
+    """How features are computed.
+
+    Attributes:
+        batch_size: Windows that the backbone sees at once; None: what suits the device.
+        num_workers: Processes that decode.
+        timeout: After which decoding a video counts as hanging.
+        accelerator: Of the backbone.
+        precision: Of the backbone; None: what suits the device. Part of the fingerprint.
+    """
+
+    __pydantic_config__ = STRICT
+
+    batch_size: Count | None = None
+    num_workers: Whole = 1
+    timeout: Duration = 120
+    accelerator: Accelerator = "auto"
+    precision: Precision | None = None
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """How a head is fitted.
+
+    Attributes:
+        max_epochs: At most so many.
+        patience: Epochs without a better validation score before training stops.
+        batch_size: Examples.
+        gradient_clip: Largest norm of the gradient; 0: any.
+        accelerator: Of the head.
+        precision: Of the head; None: what suits the device.
+    """
+
+    __pydantic_config__ = STRICT
+
+    max_epochs: Count = 20
+    patience: Whole = 8
+    batch_size: Count = 64
+    gradient_clip: Annotated[float, Field(ge=0)] = 1.0
+    accelerator: Accelerator = "auto"
+    precision: Precision | None = None
+
+
+@dataclass(frozen=True)
+class ThresholdOptions:
+    """What the suggested threshold has on validation.
+
+    Attributes:
+        false_alarm_rate: At most this share of negatives alarms.
+        precision: Instead: at least this share of alarms is right.
+    """
+
+    __pydantic_config__ = STRICT
+
+    false_alarm_rate: Share | None = 0.1
+    precision: Share | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where things lie, for every verb."""
+
+    data_root: UserPath = Path("data")
+    cache_root: UserPath = Path("cache")
+    runs_root: UserPath = Path("runs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(Folders):
+    """Of ``train``; see configs/train.yaml.
+
+    Attributes:
+        parts: The name of the YAML that was chosen in each group.
+    """
+
+    dataset: Part
+    backbone: Part
+    head: Part
+    pooling: Part
+    sampling: Part
+    loss: Part
+    optimizer: Part
+    logger: Part | None = None
+    trainer: TrainerOptions = TrainerOptions()
+    extraction: ExtractionOptions = ExtractionOptions()
+    threshold: ThresholdOptions = ThresholdOptions()
+    seed: Whole = 0
+    seeds: Count = 1
+    folds: Count | None = None
+    init_from: UserPath | None = None
+    trust: tuple[str, ...] = ()
+    feature_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    val_fraction: ValFraction = 0.2
+    limit: Count | None = None
+    extract: bool = True
+    skip_failures: bool = False
+    resume: UserPath | None = None
+    num_resamples: Count = 10000
+    audit: bool = True
+    audit_workers: Whole | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(Folders):
+    """Of ``evaluate``; see configs/evaluate.yaml.
+
+    Attributes:
+        datasets: What is scored, from ``dataset=`` or ``datasets=``; empty: the run's own.
+    """
+
+    datasets: tuple[Part, ...] = ()
+    extraction: ExtractionOptions = ExtractionOptions()
+    split: Split = "test"
+    within: tuple[Duration, Duration] | None = None
+    limit: Count | None = None
+    skip_failures: bool = False
+    num_resamples: Count = 10000
+    dense: Duration | None = None
+    slices: tuple[str, ...] | None = None
+    accelerator: Accelerator = "auto"
+    trust: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what the run has settled."""
+        _settled_precision(self.extraction)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(Folders):
+    """Of ``predict``; see configs/predict.yaml."""
+
+    checkpoint: UserPath
+    extraction: ExtractionOptions = ExtractionOptions()
+    output: UserPath = Path("predictions")
+    every: Duration = 0.25
+    event_time: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] | None = None
+    frame_rate: Annotated[float, Field(ge=0.001, allow_inf_nan=False)] | None = None
+    limit: Count | None = None
+    trust: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what the run has settled."""
+        _settled_precision(self.extraction)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractOptions(Folders):
+    """Of ``extract``; see configs/extract.yaml.
+
+    Attributes:
+        datasets: What is extracted, from ``dataset=`` or ``datasets=``.
+        backbones: With what, from ``backbone=`` or ``backbones=``.
+        devices: As in Lightning: how many, or -1 or ``auto`` for all.
+        num_nodes: Machines of a cluster.
+    """
+
+    datasets: tuple[Part, ...]
+    backbones: tuple[Part, ...]
+    sampling: Part
+    extraction: ExtractionOptions = ExtractionOptions()
+    plan: bool = False
+    val_fraction: ValFraction = 0.2
+    limit: Count | None = None
+    devices: Count | Literal[-1, "auto"] = 1
+    num_nodes: Count = 1
+    skip_failures: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(Folders):
+    """Of ``data``; see configs/data.yaml."""
+
+    dataset: Part
+    sampling: Part
+    check: Literal["full"] | None = None
+    duplicates: bool = True
+    shortcuts: bool = True
+    examples: UserPath | None = None
+    write: UserPath | None = None
+    limit: Count | None = None
+    val_fraction: ValFraction = 0.2
+    skip_failures: bool = False
+    num_workers: Whole | None = None
+    timeout: Duration = 600
+    num_resamples: Count = 2000
+    num_permutations: Annotated[int, Field(ge=19)] = 40  # fewer can show nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(Folders):
+    """Of ``compare``; see configs/compare.yaml."""
+
+    dataset: str | None = None
+    num_resamples: Count = 10000
+
+
+OPTIONS: dict[str, type] = {
+    "compare": CompareOptions,
+    "data": DataOptions,
+    "evaluate": EvaluateOptions,
+    "extract": ExtractOptions,
+    "predict": PredictOptions,
+    "train": TrainOptions,
+}
+
+
+def as_config(options: Any) -> Any:
+    """Give options as plain data, ready for ``config.yaml``: parts by name, paths as text."""
+    if isinstance(options, Part):
+        return options.as_saved()
+    if is_dataclass(options):
+        return {item.name: as_config(getattr(options, item.name)) for item in fields(options)}
+    if isinstance(options, tuple):
+        return [as_config(item) for item in options]
+    if isinstance(options, Mapping):
+        return {key: as_config(value) for key, value in options.items()}
+    return str(options) if isinstance(options, Path) else options
+
+
+def _settled_precision(extraction: ExtractionOptions) -> None:
+    if extraction.precision is not None:
+        raise ConfigError(
+            f"extraction.precision={extraction.precision}: the run's features have settled it. "
+            "Leave it out."
+        )

@@ -1,0 +1,103 @@
+"""Going on with a run: its own options, what may be changed, and what it has learned from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from collision.checks import UserPath, call_typed, typed
+from collision.config import Part, with_changes
+from collision.errors import ConfigError
+from collision.options import TrainOptions
+from collision.untrusted import read_config, saved_part
+
+# What a run has learned from and how: changed half-way, its folder would tell of another training.
+_KEPT = (
+    *("sampling", "head", "pooling", "loss", "optimizer", "init_from"),
+    *("feature_dropout", "val_fraction", "limit", "folds", "seed"),
+)
+_NEW = ("resume", "trust")  # are said anew each time
+
+
+def resumed(changes: Mapping[str, Any]) -> TrainOptions:
+    """Take a run's options, with those of this command line on top.
+
+    Args:
+        changes: From dotted names to values; ``resume`` is the run's folder.
+
+    Raises:
+        ConfigError: The command line swaps a part or changes what is learned from or how, which
+            would be another run.
+        CheckpointError: The folder is not a run, or names parts from elsewhere.
+    """
+    run: Path = typed(UserPath, changes["resume"], where="resume")
+    trust = typed(tuple[str, ...], changes.get("trust") or [], where="trust")
+    saved, where = read_config(run), repr(str(run / "config.yaml"))
+    names = saved.get("parts") or {}
+    hints = get_type_hints(TrainOptions)
+    groups = [name for name, hint in hints.items() if Part in (hint, *get_args(hint))]
+    for name, value in changes.items():
+        if name in {*groups, *names, "experiment"} and value != names.get(name):
+            raise ConfigError(
+                f"A resumed run keeps its parts, but {name}={value} swaps one. "
+                "Leave it out, or start a new run without resume."
+            )
+    parts = {
+        name: saved_part(saved[name], name, where, trust) for name in groups if saved.get(name)
+    }
+    plain = {name: saved[name] for name in hints if name in saved and name not in groups}
+    given = {"parts": names}
+    for name in (*_NEW, "parts"):
+        plain.pop(name, None)
+    own = {name: value for name, value in changes.items() if name not in {*names, *_NEW}}
+    before = call_typed(TrainOptions, plain, {**parts, **given}, "")
+    changed_parts = {group: part.changed(_below(group, own)) for group, part in parts.items()}
+    others = {name: v for name, v in own.items() if name.partition(".")[0] not in parts}
+    after = call_typed(
+        TrainOptions,
+        with_changes(plain, others),
+        {**changed_parts, **given, "resume": run, "trust": trust},
+        "",
+    )
+    for name in own:
+        kept = name.partition(".")[0]
+        if kept in _KEPT and getattr(before, kept) != getattr(after, kept):
+            raise ConfigError(
+                f"A resumed run keeps what it learns from and how, but {name}={own[name]} changes "
+                f"{kept!r}. Leave it out, or start a new run without resume."
+            )
+    return after
+
+
+def _below(group: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    start = f"{group}."
+    return {n.removeprefix(start): value for n, value in changes.items() if n.startswith(start)}
+
+
+def check_learned_from(run_folder: Path, learned_from: Mapping[str, str]) -> None:
+    """Refuse to go on with other videos or features than those that a run began with.
+
+    Its heads have learned from those: of another split, they may know what tests them.
+
+    Args:
+        run_folder: Of the run that is resumed.
+        learned_from: The digest of the data and the fingerprint of the features, by name.
+
+    Raises:
+        ConfigError: One of them differs.
+    """
+    try:
+        made = json.loads((run_folder / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        made = {}
+    began_with = made.get("learned_from", {})  # runs of earlier versions do not say
+    for name, found in learned_from.items():
+        before = began_with.get(name, found)
+        if found != before:
+            raise ConfigError(
+                f"{str(run_folder)!r} cannot be resumed: its {name} was {before} when it began, "
+                f"and is {found} now. A resumed run keeps its videos, their times and splits, and "
+                "its features. Put back what has changed, or start a new run without resume."
+            )

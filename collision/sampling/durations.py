@@ -1,0 +1,85 @@
+"""How long files are, by their packet indexes: each is opened once, however often one asks."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from collision.errors import VideoDecodeError
+from collision.types import Failure, Seconds, VideoRecord
+from collision.video.index import index_video
+
+# A file and the frame rate by which its frames are timed: what its length depends on.
+TimedFile: TypeAlias = tuple[Path, float | None]
+# Gives the time of the last frame by id, and the videos that cannot be read.
+ReadDurations: TypeAlias = Callable[
+    [Sequence[VideoRecord]], tuple[dict[str, Seconds], list[Failure]]
+]
+
+
+class DurationStore(Protocol):
+    """Remembers durations from run to run; ``collision.audit.durations`` does."""
+
+    def recall(self, file: TimedFile) -> Seconds | None:
+        """Give what is remembered, or None."""
+        ...
+
+    def keep(self, durations: Mapping[TimedFile, Seconds]) -> None:
+        """Remember what is new."""
+        ...
+
+
+class Durations:
+    """Reads durations; one object serves all folds and backbones of a run."""
+
+    def __init__(self, store: DurationStore | None = None):
+        """Ask ``store`` before a file is opened."""
+        self.store = store
+        self._found: dict[TimedFile, Seconds] = {}
+        self._failed: dict[TimedFile, str] = {}
+
+    def __call__(self, records: Iterable[VideoRecord]) -> tuple[dict[str, Seconds], list[Failure]]:
+        """Give the time of the last frame by id; what cannot be read is a failure."""
+        records = list(records)
+        wanted = {(r.path, r.frame_rate) for r in records}
+        self._look_at([f for f in wanted if f not in self._found and f not in self._failed])
+        durations: dict[str, Seconds] = {}
+        failures: list[Failure] = []
+        for record in records:
+            file = record.path, record.frame_rate
+            if file in self._found:
+                durations[record.id] = self._found[file]
+            else:
+                failures.append(Failure(record.id, record.path, self._failed[file]))
+        return durations, failures
+
+    def _look_at(self, files: Sequence[TimedFile]) -> None:
+        """Recall or read, several at once; FFmpeg and hashing leave Python's lock alone."""
+        read: dict[TimedFile, Seconds] = {}
+
+        def look(file: TimedFile) -> None:
+            known = None if self.store is None else self.store.recall(file)
+            try:
+                self._found[file] = self._read(file, read) if known is None else known
+            except VideoDecodeError as error:
+                self._failed[file] = error.reason
+
+        with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            list(pool.map(look, files))
+        if read and self.store is not None:
+            self.store.keep(read)
+
+    @staticmethod
+    def _read(file: TimedFile, read: dict[TimedFile, Seconds]) -> Seconds:
+        read[file] = float(index_video(*file).frame_times[-1])
+        return read[file]
+
+
+def read_durations(
+    records: Iterable[VideoRecord],
+) -> tuple[dict[str, Seconds], list[Failure]]:
+    """Read how long each file is, remembering nothing; see ``Durations``."""
+    return Durations()(records)

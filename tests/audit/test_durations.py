@@ -1,0 +1,54 @@
+"""Known files are not opened for their length, under any name and in any run."""
+
+import errno
+import json
+import shutil
+
+import pytest
+
+from collision.audit import durations as module
+from collision.audit.durations import FILE_NAME, DurationCache
+from collision.features.digest import VideoDigests
+from collision.sampling import durations as reader
+from collision.sampling.durations import Durations
+from tests.kit.audit import made_up_record
+from tests.kit.video import numbered_frames, write_video
+
+
+def read(cache, records):
+    return Durations(DurationCache(cache, VideoDigests(cache / "videos.json")))(records)
+
+
+@pytest.fixture
+def records(tmp_path):
+    path = write_video(tmp_path / "a.mp4", numbered_frames(20), fps=10)
+    return [made_up_record(0, 0, path=path), made_up_record(1, 0, path=tmp_path / "gone.mp4")]
+
+
+def test_a_second_run_opens_nothing_that_it_knows(records, tmp_path, monkeypatch):
+    first = read(tmp_path / "cache", records)
+    assert first[0] == {"v0": pytest.approx(1.9)} and [f.video for f in first[1]] == ["v1"]
+    opened = []
+    real = reader.index_video
+    monkeypatch.setattr(reader, "index_video", lambda *file: opened.append(file[0]) or real(*file))
+    assert read(tmp_path / "cache", records) == first
+    assert opened == [tmp_path / "gone.mp4"]
+    shutil.copy(records[0].path, tmp_path / "copy.mp4")  # the same content
+    assert read(tmp_path / "cache", [made_up_record(2, 0, path=tmp_path / "copy.mp4")])[0]
+    assert len(opened) == 1
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"durations": {"a": "x"}}', '{"version": 2}'])
+def test_a_damaged_file_is_started_anew(records, tmp_path, text):
+    first = read(tmp_path / "cache", records)
+    (tmp_path / "cache" / FILE_NAME).write_text(text)
+    assert read(tmp_path / "cache", records) == first
+    assert json.loads((tmp_path / "cache" / FILE_NAME).read_text())["version"] == 1
+
+
+def test_a_cache_that_may_only_be_read(records, tmp_path, monkeypatch):
+    def refuse(path, content):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(module, "write_json", refuse)
+    assert read(tmp_path / "cache", records)[0] == {"v0": pytest.approx(1.9)}

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from collision.evaluation.numbers import judge
+from collision.report.run_page import (
+    DatasetResults,
+    RunDescription,
+    datasets_grid,
+    write_results,
+)
+from tests.kit.pages import Tags
+from tests.kit.scores import ORACLE, made_up_scores
+
+
+def write(folder, scored=None, numbers=None, counts=None, **changes) -> tuple[str, str]:
+    scored = scored or made_up_scores(30)
+    numbers = numbers or judge([scored], oracle=ORACLE, num_resamples=50, thresholds=[0.5])
+    facts = {"commit": "abc1234", "selected on": "val/nexar_map"}
+    run = RunDescription(
+        "zipformer on <synthetic>", "python train.py head=zipformer", facts, counts
+    )
+    write_results(folder, run, DatasetResults("made_up", "test", 60, numbers, scored, **changes))
+    return (folder / "results.md").read_text(), (folder / "results.html").read_text()
+
+
+def test_page_tells_the_run_and_links_pictures_that_exist(tmp_path) -> None:
+    log = [{"epoch": "0", "train/loss": "0.7"}, {"epoch": "0", "val/nexar_map": "0.6"}]
+    counts = {"test": {"0.5": {"positive": 30, "negative": 30}}}
+    markdown, html = write(tmp_path, log=log, counts=counts)
+    for text in ("head=zipformer", "abc1234", "val/nexar_map", "30 groups resampled 50 times"):
+        assert text in markdown and text in html
+    assert "0 of 90 positive examples, which count as 0, and 0 of 90 negative ones" in markdown
+    pictures = re.findall(r"!\[.*\]\((.*)\)", markdown)
+    assert len(pictures) == 5
+    assert all((tmp_path / name).is_file() for name in pictures)
+
+
+def test_html_is_whole_and_needs_no_other_file(tmp_path) -> None:
+    _, html = write(tmp_path)
+    tags = Tags()
+    tags.feed(html)
+    assert tags.open == []
+    assert tags.seen.count("img") == 4
+    assert set(re.findall(r'src="([^"]{10})', html)) == {"data:image"}
+    assert "<synthetic>" not in html and "&lt;synthetic&gt;" in html
+
+
+def test_page_counts_what_is_missing_and_names_what_is_absent(tmp_path) -> None:
+    scored = made_up_scores(5)
+    scored = replace(scored, score=np.where(scored.horizon == 0.5, np.nan, 0.5))
+    numbers = judge([scored], num_resamples=50, slices=("weather",))
+    markdown, _ = write(tmp_path, scored, numbers)
+    assert "5 of 15 positive examples, which count as 0, and 5 of 15 negative ones" in markdown
+    assert "Not in these data: tag weather" in markdown
+    assert "not defined at every horizon" in markdown
+    assert "No score is on the wrong side of 0.5" in markdown
+
+
+def test_warnings_come_first_and_the_other_numbers_stand_with_theirs(tmp_path) -> None:
+    warning = {"name": "leaks", "message": "LEAKS: look out.", "numbers": {}}
+    markdown, html = write(tmp_path, warnings=[warning])
+    assert "LEAKS: look out." in html
+    assert markdown.index("LEAKS") < markdown.index("## Result")
+    for row in ("AUC, mean of the horizons", "Brier score", "expected calibration error", "recall"):
+        assert re.search(rf"\| {row}.* \| \.\d", markdown)
+
+
+def test_a_line_for_each_data_set() -> None:
+    day, night = made_up_scores(30), made_up_scores(30, seed=1).take(np.arange(120))
+    night = replace(night, horizon=night.horizon + 1)
+    results = [
+        DatasetResults(name, "test", 60, judge([s], num_resamples=20), s, [{"name": "leaks"}])
+        for name, s in (("day", day), ("night", night))
+    ]
+    grid = datasets_grid(results)
+    assert grid.header[2:] == [
+        "chance",
+        *["0.5 s", "1.0 s", "1.5 s", "2.0 s", "2.5 s"],
+        *grid.header[-3:],
+    ]
+    assert [row[0] for row in grid.rows] == ["day (test)", "night (test)"]
+    assert grid.rows[1][3:5] == ["–", "–"] and grid.rows[0][-2:] == ["60", "1"]

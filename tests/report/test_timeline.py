@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from collision.errors import MetricError
+from collision.report import plots
+from collision.report.timeline import Timeline, draw_timeline
+from tests.kit.pages import pixels, share_of
+
+
+def frames(count: int, shape=(36, 64, 3)) -> list[np.ndarray]:
+    return [np.full(shape, 8 * index, np.uint8) for index in range(count)]
+
+
+def draw(path, times, probabilities, **options) -> np.ndarray:
+    given = {"first_time": 2.0, "threshold": 0.6, **options}
+    strip = given.pop("frames", frames(8)), given.pop("frame_times", np.linspace(0, 9, 8))
+    draw_timeline(Timeline(times, probabilities, **given), path, *strip)
+    return pixels(path)
+
+
+def test_timeline_marks_alarms_only_above_the_threshold(tmp_path) -> None:
+    times = np.arange(2, 9, 0.25)
+    quiet = draw(tmp_path / "quiet.png", times, np.full(times.size, 0.3))
+    alarm = draw(tmp_path / "alarm.png", times, np.full(times.size, 0.9))
+    event = draw(tmp_path / "event.png", times, np.full(times.size, 0.3), event_time=8.5)
+    # The legend names the alarm in any case; dots or a line make more of the colour.
+    red = [int(plots.RED[i : i + 2], 16) for i in (1, 3, 5)]
+    count = [(np.abs(image.astype(int) - red).max(axis=2) < 8).sum() for image in (quiet, alarm)]
+    assert count[1] > 5 * count[0]
+    assert share_of(event, plots.RED)
+
+
+def test_timeline_invents_nothing_before_the_first_full_window(tmp_path) -> None:
+    """A value handed in for a time before it is not drawn."""
+    late = draw(tmp_path / "late.png", [2.0, 3.0], [0.1, 0.2])
+    early = draw(tmp_path / "early.png", [1.0, 2.0, 3.0], [0.9, 0.1, 0.2])
+    assert (late == early).all()
+
+
+@pytest.mark.parametrize(
+    ("times", "probabilities", "options"),
+    [
+        ([], [], {"frames": [], "frame_times": [], "first_time": 2.0}),
+        ([2.0], [0.5], {"frames": frames(1), "frame_times": [0.0], "threshold": None}),
+        ([2.0, 3.0], [np.nan, 0.5], {"title": "$5_{a.mp4 <b> %"}),
+        (
+            [0.5],
+            [0.5],
+            {"first_time": 0.0, "frames": frames(30, (64, 36, 3)), "frame_times": np.arange(30)},
+        ),
+        ([0.0], [0.5], {"first_time": 0.0, "frames": [], "frame_times": []}),
+    ],
+)
+def test_timeline_of_odd_videos(tmp_path, times, probabilities, options) -> None:
+    assert draw(tmp_path / "a.png", times, probabilities, **options).size
+
+
+def test_timeline_refuses_what_does_not_belong_together(tmp_path) -> None:
+    with pytest.raises(MetricError, match="2 times and 1 probabilities"):
+        draw(tmp_path / "a.png", [1.0, 2.0], [0.5])
+    with pytest.raises(MetricError, match="8 frames and 1 frame times"):
+        draw(tmp_path / "a.png", [2.0], [0.5], frame_times=[1.0])
+    assert not (tmp_path / "a.png").exists()

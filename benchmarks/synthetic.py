@@ -18,9 +18,9 @@ import cv2
 import yaml
 
 from collision.datasets.synthetic.dataset import Synthetic
-from collision.datasets.synthetic.encode import ClipWriter, to_planes
 from collision.datasets.synthetic.generate import generate
-from collision.datasets.synthetic.painter import Painter
+from collision.datasets.synthetic.paint.encode import ClipWriter, to_planes
+from collision.datasets.synthetic.paint.painter import Painter
 from collision.datasets.synthetic.scene import Scene, play_of
 
 _CONFIGS = Path(__file__).parents[1] / "configs/dataset"
@@ -36,7 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         options |= {"root": folder + "/set", "num_scenes": arguments.num_scenes}
         dataset = Synthetic(**options)
-        scenes = dataset.scenes()
+        scenes = dataset.scenes
         painting, encoding = measure_parts(dataset, scenes[:8], Path(folder))
         print(f"painting alone    {painting:6.0f} frames/s of processor time")
         print(f"encoding alone    {encoding:6.0f} frames/s of processor time")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from collision.config import config_dir
 from collision.datasets.synthetic import families
-from collision.datasets.synthetic.painter import Painter
+from collision.datasets.synthetic.paint.painter import Painter
 from collision.datasets.synthetic.plan import Planned
 from collision.datasets.synthetic.scene import draw_scene
 from collision.datasets.synthetic.setting import Domain

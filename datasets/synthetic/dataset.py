@@ -8,46 +8,37 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, TextColumn
 
-from collision.datasets.synthetic.generate import (
-    generate,
-    is_complete,
-    write_atomically,
-)
+from collision.datasets.synthetic.generate import generate, is_complete
 from collision.datasets.synthetic.oracle import score_oracle
-from collision.datasets.synthetic.plan import plan_scenes
-from collision.datasets.synthetic.scene import Scene, draw_scene
+from collision.datasets.synthetic.plan import PlanOptions, plan_scenes
+from collision.datasets.synthetic.scene import Clip, Scene, draw_scene
 from collision.datasets.synthetic.setting import Domain
-from collision.errors import ConfigError, DatasetNotFoundError
+from collision.errors import ConfigError
+from collision.files import write_whole
 from collision.types import VideoRecord
 
 # Part of the folder's name: raise it whenever the same parameters give other clips.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 
 INDEX_COLUMNS = (
     "id", "file", "label", "split", "group", "event_time", "alert_time", "mock_event_time",
     "family", "variant", "light", "weather", "scene", "fps", "crf", "duration",
 )  # fmt: skip
-_TAGS = ("family", "variant", "light", "weather", "scene")
 
 
 class Synthetic:
     """A procedural dashcam; see configs/dataset/synthetic.yaml for its parameters.
 
-    Layout of ``folder``: ``videos/NNNN_x.mp4`` with ``NNNN_x.state.json`` beside each,
-    ``index.csv``, ``oracle.json`` and, written last, ``dataset.json``.
+    Layout of ``folder``: ``dataset.json``, ``index.csv``, ``oracle.json`` and, as far as they were
+    asked for, ``videos/NNNN_x.mp4`` with ``NNNN_x.state.json`` beside each.
 
     Attributes:
         name: What the data set is called in reports.
@@ -58,24 +49,18 @@ class Synthetic:
         self,
         root: str | Path,
         name: str,
-        num_scenes: int,
-        seed: int,
-        splits: Mapping[str, float],
-        families: Mapping[str, float],
         domain: Mapping[str, Any],
         num_workers: int | None = None,
+        **plan: Unpack[PlanOptions],
     ):
         """Check the parameters; nothing is written before ``prepare``.
 
         Args:
             root: Beginning of the folder's name.
             name: What the data set is called in reports.
-            num_scenes: Scenes; each gives a positive and a negative clip.
-            seed: Of all draws.
-            splits: Split -> share of the scenes.
-            families: Name of a file in ``families/`` -> share of the scenes.
             domain: Values of ``Domain``.
             num_workers: Processes that paint; one per core if None.
+            plan: Number, splits, families and seed of the scenes; see ``plan_scenes``.
 
         Raises:
             ConfigError: A parameter that cannot work.
@@ -84,61 +69,49 @@ class Synthetic:
             raise ConfigError(
                 f"dataset.num_workers={num_workers}: at least 1, or null for one per core."
             )
-        if seed < 0:
-            raise ConfigError(f"dataset.seed={seed}: choose 0 or more.")
         self.name = name
         self.num_workers = num_workers or len(os.sched_getaffinity(0))
-        self.seed = seed
         self.domain = Domain.parse(dict(domain))
-        self._plan = plan_scenes(num_scenes, splits, families, seed)
-        self.parameters: dict[str, Any] = json.loads(
-            json.dumps(
-                {
-                    "generator_version": GENERATOR_VERSION,
-                    "num_scenes": num_scenes,
-                    "seed": seed,
-                    "splits": dict(splits),
-                    "families": dict(families),
-                    "domain": self.domain.parameters(),
-                },
-                sort_keys=True,
-            )
-        )
+        self._planned = plan_scenes(**plan)
+        everything = {"generator_version": GENERATOR_VERSION, **plan, "domain": asdict(self.domain)}
+        self.parameters: dict[str, Any] = json.loads(json.dumps(everything, sort_keys=True))
         digest = hashlib.sha256(json.dumps(self.parameters, sort_keys=True).encode()).hexdigest()
         root = Path(root).expanduser()
         self.folder = root.with_name(f"{root.name}-{digest[:8]}")
 
+    @cached_property
     def scenes(self) -> list[Scene]:
-        """Draw all scenes; cheap, nothing is painted."""
-        return [draw_scene(planned, self.seed, self.domain) for planned in self._plan]
+        """All scenes as drawn; nothing is painted for them."""
+        return [
+            draw_scene(planned, self.parameters["seed"], self.domain) for planned in self._planned
+        ]
 
-    def prepare(self, splits: object = None) -> None:
-        """Generate what is missing; a finished set is only checked.
+    def prepare(self, splits: Sequence[str] | None = None) -> None:
+        """Paint the videos that are missing, and write the index and what the oracle reaches.
+
+        Args:
+            splits: Whose videos are wanted; None for all. Others are left for a later call.
 
         Raises:
             ConfigError: The folder holds another set, or cannot be written.
         """
         self._check_parameters()
-        scenes = self.scenes()
+        wanted = [scene for scene in self.scenes if splits is None or scene.split in splits]
         videos = self.folder / "videos"
         missing = [
-            scene for scene in scenes if not all(is_complete(videos, clip) for clip in scene.clips)
+            scene for scene in wanted if not all(is_complete(videos, clip) for clip in scene.clips)
         ]
-        index = _index_text(scenes)
         try:
             videos.mkdir(parents=True, exist_ok=True)
+            self._describe()
             if missing:
                 self._paint(videos, missing)
-            for draft in videos.glob(".*.part"):  # of runs that were killed
+            for draft in videos.glob(".*.part*"):  # of runs that were killed
                 draft.unlink(missing_ok=True)
-            if not _holds(self.folder / "index.csv", index):
-                write_atomically(self.folder / "index.csv", index)
             if self._read("oracle.json") is None:
-                oracle = score_oracle(scenes, self.domain, self.parameters)
-                write_atomically(self.folder / "oracle.json", json.dumps(oracle, indent=2))
-            if self._read("dataset.json") is None:
-                description = {"parameters": self.parameters, "counts": _counts(scenes)}
-                write_atomically(self.folder / "dataset.json", json.dumps(description, indent=2))
+                families, seed = self.parameters["families"], self.parameters["seed"]
+                oracle = score_oracle(self.scenes, self.domain, families, seed)
+                write_whole(self.folder / "oracle.json", json.dumps(oracle, indent=2))
         except OSError as error:
             raise ConfigError(
                 f"Cannot write the synthetic data set to {str(self.folder)!r}: "
@@ -147,36 +120,66 @@ class Synthetic:
             ) from error
 
     def records(self) -> list[VideoRecord]:
-        """Give the index in the order of the scenes.
-
-        Raises:
-            DatasetNotFoundError: ``prepare`` has not finished here.
-        """
-        if self._read("dataset.json") is None:
-            raise DatasetNotFoundError(
-                self.folder,
-                ["dataset.json", "index.csv", "videos/"],
-                "It is generated, not downloaded: call prepare() first.",
-            )
-        with (self.folder / "index.csv").open(newline="") as file:
-            return [self._record(row) for row in csv.DictReader(file)]
+        """Give the index in the order of the scenes: of all videos, painted or not."""
+        return [self._record(scene, clip) for scene in self.scenes for clip in scene.clips]
 
     def oracle(self) -> dict[str, Any] | None:
         """What a model given the true state reaches on the test split; None before ``prepare``."""
         return self._read("oracle.json")
 
-    def _record(self, row: dict[str, str]) -> VideoRecord:
+    def _record(self, scene: Scene, clip: Clip) -> VideoRecord:
+        positive = clip.label == 1
         return VideoRecord(
-            id=row["id"],
-            path=self.folder / row["file"],
-            label=int(row["label"]),
-            split=row["split"],  # type: ignore[arg-type]  # checked by plan_scenes
-            group=row["group"],
-            event_time=float(row["event_time"]) if row["event_time"] else None,
-            alert_time=float(row["alert_time"]) if row["alert_time"] else None,
-            mock_event_time=float(row["mock_event_time"]) if row["mock_event_time"] else None,
-            tags={name: row[name] for name in _TAGS},
+            id=clip.stem,
+            path=self.folder / "videos" / f"{clip.stem}.mp4",
+            label=clip.label,
+            split=scene.split,  # type: ignore[arg-type]  # checked by plan_scenes
+            group=f"{scene.number:04d}",
+            event_time=scene.event_time if positive else None,
+            alert_time=scene.conflict.alert_time if positive else None,
+            mock_event_time=None if positive else scene.event_time,
+            tags={
+                "family": scene.family,
+                "variant": clip.variant,
+                "light": scene.light,
+                "weather": scene.weather,
+                "scene": scene.scene,
+            },
         )
+
+    def _describe(self) -> None:
+        """Write the files beside the videos that are not there yet, or not whole."""
+        if self._read("dataset.json") is None:
+            description = {"parameters": self.parameters, "counts": _counts(self.scenes)}
+            write_whole(self.folder / "dataset.json", json.dumps(description, indent=2))
+        index = self._index_text()
+        path = self.folder / "index.csv"
+        if not path.is_file() or path.read_text() != index:
+            write_whole(path, index)
+
+    def _index_text(self) -> str:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, INDEX_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        clips = ((scene, clip) for scene in self.scenes for clip in scene.clips)
+        for (scene, clip), record in zip(clips, self.records(), strict=True):
+            writer.writerow(
+                {
+                    "id": record.id,
+                    "file": f"videos/{record.path.name}",
+                    "label": record.label,
+                    "split": record.split,
+                    "group": record.group,
+                    "event_time": record.event_time,
+                    "alert_time": record.alert_time,
+                    "mock_event_time": record.mock_event_time,
+                    **record.tags,
+                    "fps": scene.fps,
+                    "crf": clip.crf,
+                    "duration": round(clip.num_frames / scene.fps, 6),
+                }
+            )
+        return text.getvalue()
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:
@@ -203,54 +206,12 @@ class Synthetic:
             )
 
     def _paint(self, videos: Path, missing: list[Scene]) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("frames, {task.fields[rate]:.0f}/s"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
+        columns = (*Progress.get_default_columns(), TextColumn("{task.completed} frames"))
         total = sum(clip.num_frames for scene in missing for clip in scene.clips)
         with Progress(*columns) as progress:
-            task = progress.add_task(f"Painting {self.name}", total=total, rate=0.0)
+            task = progress.add_task(f"Painting {self.name}", total=total)
             for frames in generate(videos, missing, self.domain, self.num_workers):
                 progress.advance(task, frames)
-                progress.update(task, rate=progress.tasks[0].speed or 0.0)
-
-
-def _index_text(scenes: list[Scene]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, INDEX_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for scene in scenes:
-        for clip in scene.clips:
-            positive = clip.label == 1
-            writer.writerow(
-                {
-                    "id": clip.stem,
-                    "file": f"videos/{clip.stem}.mp4",
-                    "label": clip.label,
-                    "split": scene.split,
-                    "group": f"{scene.number:04d}",
-                    "event_time": scene.event_time if positive else "",
-                    "alert_time": scene.conflict.alert_time if positive else "",
-                    "mock_event_time": "" if positive else scene.event_time,
-                    "family": scene.family,
-                    "variant": clip.variant,
-                    "light": scene.light,
-                    "weather": scene.weather,
-                    "scene": scene.scene,
-                    "fps": scene.fps,
-                    "crf": clip.crf,
-                    "duration": round(clip.num_frames / scene.fps, 6),
-                }
-            )
-    return text.getvalue()
-
-
-def _holds(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text() == text
 
 
 def _counts(scenes: list[Scene]) -> dict[str, dict[str, int]]:

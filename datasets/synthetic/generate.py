@@ -9,32 +9,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from collision.datasets.synthetic.encode import ClipWriter, to_planes
-from collision.datasets.synthetic.painter import Painter
+from collision.datasets.synthetic.paint.encode import ClipWriter, to_planes
+from collision.datasets.synthetic.paint.painter import Painter
 from collision.datasets.synthetic.scene import Clip, Scene, play_of
 from collision.datasets.synthetic.setting import Domain
 from collision.datasets.synthetic.state import COLUMNS, states
 from collision.errors import ConfigError
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file that is either whole or not there."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        draft.write_text(text)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+from collision.files import write_whole
 
 
 def digest_of(path: Path) -> str:
@@ -57,33 +49,24 @@ def generate(
 ) -> Iterator[int]:
     """Write the clips of ``scenes`` into ``folder``; yields the frames of each scene once done.
 
+    A single worker is this process: to start another takes as long as some scenes.
+
     Raises:
-        ConfigError: The folder cannot be written, or a worker process was killed.
+        ConfigError: A worker process was killed.
+        OSError: The folder cannot be written.
     """
+    if num_workers == 1:
+        yield from (write_scene(folder, scene, domain) for scene in scenes)
+        return
     context = multiprocessing.get_context("spawn")  # fork would copy the threads of torch
     pool = ProcessPoolExecutor(num_workers, mp_context=context, initializer=_start_worker)
     try:
-        # A few scenes ahead of the workers: a cancelled run has little to wait for.
-        waiting = iter(scenes)
-        running = set()
-        for scene in waiting:
-            running.add(pool.submit(write_scene, folder, scene, domain))
-            if len(running) < 2 * num_workers:
-                continue
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
+        jobs = [pool.submit(write_scene, folder, scene, domain) for scene in scenes]
+        yield from (job.result() for job in as_completed(jobs))
     except BrokenProcessPool as error:
         raise ConfigError(
             f"A process that painted {str(folder)!r} was killed, perhaps for want of memory. "
             "Run again: what is finished is kept. dataset.num_workers=1 needs the least memory."
-        ) from error
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot write the synthetic data set to {str(folder)!r}: {error.strerror or error}. "
-            "Make room or choose another dataset.root, and run again: what is finished is kept."
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -101,6 +84,7 @@ def write_scene(folder: Path, scene: Scene, domain: Domain) -> int:
     painter = Painter(scene, domain)
     drafts = {clip: folder / f".{clip.stem}.{os.getpid()}.part" for clip in scene.clips}
     shared: list[np.ndarray] = []
+    parted = math.floor(scene.divergence * scene.fps)
     try:
         for clip in scene.clips:
             play = play_of(scene, clip)
@@ -111,12 +95,12 @@ def write_scene(folder: Path, scene: Scene, domain: Domain) -> int:
                         planes = shared[number]
                     else:
                         planes = to_planes(painter.paint(play, number))
-                        if number / scene.fps <= scene.divergence and len(shared) == number:
+                        if number <= parted and len(shared) == number:
                             shared.append(planes)
                     writer.write(planes)
             digest = digest_of(drafts[clip])
             drafts[clip].replace(folder / f"{clip.stem}.mp4")
-            write_atomically(folder / f"{clip.stem}.state.json", _sidecar(scene, clip, digest))
+            write_whole(folder / f"{clip.stem}.state.json", _sidecar(scene, clip, digest))
     finally:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)

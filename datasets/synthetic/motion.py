@@ -69,17 +69,12 @@ class Motion:
     def at(self, times: ArrayLike) -> NDArray[np.float64]:
         """Give position, speed and acceleration at ``times [...]`` as ``[..., 3]``."""
         times = np.asarray(times, dtype=np.float64)
-        segment = np.searchsorted(self._starts, times, side="right") - 1
-        position, speed, acceleration = np.moveaxis(self._states[segment], -1, 0)
-        step = times - self._starts[segment]
-        return np.stack(
-            [
-                position + speed * step + 0.5 * acceleration * step * step,
-                speed + acceleration * step,
-                acceleration,
-            ],
-            axis=-1,
-        )
+        segment = self._starts.searchsorted(times, side="right") - 1
+        result = self._states[segment]
+        step, acceleration = times - self._starts[segment], result[..., 2]
+        result[..., 0] += result[..., 1] * step + 0.5 * acceleration * step * step
+        result[..., 1] += acceleration * step
+        return result
 
     def now(self, time: float) -> tuple[float, float, float]:
         """Like ``at`` for one time, without numpy's overhead."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import cycle, product
+from typing import TypedDict
 
 import numpy as np
 
@@ -15,6 +16,15 @@ from collision.errors import ConfigError
 
 POSITIVE = ("collision", "near_collision")
 NEGATIVE = ("resolved", "harmless")
+
+
+class PlanOptions(TypedDict):
+    """What ``plan_scenes`` takes."""
+
+    num_scenes: int
+    splits: Mapping[str, float]
+    families: Mapping[str, float]
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -35,9 +45,17 @@ def plan_scenes(
     Within a split the families get their shares, and within each of them the four pairs of a
     positive and a negative variant take turns.
 
+    Args:
+        num_scenes: Scenes; each gives a positive and a negative clip.
+        splits: Split -> share of the scenes.
+        families: Name of a file in ``families/`` -> share of the scenes.
+        seed: Of all draws.
+
     Raises:
         ConfigError: Too few scenes for the splits, or shares that are none.
     """
+    if seed < 0:
+        raise ConfigError(f"dataset.seed={seed}: choose 0 or more.")
     for name, shares in (("splits", splits), ("families", families)):
         if not shares or min(shares.values()) < 0 or sum(shares.values()) <= 0:
             raise ConfigError(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import math
 import pkgutil
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from types import ModuleType
 
 import numpy as np
@@ -24,6 +26,7 @@ from collision.datasets.synthetic.traffic import (
 )
 from collision.errors import ConfigError
 
+_Spot = tuple[float, float, float, Motion]  # x, z, heading and movement of a bystander
 _FAMILIES = "collision.datasets.synthetic.families"
 
 
@@ -86,8 +89,14 @@ def load_family(name: str) -> ModuleType:
     return importlib.import_module(f"{_FAMILIES}.{name}")
 
 
-def draw_scene(planned: Planned, seed: int, domain: Domain) -> Scene:
+def draw_scene(planned: Planned, seed: int, domain: Domain, traffic: bool = True) -> Scene:
     """Draw a scene; the same arguments give the same scene.
+
+    Args:
+        planned: Its place in the set.
+        seed: Of the set.
+        domain: What it may be like.
+        traffic: Whether bystanders are drawn, too: only the painter needs them.
 
     Raises:
         ConfigError: The family finds no plausible conflict in this domain.
@@ -125,7 +134,7 @@ def draw_scene(planned: Planned, seed: int, domain: Domain) -> Scene:
         fps=fps,
         event_time=event_time,
         conflict=conflict,
-        bystanders=tuple(_draw_bystanders(rng, scene, conflict, event_time)),
+        bystanders=tuple(_draw_bystanders(rng, scene, conflict, event_time)) if traffic else (),
         clips=_draw_clips(rng, planned, domain, fps, event_time),
         paint_seed=int(rng.integers(2**31)),
     )
@@ -175,52 +184,60 @@ def _draw_bystanders(
     rng: np.random.Generator, scene: str, conflict: Conflict, event_time: float
 ) -> list[Vehicle]:
     """Traffic that is in nobody's way: it shares the road but not the conflict."""
-    vehicles = []
-
-    def add(x: float, z: float, heading: float, along: Motion) -> None:
-        shape = SHAPES[str(rng.choice(list(SHAPES)))]
-        colour = Setting.draw_colour(rng)
-        vehicles.append(Vehicle(x, z, heading, along, shape=shape, colour=colour))
-
-    ego_speed = conflict.plays["harmless"].ego.along.speed
-    if scene == "Highway":
-        lane = -conflict.swerve_side * LANE
-        z = rng.uniform(-5, 25)
-        for _ in range(int(rng.integers(1, 4))):
-            along = Motion(0.0, ego_speed * rng.uniform(0.92, 1.1))
-            if rng.random() < 0.5:
-                start = rng.uniform(0.5, event_time)
-                along = along.then((start, -rng.uniform(1, 3)), (start + rng.uniform(0.5, 1.5), 0))
-            add(lane, z, 0.0, along)
-            z += rng.uniform(25, 50)
-    else:
-        for _ in range(int(rng.integers(0, 5))):
-            speed = ego_speed * rng.uniform(0.7, 1.2)
-            z = rng.uniform(30, 30 + 2 * ego_speed * event_time)
-            if conflict.junction is not None:
-                passing = (z - conflict.junction) / speed
-                if conflict.alert_time - 1.0 < passing < event_time + 4.0:
-                    continue
-            add(-LANE, z, math.pi, Motion(0.0, speed))
+    flow = _same_way if scene == "Highway" else _oncoming
+    spots = [flow(rng, conflict, event_time)]
     if scene == "Urban":
-        for z in np.arange(rng.uniform(5, 15), 260, 9.0):
-            clear = all(
-                place is None or abs(z - place) > 16
-                for place in (conflict.junction, conflict.walkway)
-            )
-            if rng.random() < 0.45 and clear:
-                add(4.75, float(z), 0.0, Motion(0.0, 0.0))
-    if conflict.junction is not None and rng.random() < 0.35:
-        # One that waits, on the side from which nobody comes.
-        side = 1 if math.sin(conflict.plays["harmless"].agent.heading) > 0 else -1
-        add(
-            side * (STOP_LINE + 3.0),
-            conflict.junction + side * 1.75,
-            -side * math.pi / 2,
-            Motion(0.0, 0.0),
+        spots.append(_parked(rng, conflict))
+    if conflict.junction is not None:
+        spots.append(_waiting(rng, conflict, conflict.junction))
+    vehicles = [
+        Vehicle(
+            x, z, heading, along,
+            shape=SHAPES[str(rng.choice(list(SHAPES)))], colour=Setting.draw_colour(rng),
         )
+        for x, z, heading, along in chain(*spots)
+    ]  # fmt: skip
     times = np.arange(0.0, event_time + 2.0, 0.05)
     return [vehicle for vehicle in vehicles if not _in_the_way(vehicle, conflict, times)]
+
+
+def _same_way(rng: np.random.Generator, conflict: Conflict, event_time: float) -> Iterator[_Spot]:
+    """Who drives in the lane that an evading ego does not need; some brake for a while."""
+    z = rng.uniform(-5, 25)
+    for _ in range(int(rng.integers(1, 4))):
+        along = Motion(0.0, conflict.cruising_speed * rng.uniform(0.92, 1.1))
+        if rng.random() < 0.5:
+            start = rng.uniform(0.5, event_time)
+            along = along.then((start, -rng.uniform(1, 3)), (start + rng.uniform(0.5, 1.5), 0))
+        yield -conflict.swerve_side * LANE, z, 0.0, along
+        z += rng.uniform(25, 50)
+
+
+def _oncoming(rng: np.random.Generator, conflict: Conflict, event_time: float) -> Iterator[_Spot]:
+    """Who comes the other way, and is not at the junction while others are."""
+    for _ in range(int(rng.integers(0, 5))):
+        speed = conflict.cruising_speed * rng.uniform(0.7, 1.2)
+        z = rng.uniform(30, 30 + 2 * conflict.cruising_speed * event_time)
+        if conflict.junction is not None:
+            passing = (z - conflict.junction) / speed
+            if conflict.alert_time - 1.0 < passing < event_time + 4.0:
+                continue
+        yield -LANE, z, math.pi, Motion(0.0, speed)
+
+
+def _parked(rng: np.random.Generator, conflict: Conflict) -> Iterator[_Spot]:
+    kept_free = [place for place in (conflict.junction, conflict.walkway) if place is not None]
+    for z in np.arange(rng.uniform(5, 15), 260, 9.0).tolist():
+        if rng.random() < 0.45 and all(abs(z - place) > 16 for place in kept_free):
+            yield 4.75, z, 0.0, Motion(0.0, 0.0)
+
+
+def _waiting(rng: np.random.Generator, conflict: Conflict, junction: float) -> Iterator[_Spot]:
+    """Who stands at the line from which nobody comes."""
+    side = 1 if math.sin(conflict.plays["harmless"].agent.heading) > 0 else -1
+    if rng.random() < 0.35:
+        place = junction + side * LANE / 2
+        yield side * (STOP_LINE + 3.0), place, -side * math.pi / 2, Motion(0.0, 0.0)
 
 
 def _in_the_way(vehicle: Vehicle, conflict: Conflict, times: NDArray[np.float64]) -> bool:

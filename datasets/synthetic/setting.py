@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from collision.datasets.synthetic.palette import PALETTES
+from collision.datasets.synthetic.paint.palette import PALETTES
 from collision.errors import ConfigError
 
 LIGHTS = ("Normal", "Twilight", "Dark")
@@ -62,7 +63,7 @@ class Domain:
     weather: dict[str, float]
     scene: dict[str, float]
     texture_contrast: float
-    palette: str = "temperate"
+    palette: str
 
     @classmethod
     def parse(cls, values: dict[str, Any]) -> Domain:
@@ -72,8 +73,7 @@ class Domain:
             ConfigError: One is missing, unknown or out of range.
         """
         names = [item.name for item in fields(cls)]
-        required = {item.name for item in fields(cls) if item.default is MISSING}
-        for name in sorted((required - set(values)) | (set(values) - set(names))):
+        for name in sorted(set(names) ^ set(values)):
             problem = "is missing" if name in names else "does not exist"
             raise ConfigError(
                 f"dataset.domain.{name} {problem}. A domain has: {', '.join(names)}. "
@@ -87,50 +87,43 @@ class Domain:
         domain._check()
         return domain
 
-    def parameters(self) -> dict[str, Any]:
-        """Give the values that decide what is drawn, for a set's name.
-
-        What may be left out is left out at its default: a parameter added later must not rename
-        the sets that were drawn before it.
-        """
-        defaults = {item.name: item.default for item in fields(self)}
-        return {name: value for name, value in asdict(self).items() if value != defaults[name]}
-
     def _check(self) -> None:
-        def refuse(name: str, reason: str) -> None:
-            raise ConfigError(f"dataset.domain.{name}={getattr(self, name)!r}: {reason}.")
+        for name, holds, reason in (*self._rules(), *self._share_rules()):
+            if not holds:
+                raise ConfigError(f"dataset.domain.{name}={getattr(self, name)!r}: {reason}.")
 
+    def _rules(self) -> Iterator[tuple[str, bool, str]]:
         for name in ("width", "height"):
-            if getattr(self, name) < 64 or getattr(self, name) % 4:
-                refuse(name, "choose a multiple of 4 that is at least 64")
-        if not 20 <= self.field_of_view <= 130:
-            refuse("field_of_view", "choose 20 to 130 degrees")
-        if not 0.5 <= self.camera_height <= 4:
-            refuse("camera_height", "choose 0.5 to 4 metres")
+            size = getattr(self, name)
+            yield name, size >= 64 and size % 4 == 0, "choose a multiple of 4 that is at least 64"
+        yield "field_of_view", 20 <= self.field_of_view <= 130, "choose 20 to 130 degrees"
+        yield "camera_height", 0.5 <= self.camera_height <= 4, "choose 0.5 to 4 metres"
         for name in ("crf", "event_time", "tail", "resolve_lead", "evade_lead"):
             value = getattr(self, name)
-            if not (isinstance(value, tuple) and len(value) == 2 and 0 <= value[0] <= value[1]):
-                refuse(name, "choose [lowest, highest], both at least 0")
-        if self.crf[1] > 51:
-            refuse("crf", "H.264 knows 0 to 51")
-        if not (self.resolve_lead[0] >= 1.5 and self.resolve_lead[1] <= 3):
-            refuse("resolve_lead", "ordinary braking begins 1.5 to 3 s before the impact")
-        if self.evade_lead[1] >= 1:
-            refuse("evade_lead", "an evasion begins less than 1 s before the impact")
-        if self.event_time[0] < self.resolve_lead[1] + 1:
-            refuse("event_time", "the event must come at least 1 s after the first braking")
-        if self.palette not in PALETTES:
-            refuse("palette", f"there are {', '.join(PALETTES)}")
-        known = {"light": LIGHTS, "weather": WEATHERS, "scene": SCENES, "fps": None}
-        for name, allowed in known.items():
+            ordered = isinstance(value, tuple) and len(value) == 2 and 0 <= value[0] <= value[1]
+            yield name, ordered, "choose [lowest, highest], both at least 0"
+        yield "crf", self.crf[1] <= 51, "H.264 knows 0 to 51"
+        ordinary = self.resolve_lead[0] >= 1.5 and self.resolve_lead[1] <= 3
+        yield "resolve_lead", ordinary, "ordinary braking begins 1.5 to 3 s before the impact"
+        hurried = self.evade_lead[1] < 1
+        yield "evade_lead", hurried, "an evasion begins less than 1 s before the impact"
+        late = self.event_time[0] >= self.resolve_lead[1] + 1
+        yield "event_time", late, "the event must come at least 1 s after the first braking"
+        yield "palette", self.palette in PALETTES, f"there are {', '.join(PALETTES)}"
+
+    def _share_rules(self) -> Iterator[tuple[str, bool, str]]:
+        known = {"light": LIGHTS, "weather": WEATHERS, "scene": SCENES}
+        for name in ("fps", *known):
             shares = getattr(self, name)
-            if not shares or min(shares.values()) < 0 or sum(shares.values()) <= 0:
-                refuse(name, "give shares of which one is above 0")
+            some = bool(shares) and min(shares.values()) >= 0 and sum(shares.values()) > 0
+            yield name, some, "give shares of which one is above 0"
             for key in shares:
-                if allowed is not None and key not in allowed:
-                    refuse(name, f"{key!r} is not one of {', '.join(allowed)}")
-                if allowed is None and not 1 <= float(key) <= 120:
-                    refuse(name, f"{key!r} is no frame rate between 1 and 120")
+                if name == "fps":
+                    rate = 1 <= float(key) <= 120
+                    yield name, rate, f"{key!r} is no frame rate between 1 and 120"
+                else:
+                    one = key in known[name]
+                    yield name, one, f"{key!r} is not one of {', '.join(known[name])}"
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
-"""Manoeuvres that more than one family needs, as exact motion."""
+"""Manoeuvres of the families, as exact motion."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collision.datasets.synthetic.motion import Motion
 from collision.datasets.synthetic.traffic import Vehicle
@@ -26,6 +27,12 @@ def steer_to(across: Motion, start: float, target: float, push: float) -> Motion
     )
 
 
+def stop_within(cruising: Motion, start: float, room: float) -> Motion | None:
+    """Brake evenly from ``start`` (s) to a standstill; None if that is no ordinary braking."""
+    deceleration = cruising.speed**2 / (2 * room) if room > 0 else math.inf
+    return cruising.then((start, -deceleration)) if 2.8 <= deceleration <= 6.5 else None
+
+
 def pass_behind(
     ego: Vehicle, agent: Vehicle, impact: float, lead: float, beyond: float
 ) -> Vehicle | None:
@@ -45,17 +52,29 @@ def pass_behind(
     along = ego.along.then((start, -7.5))
     times = np.arange(start, start + 2.5, 0.01)
     reach = (ego.shape.length + agent.shape.width) / 2
-    arrived = np.flatnonzero(agent.z - along.at(times)[:, 0] - reach < 0.3)
-    if not len(arrived):
+    duration = time_left(times, agent.z - along.at(times)[:, 0] - reach)
+    if duration is None:
         return ego.driven(along)
-    duration = float(times[arrived[0]]) - start
     rear = beyond + agent.along.speed * (duration - lead) - agent.shape.length / 2
     needed = ego.shape.width / 2 + 0.3 - rear
     if needed <= 0:
         return ego.driven(along)
+    across = swerve(ego.across, start, duration, needed, 6.0, -math.sin(agent.heading))
+    return None if across is None else ego.driven(along, across)
+
+
+def time_left(times: NDArray[np.float64], gap: NDArray[np.float64]) -> float | None:
+    """Seconds from the first of ``times [N]`` until less than 0.3 m of ``gap [N]`` is left."""
+    closed = np.flatnonzero(gap < 0.3)
+    return float(times[closed[0]]) - float(times[0]) if len(closed) else None
+
+
+def swerve(
+    across: Motion, start: float, duration: float, needed: float, grip: float, side: float
+) -> Motion | None:
+    """Move ``needed`` metres to ``side`` (its sign) and rest; None beyond ``grip`` (m/s²)."""
     push = 2 * needed / max(duration, 0.05) ** 2
-    if push > 6.0:
+    if push > grip:
         return None
-    push = math.copysign(push, -math.sin(agent.heading))
-    across = ego.across.then((start, push), (start + duration, -push), (start + 2 * duration, 0.0))
-    return ego.driven(along, across)
+    push = math.copysign(push, side)
+    return across.then((start, push), (start + duration, -push), (start + 2 * duration, 0.0))

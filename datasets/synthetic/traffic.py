@@ -144,3 +144,8 @@ class Conflict:
     junction: float | None
     swerve_side: int
     walkway: float | None = None
+
+    @property
+    def cruising_speed(self) -> float:
+        """Of the ego before anything happens (m/s)."""
+        return self.plays["harmless"].ego.along.speed

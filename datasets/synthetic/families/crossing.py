@@ -13,7 +13,7 @@ import numpy as np
 
 from collision.datasets.synthetic.motion import Motion
 from collision.datasets.synthetic.setting import Setting
-from collision.datasets.synthetic.steering import pass_behind
+from collision.datasets.synthetic.steering import pass_behind, stop_within
 from collision.datasets.synthetic.traffic import (
     EGO_SHAPE,
     SHAPES,
@@ -57,13 +57,10 @@ def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
         shape=shape,
         colour=setting.draw_colour(rng),
     )
-    room = speed * resolve_lead - margin
-    if room <= 0 or not 2.8 <= speed**2 / (2 * room) <= 6.5:
-        return None
-    resolving = ego.along.then((impact - resolve_lead, -(speed**2) / (2 * room)))
+    resolving = stop_within(ego.along, impact - resolve_lead, speed * resolve_lead - margin)
     yielding = agent.along.then((commit, -yielding_deceleration))
     evading = pass_behind(ego, agent, impact, evade_lead, beyond)
-    if evading is None:
+    if resolving is None or evading is None:
         return None
     crashing = ego.along.then((impact, -0.5 * speed / 0.15), (impact + 0.15, -6.0))
     struck = agent.along.then((impact, -6.0))

@@ -7,12 +7,11 @@ The lead begins to brake a few seconds before the would-be impact. The ego brake
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from collision.datasets.synthetic.motion import Motion
 from collision.datasets.synthetic.setting import Setting
+from collision.datasets.synthetic.steering import stop_within, swerve, time_left
 from collision.datasets.synthetic.traffic import EGO_SHAPE, SHAPES, Conflict, Play, Vehicle
 
 SCENES = ("Urban", "Highway", "Rural")
@@ -46,11 +45,9 @@ def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
 
     # Both come to rest, the ego `margin` behind the lead.
     room = headway + braking.now(onset + 30)[0] - speed * (impact - resolve_lead) - margin
-    if room <= 0 or not 2.8 <= speed**2 / (2 * room) <= 6.5:
-        return None
-    resolving = cruising.then((impact - resolve_lead, -(speed**2) / (2 * room)))
+    resolving = stop_within(cruising, impact - resolve_lead, room)
     evading = _evade(ego, lead, braking, impact - evade_lead, swerve_side)
-    if evading is None:
+    if resolving is None or evading is None:
         return None
     closing = (speed - braking.now(impact)[1]) / 2
     crashing = cruising.then((impact, -closing / 0.12), (impact + 0.12, -5.0))
@@ -69,15 +66,9 @@ def _evade(ego: Vehicle, lead: Vehicle, braking: Motion, start: float, side: int
     along = ego.along.then((start, -5.0))
     times = np.arange(start, start + 2.5, 0.01)
     reach = (ego.shape.length + lead.shape.length) / 2
-    gap = lead.z + braking.at(times)[:, 0] - along.at(times)[:, 0] - reach
-    beside = np.flatnonzero(gap < 0.3)
-    if not len(beside):
+    duration = time_left(times, lead.z + braking.at(times)[:, 0] - along.at(times)[:, 0] - reach)
+    if duration is None:
         return None
-    duration = float(times[beside[0]]) - start
     needed = (ego.shape.width + lead.shape.width) / 2 + 0.3 + side * lead.x
-    push = 2 * needed / max(duration, 0.05) ** 2
-    if push > 7.5:
-        return None
-    push = math.copysign(push, side)
-    across = ego.across.then((start, push), (start + duration, -push), (start + 2 * duration, 0.0))
-    return ego.driven(along, across)
+    across = swerve(ego.across, start, duration, needed, 7.5, side)
+    return None if across is None else ego.driven(along, across)

@@ -12,8 +12,8 @@ demo: .venv/.ready ## make data, extract features, train, score, score on a seco
 	$(PY) train.py
 	$(PY) -m collision evaluate runs/latest 'datasets=[synthetic_night]'
 
-test: .venv/.ready ## the fast tests: under 10 minutes on 2 cores, no network
-	$(PY) -m pytest -q
+test: .venv/.ready ## the fast tests, two processes side by side; no network
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadgroup
 
 test-slow: .venv/.ready ## tests that take minutes
 	$(PY) -m pytest -q -m slow

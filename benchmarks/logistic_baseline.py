@@ -26,12 +26,13 @@ from collision.features.clips import WindowRequest
 from collision.features.missing import store_key
 from collision.features.source import FeatureSource
 from collision.learning.predictor import load_predictor
-from collision.metrics.bootstrap import paired_difference
+from collision.metrics.comparison import paired_difference
+from collision.metrics.estimate import Difference, Estimate
 from collision.metrics.scored import Scored
 from collision.metrics.summary import summarise
 from collision.options import ExtractionOptions
 from collision.sampling.anchors import anchors, needs_durations
-from collision.sampling.index import read_durations
+from collision.sampling.durations import read_durations
 from collision.untrusted import read_config, saved_part
 
 STEP = 0.1  # seconds between frames
@@ -60,7 +61,7 @@ def main(runs: list[Path]) -> None:
                 print(
                     f"  {path.stem.removeprefix('predictions_')}: AP {ap_of(theirs)} on "
                     f"{sizes(theirs)}; minus logistic {shown(difference)}"
-                    + (f", p = {difference['p_value']:.2f}" if difference["p_value"] else "")
+                    + (f", p = {difference.p_value:.2f}" if difference.p_value else "")
                 )
 
 
@@ -82,7 +83,7 @@ def sizes(scored: Scored) -> str:
 
 
 def ap_of(scored: Scored) -> str:
-    return shown(summarise(scored, oracle=None)["ap"]["mean"])
+    return shown(summarise(scored).ap["mean"])
 
 
 def features_of(scored: Scored, config: dict, run: Path) -> np.ndarray:
@@ -99,7 +100,9 @@ def features_of(scored: Scored, config: dict, run: Path) -> np.ndarray:
     options = typed(ExtractionOptions, config["extraction"], where="extraction")
     has_to_look = needs_durations(records.values(), policy)
     durations = read_durations(records.values())[0] if has_to_look else {}
-    anchor_of = anchors(list(records.values()), durations, policy, by_side=False)  # as folds do
+    anchor_of = anchors(
+        list(records.values()), durations, policy, separate_pools=False
+    )  # as folds do
     near, far = policy.within
     rows = []
     for video, kind in zip(scored.video, scored.tags[NEGATIVES_FROM], strict=True):
@@ -134,10 +137,10 @@ def subset(scored: Scored, rows: np.ndarray) -> Scored:
     )
 
 
-def shown(entry: dict) -> str:
-    if entry["low"] is None:
-        return f"{entry['value']:.3f} (no interval: {entry.get('reason', 'too few groups')})"
-    return f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
+def shown(entry: Estimate | Difference) -> str:
+    if entry.low is None:
+        return f"{entry.value:.3f} (no interval: {entry.reason})"
+    return f"{entry.value:.3f} [{entry.low:.3f}, {entry.high:.3f}]"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import signal
 import sys
@@ -24,6 +25,8 @@ def verbs() -> dict[str, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the verb that the arguments name; without one, list them."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may hold bytes that are no UTF-8
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         code = _main(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()

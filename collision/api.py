@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from collision.config import Part, about, names_of, part
+from collision.config import Part, listed, names_of, part
 from collision.devices import device_of, precision_of
 from collision.errors import CheckpointError, VideoDecodeError
 from collision.evaluation.evaluation import Evaluation, Judging, evaluate_heads
@@ -182,9 +182,10 @@ def features(
     source = FeatureSource.of_part(chosen, root, precision_of("auto", None))
     path = Path(video).expanduser()
     if end_times is None:
-        last = float(index_video(path).frame_times[-1])
-        end_times = np.arange(0, last + 1e-6, every)
-    request = WindowRequest(path.stem, path, np.round(np.unique(end_times), 6))
+        ends = np.arange(0, float(index_video(path).frame_times[-1]) + 1e-6, every)
+    else:
+        ends = np.unique(np.asarray(end_times, dtype=np.float64))
+    request = WindowRequest(path.stem, path, ends.round(6))
     report = source.extract([request], ExtractionOptions(), progress=False)
     if report.failures:
         raise VideoDecodeError(path, report.failures[0].reason)
@@ -293,4 +294,5 @@ def list_datasets() -> list[Listed]:
 
 
 def _listed(group: str) -> list[Listed]:
-    return [Listed(name, about(group, name), part(group, name).options) for name in names_of(group)]
+    found = [(name, *listed(group, name)) for name in names_of(group)]
+    return [Listed(name, about, chosen.options) for name, chosen, about in found]

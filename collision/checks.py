@@ -12,7 +12,17 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    NamedTuple,
+    NotRequired,
+    Required,
+    TypeAlias,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
@@ -20,6 +30,14 @@ from collision.errors import CollisionError, ConfigError
 
 # What dataclasses that are made from files or options carry as ``__pydantic_config__``.
 STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def user_path(path: Path | str) -> Path:
+    """Read ``~`` as the home folder, unless it is of nobody, as in ``~.csv``."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _as_path(value: Any) -> Any:
@@ -30,7 +48,7 @@ def _as_path(value: Any) -> Any:
 
 # A path as people type it: `~` is the home folder, and a folder may be called 2024.
 UserPath: TypeAlias = Annotated[
-    Path, AfterValidator(Path.expanduser), BeforeValidator(_as_path, json_schema_input_type=str)
+    Path, AfterValidator(user_path), BeforeValidator(_as_path, json_schema_input_type=str)
 ]
 
 _WANTED = {
@@ -41,7 +59,7 @@ _WANTED = {
     "string_type": "text",
     "list_type": "a list, such as [a,b]",
     "tuple_type": "a list, such as [a,b]",
-    "dict_type": "a mapping, such as {a: 1}",
+    "dict_type": "a mapping, such as {{a: 1}}",
     "path_type": "a path",
     "greater_than_equal": "{ge:g} or more",
     "greater_than": "more than {gt:g}",
@@ -96,20 +114,42 @@ def call_typed(made: type, options: Mapping[str, Any], given: Mapping[str, Any],
             class's own complaint.
     """
     prefix = f"{where}." if where else ""
-    parameters = inspect.signature(made).parameters
-    hints = get_type_hints(made.__init__, include_extras=True)  # type: ignore[misc]
-    accepted = [name for name in parameters if name not in given]
+    arguments = {k: v for k, v in arguments_of(made).items() if k not in given}
     for name in options:
-        if name not in accepted:
-            raise ConfigError(unknown_option(f"{prefix}{name}", [f"{prefix}{n}" for n in accepted]))
-    for name, parameter in parameters.items():
-        if parameter.default is parameter.empty and name not in {*options, *given}:
-            raise ConfigError(must_be_given(f"{prefix}{name}"))
+        if name not in arguments:
+            raise ConfigError(unknown_option(prefix + name, [prefix + n for n in arguments]))
+    for name, argument in arguments.items():
+        if argument.is_required and name not in options:
+            raise ConfigError(must_be_given(prefix + name))
     checked = {
-        name: typed(hints.get(name, Any), value, where=f"{prefix}{name}")
+        name: typed(arguments[name].kind, value, where=prefix + name)
         for name, value in options.items()
     }
     return made(**checked, **given)
+
+
+class Argument(NamedTuple):
+    """Of a class: its annotation, and whether it has no default."""
+
+    kind: Any
+    is_required: bool
+
+
+def arguments_of(made: type) -> dict[str, Argument]:
+    """List what a class is called with; ``**rest: Unpack[SomeTypedDict]`` by its keys."""
+    hints = get_type_hints(made.__init__, include_extras=True)  # type: ignore[misc]
+    arguments: dict[str, Argument] = {}
+    for name, parameter in inspect.signature(made).parameters.items():
+        kind = hints.get(name, Any)
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            arguments[name] = Argument(kind, parameter.default is parameter.empty)
+            continue
+        for several in get_args(kind):
+            for key, inner in get_type_hints(several, include_extras=True).items():
+                is_optional = get_origin(inner) is NotRequired or key in several.__optional_keys__
+                bare = get_args(inner)[0] if get_origin(inner) in (Required, NotRequired) else inner
+                arguments[key] = Argument(bare, not is_optional)
+    return arguments
 
 
 def must_be_given(option: str, examples: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pkgutil
+import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 import collision
-from collision.checks import call_typed, must_be_given, unknown_option
+from collision.checks import call_typed, must_be_given, unknown_option, user_path
 from collision.errors import CollisionError, ConfigError
 
 _own_dirs: list[Path] = []
@@ -69,7 +69,8 @@ class Part:
 
     def _class(self) -> type:
         try:
-            found = pkgutil.resolve_name(self.target)
+            module, _, name = self.target.rpartition(".")
+            found = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError, ValueError) as error:
             raise ConfigError(
                 f"The {self.group} {self.name!r} names {self.target!r}, which cannot be imported: "
@@ -183,8 +184,7 @@ def names_of(group: str) -> list[str]:
 
 def option_names(group: str, name: str) -> list[str]:
     """List the options in a part's YAML as they can be typed: ``dataset.columns.video``."""
-    options = OmegaConf.to_container(_read(group, name), resolve=False)
-    assert isinstance(options, dict)
+    options: Any = OmegaConf.to_container(_read(group, name), resolve=False)
     return [f"{group}.{option}" for option in dotted(options) if option != "_target_"]
 
 
@@ -215,7 +215,7 @@ def use_config_dirs(folders: Iterable[Path | str]) -> None:
     Raises:
         ConfigError: One is not there.
     """
-    own = [Path(folder).expanduser().absolute() for folder in folders]
+    own = [user_path(folder).absolute() for folder in folders]
     for folder in own:
         if not folder.is_dir():
             raise ConfigError(f"--config-dir {folder}: there is no such folder.")
@@ -244,7 +244,10 @@ def _target_in(path: Path) -> str | None:
     return _read(path.parent.name, path.stem).get("_target_")
 
 
-def about(group: str, name: str) -> str:
-    """Say in a line what a part is: the comment that its YAML begins with."""
+def listed(group: str, name: str) -> tuple[Part, str]:
+    """Give a part as its YAML has it, options that must be given as ``???``, and what it says."""
+    roots = OmegaConf.load(config_dir() / "folders.yaml")
+    config = OmegaConf.create({**roots, group: _read(group, name)})[group]
     first = _path(group, name).read_text(encoding="utf-8").splitlines()[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
+    about = first.removeprefix("#").strip() if first.startswith("#") else ""
+    return _part_of(group, config, name), about

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, get_args
 
 from collision.errors import ConfigError
+from collision.options import Accelerator, Precision
 
 if TYPE_CHECKING:  # names can be checked without torch
     import torch
 
-ACCELERATORS = ("auto", "cpu", "gpu")
-Precision: TypeAlias = Literal["32-true", "bf16-mixed", "16-mixed"]
+ACCELERATORS: tuple[Accelerator, ...] = get_args(Accelerator)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 

@@ -33,7 +33,7 @@ from collision.records.splits import folded
 from collision.sampling.durations import Durations, ReadDurations
 from collision.sampling.index import DataIndex, Selection, index_dataset, index_records
 from collision.sampling.policy import SamplingPolicy
-from collision.types import UNLABELLED, Dataset, Failure, VideoRecord
+from collision.types import UNLABELLED, Dataset, Failure, Split, VideoRecord
 
 
 @dataclass
@@ -244,7 +244,7 @@ def data_digest(records: Iterable[VideoRecord], digest_of: Mapping[str, str]) ->
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 
-def prepare_all(datasets: Sequence[Dataset], splits: Sequence[str] | None = None) -> None:
+def prepare_all(datasets: Sequence[Dataset], splits: Sequence[Split] | None = None) -> None:
     """Check data sets before work begins: what the last one lacks is told before the first's hours.
 
     Raises:

@@ -107,7 +107,7 @@ class Prediction:
                 title=self.path.name,
             ),
             path,
-            frames,
+            list(frames),
             times,
         )
         return Path(path)

@@ -177,7 +177,9 @@ class Dataset(Protocol):
 
     - ``oracle() -> dict | None``: the AP that a model given the true state of the scenes reaches;
     - ``write_submission(path, scores)``: write the test clips' scores (probability by id) in the
-      form in which the owners take them.
+      form in which the owners take them;
+    - ``unknown_groups: str``: why clips of one source event or drive count as independent, so that
+      intervals over groups are too narrow; empty where they don't.
     """
 
     name: str

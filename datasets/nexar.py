@@ -16,8 +16,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError
-from collision.records import annotations
-from collision.records.annotations import ErrorCollector, parse_csv, path_below, seconds
+from collision.records.annotations import (
+    ErrorCollector,
+    parse_csv,
+    parse_lines,
+    path_below,
+    reject_repeated,
+    seconds,
+)  # fmt: skip
 from collision.records.files import COMPLETE_IT, paths_of, require_videos, with_unique_ids
 from collision.records.splits import fraction_from
 from collision.records.submission import write_scores
@@ -150,7 +156,7 @@ class Nexar:
             clip = partial(self._test_record, solved, groups)
             make = self._train_record if split == "train" else clip
             made: dict[int, VideoRecord] = tables.try_read(
-                annotations.parse_lines, table, lines.items(), make, default={}
+                parse_lines, table, lines.items(), make, default={}
             )
             records += made.values()
         tables.check()
@@ -348,7 +354,7 @@ def read_sources(file: Path) -> dict[str, str]:
 
     lines = parse_csv(file, cuts, stems)
     clips = [(line, stem) for line, members in lines.items() for stem in members]
-    annotations.reject_repeated(file, clips)
+    reject_repeated(file, clips)
     return {stem: f"source_{line}" for line, stem in clips}
 
 

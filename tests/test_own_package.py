@@ -82,7 +82,7 @@ def test_own_parts_are_trained_saved_and_loaded_by_trust(workshop, package):
     with pytest.raises(CheckpointError, match=r"trust=\[my_package\]"):
         collision.load(run)
     assert collision.load(run, trust=["my_package"]).predictors[0].model.encoder.output_dim == 4
-    (videos,) = (workshop.root / "data").glob("synthetic-*/videos")
+    videos = sorted((workshop.root / "data").glob("synthetic-*/videos"))[0]
     evaluate = ("evaluate", *configs, run, "dataset=my_set", f"dataset.root={videos}")
     assert "my_package" in workshop.command(*evaluate, code=2)
     assert "my_set" in workshop.command(*evaluate, "trust=[my_package]", "num_resamples=50")

@@ -237,10 +237,12 @@ def _load(folder: Path, digest: str) -> VideoFacts | None:
     try:
         fields = json.loads((folder / f"{digest}.json").read_bytes())
         saved: _SavedFacts = typed(_SavedFacts, fields)
-        arrays = {name: np.array(getattr(saved, name), kind) for name, kind in _ARRAYS.items()}
+        arrays: dict[str, Any] = {
+            name: np.array(getattr(saved, name), kind) for name, kind in _ARRAYS.items()
+        }
     except (OSError, ValueError, OverflowError, ConfigError):
         return None
-    plain = {
+    plain: dict[str, Any] = {
         name: getattr(saved, name) for name in VideoFacts.__annotations__ if name not in arrays
     }
     facts = VideoFacts(**plain, **arrays)

@@ -15,9 +15,9 @@ from collision.types import SPLITS, Seconds, VideoRecord
 
 CLASSES = {1: "positive", 0: "negative", -1: "unlabelled"}
 # Of a tag with more values than that, such as a free text, only the most frequent ones are listed.
-MOST_VALUES = 20
+MAX_VALUES = 20
 _LISTED_OF_MANY = 5
-_QUANTILES = {"least": 0.0, "p5": 0.05, "median": 0.5, "p95": 0.95, "most": 1.0}
+_QUANTILES = {"min": 0.0, "p5": 0.05, "median": 0.5, "p95": 0.95, "max": 1.0}
 
 # What is measured of a video, by name as it stands in reports; None where it has no such thing.
 # The anchor is what cuts are counted from: the event, the mock event or a cut clip's end.
@@ -84,7 +84,7 @@ def count_kinds(
 
 def _most_frequent(values: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
     order = sorted(values.items(), key=lambda item: (-item[1].total(), item[0]))
-    listed = order if len(order) <= MOST_VALUES else order[:_LISTED_OF_MANY]
+    listed = order if len(order) <= MAX_VALUES else order[:_LISTED_OF_MANY]
     found = {value: dict(count) for value, count in listed}
     if others := order[len(listed) :]:
         found[f"{len(others)} other values"] = dict(sum((count for _, count in others), Counter()))
@@ -101,7 +101,7 @@ def measure(
     Args:
         records: Those without facts are left out.
         facts: By id.
-        anchor_of: Seconds by id, as ``collision.sampling.policy.anchors`` gives them.
+        anchor_of: Seconds by id, as ``collision.sampling.anchors`` gives them.
     """
     values: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in _MEASURES}
     for record in records:
@@ -119,7 +119,7 @@ def measure(
 
 
 def quantiles(values: NDArray[np.float64]) -> dict[str, float]:
-    """Sum up a distribution: number, least, 5 %, median, 95 % and most."""
+    """Sum up a distribution: number, minimum, 5 %, median, 95 % and maximum."""
     levels = {name: float(np.quantile(values, level)) for name, level in _QUANTILES.items()}
     return {"number": len(values), **levels}
 

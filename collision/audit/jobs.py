@@ -53,8 +53,8 @@ class Pool:
     progress: bool = True
 
 
-class _Look(Generic[Found]):
-    """Looks at one job an item: what the worker processes of ``decode_all`` run."""
+class Looks(Generic[Found]):
+    """One look at each job: the ``Work`` that worker processes share out."""
 
     def __init__(self, jobs: Sequence[Job], look: Callable[[Job], Found]):
         self.requests = jobs
@@ -115,11 +115,9 @@ def look_at_all(
     num_workers = cores if pool.num_workers is None else pool.num_workers
     with StopSignals() as stop, ExtractionProgress(pool.progress) as display:
         display.start(description, {job.digest: 1 for job in distinct}, len(distinct), "videos")
-        # decode_all wants no more than length, items, and `requests` that name video and path.
-        work = _Look(distinct, look)
-        results = decode_all(work, num_workers, pool.timeout, stop.is_requested)  # type: ignore[arg-type]
-        for index, result in results:
-            yield distinct[index], result  # type: ignore[misc]  # what `look` gives, or a failure
+        work = Looks(distinct, look)
+        for index, result in decode_all(work, num_workers, pool.timeout, stop.is_requested):
+            yield distinct[index], result
             display.advance(distinct[index].digest, 1)
     if stop.signal is not None:
         raise Interrupted(stop.signal)

@@ -3,7 +3,7 @@
 What a probe sees of an example that ends at t is known at t: frames and coded bytes up to t. One
 probe breaks this rule and says so, ``whole_file``: it shows what a careless reader would leak.
 
-Shapes: N examples, F numbers of an example, W words of an example.
+Shapes: N examples, F numeric and W categorical values of an example.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from collision.types import Example, Seconds, VideoRecord
 from collision.video.frames import TIME_NOISE
 
 _LUMA = np.array([0.299, 0.587, 0.114])
-# Words that fewer examples have are one word: a probe must not learn single videos.
-_LEAST_EXAMPLES = 3
+# Categories that fewer examples have are one: a probe must not learn single videos.
+_MIN_EXAMPLES = 3
 _REGULARISATION = 0.1  # scikit-learn's C; the numbers are standardised
 
 
@@ -32,15 +32,15 @@ class Probe:
     """What one probe is shown of an example.
 
     Attributes:
-        seen: In words, for reports.
-        numbers: Floats ``[F]``.
-        words: ``[W]`` categories.
+        description: What it sees, in words, for reports.
+        numeric: Floats ``[F]``.
+        categorical: Categories ``[W]``.
         is_causal: Whether all of it is known at the cut.
     """
 
-    seen: str
-    numbers: Callable[[VideoFacts, Seconds], list[float]]
-    words: Callable[[VideoRecord, VideoFacts, Seconds], list[str]]
+    description: str
+    numeric: Callable[[VideoFacts, Seconds], list[float]]
+    categorical: Callable[[VideoRecord, VideoFacts, Seconds], list[str]]
     is_causal: bool = True
 
 
@@ -64,7 +64,7 @@ def _file_numbers(facts: VideoFacts, cut: Seconds) -> list[float]:
     ]
 
 
-def _file_words(record: VideoRecord, facts: VideoFacts, cut: Seconds) -> list[str]:
+def _file_categories(record: VideoRecord, facts: VideoFacts, cut: Seconds) -> list[str]:
     return [
         f"{facts.width}x{facts.height}",
         f"{_file_numbers(facts, cut)[0]:.1f}",
@@ -93,7 +93,7 @@ def _whole_file_numbers(facts: VideoFacts, cut: Seconds) -> list[float]:
 
 
 PROBES: dict[str, Probe] = {
-    "file": Probe("the file's facts up to the cut", _file_numbers, _file_words),
+    "file": Probe("the file's facts up to the cut", _file_numbers, _file_categories),
     "position": Probe(
         "the time of the cut",
         lambda facts, cut: [cut],
@@ -119,7 +119,7 @@ class Design:
         self.probe = probe
         self.scaler = StandardScaler()
         self.encoder = OneHotEncoder(
-            min_frequency=_LEAST_EXAMPLES,
+            min_frequency=_MIN_EXAMPLES,
             handle_unknown="infrequent_if_exist",
             sparse_output=False,
         )
@@ -130,10 +130,10 @@ class Design:
         records: Mapping[str, VideoRecord],
         facts: Mapping[str, VideoFacts],
     ) -> Design:
-        """Learn means, spreads and words; every example has facts."""
-        numbers, words = self._see(examples, records, facts)
-        self.scaler.fit(numbers)
-        self.encoder.fit(words)
+        """Learn means, spreads and categories; every example has facts."""
+        numeric, categorical = self._values(examples, records, facts)
+        self.scaler.fit(numeric)
+        self.encoder.fit(categorical)
         return self
 
     def columns(
@@ -143,21 +143,21 @@ class Design:
         facts: Mapping[str, VideoFacts],
     ) -> NDArray[np.float64]:
         """Give the columns of examples: float64 ``[N, columns]``."""
-        numbers, words = self._see(examples, records, facts)
+        numeric, categorical = self._values(examples, records, facts)
         # Beyond five spreads a number says no more than "unusual": it must not outweigh the rest.
-        scaled = np.clip(self.scaler.transform(numbers), -5, 5)
-        return np.hstack([scaled, self.encoder.transform(words)])
+        scaled = np.clip(self.scaler.transform(numeric), -5, 5)
+        return np.hstack([scaled, self.encoder.transform(categorical)])
 
-    def _see(
+    def _values(
         self,
         examples: Sequence[Example],
         records: Mapping[str, VideoRecord],
         facts: Mapping[str, VideoFacts],
     ) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
         seen = [(records[e.video], facts[e.video], e.end_time) for e in examples]
-        numbers = [self.probe.numbers(fact, cut) for _, fact, cut in seen]
-        words = [self.probe.words(record, fact, cut) for record, fact, cut in seen]
-        return np.array(numbers, dtype=np.float64), np.array(words, dtype=np.str_)
+        numeric = [self.probe.numeric(fact, cut) for _, fact, cut in seen]
+        categorical = [self.probe.categorical(record, fact, cut) for record, fact, cut in seen]
+        return np.array(numeric, dtype=np.float64), np.array(categorical, dtype=np.str_)
 
 
 def linear_model() -> LogisticRegression:

@@ -64,34 +64,52 @@ def options_for(verb: str, given: Sequence[str], config_name: str | None = None)
     Raises:
         ConfigError: One sentence about the first thing that cannot be.
     """
-    made, hints = OPTIONS[verb], get_type_hints(OPTIONS[verb])
     overrides, named = spelled(verb, given)
     changes = changes_of(overrides)
-    if "resume" in hints and changes.get("resume") is not None:
+    if verb == "train" and changes.get("resume") is not None:
         return importlib.import_module("collision.runs.resume").resumed(changes)
     config = composed(config_name or verb, overrides)
-    plain, choices = plain_of(config) | named, choices_of(config)
-    folders = {key: value for key, value in plain.items() if key.endswith("_root")}
-    parts: dict[str, Any] = {}
-    for group in choices:
-        if f"{group}s" in hints:
-            entries, node = plain.pop(f"{group}s", None), plain.pop(group, None) or {}
-            parts[f"{group}s"] = _several(group, entries, node, choices[group], folders)
-        elif Part in _kinds(hints.get(group)) and group in plain:
-            node = plain.pop(group) or {}
-            if node or type(None) not in _kinds(hints[group]):
-                parts[group] = part_of(group, node, choices[group])
-    for group in [name for name, hint in hints.items() if hint is Part and name not in parts]:
-        there = ", ".join(names_of(group))
-        raise ConfigError(f"{group} must be given: {group}=NAME. There are: {there}.")
-    for option, value in dotted(plain).items():
+    plain = plain_of(config) | named
+    return typed_options(verb, plain, choices_of(config), config.hydra.help.template)
+
+
+def typed_options(
+    verb: str, plain: Mapping[str, Any], choices: Mapping[str, str], examples: str
+) -> Any:
+    """Type a verb's composed configuration.
+
+    Args:
+        verb: Such as ``train``.
+        plain: The configuration; what must be given and is not is ``???``.
+        choices: The YAML's name of each group.
+        examples: Text that shows options with values.
+
+    Raises:
+        ConfigError: One sentence about the first thing that cannot be.
+    """
+    hints, rest = get_type_hints(OPTIONS[verb]), dict(plain)
+    part_groups = [g for g in choices if f"{g}s" in hints or Part in _kinds(hints.get(g))]
+    nodes = {group: rest.pop(group, None) or {} for group in part_groups}
+    for option, value in dotted(rest).items():
         if option.partition(".")[0] not in hints:
             raise ConfigError(_no_option(option.partition(".")[0], [*choices, *hints]))
         if value == "???":
-            raise ConfigError(must_be_given(option, config.hydra.help.template))
+            raise ConfigError(must_be_given(option, examples))
+    folders = {key: value for key, value in plain.items() if key.endswith("_root")}
+    given: dict[str, Any] = {}
+    for group, node in nodes.items():
+        name = choices[group]
+        if f"{group}s" in hints:
+            entries = rest.pop(f"{group}s", None)
+            given[f"{group}s"] = _several(group, entries, node, name, folders)
+        elif node:
+            given[group] = part_of(group, node, name)
+    for group in [name for name, hint in hints.items() if hint is Part and name not in given]:
+        there = ", ".join(names_of(group))
+        raise ConfigError(f"{group} must be given: {group}=NAME. There are: {there}.")
     if "parts" in hints:
-        parts |= {"parts": choices}
-    return call_typed(made, plain, parts, "")
+        given["parts"] = dict(choices)
+    return call_typed(OPTIONS[verb], rest, given, "")
 
 
 def spelled(verb: str, given: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
@@ -110,17 +128,18 @@ def spelled(verb: str, given: Sequence[str]) -> tuple[list[str], dict[str, Any]]
     overrides, named = [], {}
     for text in readable_ones if "dataset" in plain_names else named_csv(readable_ones):
         override = parse(text)
-        group = override.key_or_group
-        is_group = {group, f"{group}s"} & set(hints) and names_of(group)
-        if group in plain_names:
-            named[group] = override.value()
-        elif is_group and text.partition("=")[2] == "null":
-            overrides.append(f"~{group}")
-        elif not override.is_add():
+        name, value = override.key_or_group, override.value()
+        is_group = ({name, f"{name}s"} & set(hints) or name == "experiment") and names_of(name)
+        if name in plain_names:
+            named[name] = value
+        elif is_group and isinstance(value, list):
+            raise ConfigError(f"{text}: give one name. What takes several is {name}s=[a,b].")
+        elif is_group and value is None and not override.is_delete():
+            overrides.append(f"~{name}")
+        elif override.is_add():  # what does not exist is refused when the options are typed
+            overrides.append(("" if is_group else "++") + text.lstrip("+"))
+        else:
             overrides.append(text)
-        else:  # what exists may be added; what does not is refused when the options are typed
-            plus = "" if is_group or group == "experiment" else "++"
-            overrides.append(plus + text.lstrip("+"))
     for group in ("dataset", "backbone"):
         if any(text.startswith(f"{group}s=") for text in overrides):
             default = choices_of(composed(verb, [])).get(group)
@@ -149,8 +168,6 @@ def _explained(config_name: str, overrides: Sequence[str]) -> str | None:
     for text in overrides:
         override = parse(text)
         group, value = override.key_or_group, override.value()
-        if group in choices and isinstance(value, list):
-            return f"{text}: give one name; where a verb takes several, they are {group}s=[a,b]."
         if group in choices and not override.is_delete():
             if value is not None and value not in names_of(group):
                 return no_such_part(group, value)
@@ -159,9 +176,7 @@ def _explained(config_name: str, overrides: Sequence[str]) -> str | None:
         return None
     options = dotted(plain_of(composed(config_name, chosen)))
     there = [*choices, *(one for one in options if not one.endswith("_target_"))]
-    choices |= {
-        group: parse(text).value() for text in chosen for group in [parse(text).key_or_group]
-    }
+    choices |= {group: str(name) for group, name in changes_of(chosen).items()}
     for text in overrides:
         name = parse(text).key_or_group
         is_known = any(f"{one}.".startswith(f"{name}.") for one in there)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from collision.checks import user_path
 from collision.errors import CheckpointError, CollisionError, ConfigError, VideoDecodeError
 from collision.options import DataOptions, EvaluateOptions, PredictOptions, TrainOptions
 
@@ -21,7 +22,7 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
         _check_checkpoint(options.checkpoint)
         _check_clips(paths)
     elif isinstance(options, EvaluateOptions):
-        _check_checkpoint(Path(paths[0]).expanduser())
+        _check_checkpoint(user_path(paths[0]))
     elif isinstance(options, TrainOptions):
         if options.init_from is not None:
             _check_checkpoint(options.init_from)
@@ -40,7 +41,7 @@ def _check_checkpoint(path: Path) -> None:
 def _check_clips(paths: Sequence[str]) -> None:
     """Refuse clips of which none is there; of several, the others are predicted."""
     absent = [path for path in paths if not path.startswith(("http://", "https://"))]
-    absent = [path for path in absent if not Path(path).expanduser().exists()]
+    absent = [path for path in absent if not user_path(path).exists()]
     if len(absent) == len(paths) == 1:
         raise VideoDecodeError(absent[0], "there is no such file")
     if len(absent) == len(paths):
@@ -55,7 +56,7 @@ def _check_data(options: DataOptions, paths: Sequence[str]) -> None:
         raise ConfigError(f"data {paths[0]}: say where the list goes, as in write=clips.csv.")
     if options.write is not None and not paths:
         raise ConfigError("write= lists the videos of a folder: collision data FOLDER write=FILE.")
-    if paths and not Path(paths[0]).expanduser().is_dir():
+    if paths and not user_path(paths[0]).is_dir():
         raise ConfigError(f"There is no folder {paths[0]!r}.")
 
 

@@ -109,7 +109,7 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
     for options in asked:
         check_early(options, paths)
     command = importlib.import_module(f"collision.commands.{verb}")
-    codes = []
+    codes: list[int] = []
     for job, options in zip(jobs, asked, strict=True):
         if len(jobs) > 1:
             print(f"Job {len(codes) + 1} of {len(jobs)}: {' '.join(job)}", flush=True)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from collision.checks import user_path
 from collision.commands._overrides import exists, parse, quoted
 from collision.config import Part, changed_part, names_of, no_such_part, option_names, part_of
 from collision.errors import ConfigError
@@ -113,7 +114,7 @@ def listed_parts(
 
 def _changes(group: str, entries: Sequence[str]) -> list[dict[str, Any]]:
     """Name each CSV file by its stem, with as many folders before it as tell them apart."""
-    files = {entry: Path(entry).expanduser() for entry in entries if base_of(entry) != entry}
+    files = {entry: user_path(entry) for entry in entries if base_of(entry) != entry}
     for entry in files:
         if not exists(entry):
             raise ConfigError(f"{group}s=[{entry}]: there is no such file.")

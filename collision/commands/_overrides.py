@@ -16,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from collision.checks import user_path
 from collision.errors import ConfigError
 
 _OVERRIDE = re.compile(r"^[+~]{0,2}[A-Za-z_][\w./@-]*=")
@@ -32,8 +33,8 @@ def is_override(argument: str) -> bool:
 def exists(name: str) -> bool:
     """Say whether a file or folder of this name is there; ``~`` is the home folder."""
     try:
-        return bool(name) and Path(name).expanduser().exists()
-    except (OSError, RuntimeError, ValueError):  # too long for a name, no such user, a NUL
+        return bool(name) and user_path(name).exists()
+    except (OSError, ValueError):  # too long for a name, a NUL
         return False
 
 
@@ -44,7 +45,7 @@ def parse(override: str, loader: ConfigLoader | None = None) -> Override:
         ConfigError: The grammar does not take it.
     """
     try:
-        return OverridesParser.create(loader).parse_override(override)
+        return OverridesParser.create(loader).parse_overrides([override])[0]
     except HydraException:
         key = override.partition("=")[0]
         raise ConfigError(
@@ -76,6 +77,8 @@ def _readable(override: str, path_options: Collection[str], is_sweep: bool) -> s
         parsed = None
     there = exists(value)
     if value.startswith("[") and value.endswith("]") and not there:
+        if parsed is not None and re.search(r"[\[,]\s*[\"']", value):  # quoted by hand
+            return override
         has_files = any(exists(element) for element in _elements(value))
         return f"{key}={_quoted_list(value)}" if parsed is None or has_files else override
     is_path = key.lstrip("+") in path_options
@@ -110,8 +113,6 @@ def _elements(value: str) -> list[str]:
 
 
 def _quoted_list(value: str) -> str:
-    if value.count('"') > 1 or value.count("'") > 1:  # somebody has quoted it
-        return value
     return "[" + ",".join(quoted(element) for element in _elements(value)) + "]"
 
 

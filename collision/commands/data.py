@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
 from rich.console import Console
 
 from collision.audit.check import check_all
-from collision.audit.duplicates import DuplicatePair, crossing, near_duplicates, unrelated
+from collision.audit.duplicates import crossing, near_duplicates, unrelated
 from collision.audit.facts import VideoFacts, gather_facts
 from collision.audit.inventory import (
+    CLASSES,
     count_kinds,
     count_tags,
     count_videos,
@@ -26,8 +27,6 @@ from collision.audit.inventory import (
 )
 from collision.audit.jobs import Job, Pool, find_jobs
 from collision.audit.shortcuts import audit, one_cut_a_video
-from collision.commands._entry import check_number
-from collision.config import build, plain
 from collision.errors import (
     AnnotationError,
     CollisionError,
@@ -35,109 +34,100 @@ from collision.errors import (
     DatasetNotFoundError,
 )
 from collision.features.digest import VideoDigests
+from collision.files import write_json, write_whole
+from collision.options import DataOptions
+from collision.records.listing import COLUMNS, list_videos
 from collision.records.splits import limited, with_validation
 from collision.report.data_page import print_report, write_data_page
-from collision.runs.folder import create_run_folder, provenance, write_json
-from collision.sampling.anchors import anchors
-from collision.sampling.examples import build_examples, dense_examples
+from collision.runs.folder import create_run_folder
+from collision.runs.provenance import provenance
+from collision.sampling.examples import build_examples
+from collision.sampling.index import DENSE, DataIndex, Selection, index_records
 from collision.sampling.policy import SamplingPolicy
-from collision.types import SPLITS, Dataset, Example, Failure, Seconds, VideoRecord
-
-EXAMPLE_COLUMNS = (
-    "video",
-    "split",
-    "group",
-    "label",
-    "end_time",
-    "horizon",
-    "weight",
-    "hard_negative",
-    "dense",
-    "anchor",
-    "path",
-)
+from collision.types import Dataset, Example, Failure, Seconds, VideoRecord
 
 
 @dataclass
-class Material:
+class DatasetFacts:
     """What all parts of the report work on.
 
     Attributes:
-        records: As the data set lists them.
+        name: Of the data set.
+        records: As the data set lists them, in its own splits.
+        policy: How they are cut.
         jobs: By record id; a file that is not there has none.
         facts: By record id; a file that cannot be read has none.
         failures: Why.
-        anchor_of: Seconds by record id: what cuts are counted from.
-        no_cuts: Why there are none, in words; empty if there are.
+        index: What `train` would learn from and score; None where no moment can be cut.
+        no_cuts: Why, in words; empty if there is an index.
     """
 
+    name: str
     records: list[VideoRecord]
+    policy: SamplingPolicy
     jobs: dict[str, Job]
     facts: dict[str, VideoFacts]
     failures: list[Failure]
-    anchor_of: dict[str, Seconds] = field(default_factory=dict)
+    index: DataIndex | None = None
     no_cuts: str = ""
 
     @property
-    def ends(self) -> dict[str, Seconds]:
-        """Time of the last frame by record id."""
-        return {video: facts.end for video, facts in self.facts.items()}
+    def anchors(self) -> dict[str, Seconds]:
+        """What cuts are counted from, by record id."""
+        return {} if self.index is None else self.index.anchors
+
+    def durations(self, records: Iterable[VideoRecord]) -> tuple[dict[str, Seconds], list[Failure]]:
+        """Give the time of the last frame by id; why others have none is in ``failures``."""
+        return {r.id: self.facts[r.id].end for r in records if r.id in self.facts}, []
 
 
-def run(config: DictConfig, paths: list[str]) -> int:
+def run(options: DataOptions, paths: list[str]) -> int:
     """Look at a data set, print the report, and write it to a folder of its own."""
     console = Console()
-    _check_options(config)
-    policy: SamplingPolicy = build(config.sampling)
-    dataset: Dataset = build(config.dataset)
-    records, complaint = _list_videos(dataset, policy, config)
-    material = _look(records, policy, config)
-    report, measures = _report(dataset.name, material, policy, config)
-    report |= {"provenance": provenance()}
-    folder = create_run_folder(Path(config.runs_root), f"data_{dataset.name}")
+    if options.write is not None:  # then there is a folder: see ``collision.commands._early``
+        return write_list(options.write, Path(paths[0]).expanduser(), console)
+    policy: SamplingPolicy = options.sampling.build()
+    dataset: Dataset = options.dataset.build()
+    listed, complaint = list_records(dataset, options)
+    dataset_facts = gather(dataset.name, listed, policy, options)
+    report, measures = make_report(dataset_facts, options)
+    folder = create_run_folder(options.runs_root, f"data_{dataset.name}")
     write_json(folder / "data.json", report)
     write_data_page(folder, report, measures, report["provenance"]["command"])
     print_report(report, console)
     console.print(f"\nReport: {folder}", markup=False, highlight=False, soft_wrap=True)
-    if config.examples is not None:
-        count = _write_examples(Path(config.examples).expanduser(), material, policy, config)
-        console.print(f"{count} examples: {config.examples}", markup=False, highlight=False)
-    if not config.skip_failures:
+    if options.examples is not None:
+        count = write_examples(options.examples, dataset_facts)
+        console.print(f"{count} examples: {options.examples}", markup=False, highlight=False)
+    if not options.skip_failures:
         _complain(report, complaint)
     return 0
 
 
-def _check_options(config: DictConfig) -> None:
-    check_number(config, "limit", 1, optional=True)
-    check_number(config, "num_resamples", 1)
-    check_number(config, "num_permutations", 19)  # fewer can show nothing
-    check_number(config, "num_workers", 0, optional=True)
-    check_number(config, "timeout", 0, whole=False)
-    if config.check not in (None, "full"):
-        raise ConfigError(f"check={config.check}: give full, or null to read no more than facts.")
-    for name in ("shortcuts", "duplicates", "skip_failures"):
-        if not isinstance(config[name], bool):
-            raise ConfigError(f"{name}={config[name]}: give true or false.")
-    if config.examples is not None:
-        _check_output(Path(str(config.examples)).expanduser())
+def write_list(file: Path, folder: Path, console: Console) -> int:
+    """List the videos of a folder in a CSV file, and say what to do with it.
+
+    Raises:
+        ConfigError: The file is there already, or the folder holds no video.
+    """
+    if file.exists():
+        raise ConfigError(f"write={file}: it is there already; give another file, or remove it.")
+    listed = list_videos(folder, file)
+    _write_csv(file, COLUMNS, ([row[name] for name in COLUMNS] for row in listed.rows))
+    say = [f"{len(listed.rows)} videos: {file}"]
+    if listed.num_unlabelled:
+        say += [f"Fill in the label of {listed.num_unlabelled}: 1 for a collision, or nearly one."]
+    if listed.num_untimed or listed.num_unlabelled:
+        untimed = f" of {listed.num_untimed} positives" if listed.num_untimed else " of positives"
+        say += [f"Fill in event_time{untimed}: seconds from the start of the file."]
+    root = "" if listed.root == file.absolute().parent else f" dataset.root={listed.root}"
+    say += [f"Then: collision data dataset=manifest dataset.csv={file}{root}"]
+    console.print("\n".join(say), markup=False, highlight=False, soft_wrap=True)
+    return 0
 
 
-def _check_output(file: Path) -> None:
-    """Refuse a file that cannot be written, before a long audit and not after it."""
-    if file.is_dir():
-        raise ConfigError(f"examples={file}: that is a folder; give a file's name.")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"examples={file}: {error.strerror} ({error.filename}).") from error
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise ConfigError(f"examples={file}: it cannot be written; give another file.")
-
-
-def _list_videos(
-    dataset: Dataset, policy: SamplingPolicy, config: DictConfig
-) -> tuple[list[VideoRecord], str]:
-    """Give the records that `train` would use, and what is missing although they can be listed.
+def list_records(dataset: Dataset, options: DataOptions) -> tuple[list[VideoRecord], str]:
+    """Give a data set's records, and what is missing although they can be listed.
 
     Raises:
         AnnotationError: Lines that cannot be used; all of them are written to a file.
@@ -148,45 +138,46 @@ def _list_videos(
             dataset.prepare()
         except DatasetNotFoundError as error:
             complaint = str(error)
-        records = dataset.records()
+        return dataset.records(), complaint
     except AnnotationError as error:
         if not error.rejected:
             raise
-        file = create_run_folder(Path(config.runs_root), f"data_{dataset.name}") / "rejected.csv"
+        file = create_run_folder(options.runs_root, f"data_{dataset.name}") / "rejected.csv"
         rows = [(line.file, line.line, line.reason) for line in error.rejected]
         _write_csv(file, ("file", "line", "reason"), rows)
         raise AnnotationError(f"{error}\nAll of them: {file}", error.rejected) from error
     except DatasetNotFoundError as error:
         raise CollisionError(complaint or str(error)) from error
-    kept = limited(with_validation(records, config.val_fraction, policy.seed), config.limit)
-    ids = {record.id for record in kept}
-    return [record for record in records if record.id in ids], complaint
 
 
-def _look(records: list[VideoRecord], policy: SamplingPolicy, config: DictConfig) -> Material:
-    """Read the facts of every file, and find the moments that cuts are counted from."""
-    cache_root = Path(config.cache_root)
-    pool = Pool(config.num_workers, config.timeout)
-    jobs, missing = find_jobs(records, VideoDigests(cache_root / "videos.json"), pool.progress)
-    facts, unreadable = gather_facts(jobs, cache_root, pool)
-    material = Material(records, jobs, facts, missing + unreadable)
+def gather(
+    name: str, listed: list[VideoRecord], policy: SamplingPolicy, options: DataOptions
+) -> DatasetFacts:
+    """Read the facts of every file, and index the moments that `train` would use."""
+    chosen = limited(with_validation(listed, options.val_fraction, policy.seed), options.limit)
+    ids = {record.id for record in chosen}
+    records = [record for record in listed if record.id in ids]
+    pool = Pool(options.num_workers, options.timeout)
+    digests = VideoDigests(options.cache_root / "videos.json")
+    jobs, missing = find_jobs(records, digests, pool.progress)
+    facts, unreadable = gather_facts(jobs, options.cache_root, pool)
+    found = DatasetFacts(name, records, policy, jobs, facts, missing + unreadable)
     try:
-        material.anchor_of = anchors(records, material.ends, policy)
+        found.index = index_records(name, chosen, policy, Selection(), found.durations)
     except ConfigError as error:
-        material.no_cuts = f"No moment can be cut: {error}"
-    return material
+        found.no_cuts = f"No moment can be cut: {error}"
+    return found
 
 
-def _report(
-    name: str, material: Material, policy: SamplingPolicy, config: DictConfig
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def make_report(found: DatasetFacts, options: DataOptions) -> tuple[dict[str, Any], dict[str, Any]]:
     """Give the report as plain data, and the values behind its histograms."""
-    records, facts = material.records, material.facts
-    measures = measure(records, facts, material.anchor_of)
+    records, facts = found.records, found.facts
+    measures = measure(records, facts, found.anchors)
+    label_of = {record.id: CLASSES[record.label] for record in records}
     report: dict[str, Any] = {
-        "dataset": name,
-        "limit": config.limit,
-        "sampling": plain(config.sampling),
+        "dataset": found.name,
+        "limit": options.limit,
+        "sampling": options.sampling.as_saved(),
         "counts": count_videos(records),
         "groups": describe_groups(records),
         "without_alert": sum(
@@ -194,9 +185,10 @@ def _report(
         ),
         "failures": [
             {"video": one.video, "path": str(one.path), "reason": one.reason}
-            for one in material.failures
+            for one in found.failures
         ],
-        "faults": find_faults(records, facts, material.anchor_of, policy.horizons),
+        "failures_by_class": dict(Counter(label_of[one.video] for one in found.failures)),
+        "faults": find_faults(records, facts, found.anchors, found.policy.horizons),
         "notes": _notes({video: fact.notes for video, fact in facts.items()}),
         "measures": {
             what: {group: quantiles(values) for group, values in by_class.items()}
@@ -204,44 +196,46 @@ def _report(
         },
         "kinds": count_kinds(records, facts),
         "tags": count_tags(records),
+        "provenance": provenance(),
     }
-    if config.check == "full":
-        report["check"] = _check(material, config)
-    if config.duplicates:
-        digests = {video: job.digest for video, job in material.jobs.items()}
-        report["duplicates"] = _as_data(near_duplicates(records, facts, digests))
-    if config.shortcuts:
-        report |= _audit(material, policy, config)
+    if options.check == "full":
+        report["check"] = _check(found, options)
+    if options.duplicates:
+        report["duplicates"] = _duplicates(found)
+    if options.shortcuts and found.no_cuts:
+        report["no_cuts"] = found.no_cuts
+    elif options.shortcuts:
+        report["shortcuts"] = _shortcuts(found, options)
     return report, measures
 
 
-def _check(material: Material, config: DictConfig) -> dict[str, Any]:
-    results, num_decoded = check_all(
-        material.jobs, Path(config.cache_root), Pool(config.num_workers, config.timeout)
-    )
-    known = {video: set(facts.notes) for video, facts in material.facts.items()}
+def _check(found: DatasetFacts, options: DataOptions) -> dict[str, Any]:
+    pool = Pool(options.num_workers, options.timeout)
+    results, num_decoded = check_all(found.jobs, options.cache_root, pool)
+    known = {video: set(facts.notes) for video, facts in found.facts.items()}
+    new = {
+        video: [note for note in result.notes if note not in known.get(video, ())]
+        for video, result in results.items()
+    }
     return {
         "videos": len(results),
         "decoded_now": num_decoded,
         "damaged": [
-            {"video": video, "path": str(material.jobs[video].path), "reason": result.reason}
+            {"video": video, "path": str(found.jobs[video].path), "reason": result.reason}
             for video, result in results.items()
             if result.reason
         ],
-        "notes": _notes(
-            {
-                video: [note for note in result.notes if note not in known.get(video, ())]
-                for video, result in results.items()
-            }
-        ),
+        "notes": _notes(new),
     }
 
 
 def _notes(notes: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
-    return [{"video": video, "note": note} for video, found in notes.items() for note in found]
+    return [{"video": video, "note": note} for video, said in notes.items() for note in said]
 
 
-def _as_data(pairs: Sequence[DuplicatePair]) -> dict[str, Any]:
+def _duplicates(found: DatasetFacts) -> dict[str, Any]:
+    digests = {video: job.digest for video, job in found.jobs.items()}
+    pairs = near_duplicates(found.records, found.facts, digests)
     return {
         "crossing": len(crossing(pairs)),
         "unrelated": len(unrelated(pairs)),
@@ -261,71 +255,60 @@ def _as_data(pairs: Sequence[DuplicatePair]) -> dict[str, Any]:
     }
 
 
-def _audit(material: Material, policy: SamplingPolicy, config: DictConfig) -> dict[str, Any]:
+def _shortcuts(found: DatasetFacts, options: DataOptions) -> dict[str, Any]:
     """Judge shortcuts on one test-like cut of every video, whatever its split."""
-    if material.no_cuts:
-        return {"no_cuts": material.no_cuts}
-    cuts: list[Example] = []
-    for record in material.records:
-        as_test = replace(record, split="test")
-        cuts += build_examples([as_test], material.anchor_of, policy, "test", material.ends)
-    shortcuts = audit(
-        one_cut_a_video(cuts),
-        {record.id: record for record in material.records},
-        material.facts,
-        num_permutations=config.num_permutations,
-        num_resamples=config.num_resamples,
-        seed=policy.seed,
+    as_test = [replace(record, split="test") for record in found.records]
+    ends, _ = found.durations(found.records)
+    return audit(
+        one_cut_a_video(build_examples(as_test, found.anchors, found.policy, "test", ends)),
+        {record.id: record for record in found.records},
+        found.facts,
+        num_permutations=options.num_permutations,
+        num_resamples=options.num_resamples,
+        seed=found.policy.seed,
     )
-    return {"shortcuts": shortcuts}
 
 
-def _write_examples(
-    file: Path, material: Material, policy: SamplingPolicy, config: DictConfig
-) -> int:
-    """List every moment that `train` would learn from and score; give their number."""
-    if material.no_cuts:
-        raise ConfigError(material.no_cuts)
-    records = with_validation(material.records, config.val_fraction, policy.seed)
-    by_id = {record.id: record for record in records}
-    moments = material.anchor_of, material.ends
-    listed = [
-        (example, 0)
-        for split in SPLITS
-        for example in build_examples(records, moments[0], policy, split, moments[1])
-    ]
-    if policy.dense is not None:
-        listed += [(e, 1) for e in dense_examples(records, *moments, policy, "test")]
+def write_examples(file: Path, found: DatasetFacts) -> int:
+    """List every moment that `train` would learn from and score; give their number.
+
+    Raises:
+        ConfigError: No moment can be cut.
+    """
+    if found.index is None:
+        raise ConfigError(found.no_cuts)
     rows = [
-        (
-            example.video,
-            by_id[example.video].split,
-            by_id[example.video].group,
-            example.label,
-            round(example.end_time, 6),
-            round(example.horizon, 6),
-            example.weight,
-            int(example.hard_negative),
-            is_dense,
-            round(material.anchor_of[example.video], 6),
-            by_id[example.video].path,
-        )
-        for example, is_dense in listed
+        _example_row(example, found.index, is_dense=split == DENSE)
+        for split, members in found.index.examples.items()
+        for example in members
     ]
-    _write_csv(file, EXAMPLE_COLUMNS, rows)
+    columns = (
+        *("video", "split", "group", "label", "end_time", "horizon", "weight"),
+        *("hard_negative", "dense", "anchor", "path"),
+    )
+    _write_csv(file, columns, rows)
     return len(rows)
 
 
+def _example_row(example: Example, index: DataIndex, is_dense: bool) -> tuple[object, ...]:
+    record = index.records[example.video]
+    times = (round(example.end_time, 6), round(example.horizon, 6), example.weight)
+    return (
+        *(example.video, record.split, record.group, example.label, *times),
+        *(int(example.hard_negative), int(is_dense)),
+        *(round(index.anchors[example.video], 6), record.path),
+    )
+
+
 def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
     try:
-        # File names may hold bytes that are no UTF-8.
-        with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as lines:
-            writer = csv.writer(lines, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, text.getvalue())
     except OSError as error:
-        if file.is_file():
-            file.unlink()  # half a list looks like a whole one
         raise CollisionError(f"Cannot write {str(file)!r}: {error.strerror}.") from error
 
 
@@ -337,11 +320,11 @@ def _complain(report: Mapping[str, Any], complaint: str) -> None:
     """
     failed = {one["video"] for one in report["failures"]}
     failed |= {one["video"] for one in report.get("check", {}).get("damaged", ())}
+    lines = [complaint] if complaint else []
     if failed:
-        listing = f"{complaint}\n" if complaint else ""
-        raise CollisionError(
-            f"{listing}{len(failed)} of the videos are missing or damaged; the report lists them. "
+        lines += [
+            f"{len(failed)} of the videos are missing or damaged; the report lists them. "
             "Mend or remove them; skip_failures=true reports them and exits with 0."
-        )
-    if complaint:
-        raise CollisionError(complaint)
+        ]
+    if lines:
+        raise CollisionError("\n".join(lines))

@@ -67,16 +67,16 @@ def wanted_datasets(options: EvaluateOptions, run: Path) -> list[Part]:
 
 def print_results(console: Console, evaluations: Sequence[Evaluation]) -> None:
     """Print one table for all data sets, the horizons of a single one, and the warnings."""
-    judged = [evaluation for evaluation in evaluations if evaluation.numbers]
+    judged = [results_of(evaluation) for evaluation in evaluations if evaluation.numbers]
     if len(judged) > 1:
-        console.print(as_rich(datasets_grid([results_of(one) for one in judged])))
-    for one in judged[:1] if len(judged) == 1 else ():
-        console.print(f"\n{one.name}, split {one.split}", style="bold")
-        console.print(as_rich(final_grid(one.numbers.summary)))
-    for one in judged:
-        if one.numbers.anticipation:
-            console.print(f"\n{one.name}, along whole videos too", style="bold")
-            console.print(as_rich(numbers_grid(one.numbers)))
+        console.print(as_rich(datasets_grid(judged)))
+    for results in judged[:1] if len(judged) == 1 else ():
+        console.print(f"\n{results.dataset}, split {results.split}", style="bold")
+        console.print(as_rich(final_grid(results.numbers.summary)))
+    for results in judged:
+        if results.numbers.anticipation:
+            console.print(f"\n{results.dataset}, along whole videos too", style="bold")
+            console.print(as_rich(numbers_grid(results.numbers)))
     for one in evaluations:
         say = ""
         if one.numbers is None:

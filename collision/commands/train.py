@@ -28,7 +28,7 @@ from collision.learning.predictor import (
     load_predictor,
 )
 from collision.learning.task import MONITOR
-from collision.options import TrainOptions
+from collision.options import TrainOptions, as_config
 from collision.report.other_metrics import numbers_grid
 from collision.report.run_page import RunDescription, results_of, write_results
 from collision.report.tables import (
@@ -38,7 +38,7 @@ from collision.report.tables import (
     final_grid,
     print_warnings,
 )
-from collision.runs.folder import create_run_folder, mark_latest, saved_options, write_config
+from collision.runs.folder import create_run_folder, mark_latest, write_config
 from collision.runs.provenance import provenance
 from collision.runs.resume import check_learned_from
 from collision.sampling.index import DENSE, Selection
@@ -90,11 +90,12 @@ def prepare(options: TrainOptions, console: Console) -> Experiment:
     Raises:
         CollisionError: Something that is asked for isn't there or can't work.
     """
-    extraction = options.extraction
+    extraction, trainer = options.extraction, options.trainer
+    precision_of(trainer.accelerator, trainer.precision, "trainer")
     source = FeatureSource.of_part(
         options.backbone,
         options.cache_root,
-        precision_of(extraction.accelerator, extraction.precision),
+        precision_of(extraction.accelerator, extraction.precision, "extraction"),
     )
     policy = options.sampling.build()
     selection = Selection(SPLITS, options.limit, options.val_fraction)
@@ -210,7 +211,7 @@ class Work:
         logger = None
         if self.tracker:
             part = str(folder.relative_to(self.folder))
-            logger = self.tracker.logger(self.folder, part, saved_options(self.options))
+            logger = self.tracker.logger(self.folder, part, as_config(self.options))
             where = self.tracker.where(logger)
             self.console.print(where, markup=False, highlight=False, soft_wrap=True)
         place = Place(folder, seed, self.console, [logger] if logger else [])
@@ -218,6 +219,7 @@ class Work:
         if self.tracker and logger:
             self.tracker.finish(logger, folder / FILE_NAME, self.description(head.predictor))
         value = head.predictor.origin.value
+        assert head.best_epoch is not None and head.last_epoch is not None, "it was trained here"
         self.console.print(
             f"seed {seed} {fold.name}".rstrip()
             + f": best epoch {head.best_epoch + 1} of {head.last_epoch + 1}, {MONITOR} {value:.3f}",

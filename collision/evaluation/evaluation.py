@@ -77,6 +77,23 @@ class Evaluation:
         """Of the data set."""
         return self.experiment.dataset.name
 
+    def __str__(self) -> str:
+        """AP by horizon, and what the guards found, a line each."""
+        title = f"{self.name}, split {self.split}"
+        if self.numbers is None:
+            return f"{title}: the labels are secret, so nothing is judged"
+        lines = [f"{title}: average precision by seconds before the event"]
+        for key, ap in self.numbers.summary.ap.items():
+            value = ap.reason if ap.value is None else f"{ap.value:.3f}"
+            interval = f" [{ap.low:.3f}, {ap.high:.3f}]" if ap.interval else ""
+            lines.append(f"  {key}: {value}{interval}")
+        return "\n".join([*lines, *(f"warning: {finding.message}" for finding in self.findings)])
+
+    @property
+    def tags(self) -> set[str]:
+        """What results can be sliced by."""
+        return {name for scores in self.scores.values() for name in scores.best.tags}
+
     @property
     def dropped(self) -> dict[str, int]:
         """Examples that have no window at all, by split."""
@@ -230,7 +247,7 @@ def _guard(evaluation: Evaluation, judging: Judging, audits: Sequence[FoldAudit]
             {g: s for fold in experiment.folds for g, s in fold.index.shared_groups.items()}
         ),
         _learned_from_judged(evaluation),
-        guards.unknown_groups(evaluation.name, getattr(experiment.dataset, "groups_known", True)),
+        guards.unknown_groups(getattr(experiment.dataset, "unknown_groups", "")),
     ]
     numbers = evaluation.numbers
     if numbers is None:
@@ -305,4 +322,4 @@ def _against_probe(
         compared = compare({"probe": [scored], "head": heads}, num_resamples=judging.num_resamples)
     except MetricError:  # a horizon with one class has its own warning
         return None
-    return guards.no_better_than_shortcut(PROBES[probe].seen, compared.differences["head"])
+    return guards.no_better_than_shortcut(PROBES[probe].description, compared.differences["head"])

@@ -171,14 +171,14 @@ def judged_on(split: str, is_test_secret: bool = False) -> Finding | None:
     )
 
 
-def unknown_groups(name: str, are_known: bool) -> Finding | None:
-    """Warn where nobody says which clips are of one event, so that intervals are too narrow."""
-    if are_known:
+def unknown_groups(reason: str) -> Finding | None:
+    """Warn where nobody says which clips are of one event: ``reason`` says why; empty: all do."""
+    if not reason:
         return None
     return Finding(
         "unknown_groups",
-        f"The files of {name!r} do not say which clips come from one event, so every clip counts "
-        "as independent: the intervals are narrower than they should be.",
+        f"Every clip counts as independent, so the intervals are too narrow: {reason}",
+        {"reason": reason},
     )
 
 

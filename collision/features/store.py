@@ -71,12 +71,13 @@ class FeatureStore:
         self._take(folder, manifest or Manifest(dict(fingerprint.fields), version=0))
 
     @classmethod
-    def open(cls, folder: Path) -> FeatureStore:
+    def open(cls, folder: Path | str) -> FeatureStore:
         """Use the features of a folder, whatever it is called, without what made them.
 
         Raises:
             CacheMismatchError: It holds no features, or of a version that is not known here.
         """
+        folder = Path(folder)
         manifest = read_manifest(folder)
         if manifest is None:
             raise CacheMismatchError(
@@ -94,6 +95,7 @@ class FeatureStore:
         self.dtype = _stored_dtype(self.spec.dtype)
         self._step_shape = (self.spec.num_steps, self.spec.feature_dim)
         self._warned: set[str] = set()
+        self._is_clean = False
 
     @property
     def spec(self) -> BackboneSpec:
@@ -197,6 +199,9 @@ class FeatureStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / ".lock"):
+                for half in () if self._is_clean else self.folder.glob(".*.partial"):
+                    half.unlink(missing_ok=True)  # of a writer that was killed
+                self._is_clean = True
                 if not self._is_saved:
                     self._save_manifest()
                 yield

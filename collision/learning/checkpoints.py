@@ -63,7 +63,7 @@ def prepare_resume(path: Path, options: TrainerOptions) -> float | None:
             state["patience"] = options.patience
             is_over = state["wait_count"] >= max(options.patience, 1)
         if "best_model_path" in state:
-            if state["monitor"] == MONITOR:
+            if state["monitor"] == MONITOR and state["best_model_score"] is not None:
                 best = float(state["best_model_score"])
             if state["dirpath"] != str(folder):
                 _relocate(state, folder)

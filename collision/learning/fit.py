@@ -6,6 +6,7 @@ import csv
 import io
 import logging
 import math
+import shlex
 import signal
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -197,8 +198,29 @@ def _train(
     lightning.seed_everything(seed, verbose=False)
     task = _task(setup, data["train"], initial)
     module = FeatureDataModule(data["train"], data["val"], options.batch_size, seed, setup.balanced)
-    if last.is_file() and (value := prepare_resume(last, options)) is not None:
-        return value
+    best = prepare_resume(last, options) if last.is_file() else None
+    if best is None:
+        best = _best_of_training(task, module, options, seed, last, console, loggers)
+    if not math.isfinite(best) or _diverged(folder / "log.csv"):
+        rate = setup.optimizer.options.get("lr")
+        raise ConfigError(
+            "Training diverged: the loss on the validation split is not a finite number. Start "
+            f"again with a lower optimizer.lr{f' (now {rate})' if rate is not None else ''}."
+        )
+    return best
+
+
+def _best_of_training(
+    task: CollisionTask,
+    module: FeatureDataModule,
+    options: TrainerOptions,
+    seed: int,
+    last: Path,
+    console: Console,
+    loggers: Sequence[Logger],
+) -> float:
+    """Let Lightning train; give the best validation mAP, NaN if there is none."""
+    folder = last.parent
     naming: dict[str, Any] = {"auto_insert_metric_name": False, "enable_version_counter": False}
     checkpoint = ModelCheckpoint(folder, "best", monitor=MONITOR, mode="max", **naming)
     callbacks: list[Callback] = [
@@ -228,14 +250,7 @@ def _train(
             default_root_dir=folder,
         )
         _fit(trainer, task, module, last)
-    best = checkpoint.best_model_score
-    if best is None or not math.isfinite(float(best)) or _diverged(folder / "log.csv"):
-        rate = setup.optimizer.options.get("lr")
-        raise ConfigError(
-            "Training diverged: the loss on the validation split is not a finite number. Start "
-            f"again with a lower optimizer.lr{f' (now {rate})' if rate is not None else ''}."
-        )
-    return float(best)
+    return float("nan" if checkpoint.best_model_score is None else checkpoint.best_model_score)
 
 
 def _task(setup: TrainingSetup, train: FeatureDataset, initial: HeadModel | None) -> CollisionTask:
@@ -277,7 +292,7 @@ def _fit(
     on_interrupt = signal.getsignal(signal.SIGINT)
     checkpoint = str(last) if last.is_file() else None
     run = next((p for p in last.parents if (p / "config.yaml").is_file()), last.parent.parent)
-    how_to_go_on = f"Go on with: python train.py resume={run}"
+    how_to_go_on = f"Go on with: python train.py {shlex.quote(f'resume={run}')}"
     try:
         trainer.fit(task, module, ckpt_path=checkpoint, weights_only=True)
     except RuntimeError as error:

@@ -33,7 +33,7 @@ class BinaryCrossEntropy(nn.Module):
 
     pos_weight: Tensor
 
-    def __init__(self, pos_weight: float | str = "auto", label_smoothing: float = 0.0):
+    def __init__(self, pos_weight: float | str = "auto", label_smoothing: float = 0.05):
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ConfigError(f"loss.label_smoothing={label_smoothing}: give 0 or more, below 1.")

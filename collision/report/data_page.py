@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from collision.files import write_whole
 from collision.report.data_plots import distributions, shortcut_marks
 from collision.report.page import (
     Block,
@@ -24,7 +25,7 @@ from collision.report.page import (
 from collision.report.tables import Grid, as_rich
 
 # Longer lists are shortened on the page; data.json holds all of them.
-MOST_ROWS = 20
+MAX_ROWS = 20
 _CLASSES = ("positive", "negative", "unlabelled")
 
 
@@ -52,8 +53,8 @@ def write_data_page(
         picture = folder / "shortcuts.png"
         shortcut_marks(report["shortcuts"], picture)
         blocks += [Heading("Shortcuts as a picture"), Picture(picture, "AP of each probe")]
-    (folder / "data.md").write_text(as_markdown_page(blocks, folder), encoding="utf-8")
-    (folder / "data.html").write_text(as_html_page(blocks), encoding="utf-8")
+    write_whole(folder / "data.md", as_markdown_page(blocks, folder))
+    write_whole(folder / "data.html", as_html_page(blocks))
 
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
@@ -126,7 +127,8 @@ def _problems(report: Mapping[str, Any]) -> list[Block]:
         ]
     if failures := report["failures"]:
         rows = [[one["video"], one["path"], one["reason"]] for one in failures]
-        blocks += [Heading(f"Missing or unreadable: {len(failures)} videos")]
+        by_class = ", ".join(f"{n} {name}" for name, n in report["failures_by_class"].items())
+        blocks += [Heading(f"Missing or unreadable: {len(failures)} videos ({by_class})")]
         blocks += [_listing("Missing", ["video", "file", "reason"], rows)]
     if faults := report["faults"]:
         rows = [[one["video"], one["fault"]] for one in faults]
@@ -181,7 +183,7 @@ def _shortcut_blocks(shortcuts: Mapping[str, Any]) -> list[Block]:
                     result["grade"],
                 ]
             )
-    header = ["told: from", "AP [95 %]", "chance", "prevalence", "AUC", "p", "verdict"]
+    header = ["target: probe", "AP [95 %]", "chance", "prevalence", "AUC", "p", "verdict"]
     table = [Grid("Shortcuts", header, rows)] if rows else []
     return [Heading("Shortcuts"), *table, *map(Text, sentences)]
 
@@ -232,7 +234,7 @@ def _measures_grid(measures: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
         for name, by_class in measures.items()
         for group, found in by_class.items()
     ]
-    header = ["what", "class", "videos", "least", "5 %", "median", "95 %", "most"]
+    header = ["what", "class", "videos", "min", "5 %", "median", "95 %", "max"]
     return Grid("Distributions", header, rows)
 
 
@@ -247,12 +249,12 @@ def _values_grid(counts: Mapping[str, Mapping[str, Mapping[str, int]]], what: st
 
 def _listing(title: str, header: list[str], rows: list[list[str]]) -> Grid:
     """A table of the first rows, that says how many there are beyond."""
-    rest = len(rows) - MOST_ROWS
+    rest = len(rows) - MAX_ROWS
     if rest > 0:
         more = [f"... and {rest} more in data.json"]
-        rows = [*rows[:MOST_ROWS], more + [""] * (len(header) - 1)]
+        rows = [*rows[:MAX_ROWS], more + [""] * (len(header) - 1)]
     return Grid(title, header, rows)
 
 
 def _first(items: Any) -> list[Any]:
-    return list(items)[:MOST_ROWS]
+    return list(items)[:MAX_ROWS]

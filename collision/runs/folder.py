@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from collision.config import Part
 from collision.errors import ConfigError
 from collision.files import write_whole
+from collision.options import TrainOptions, as_config
 from collision.untrusted import CONFIG_FORMAT
 
 
@@ -49,24 +46,7 @@ def mark_latest(run: Path) -> None:
         link.replace(run.parent / "latest")
 
 
-def write_config(run: Path, options: Any) -> None:
+def write_config(run: Path, options: TrainOptions) -> None:
     """Save what a run was asked for: parts by name with their options, everything else as it is."""
-    config = {"format": CONFIG_FORMAT, **saved_options(options)}
+    config = {"format": CONFIG_FORMAT, **as_config(options)}
     write_whole(run / "config.yaml", yaml.safe_dump(config, sort_keys=False))
-
-
-def saved_options(options: Any) -> dict[str, Any]:
-    """Give a verb's options as plain data, ready for YAML and JSON."""
-    return {field.name: _plain(getattr(options, field.name)) for field in fields(options)}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Part):
-        return value.as_saved()
-    if is_dataclass(value):
-        return saved_options(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value

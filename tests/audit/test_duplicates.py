@@ -96,6 +96,7 @@ def test_pairs_that_matter():
     assert {(p.first.id, p.second.id) for p in crossing(pairs)} == {("a", "b"), ("b", "c")}
 
 
+@pytest.mark.slow
 def test_few_scenes_of_one_painter_are_taken_for_each_other(tmp_path, monkeypatch):
     monkeypatch.setattr(oracle_module, "NUM_TRAINING_SCENES", 4)
     dataset = small_set(tmp_path / "set", num_scenes=8, splits={"train": 1, "test": 1})

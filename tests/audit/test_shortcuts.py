@@ -10,9 +10,9 @@ from collision.audit.shortcuts import (
     LIKELY,
     NOT_SHOWN,
     SHORTCUT,
-    _dealings,
     audit,
     judge,
+    label_permutations,
     one_cut_a_video,
 )
 from collision.errors import MetricError
@@ -142,12 +142,12 @@ def test_noise_is_rarely_called_a_shortcut(is_paired):
     assert wrong <= 2
 
 
-def test_dealings_keep_groups_together():
+def test_permutations_keep_groups_together():
     groups = np.repeat(np.arange(12), 3)
     labels = (groups % 2).astype(np.int64)
-    for dealt in _dealings(labels, groups, 10, seed=0):
-        assert dealt.mean() == labels.mean()
-        assert all(len(set(dealt[groups == group])) == 1 for group in range(12))
+    for permuted in label_permutations(labels, groups, 10, seed=0):
+        assert permuted.mean() == labels.mean()
+        assert all(len(set(permuted[groups == group])) == 1 for group in range(12))
 
 
 def test_one_cut_a_video_is_the_middle_one():

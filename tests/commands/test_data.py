@@ -168,6 +168,50 @@ def test_negatives_without_any_event_to_copy(clips, collision_data, tmp_path):
     assert code == 2 and "No moment can be cut" in output
 
 
+def test_the_list_of_a_folder_is_read_as_its_hint_says(clips, collision_data, tmp_path, capfd):
+    """From a folder to a report: each command is the one that the last one named."""
+    folder = tmp_path / "own"
+    for number in range(4):
+        (folder / ("normal", "crash")[number % 2]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(clips / f"{number}.mp4", folder / ("normal", "crash")[number % 2])
+    file = tmp_path / "clips.csv"
+    assert main(["data", str(folder), f"write={file}"]) == 0
+    said = capfd.readouterr().out
+    assert "4 videos" in said and "event_time of 2 positives" in said
+    then = said.splitlines()[-1].removeprefix("Then: collision ").split()
+    assert main([*then, *QUICK]) == 2
+    assert "a positive needs an event_time" in capfd.readouterr().err
+    file.write_text(file.read_text().replace(",1,,", ",1,4.5,"))
+    assert main([*then, *QUICK]) == 0
+    capfd.readouterr()
+    assert main(["data", str(folder), f"write={file}"]) == 2
+    assert "it is there already" in capfd.readouterr().err
+    for half in ([str(folder)], [f"write={tmp_path / 'x.csv'}"]):
+        assert main(["data", *half]) == 2
+        assert "write=" in capfd.readouterr().err
+
+
+def test_examples_are_those_that_train_learns_from(clips, collision_data, tmp_path):
+    """Near-and-far cuts have no curve: none is listed, whatever `dense` says."""
+    file = tmp_path / "examples.csv"
+    options = ("shortcuts=false", "duplicates=false", "sampling=within_clip", "sampling.dense=0.5")
+    assert collision_data(clips, f"examples={file}", *options)[0] == 0
+    with file.open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert rows and {row["dense"] for row in rows} == {"0"}
+
+
+def test_missing_videos_of_a_list_may_be_allowed(clips, collision_data, tmp_path):
+    folder = copied(clips, tmp_path)
+    (folder / "4.mp4").unlink()
+    code, output, _ = collision_data(folder)
+    assert code == 2 and "dataset.allow_missing=true" in output and "No data set" not in output
+    options = ("dataset.allow_missing=true", "skip_failures=true")
+    code, output, (made,) = collision_data(folder, *options)
+    assert code == 0 and "1 videos (1 negative)" in output
+    assert json.loads((made / "data.json").read_text())["failures_by_class"] == {"negative": 1}
+
+
 WRONG = {
     "check": (["check=all"], ["check=all", "full"]),
     "permutations": (["num_permutations=3"], ["num_permutations=3", "19"]),

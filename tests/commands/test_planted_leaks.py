@@ -4,9 +4,6 @@ The pictures before the event are noise, the same for both classes. After it a p
 white. A policy that lets a single frame too much in gives its positives away.
 """
 
-from pathlib import Path
-
-import hydra
 import numpy as np
 import pytest
 import torch
@@ -16,18 +13,22 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from collision.config import config_dir
-from collision.features.source import open_features, run_extraction
+from collision.config import names_of, part
+from collision.features.digest import VideoDigests
+from collision.features.fingerprint import fingerprint
+from collision.features.source import FeatureSource
+from collision.features.store import FeatureStore
 from collision.learning.datamodule import load_features
-from collision.sampling.index import DENSE, index_records
+from collision.options import ExtractionOptions
+from collision.sampling.index import DENSE, Selection, index_records
 from collision.sampling.policy import SamplingPolicy
 from collision.types import SPLITS, BackboneSpec, VideoRecord
 from tests.kit.video import write_video
 
-POLICIES = sorted(path.stem for path in (Path(config_dir()) / "sampling").glob("*.yaml"))
+POLICIES = names_of("sampling")
 FPS, NUM_FRAMES, EVENT = 10, 70, 5.0
 WHITE = 0.9  # of mean brightness: noise lies near 0.5
-OPTIONS = {"accelerator": "cpu", "batch_size": 8, "num_workers": 0, "timeout": 60}
+OPTIONS = ExtractionOptions(accelerator="cpu", batch_size=8, num_workers=0, timeout=60)
 
 
 class Brightness(nn.Module):
@@ -54,14 +55,10 @@ class Brightness(nn.Module):
         return quarters.flatten(2) / 255
 
 
-def compose_policy(name: str) -> SamplingPolicy:
+def policy_of(name: str) -> SamplingPolicy:
     """Build a policy as the command line would, with the flag that whole clips ask for."""
-    overrides = [f"sampling={name}"]
-    if name == "whole_clip":
-        overrides.append("sampling.allow_leak=true")
-    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = hydra.compose("train", overrides)
-    return hydra.utils.instantiate(config.sampling)
+    leak = {"allow_leak": True} if name == "whole_clip" else {}
+    return part("sampling", name, **leak).build()
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +97,11 @@ def cache(tmp_path_factory):
 @pytest.mark.parametrize("num_frames", [1, 4])
 @pytest.mark.parametrize("name", POLICIES)
 def test_what_shows_after_the_event_alone_is_not_seen(name, num_frames, records, cache):
-    policy = compose_policy(name)
-    index = index_records("planted", records, policy, SPLITS)
-    source = open_features(Brightness(num_frames), cache, "32-true")
-    report = run_extraction(source, index, policy, {**OPTIONS})
+    policy, backbone = policy_of(name), Brightness(num_frames)
+    index = index_records("planted", records, policy, Selection(SPLITS))
+    store = FeatureStore(cache, fingerprint(backbone))
+    source = FeatureSource(store, VideoDigests(cache / "videos.json"), None, _backbone=backbone)
+    report = source.extract(source.requests(index, policy), OPTIONS, progress=False)
     assert not report.failures
     data = load_features(index, source, policy, [])
     if policy.dense is not None:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collision.config import build
 from collision.datasets.dad import Dad
 from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
 from collision.types import VideoRecord
@@ -39,7 +38,7 @@ def records(root: Path, **options: Any) -> dict[str, VideoRecord]:
 
 
 def test_the_layout_and_its_config(tmp_path: Path):
-    dataset = build(compose("train", *write(tmp_path, train=2, test=1)).dataset)
+    dataset = compose("train", *write(tmp_path, train=2, test=1)).dataset.build()
     assert isinstance(dataset, Dad)
     dataset.prepare()
     found = {record.id: record for record in dataset.records()}

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collision.config import build
 from collision.datasets.dada2000 import TABLE, Dada2000
 from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
 from collision.records import annotations
@@ -58,7 +57,7 @@ def faults(root: Path, **options: Any) -> list[tuple[str, int, str]]:
 @pytest.mark.parametrize("form", ["lists", "small", "whole"])
 def test_the_layouts_and_their_config(tmp_path: Path, form: str):
     overrides = write(tmp_path, form, train=2, val=1, test=1)
-    dataset = build(compose("train", *overrides).dataset)
+    dataset = compose("train", *overrides).dataset.build()
     assert isinstance(dataset, Dada2000)
     dataset.prepare()
     found = dataset.records()

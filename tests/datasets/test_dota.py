@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collision.config import build
 from collision.datasets.dota import Dota
 from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
 from collision.types import VideoRecord
@@ -47,7 +46,7 @@ def faults(root: Path, **options: Any) -> list[tuple[str, int, str]]:
 
 
 def test_the_layout_and_its_config(tmp_path: Path):
-    dataset = build(compose("train", *write(tmp_path, train=2, test=1)).dataset)
+    dataset = compose("train", *write(tmp_path, train=2, test=1)).dataset.build()
     assert isinstance(dataset, Dota)
     dataset.prepare()
     first, _, last = dataset.records()

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from collision.__main__ import main
-from collision.config import config_dir
 from tests.conftest import runs_in
 
-KIT = Path(__file__).parent / "kit" / "layouts"
-CONFIGS = {path.stem for path in (Path(config_dir()) / "dataset").glob("*.yaml")}
+KIT = Path(__file__).resolve().parents[1] / "kit" / "layouts"
+CONFIGS = {
+    path.stem for path in (Path(__file__).resolve().parents[2] / "configs/dataset").glob("*.yaml")
+}
 LAYOUTS = sorted({path.stem for path in KIT.glob("*.py")} & CONFIGS)
 ALL_CRASHES = ("dota", "dada2000")
 # Positives and negatives of each layout's test split by horizon.
@@ -106,7 +107,7 @@ def test_one_checkpoint_on_all_data_sets_is_one_table(bench, capsys):
         else:
             assert 0 <= metrics[layout]["ap"]["mean"]["value"] <= 1
             assert metrics[layout]["anticipation"]["anticipation_ap"]["value"] is not None
-            assert not warned
+            assert warned <= {"learned_from_judged"}  # the kit writes some clips for several
         assert (folder / f"curves_{layout}_seed0.csv").is_file()
     assert (folder / "results.html").is_file()
     assert run("evaluate", trained, everything, "num_resamples=50", "within=[0.5,2.0]") == 0

@@ -11,6 +11,9 @@ from omegaconf import OmegaConf
 
 from collision.datasets.manifest import Manifest
 from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
+from collision.sampling.index import Selection, index_records
+from collision.sampling.policy import SamplingPolicy
+from collision.video.index import index_video
 from tests.kit.real import REAL
 
 CONFIG = Path(__file__).parents[2] / "configs" / "dataset" / "manifest.yaml"
@@ -288,3 +291,14 @@ def test_real_clips():
     assert by_id["000478"].alert_time == 1.84
     assert by_id["udacity_test_small1"].group == by_id["udacity_test_small2"].group
     assert by_id["000001"].tags["note"] == "Day,Normal"
+
+
+def test_the_list_that_comes_with_the_repository():
+    examples = CONFIG.parents[2] / "examples"
+    dataset = Manifest(csv=str(examples / "clips.csv"))
+    dataset.prepare()
+    index = index_records(dataset.name, dataset.records(), SamplingPolicy(), Selection(["test"]))
+    assert [e.label for e in index.examples["test"]] == [1, 1, 1, 0, 0, 0]
+    for record in dataset.records():
+        assert index_video(record.path).duration > (record.event_time or 0)
+        assert record.path.stat().st_size < 150_000

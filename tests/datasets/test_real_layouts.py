@@ -91,7 +91,8 @@ def test_the_whole_way_on_real_clips(name, lay_out, clips, bench, capsys):
     trained = newest_run(bench, f"{name}_optical_flow")
     metrics = json.loads((trained / "metrics.json").read_text())
     assert metrics["failures"] == 0
-    assert metrics["ap"]["mean"]["value"] is not None
+    # Too short for every cut, some clips have no score at 1.5 s.
+    assert metrics["ap"]["0.5"]["value"] is not None
     assert run("evaluate", trained, "num_resamples=100", "dense=0.5") == 0
     evaluated = json.loads((newest_run(bench, "evaluate") / "metrics.json").read_text())
     assert evaluated["datasets"][name]["anticipation"]["anticipation_ap"]["value"] is not None

@@ -13,6 +13,7 @@ from collision.features.clips import ClipDataset, WindowRequest, split_long
 from collision.features.digest import VideoDigests
 from collision.features.progress import ExtractionProgress
 from collision.features.ranks import rank_part
+from collision.features.workers import decode_all
 from collision.types import View
 from collision.video.frames import read_frames
 from collision.video.index import index_video
@@ -324,6 +325,27 @@ def test_plan_counts_what_extract_does(folder):
     after = source.plan(requests[:3], Options())
     assert (after.num_windows, after.num_reused, after.expected_seconds) == (0, 12, 0)
     assert after.is_done
+
+
+def test_a_plan_measures_with_the_options_of_the_extraction(folder, monkeypatch):
+    """What an extraction with other options took says nothing."""
+    backbone = TinyBackbone()
+    run(folder, backbone, num_workers=0, batch_size=3)
+    source, more = open_source(folder, backbone), requests_of(folder, END_TIMES + 0.1)
+    before = sorted(source.store.folder.iterdir())
+    num_forwards = backbone.num_forwards
+    source.plan(more, Options(num_workers=0, batch_size=3))
+    assert backbone.num_forwards == num_forwards  # the speed is known
+    seen = []
+    monkeypatch.setattr(
+        "collision.features.clip_datamodule.decode_all",
+        lambda dataset, num_workers, *rest: (
+            seen.append(num_workers) or decode_all(dataset, 0, *rest)
+        ),
+    )
+    planned = source.plan(more, Options(num_workers=2, batch_size=3))
+    assert planned.expected_seconds > 0 and seen == [2, 2]
+    assert sorted(source.store.folder.iterdir()) == before
 
 
 def test_a_clip_holds_each_frame_once(folder):

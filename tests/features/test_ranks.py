@@ -50,6 +50,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_every_process_knows_the_failures_of_all(folder):
     """Lightning starts the script again for the second device, as it does with a command."""
     (folder / "1.mp4").write_bytes(b"damaged")

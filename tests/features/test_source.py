@@ -16,7 +16,7 @@ from collision.errors import CacheMismatchError, CollisionError, VideoDecodeErro
 from collision.features import source as source_module
 from collision.features.digest import VideoDigests
 from collision.features.source import FeatureSource
-from collision.sampling.index import index_records
+from collision.sampling.index import Selection, index_records
 from collision.sampling.policy import SamplingPolicy
 from collision.types import VideoRecord
 from tests.kit.backbone import TinyBackbone
@@ -97,7 +97,7 @@ def test_a_missing_file_of_which_nothing_is_wanted_stops_nothing(tmp_path):
     (tmp_path / "calm.mp4").write_bytes(b"calm")
     records = [record(f"p{i}", tmp_path / f"{i}.mp4", 1, event_time=5.0) for i in range(2)]
     records.append(record("calm", tmp_path / "calm.mp4", 0, mock_event_time=5.0))
-    index = index_records("few", records, SamplingPolicy(), ["val"])
+    index = index_records("few", records, SamplingPolicy(), Selection(["val"]))
     assert len({example.video for example in index.examples["val"]}) == 2
     source = FeatureSource(None, VideoDigests(tmp_path / "videos.json"), None)
     assert list(source.digest_of(index, [])) == ["calm"]

@@ -187,6 +187,16 @@ def test_a_full_disk_loses_nothing_and_says_so(store, monkeypatch):
     assert store.read(VIDEO, [1.0, 2.0])[1].all()
 
 
+def test_leftovers_of_a_killed_writer_go_with_the_next(tmp_path, store):
+    write(store, [1.0])
+    left = store.folder / f".{VIDEO}.safetensors.0123abcd.partial"
+    left.write_bytes(b"half")
+    again = FeatureStore(tmp_path, PRINT)
+    assert again.read(VIDEO, [1.0])[1].all() and left.exists()
+    write(again, [2.0])
+    assert again.read(VIDEO, [1.0, 2.0])[1].all() and not left.exists()
+
+
 def test_the_folder_tells_its_backbone(tmp_path, store):
     assert not store.folder.exists()  # until something is written
     write(store, [1.0])

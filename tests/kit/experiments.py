@@ -1,14 +1,10 @@
-"""Compose configurations as the command line does."""
+"""Options as the command line makes them."""
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from typing import Any
 
-from collision.config import config_dir
+from collision.commands._compose import options_for
 
 
-def compose(verb: str, *overrides: str) -> DictConfig:
-    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = hydra.compose(verb, list(overrides), return_hydra_config=True)
-    HydraConfig.instance().set_config(config)
-    return config
+def compose(verb: str, *overrides: str) -> Any:
+    """Give a verb's typed options; parts are chosen and not yet made."""
+    return options_for(verb, overrides)

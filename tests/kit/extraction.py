@@ -119,13 +119,12 @@ class Job:
         self.process.kill()
         self.process.join()
 
-    def finish(self) -> tuple[int | None, float, ExtractionReport]:
-        """Wait; give exit code, the seconds that it took, and the report."""
-        started = time.monotonic()
+    def finish(self) -> tuple[int | None, ExtractionReport]:
+        """Wait; give exit code and report."""
         while (message := self.connection.recv()) == "forward":
             pass
         self.process.join(30)
-        return self.process.exitcode, time.monotonic() - started, message
+        return self.process.exitcode, message
 
 
 def _job(folder: Path, seconds: float, grace: float, connection: Connection) -> None:

@@ -7,6 +7,7 @@ lossy coding and resizing, so a test can tell *which* frame came back, not only 
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import av
 import numpy as np
@@ -49,16 +50,30 @@ def read_numbers(frames: np.ndarray) -> list[int]:
     return [read_number(frame) for frame in frames]
 
 
+class Coding(TypedDict, total=False):
+    """How a video is encoded.
+
+    Keys:
+        codec: ``h264`` (if not given) or ``mpeg4`` (part 2).
+        faststart: Put an mp4's index before the media data instead of behind it.
+        keyframe_every: Largest distance between key frames; 12 if not given.
+        encoder_options: More options of the encoder, such as ``{"bf": "3"}``.
+        muxer_options: More options of the container, such as ``{"movflags": "frag_keyframe"}``.
+    """
+
+    codec: str
+    faststart: bool
+    keyframe_every: int
+    encoder_options: dict[str, str] | None
+    muxer_options: dict[str, str] | None
+
+
 def write_video(
     path: Path,
     frames: np.ndarray,
     fps: float = 20,
     times: Sequence[float] | None = None,
-    codec: str = "h264",
-    faststart: bool = False,
-    keyframe_every: int = 12,
-    encoder_options: dict[str, str] | None = None,
-    muxer_options: dict[str, str] | None = None,
+    **coding: Unpack[Coding],
 ) -> Path:
     """Encode ``uint8 [N, H, W, 3]``; the suffix of the path chooses the container.
 
@@ -68,21 +83,19 @@ def write_video(
         fps: Rate at which frames follow each other if ``times`` is not given.
         times: Presentation time of each frame in seconds, increasing; the first ones may be
             negative, which an mp4 keeps as frames before the start of its edit list.
-        codec: ``h264`` or ``mpeg4`` (part 2).
-        faststart: Put an mp4's index before the media data instead of behind it.
-        keyframe_every: Largest distance between key frames.
-        encoder_options: More options of the encoder, such as ``{"bf": "3"}``.
-        muxer_options: More options of the container, such as ``{"movflags": "frag_keyframe"}``.
+        coding: See ``Coding``.
     """
     height, width = frames.shape[1:3]
     times = np.arange(len(frames)) / fps if times is None else times
-    options = {"movflags": "+faststart"} if faststart else {}
-    with av.open(str(path), "w", options=options | (muxer_options or {})) as container:
+    codec = coding.get("codec", "h264")
+    options = {"movflags": "+faststart"} if coding.get("faststart") else {}
+    options |= coding.get("muxer_options") or {}
+    with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(_ENCODERS[codec], rate=Fraction(fps).limit_denominator(1001))
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
-        stream.options = encoder_options or {}
-        stream.codec_context.gop_size = keyframe_every
+        stream.options = coding.get("encoder_options") or {}
+        stream.codec_context.gop_size = coding.get("keyframe_every", 12)
         stream.codec_context.thread_count = 1
         # MPEG-4 part 2 cannot count finer than 1/65535 s.
         time_base = _TIME_BASE if codec == "h264" else Fraction(1, 60_000)

@@ -10,12 +10,12 @@ from collision.learning.optim import AdamWCosine
 
 def test_plain_loss_is_torchs():
     logits, labels = torch.randn(20), torch.randint(2, (20,)).float()
-    ours = BinaryCrossEntropy(pos_weight=1.0)(logits, labels, torch.ones(20))
+    ours = BinaryCrossEntropy(1.0, label_smoothing=0.0)(logits, labels, torch.ones(20))
     assert torch.allclose(ours, functional.binary_cross_entropy_with_logits(logits, labels))
 
 
 def test_automatic_pos_weight_makes_classes_weigh_the_same():
-    loss = BinaryCrossEntropy()
+    loss = BinaryCrossEntropy(label_smoothing=0.0)
     loss.fit(negative=30, positive=10)
     labels = torch.tensor([1.0] * 10 + [0.0] * 30)
     logits = torch.zeros(40, requires_grad=True)
@@ -32,7 +32,7 @@ def test_smoothing_moves_the_best_logit_inwards():
 
 
 def test_weights_count_examples():
-    loss = BinaryCrossEntropy(pos_weight=1.0)
+    loss = BinaryCrossEntropy(1.0, label_smoothing=0.0)
     logits, labels = torch.tensor([0.3, -2.0]), torch.tensor([1.0, 1.0])
     twice = loss(logits[[0, 0, 1]], labels[[0, 0, 1]], torch.ones(3))
     assert torch.allclose(loss(logits, labels, torch.tensor([2.0, 1.0])), twice)
@@ -72,7 +72,7 @@ def test_focal_loss_is_the_papers_formula(gamma):
 
 def test_focal_loss_looks_away_from_what_is_right_already():
     one = torch.ones(1)
-    focal, plain = FocalLoss(2.0, pos_weight=1.0), BinaryCrossEntropy(pos_weight=1.0)
+    focal, plain = FocalLoss(2.0, pos_weight=1.0), BinaryCrossEntropy(1.0, label_smoothing=0.0)
     for probability, share in ((0.9, 0.01), (0.5, 0.25), (0.1, 0.81)):
         logit = torch.logit(torch.tensor([probability]))
         assert (focal(logit, one, one) / plain(logit, one, one)).item() == pytest.approx(share)

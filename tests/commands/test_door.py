@@ -1,0 +1,369 @@
+"""The door of the verbs: from what is typed to typed options, or to a sentence."""
+
+import os
+import signal
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from collision.__main__ import main
+from collision.commands._entry import guarded
+from collision.commands._overrides import jobs_of, parse, readable
+from collision.config import use_config_dirs
+from collision.errors import ConfigError, Interrupted
+from collision.options import OPTIONS
+from tests.conftest import ROOT
+
+AWKWARD = (
+    "my clips (1).csv",
+    "fold=1.csv",
+    "a,b.csv",
+    "clips[final].csv",
+    "[all].csv",
+    "50% {x}.csv",
+    "${x}.csv",
+    "行车.csv",
+    "Bob's.csv",
+    'the "best".csv',
+    "C&A $x.csv",
+    "back\\slash.csv",
+    "ends\\",
+    "plain.csv",
+    "a  b.csv",
+    "~.csv",
+    "#1.csv",
+    "a:b.csv",
+)
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """Stand in for the verbs: gives the options and paths that they are called with."""
+    calls: list[tuple] = []
+    for verb in OPTIONS:
+        stand_in = types.ModuleType(verb)
+        stand_in.run = lambda options, paths: calls.append((options, paths)) or 0
+        monkeypatch.setitem(sys.modules, f"collision.commands.{verb}", stand_in)
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("COLLISION_")]:
+        monkeypatch.delenv(name)
+    yield calls
+    use_config_dirs([])
+
+
+@pytest.fixture
+def refuse(asked, capfd):
+    """Run a verb that must refuse; give its one sentence."""
+
+    def refused(*arguments: str) -> str:
+        assert main(list(arguments)) == 2
+        output = capfd.readouterr()
+        assert output.out == "" and not asked
+        sentence = output.err.removeprefix("error: ").strip()
+        assert "\n" not in sentence and "Traceback" not in sentence
+        for word in ("Hydra", "struct", "config group", "full_key"):
+            assert word not in sentence
+        return sentence
+
+    return refused
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_any_file_that_exists_can_be_named(name, asked, tmp_path):
+    (tmp_path / name).touch()
+    assert main(["train", "dataset=manifest", f"dataset.csv={name}", f"init_from={name}"]) == 0
+    (options, _), *_ = asked
+    assert options.dataset.options["csv"] == name and options.init_from == Path(name)
+    assert main(["data", "dataset=manifest", f"dataset.csv={tmp_path / name}"]) == 0
+    assert asked[-1][0].dataset.options["csv"] == str(tmp_path / name)
+    if name.endswith(".csv"):
+        assert main(["extract", f"datasets=[synthetic,{name}]", "dataset.columns.video=file"]) == 0
+        synthetic, manifest = asked[-1][0].datasets
+        assert synthetic.name == "synthetic" and manifest.name == "manifest"
+        assert manifest.options["csv"] == name
+        assert manifest.options["name"] == name.removesuffix(".csv")
+        assert manifest.options["columns"]["video"] == "file"
+
+
+@pytest.mark.parametrize(
+    "name", ["runs/run (2)", "a, b", "josé", "2024", "true", "~/x", "x=1", "ü,"]
+)
+def test_path_options_take_any_text(name, asked, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert main(["extract", f"runs_root={name}", f"data_root={name}", f"cache_root={name}"]) == 0
+    options, _ = asked[-1]
+    assert options.runs_root == options.cache_root == Path(name).expanduser()
+    assert options.datasets[0].options["root"] == f"{name}/synthetic"
+
+
+def test_what_users_quoted_themselves_is_left():
+    for text in (
+        "a='x y'",
+        'a="x, y"',
+        "a=[x,'y z']",
+        "b={b: 1}",
+        "a=${b}/c",
+        "~a",
+        "a=null",
+        "a=",
+    ):
+        assert readable([text], ["a"]) == [text]
+    assert parse(readable(["a=[Straße,(b)]"], [])[0]).value() == ["Straße", "(b)"]
+
+
+TYPOS = {
+    ("train", "heat=gru"): "There is no option 'heat'. Did you mean head?",
+    ("train", "+heat=gru"): "There is no option 'heat'. Did you mean head?",
+    ("train", "++heat=gru"): "There is no option 'heat'. Did you mean head?",
+    ("train", "head=grue"): "No head is called 'grue'. Did you mean gru? There are: gru, linear,",
+    ("train", "dataset=nexr"): "No dataset is called 'nexr'. Did you mean nexar?",
+    ("train", "experiment=nope"): "No experiment is called 'nope'. There are: nexar_vjepa2",
+    ("train", "head.hiden=3"): "There is no option 'head.hiden'.",
+    ("train", "head=gru", "head.dims=3"): "Did you mean head.dim?",
+    ("train", "root=x"): "There is no option 'root'. Did you mean dataset.root?",
+    ("train", "batch_size=3"): "Did you mean extraction.batch_size or trainer.batch_size?",
+    ("train", "trainer.epochs=3"): "Did you mean trainer.max_epochs?",
+    ("train", "+trainer.epochs=3"): "Did you mean trainer.max_epochs?",
+    ("train", "head.dim.x=3"): "There is no option 'head.dim.x'.",
+    ("train", "head=null"): "head must be given: head=NAME. There are: gru,",
+    ("train", "~head"): "head must be given: head=NAME. There are: gru,",
+    ("train", "head=gru,linear"): "a list, head=[a,b], or a sweep, with -m.",
+    ("train", "head=[gru,linear]"): "give one name",
+    ("train", "seeds=abc"): "seeds=abc: give a whole number.",
+    ("train", "dataset=manifest"): "dataset.csv must be given: dataset.csv=clips.csv.",
+    ("train", "dataset.columns={a"): "cannot be read",
+    ("train", "dataset.root=${nope}"): "'nope'",
+    ("train", "dataset@x=nexar"): "dataset@x",
+    ("train", "--head", "gru"): "There is no flag '--head'. See: collision train --help",
+    ("train", "--cfg", "jobs"): "--cfg",
+    ("train", "--config-dir", "nowhere"): "there is no such folder",
+    ("train", "--config-name", "nope"): "nope",
+    ("train", "clip.mp4"): "train takes only key=value options, not 'clip.mp4'.",
+    ("train", "init_from=nowhere"): "No trained predictor in 'nowhere'",
+    ("train", "-m", "seeds=0,1"): "seeds=0: give 1 or more.",
+    ("predict", "a.mp4"): "checkpoint must be given: checkpoint=runs/latest.",
+    ("predict", "a.mp4", "chekpoint=x"): "Did you mean checkpoint?",
+    ("predict", "a.mp4", "checkpoint=nowhere"): "No trained predictor in 'nowhere'",
+    ("predict", "a.mp4", "checkpoint=."): "Cannot read 'a.mp4': there is no such file",
+    ("predict", "a.mp4", "b.mp4", "checkpoint=."): "None of the clips is there: a.mp4, b.mp4.",
+    ("predict",): "predict needs one or more video files.",
+    ("evaluate", "nowhere"): "No trained predictor in 'nowhere'",
+    ("evaluate", ".", "head=gru"): "evaluate takes head from the run",
+    ("evaluate", ".", "+sampling=badas"): "evaluate takes sampling from the run",
+    ("evaluate", ".", "extraction.precision=32-true"): "the run's features have settled it",
+    ("evaluate", ".", "datasets=abc"): "datasets=abc: give a list, such as [a,b].",
+    ("evaluate", "a", "b"): "not 2: a, b",
+    (
+        "extract",
+        "datasets=[synthetik]",
+    ): "No dataset is called 'synthetik'. Did you mean synthetic?",
+    ("extract", "datasets=[synthetic,no.csv]"): "datasets=[no.csv]: there is no such file.",
+    ("extract", "datasets=[nexar,nexar]"): "nexar is there twice",
+    ("extract", "devices=0"): "devices=0: give 1 or more or -1 or auto.",
+    ("data", "head=gru"): "There is no option 'head'.",
+    ("data", "folder"): "write=clips.csv",
+    ("data", "write=a.csv"): "collision data FOLDER write=FILE",
+    ("data", "folder", "write=a.csv"): "There is no folder 'folder'.",
+    ("data", "examples=."): "examples=.: that is a folder",
+    ("compare", "a"): "compare needs two or more run folders",
+    ("compare", "a", "b", "num_resample=3"): "Did you mean num_resamples?",
+}
+
+
+@pytest.mark.parametrize("arguments", TYPOS, ids=" ".join)
+def test_a_mistake_is_a_sentence(arguments, refuse):
+    assert TYPOS[arguments] in refuse(*arguments)
+
+
+def test_a_plus_before_what_exists_is_no_mistake(asked):
+    assert main(["train", "+seed=3", "+head=gru", "+experiment=null", "++seeds=2"]) == 0
+    options, _ = asked[-1]
+    assert options.seed == 3 and options.head.name == "gru" and options.seeds == 2
+
+
+def test_deletions_are_let_through(asked):
+    assert main(["train", "~logger", "~experiment"]) == 0
+    assert asked[-1][0].logger is None
+
+
+def test_names_come_from_the_command_line(asked):
+    assert main(["train", "experiment=nexar_vjepa2_zipformer", "head=gru", "loss=focal"]) == 0
+    options, _ = asked[-1]
+    assert (options.backbone.name, options.head.name, options.loss.name) == (
+        "vjepa2",
+        "gru",
+        "focal",
+    )
+    assert options.loss.options["pos_weight"] == 2.8 and options.parts["pooling"] == "attention"
+    assert options.trainer.max_epochs == 60 and options.logger is None
+
+
+def test_listed_parts_keep_what_is_overridden(asked, refuse):
+    both = "backbones=[vjepa2,dinov3_b]"
+    for named in (["backbone=vjepa2"], []):
+        assert main(["extract", both, *named, "backbone.size=tiny"]) == 0
+        vjepa2, dinov3 = asked.pop()[0].backbones
+        assert vjepa2.options["size"] == "tiny" and dinov3.name == "dinov3_b"
+    assert main(["extract", both, "backbone=dinov3_b", "backbone.seed=1"]) == 0
+    assert [part.options["seed"] for part in asked.pop()[0].backbones] == [0, 1]
+    assert "vjepa2 and dinov3_b have this option" in refuse("extract", both, "backbone.seed=1")
+    assert "none of backbones" in refuse("extract", both, "backbone.rows=1")
+    assert "it is not in backbones" in refuse("extract", both, "backbone=timm_image")
+
+
+def test_lists_of_own_videos(asked, tmp_path, refuse):
+    for name in ("a.csv", "v2/a.csv", "b.csv", "nexar.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    arguments = ["evaluate", ".", "datasets=[b.csv, nexar]", "dataset.columns.video=file"]
+    assert main(arguments) == 0
+    own, nexar = asked.pop()[0].datasets
+    assert own.options["name"] == "b" and own.options["columns"]["video"] == "file"
+    assert nexar.target.endswith("Nexar")
+    assert main(["evaluate", ".", "datasets=[a.csv,v2/a.csv,b.csv,nexar,nexar.csv]"]) == 0
+    names = [part.options["name"] for part in asked.pop()[0].datasets]
+    assert len(set(names)) == 5 and names[1:4] == ["v2_a", "b", "nexar"]
+    assert main(["evaluate", ".", "datasets=[manifest]", "dataset.csv=a.csv"]) == 0
+    assert asked.pop()[0].datasets[0].options["csv"] == "a.csv"
+    assert main(["train", "dataset=a.csv", "dataset.name=mine"]) == 0
+    assert asked.pop()[0].dataset.options["name"] == "mine"
+    assert main(["evaluate", "."]) == 0 and asked.pop()[0].datasets == ()
+    assert "dataset.csv must be given" in refuse("evaluate", ".", "datasets=[manifest,nexar]")
+
+
+def test_compare_takes_any_name_of_a_data_set(asked, tmp_path):
+    assert main(["compare", "a", "b", "dataset=my own (1)"]) == 0
+    assert asked[-1][0].dataset == "my own (1)"
+
+
+def test_a_sweep_runs_every_combination_and_gives_the_worst_code(asked, monkeypatch, capfd):
+    answers = iter([0, 2, 0, 0])
+    run = sys.modules["collision.commands.train"].run
+    monkeypatch.setattr(
+        sys.modules["collision.commands.train"], "run", lambda *a: run(*a) or next(answers)
+    )
+    assert main(["train", "-m", "head=gru,linear", "seed=range(1,3)"]) == 2
+    assert [(options.head.name, options.seed) for options, _ in asked] == [
+        ("gru", 1),
+        ("gru", 2),
+        ("linear", 1),
+        ("linear", 2),
+    ]
+    assert "Job 3 of 4: head=linear seed=1" in capfd.readouterr().out
+    assert jobs_of(["a=1", "b='x,y'"]) == [["a=1", "b='x,y'"]]
+
+
+def test_a_sweep_over_every_part(asked):
+    assert main(["train", "-m", "pooling=glob(m*)"]) == 0
+    assert [options.pooling.name for options, _ in asked] == ["max", "mean"]
+
+
+def test_own_yaml_files_are_found_by_every_verb(asked, tmp_path, refuse):
+    own = tmp_path / "my configs"
+    for group, text in {
+        "head": "_target_: mine.Head\nwidth: 3\n",
+        "dataset": "_target_: mine.Videos\nroot: ${data_root}/mine\n",
+        "backbone": "_target_: mine.Backbone\nsize: ???  # such as backbone.size=7\n",
+    }.items():
+        (own / group).mkdir(parents=True)
+        (own / group / "mine.yaml").write_text(text)
+    flags = ["--config-dir", str(own)]
+    assert main(["train", *flags, "head=mine", "head.width=4", "dataset=mine"]) == 0
+    options, _ = asked.pop()
+    assert options.head.target == "mine.Head" and options.head.options == {"width": 4}
+    assert options.dataset.options == {"root": "data/mine"}
+    listed = ["datasets=[mine,nexar]", "backbones=[mine,vjepa2]", "backbone.size=7"]
+    assert main(["extract", *flags, *listed, "backbone=mine"]) == 0
+    options, _ = asked.pop()
+    assert [part.name for part in options.datasets] == ["mine", "nexar"]
+    assert options.backbones[0].options == {"size": 7}
+    assert main(["evaluate", ".", *flags, "datasets=[mine]"]) == 0 and asked.pop()
+    assert main(["data", *flags, "dataset=mine"]) == 0 and asked.pop()
+    assert "Did you mean mine?" in refuse("train", *flags, "head=min")
+    assert "backbone.size=7" in refuse("train", *flags, "backbone=mine")
+    assert "No head is called 'mine'" in refuse("train", "head=mine")
+
+
+def test_a_recipe_of_ones_own(asked, tmp_path):
+    (tmp_path / "mine.yaml").write_text("defaults: [train, _self_]\nseeds: 7\n")
+    assert main(["train", "--config-dir", str(tmp_path), "--config-name", "mine"]) == 0
+    assert asked[-1][0].seeds == 7
+
+
+def test_the_configuration_is_printed_without_running(asked, capfd):
+    assert main(["train", "--cfg", "job", "head=gru"]) == 0 and not asked
+    output = capfd.readouterr().out
+    assert "_target_: collision.temporal.gru.GRU" in output and "hydra" not in output
+    assert "${data_root}" in output
+    assert main(["train", "--cfg", "job", "--resolve"]) == 0
+    assert "data/synthetic" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("verb", OPTIONS)
+def test_help_shows_examples_and_the_parts_of_the_verb(verb, asked, capfd):
+    assert main([verb, "--help"]) == 0
+    output = capfd.readouterr().out
+    assert "Examples" in output and "$" not in output.partition("Defaults")[0]
+    assert ("  head: gru, linear" in output) == (verb == "train")
+
+
+def test_environment_variables_are_the_folders(asked, monkeypatch):
+    monkeypatch.setenv("COLLISION_CACHE", "~/somewhere")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert main(["extract"]) == 0
+    assert asked[-1][0].cache_root == Path("/home/me/somewhere")
+
+
+def stop(*arguments):
+    raise KeyboardInterrupt(*arguments)
+
+
+def test_an_interrupt_says_how_to_go_on(capfd):
+    assert guarded(stop) == 128 + signal.SIGINT
+    assert guarded(lambda: stop("Go on with: collision train resume=runs/x")) == 130
+    assert "kept. Go on with: collision train resume=runs/x" in capfd.readouterr().err
+
+    def interrupted():
+        raise Interrupted(signal.SIGTERM, "Go on with resume=runs/x.")
+
+    assert guarded(interrupted) == 143
+    assert "Go on with resume=runs/x." in capfd.readouterr().err
+
+
+def test_a_full_disk_is_a_sentence_and_a_bug_is_not(capfd):
+    def full():
+        raise OSError(28, "No space left on device", "x.csv")
+
+    assert guarded(full) == ConfigError.exit_code
+    assert "No space left on device (x.csv)" in capfd.readouterr().err
+    with pytest.raises(ZeroDivisionError):
+        guarded(lambda: 1 // 0)
+
+
+WITHOUT_TORCH = {
+    ("predict", "nothere.mp4", "checkpoint=."): "Cannot read 'nothere.mp4'",
+    ("predict", "a.mp4"): "checkpoint must be given",
+    ("evaluate", "nothere"): "No trained predictor in 'nothere'",
+    ("train", "seeds=0"): "seeds=0: give 1 or more.",
+    ("train", "dataset=nexr"): "Did you mean nexar?",
+    ("train", "resume=nothere"): "not a run folder",
+    ("extract", "backbones=[vjepa2,nope]"): "No backbone is called 'nope'",
+}
+
+
+@pytest.mark.parametrize("arguments", WITHOUT_TORCH, ids=" ".join)
+def test_answered_before_torch_is_loaded(arguments, tmp_path):
+    for name in ("torch", "lightning", "transformers", "timm"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported: ' + __name__)")
+    result = subprocess.run(
+        [sys.executable, "-m", "collision", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith("error: ") and WITHOUT_TORCH[arguments] in result.stderr

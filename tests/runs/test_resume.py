@@ -1,0 +1,88 @@
+"""A run is gone on with by its own options; what it learns from and how stays as it was."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from collision.errors import CheckpointError, ConfigError
+from collision.options import as_config
+from collision.runs.resume import check_learned_from
+from tests.kit.experiments import compose
+
+CHOSEN = ("dataset=manifest", "dataset.csv=b.csv", "head=gru", "logger=wandb", "head.dim=32")
+
+
+@pytest.fixture
+def run(tmp_path):
+    config = as_config(compose("train", *CHOSEN, "limit=7"))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    return tmp_path
+
+
+def test_a_run_is_read_back_as_it_was(run):
+    options = compose("train", f"resume={run}")
+    assert options.resume == run
+    assert dataclasses.replace(options, resume=None) == compose("train", *CHOSEN, "limit=7")
+
+
+def test_plain_options_may_change(run):
+    changes = ("trainer.max_epochs=5", "seeds=3", "dataset.root=/x", "+seed=0", "head=gru")
+    options = compose("train", f"resume={run}", *changes)
+    assert options.trainer.max_epochs == 5 and options.seeds == 3
+    assert options.dataset.options["root"] == "/x" and options.dataset.options["csv"] == "b.csv"
+
+
+REFUSED = {
+    "head=zipformer": "keeps its parts, but head=zipformer swaps one",
+    "experiment=nexar_vjepa2_zipformer": "keeps its parts",
+    "~logger": "keeps its parts",
+    "head.dim=64": "keeps what it learns from and how, but head.dim=64 changes 'head'",
+    "sampling.balanced=true": "changes 'sampling'",
+    "init_from=x": "changes 'init_from'",
+    "limit=3": "changes 'limit'",
+    "heat=3": "There is no option 'heat'",
+    "trainer.epochs=3": "Did you mean trainer.max_epochs?",
+    "seeds=0": "seeds=0: give 1 or more.",
+    "seeds=1,2": "a sweep, with -m",
+}
+
+
+@pytest.mark.parametrize("change", REFUSED)
+def test_what_would_be_another_run_is_refused(change, run):
+    with pytest.raises(ConfigError) as error:
+        compose("train", f"resume={run}", change)
+    assert REFUSED[change] in str(error.value)
+
+
+def test_runs_of_the_last_version_name_classes(run):
+    old = yaml.safe_load((run / "config.yaml").read_text())
+    for name in ("dataset", "backbone", "head", "pooling", "sampling", "loss", "optimizer"):
+        options = old[name]["options"]
+        old[name] = {"_target_": compose("train", *CHOSEN).__dict__[name].target, **options}
+    old["logger"] = {}
+    del old["trust"]
+    (run / "config.yaml").write_text(yaml.safe_dump(old))
+    options = compose("train", f"resume={run}", "seeds=2")
+    assert options.head.build(input_dim=4).output_dim == 32 and options.logger is None
+
+
+def test_no_run_and_no_trust(run):
+    with pytest.raises(CheckpointError, match="not a run folder"):
+        compose("train", f"resume={run / 'nothing'}")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["head"] = {"target": "os.path.Head", "options": {}}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(CheckpointError, match=r"trust=\[os\]"):
+        compose("train", f"resume={run}")
+
+
+def test_other_videos_or_features_are_refused(tmp_path: Path):
+    check_learned_from(tmp_path, {"data_digest": "b"})  # an old run does not say
+    made = {"learned_from": {"data_digest": "a"}}
+    (tmp_path / "provenance.json").write_text(json.dumps(made))
+    check_learned_from(tmp_path, {"data_digest": "a", "feature_fingerprint": "x"})
+    with pytest.raises(ConfigError, match="its data_digest was a when it began, and is b now"):
+        check_learned_from(tmp_path, {"data_digest": "b"})

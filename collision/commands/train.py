@@ -54,10 +54,13 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     console = Console()
     made = provenance()
     tracker = options.logger.build() if options.logger else None
-    experiment = prepare(options, console)
-    setup = setup_of(options, experiment.policy)
-    model = setup.model(experiment.source.spec.feature_dim)  # what can't be built is told now
-    initial = initial_predictor(options, experiment.source)
+    policy, source = options.sampling.build(), source_of(options)
+    setup = setup_of(options, policy)
+    model = setup.model(source.spec.feature_dim)  # what can't be built is told before data are made
+    initial = initial_predictor(options, source)
+    selection = Selection(SPLITS, options.limit, options.val_fraction)
+    experiment = Experiment.index(options.dataset.build(), policy, source, selection, options.folds)
+    check_classes(experiment.records.values(), policy)
     collect_features(experiment, options, console)
     facts = experiment.facts()
     learned_from = {key: facts[key] for key in ("data_digest", "feature_fingerprint")}
@@ -84,24 +87,16 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     return 0
 
 
-def prepare(options: TrainOptions, console: Console) -> Experiment:
-    """List the videos and moments; a backbone whose weights can't be had is told first.
+def source_of(options: TrainOptions) -> FeatureSource:
+    """Find the features; weights or devices that can't be had are told at once.
 
     Raises:
         CollisionError: Something that is asked for isn't there or can't work.
     """
     extraction, trainer = options.extraction, options.trainer
     precision_of(trainer.accelerator, trainer.precision, "trainer")
-    source = FeatureSource.of_part(
-        options.backbone,
-        options.cache_root,
-        precision_of(extraction.accelerator, extraction.precision, "extraction"),
-    )
-    policy = options.sampling.build()
-    selection = Selection(SPLITS, options.limit, options.val_fraction)
-    experiment = Experiment.index(options.dataset.build(), policy, source, selection, options.folds)
-    check_classes(experiment.records.values(), policy)
-    return experiment
+    precision = precision_of(extraction.accelerator, extraction.precision, "extraction")
+    return FeatureSource.of_part(options.backbone, options.cache_root, precision)
 
 
 def setup_of(options: TrainOptions, policy: SamplingPolicy) -> TrainingSetup:

@@ -57,7 +57,7 @@ def _check_data(options: DataOptions, paths: Sequence[str]) -> None:
     if options.write is not None and not paths:
         raise ConfigError("write= lists the videos of a folder: collision data FOLDER write=FILE.")
     if paths and not user_path(paths[0]).is_dir():
-        raise ConfigError(f"There is no folder {paths[0]!r}.")
+        raise ConfigError(f"There is no folder {paths[0]!r}. Give a folder that holds videos.")
 
 
 def _check_output(option: str, file: Path) -> None:

@@ -102,6 +102,6 @@ def check_failures(failures: Sequence[Failure], skip: bool, where: Path, console
     if not skip:
         raise CollisionError(
             f"{text}\nMend or remove them, or go on without them: skip_failures=true "
-            "(they are counted in the report, and score 0 on a test split)."
+            "(they are counted; positives among them count as missed, negatives are left out)."
         )
     console.print(text, style="yellow", markup=False, highlight=False)

@@ -9,9 +9,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from collision.__main__ import main
+
+# On a busy machine a single example can take any time.
+hypothesis.settings.register_profile("any_machine", deadline=None)
+hypothesis.settings.load_profile("any_machine")
 
 # A shell's background job ignores Ctrl-C and hands that on; the tests press Ctrl-C.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

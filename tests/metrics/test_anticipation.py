@@ -37,7 +37,7 @@ def sets_of_curves(draw) -> list[Curve]:
     return curves
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(sets_of_curves())
 def test_numbers_are_those_of_the_definition(curves) -> None:
     result = anticipation_ap(curves, num_resamples=3)
@@ -58,7 +58,7 @@ def test_many_thresholds_and_a_whole_data_set() -> None:
     assert result.always_on_mtta == 5.0
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(sets_of_curves())
 def test_a_resample_is_the_definition_on_copied_groups(curves) -> None:
     """Group g's curves twice or not at all give what its weight 2 or 0 gives."""
@@ -120,7 +120,7 @@ def test_a_model_that_always_alarms_has_the_longest_time_and_no_precision() -> N
         assert quiet.points == [Point(None, 0.0)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(sets_of_curves(), st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0]))
 def test_no_threshold_alarms_earlier_within_the_rate(curves, rate) -> None:
     result = mtta_at_false_alarm_rate(curves, rate=rate, num_resamples=3)

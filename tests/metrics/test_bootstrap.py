@@ -12,7 +12,7 @@ from collision.metrics.bootstrap import Ranking, resample
 from tests.kit.scores import made_up_scores
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 3), st.floats(0.01, 9)),

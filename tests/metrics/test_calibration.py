@@ -35,7 +35,7 @@ ROWS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(ROWS)
 def test_brier_and_bins_are_those_of_a_plain_loop(rows) -> None:
     labels, scores = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
@@ -152,7 +152,7 @@ def loss(labels, logits, temperature):
     return np.mean(np.logaddexp(0, np.where(labels == 1, -logits, logits) / temperature))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.floats(-30, 30)), min_size=2, max_size=40).filter(
         lambda rows: len({label for label, _ in rows}) == 2

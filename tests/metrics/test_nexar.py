@@ -35,7 +35,7 @@ def test_ap_of_random_order_is_above_chance_as_the_docs_say() -> None:
     assert mean == pytest.approx(expected, abs=0.01)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.integers(0, 1), st.integers(0, 5), st.sampled_from([0.5, 1.0, 1.5])),

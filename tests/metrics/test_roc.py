@@ -15,7 +15,7 @@ from collision.metrics.scored import Scored
 from tests.kit.scores import made_up_scores
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     st.lists(
         st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 3), st.floats(0.01, 9)),

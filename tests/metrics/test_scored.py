@@ -15,7 +15,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00
 SCORE = st.one_of(st.floats(0, 1), st.just(float("nan")))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(TEXT, TEXT, st.integers(0, 1), st.sampled_from([0.5, 1.0]), SCORE, TEXT),

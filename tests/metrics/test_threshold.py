@@ -20,7 +20,7 @@ EXAMPLES = st.lists(
 ).filter(lambda rows: len({label for label, _ in rows}) == 2)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(EXAMPLES)
 def test_no_score_is_a_better_threshold_and_the_numbers_are_its_own(rows) -> None:
     labels, scores = (np.array(column) for column in zip(*rows, strict=True))

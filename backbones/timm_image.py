@@ -20,6 +20,7 @@ from timm.models import PretrainedCfg, get_pretrained_cfg
 from torch import nn
 
 from collision.errors import ConfigError, WeightsNotFoundError
+from collision.features.folding import folded
 from collision.features.weights import StateDict, hub_file, package_file, read_weights
 from collision.types import BackboneSpec
 
@@ -107,12 +108,18 @@ class TimmImage(nn.Module):
         """The timm model: all have forward_features and forward_head; no type of it says so."""
         return self.get_submodule("model")
 
+    def _for_cpu(self, height: int, width: int) -> Any:
+        """The network with its batch norms folded, made once and out of sight of ``state_dict``."""
+        if "folded" not in self.__dict__:
+            self.__dict__["folded"] = folded(self._network, height, width)
+        return self.__dict__["folded"]
+
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Turn ``uint8 [B, 1, H, W, 3]`` into ``float [B, 1, D]``."""
         assert frames.dtype == torch.uint8 and frames.shape[1] == 1, (frames.dtype, frames.shape)
         images = frames[:, 0].permute(0, 3, 1, 2)  # a view that is channels_last already
         normal = images.float() * self.scale + self.shift
-        network = self._network
+        network = self._network if images.is_cuda else self._for_cpu(*images.shape[-2:])
         features = network.forward_head(network.forward_features(normal), pre_logits=True)
         return features[:, None]
 

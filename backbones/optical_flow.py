@@ -47,17 +47,10 @@ class OpticalFlow(nn.Module):
     direction of the focus, times the mean speed.
 
     Args:
-        rows: Of the grid; must divide ``height``.
-        columns: Of the grid; must divide ``width``.
-        num_frames: In a window, at least 2.
+        rows: Of the grid; must divide ``height``, as ``columns`` the ``width``, in pixels.
         fps: Of the window's frames. Where it does not divide the video's own rate, the time
             between frames differs from what is asked for, and speeds are off by as much.
-        height: Of the input in pixels.
-        width: Likewise.
         dtype: Of the stored features, ``float16`` or ``float32``.
-
-    Raises:
-        ConfigError: An option that cannot work.
     """
 
     def __init__(
@@ -93,10 +86,8 @@ class OpticalFlow(nn.Module):
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Turn ``uint8 [B, T, H, W, 3]`` into ``float [B, T - 1, D]``."""
         assert frames.dtype == torch.uint8 and frames.shape[1] == self.spec.num_frames, frames.shape
-        features = [
-            [self._describe(flow) for flow in self._flows(window)]
-            for window in frames.cpu().numpy()
-        ]
+        windows = frames.cpu().numpy()
+        features = [[self._describe(flow) for flow in self._flows(window)] for window in windows]
         shape = (len(frames), self.spec.num_steps, self.spec.feature_dim)
         return torch.from_numpy(np.array(features, np.float32).reshape(shape)).to(frames.device)
 
@@ -113,7 +104,9 @@ class OpticalFlow(nn.Module):
 
     def _describe(self, flow: Array) -> Array:
         """Summarise one flow ``[H, W, 2]`` as ``[D]``."""
-        focus = fit_focus(*_sample_points(flow))
+        lattice = (slice(_POINT_SPACING // 2, None, _POINT_SPACING),) * 2
+        points = _positions(*flow.shape[:2])[lattice]
+        focus = fit_focus(points.reshape(-1, 2), flow[lattice].reshape(-1, 2))
         maps = np.dstack([flow, *_derivatives(flow), residual_speed(flow, focus)])
         # Shrinking by area averages over each cell: [R, C, F].
         cells = cv2.resize(maps, (self.columns, self.rows), interpolation=cv2.INTER_AREA)
@@ -121,22 +114,19 @@ class OpticalFlow(nn.Module):
 
 
 def fit_focus(points: Array, flow: Array) -> Array:
-    """Fit the point that the flow leads away from, robustly.
+    """Fit the point that the flow leads away from, robustly: ``(x, y, w)`` of length 1.
 
     Driving straight through a rigid scene makes every point of the picture move along the line
-    through the focus of expansion. In homogeneous coordinates such a line holds the focus if their
-    product is zero, also when the focus lies at infinity because the picture only shifts. The
-    smallest eigenvector of the weighted sum of the lines' squares is the focus; points that do not
-    fit, such as those on other road users, lose weight from round to round.
+    through the focus of expansion, ``(x / w, y / w)``. In homogeneous coordinates such a line holds
+    the focus if their product is zero, also when it lies at infinity because the picture only
+    shifts. The smallest eigenvector of the weighted sum of the lines' squares is the focus; points
+    that do not fit, such as those on other road users, lose weight from round to round. The flow
+    points from the focus to the points: w is above 0 when driving forward, below 0 when driving
+    back.
 
     Args:
         points: ``[P, 2]`` in frame widths from the middle.
         flow: ``[P, 2]`` at these points, in frame widths/s.
-
-    Returns:
-        ``[3]`` of length 1: ``(x, y, w)``, the focus at ``(x / w, y / w)``. The sign is such that
-        the flow points from the focus to the points: w is above 0 when driving forward, below 0
-        when driving back.
     """
     x, y = points.T.astype(np.float64)
     right, down = flow.T.astype(np.float64)
@@ -183,13 +173,6 @@ def _positions(height: int, width: int) -> Array:
     return np.stack(np.meshgrid(columns, rows), axis=-1)
 
 
-def _sample_points(flow: Array) -> tuple[Array, Array]:
-    """Pick points on a coarse lattice: their positions and flow, both ``[P, 2]``."""
-    lattice = slice(_POINT_SPACING // 2, None, _POINT_SPACING)
-    positions = _positions(*flow.shape[:2])
-    return positions[lattice, lattice].reshape(-1, 2), flow[lattice, lattice].reshape(-1, 2)
-
-
 def _derivatives(flow: Array) -> tuple[Array, Array]:
     """Give divergence (1/s) and rotation (rad/s), ``[H, W]`` each."""
     by_row, by_column = np.asarray(np.gradient(flow, 1 / flow.shape[1], axis=(0, 1)))
@@ -202,9 +185,7 @@ def _check_options(
     rows: int, columns: int, num_frames: int, fps: float, height: int, width: int
 ) -> None:
     if num_frames < 2:
-        raise ConfigError(
-            f"backbone.num_frames={num_frames}: flow needs two frames or more; 16 is the default."
-        )
+        raise ConfigError(f"backbone.num_frames={num_frames}: give 2 or more; 16 is the default.")
     if not fps > 0:
         raise ConfigError(f"backbone.fps={fps}: give frames a second, above 0.")
     for side, pixels, count, of in (

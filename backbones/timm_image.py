@@ -21,7 +21,7 @@ from torch import nn
 
 from collision.errors import ConfigError, WeightsNotFoundError
 from collision.features.folding import folded
-from collision.features.weights import StateDict, hub_file, package_file, read_weights
+from collision.features.weights import StateDict, first_words, hub_file, package_file, read_weights
 from collision.types import BackboneSpec
 
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -37,14 +37,8 @@ class TimmImage(nn.Module):
         weights: A local file of weights for this model, instead of those of the hub.
         package: An installed Python package that carries the weights in ``models/*.pth``, in the
             order of timm's model but under other names.
-        height: Of the input in pixels; null is the model's own. The whole frame is squashed.
-        width: Likewise.
+        height: As ``width`` in pixels; null is the model's own. The whole frame is squashed.
         dtype: Of the stored features, ``float16`` or ``float32``.
-        seed: Of random weights.
-
-    Raises:
-        ConfigError: timm has no such model, or it cannot take this size.
-        WeightsNotFoundError: The weights cannot be had, or belong to another model.
     """
 
     model: str
@@ -72,11 +66,9 @@ class TimmImage(nn.Module):
         if self.pretrained:
             state, source = _find(model, self.weights, self.package)
         config = _published(model)
-        default_height, default_width = config.input_size[1:]
-        size = (
-            default_height if self.height is None else self.height,
-            default_width if self.width is None else self.width,
-        )
+        height, width = config.input_size[1:]
+        height = height if self.height is None else self.height
+        size = (height, width if self.width is None else self.width)
         self.add_module("model", _build(model, state, size, self.seed))
         data = resolve_model_data_config(self._network)
         mean, std = torch.tensor(data["mean"]), torch.tensor(data["std"])
@@ -86,6 +78,8 @@ class TimmImage(nn.Module):
         self.eval().requires_grad_(False)
         # On CPUs, convolutions run twice as fast on this layout.
         self.to(memory_format=torch.channels_last)
+        pool = getattr(self._network, "global_pool", "avg")
+        pooling = pool if isinstance(pool, str) else str(getattr(pool, "pool_type", "avg"))
         self.spec = BackboneSpec(
             name=f"timm/{model}" if self.pretrained else f"timm/{model}-random{self.seed}",
             implementation=f"timm {timm.__version__}",
@@ -97,7 +91,7 @@ class TimmImage(nn.Module):
             std=tuple(data["std"]),
             num_steps=1,
             feature_dim=self._probe(size),
-            token_pooling=_pooling(self._network),
+            token_pooling=pooling,
             dtype=self.dtype,
             source=source,
             licence=(config.license or "") if self.pretrained and not self.weights else "",
@@ -159,7 +153,6 @@ def _check_name(model: str) -> None:
 
 
 def _published(model: str) -> PretrainedCfg:
-    """Give what timm knows of a model and its weights."""
     config = get_pretrained_cfg(model)
     assert config is not None, model  # timm gives none for unknown names, which _check_name refused
     return config
@@ -180,11 +173,8 @@ def _find(model: str, weights: str | None, package: str | None) -> tuple[StateDi
             f"(timm's address for them: {config.url or 'none'}). {local}, or draw random ones: "
             "backbone.pretrained=false."
         )
-    alternatives = (
-        f"{local}, or take the weights that come with the installation: "
-        "backbone=efficientnet_lite0."
-    )
-    return read_weights(hub_file(config.hf_hub_id, _HUB_FILES, alternatives)), config.hf_hub_id
+    others = f"{local}, or take weights that are installed: backbone=efficientnet_lite0."
+    return read_weights(hub_file(config.hf_hub_id, _HUB_FILES, others)), config.hf_hub_id
 
 
 def _renamed(state: StateDict, model: str) -> StateDict:
@@ -201,7 +191,6 @@ def _renamed(state: StateDict, model: str) -> StateDict:
 
 
 def _build(model: str, state: StateDict | None, size: tuple[int, int], seed: int) -> nn.Module:
-    """Build timm's model without its classifier."""
     config = _published(model)
     # Convolutional models take any size and no such option.
     options: dict[str, Any] = {"img_size": size} if config.fixed_input_size else {}
@@ -216,7 +205,7 @@ def _build(model: str, state: StateDict | None, size: tuple[int, int], seed: int
         if state is None:
             raise _wrong_size(size, error) from error
         raise WeightsNotFoundError(
-            f"The weights do not fit backbone.model={model}: {_first_lines(error)}"
+            f"The weights do not fit backbone.model={model}: {first_words(error)}"
         ) from error
     except (TypeError, AssertionError, ValueError) as error:
         raise _wrong_size(size, error) from error
@@ -225,19 +214,9 @@ def _build(model: str, state: StateDict | None, size: tuple[int, int], seed: int
     return built
 
 
-def _pooling(model: nn.Module) -> str:
-    """Name how timm makes one feature of a frame: ``avg``, ``token``, ``map``, ..."""
-    pooling = getattr(model, "global_pool", "avg")
-    return pooling if isinstance(pooling, str) else str(getattr(pooling, "pool_type", "avg"))
-
-
 def _wrong_size(size: tuple[int, int], error: Exception) -> ConfigError:
     return ConfigError(
         f"The model cannot take backbone.height={size[0]} backbone.width={size[1]}: "
-        f"{_first_lines(error)}. Try multiples of 32 (of 14 for models with patch14 in their "
+        f"{first_words(error)}. Try multiples of 32 (of 14 for models with patch14 in their "
         "name), or leave both out for the model's own size."
     )
-
-
-def _first_lines(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -22,7 +22,7 @@ from torch import nn
 from transformers import VJEPA2Config, VJEPA2Model
 
 from collision.errors import ConfigError, WeightsNotFoundError
-from collision.features.weights import StateDict, hub_file, read_weights
+from collision.features.weights import StateDict, first_words, hub_file, read_weights
 from collision.types import BackboneSpec
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -36,6 +36,7 @@ _GIANT = {
     "num_hidden_layers": 40,
     "mlp_ratio": 48 / 11,
 }
+_GIANT_384 = {**_GIANT, "crop_size": 384}
 _TINY = {"hidden_size": 96, "num_attention_heads": 4, "num_hidden_layers": 2, "crop_size": 64}
 
 
@@ -53,13 +54,11 @@ SIZES = {
     "l": _Size("facebook/vjepa2-vitl-fpc64-256", "mit", _LARGE),
     "h": _Size("facebook/vjepa2-vith-fpc64-256", "apache-2.0", _HUGE),
     "g": _Size("facebook/vjepa2-vitg-fpc64-256", "apache-2.0", _GIANT),
-    "g384": _Size("facebook/vjepa2-vitg-fpc64-384", "apache-2.0", {**_GIANT, "crop_size": 384}),
+    "g384": _Size("facebook/vjepa2-vitg-fpc64-384", "apache-2.0", _GIANT_384),
     "l_ssv2": _Size("facebook/vjepa2-vitl-fpc16-256-ssv2", "", _LARGE),
     "l_diving48": _Size("facebook/vjepa2-vitl-fpc32-256-diving48", "", _LARGE),
-    "g384_ssv2": _Size("facebook/vjepa2-vitg-fpc64-384-ssv2", "", {**_GIANT, "crop_size": 384}),
-    "g384_diving48": _Size(
-        "facebook/vjepa2-vitg-fpc32-384-diving48", "", {**_GIANT, "crop_size": 384}
-    ),
+    "g384_ssv2": _Size("facebook/vjepa2-vitg-fpc64-384-ssv2", "", _GIANT_384),
+    "g384_diving48": _Size("facebook/vjepa2-vitg-fpc32-384-diving48", "", _GIANT_384),
 }
 TOKEN_POOLINGS = ("tubelet", "window")
 
@@ -74,17 +73,11 @@ class VJEPA2(nn.Module):
         weights: A local folder as ``save_pretrained`` writes it (``config.json`` and safetensors),
             of the plain model or of one with a classifier, instead of the hub's.
         num_frames: In a window; a multiple of the two that a tubelet spans.
-        fps: Of the window's frames.
         crop_size: Height and width of the input in pixels; null is the checkpoint's own. The
             rotary positions follow it. The whole frame is squashed.
         num_layers: Run only so many of the encoder's layers, then its last norm; null runs all.
         token_pooling: ``tubelet``: one feature for each (S = T / 2). ``window``: one for all.
         dtype: Of the stored features, ``float16`` or ``float32``.
-        seed: Of random weights.
-
-    Raises:
-        ConfigError: An option that cannot work.
-        WeightsNotFoundError: The weights cannot be had, or are not those of a V-JEPA 2.
     """
 
     size: str = "l"
@@ -102,8 +95,10 @@ class VJEPA2(nn.Module):
 
     def __post_init__(self) -> None:
         super().__init__()
-        _check_choice("size", self.size, SIZES)
-        _check_choice("token_pooling", self.token_pooling, TOKEN_POOLINGS)
+        for option, choices in (("size", SIZES), ("token_pooling", TOKEN_POOLINGS)):
+            if (value := getattr(self, option)) not in choices:
+                there = ", ".join(choices)
+                raise ConfigError(f"backbone.{option}={value!r}: choose one of {there}.")
         if self.weights and not self.pretrained:
             raise ConfigError(
                 "backbone.pretrained=false means random weights, but "
@@ -123,11 +118,12 @@ class VJEPA2(nn.Module):
         if self.crop_size is not None:
             config.crop_size = self.crop_size
         _check_window(config, self.num_frames, self.fps)
-        self.encoder = (
-            _random_encoder(config, self.seed) if state is None else _encoder(config, state)
-        )
+        self.encoder = _encoder(config, state, self.seed)
         if self.num_layers is not None:
-            _check_layers(self.num_layers, config.num_hidden_layers)
+            available = config.num_hidden_layers
+            if not 1 <= self.num_layers <= available:
+                given = f"backbone.num_layers={self.num_layers}"
+                raise ConfigError(f"{given}: this V-JEPA 2 has 1 to {available} layers to run.")
             layers = list(self.encoder.get_submodule("layer").children())
             self.encoder.layer = nn.ModuleList(layers[: self.num_layers])
             name += f"-layers{self.num_layers}"
@@ -136,6 +132,7 @@ class VJEPA2(nn.Module):
         self.register_buffer("scale", (1 / (255 * std)).view(3, 1, 1), persistent=False)
         self.register_buffer("shift", (-mean / std).view(3, 1, 1), persistent=False)
         self.eval().requires_grad_(False)
+        num_tubelets = self.num_frames // config.tubelet_size
         self.spec = BackboneSpec(
             name=name,
             implementation=f"transformers {transformers.__version__}",
@@ -145,9 +142,7 @@ class VJEPA2(nn.Module):
             width=config.crop_size,
             mean=_MEAN,
             std=_STD,
-            num_steps=(
-                self.num_frames // config.tubelet_size if self.token_pooling == "tubelet" else 1
-            ),
+            num_steps=num_tubelets if self.token_pooling == "tubelet" else 1,
             feature_dim=config.hidden_size,
             token_pooling=f"mean over the {self.token_pooling}",
             dtype=self.dtype,
@@ -156,11 +151,7 @@ class VJEPA2(nn.Module):
         )
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        """Turn ``uint8 [B, T, H, W, 3]`` into ``float [B, S, D]``.
-
-        Raises:
-            ConfigError: H x W is not the size that the rotary positions are made for.
-        """
+        """Turn ``uint8 [B, T, H, W, 3]`` into ``float [B, S, D]``; another H x W is refused."""
         spec = self.spec
         assert frames.dtype == torch.uint8 and frames.shape[1] == spec.num_frames, frames.shape
         if frames.shape[2:4] != (spec.height, spec.width):
@@ -171,17 +162,11 @@ class VJEPA2(nn.Module):
                 f"silently. Squash frames to {spec.height} x {spec.width}, or build it with "
                 "another backbone.crop_size."
             )
-        pixels = torch.addcmul(
-            self.shift, rearrange(frames, "b t h w c -> b t c h w").float(), self.scale
-        )
+        images = rearrange(frames, "b t h w c -> b t c h w").float()
+        pixels = torch.addcmul(self.shift, images, self.scale)
         tokens = self.encoder(pixel_values_videos=pixels).last_hidden_state
         # Tokens are ordered by tubelet, row and column.
         return reduce(tokens.float(), "b (s n) d -> b s d", "mean", s=spec.num_steps)
-
-
-def _check_choice(option: str, value: str, choices: Any) -> None:
-    if value not in choices:
-        raise ConfigError(f"backbone.{option}={value!r}: choose one of {', '.join(choices)}.")
 
 
 def _check_window(config: VJEPA2Config, num_frames: int, fps: float) -> None:
@@ -200,26 +185,18 @@ def _check_window(config: VJEPA2Config, num_frames: int, fps: float) -> None:
         )
 
 
-def _check_layers(num_layers: int, available: int) -> None:
-    if not 1 <= num_layers <= available:
-        raise ConfigError(
-            f"backbone.num_layers={num_layers}: this V-JEPA 2 has 1 to {available} layers to run."
-        )
-
-
 def _from_hub(size: str, hub: str | None) -> tuple[VJEPA2Config, StateDict]:
     if hub is None:
         raise ConfigError(
             f"backbone.size={size} has no trained weights: it is for smoke runs. Add "
             "backbone.pretrained=false, or choose another size."
         )
-    alternatives = (
+    others = (
         "Give a local copy: backbone.weights=FOLDER (with config.json and model.safetensors). "
         "What works without a network: backbone=efficientnet_lite0, whose weights come with the "
-        "installation, or random weights for a smoke run: "
-        "backbone.size=tiny backbone.pretrained=false."
+        "installation, or random weights: backbone.size=tiny backbone.pretrained=false."
     )
-    return _read_checkpoint(lambda *names: hub_file(hub, names, alternatives))
+    return _read_checkpoint(lambda *names: hub_file(hub, names, others))
 
 
 def _local_file(folder: Path, names: tuple[str, ...]) -> Path:
@@ -272,18 +249,16 @@ def _read_config(file: Path) -> VJEPA2Config:
     except Exception as error:  # the library's own kinds, which are not public
         raise WeightsNotFoundError(
             f"transformers {transformers.__version__} cannot use {str(file)!r}: "
-            f"{_first_words(error)}"
+            f"{first_words(error)}"
         ) from error
 
 
-def _random_encoder(config: VJEPA2Config, seed: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return _without_predictor(config)
-
-
-def _encoder(config: VJEPA2Config, state: StateDict) -> nn.Module:
-    """Build the encoder from a checkpoint; each of its weights must be there and fit."""
+def _encoder(config: VJEPA2Config, state: StateDict | None, seed: int) -> nn.Module:
+    """Build the encoder, at random or from a checkpoint, each of whose weights must fit."""
+    if state is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return _without_predictor(config)
     with torch.device("meta"):  # weights are assigned, not drawn and overwritten
         encoder = _without_predictor(config)
     names = {name: name.removeprefix("vjepa2.") for name in state}  # the classifier's prefix
@@ -297,7 +272,7 @@ def _encoder(config: VJEPA2Config, state: StateDict) -> nn.Module:
     except RuntimeError as error:
         raise WeightsNotFoundError(
             f"The weights do not fit the V-JEPA 2 that config.json describes: "
-            f"{_first_words(error)}. Get the checkpoint anew, both files from one place."
+            f"{first_words(error)}. Get the checkpoint anew, both files from one place."
         ) from error
     return encoder
 
@@ -311,9 +286,5 @@ def _without_predictor(config: VJEPA2Config) -> nn.Module:
     except (ValueError, RuntimeError, TypeError, ZeroDivisionError) as error:
         raise WeightsNotFoundError(
             f"transformers cannot build the V-JEPA 2 that config.json describes: "
-            f"{_first_words(error)}"
+            f"{first_words(error)}"
         ) from error
-
-
-def _first_words(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

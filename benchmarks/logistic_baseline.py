@@ -32,7 +32,7 @@ from collision.metrics.scored import Scored
 from collision.metrics.summary import summarise
 from collision.options import ExtractionOptions
 from collision.sampling.anchors import anchors, needs_durations
-from collision.sampling.durations import read_durations
+from collision.sampling.durations import Durations
 from collision.untrusted import read_config, saved_part
 
 STEP = 0.1  # seconds between frames
@@ -99,7 +99,7 @@ def features_of(scored: Scored, config: dict, run: Path) -> np.ndarray:
     policy = predictor.policy
     options = typed(ExtractionOptions, config["extraction"], where="extraction")
     has_to_look = needs_durations(records.values(), policy)
-    durations = read_durations(records.values())[0] if has_to_look else {}
+    durations = Durations()(records.values())[0] if has_to_look else {}
     anchor_of = anchors(
         list(records.values()), durations, policy, separate_pools=False
     )  # as folds do

@@ -36,7 +36,7 @@ from collision.prediction import Alarm, Moments, Prediction, predict
 from collision.sampling.index import Selection
 from collision.types import Dataset, Seconds, Split
 from collision.untrusted import read_config
-from collision.video.frames import index_video
+from collision.video.index import index_video
 
 __all__ = [
     "Alarm",

@@ -22,7 +22,8 @@ from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
 from collision.sampling.windows import window_spacing
 from collision.types import UNLABELLED, BackboneSpec, Example, Seconds, VideoRecord
-from collision.video.frames import index_video, latest_visible, read_frames
+from collision.video.frames import latest_visible, read_frames
+from collision.video.index import index_video
 
 NUM_PICTURES = 8
 

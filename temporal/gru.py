@@ -54,12 +54,8 @@ class GRU(nn.Module):
         steps, packed_mask, order = pack_steps(features, mask)
         # A sequence can't be packed with length 0; the outputs of such a row are zeroed below.
         lengths = packed_mask.sum(dim=1).clamp_min(1).cpu()
-        packed = pack_padded_sequence(
-            self.dropout(self.projection(steps)).float(),
-            lengths,
-            batch_first=True,
-            enforce_sorted=False,
-        )
+        projected = self.dropout(self.projection(steps)).float()
+        packed = pack_padded_sequence(projected, lengths, batch_first=True, enforce_sorted=False)
         states, _ = self.gru(packed)
         outputs, _ = pad_packed_sequence(states, batch_first=True, total_length=mask.shape[1])
         return self.dropout(unpack_steps(outputs, order)) * mask.unsqueeze(-1)

@@ -30,18 +30,12 @@ class Transformer(nn.Module):
     of ``times`` matter, not how far the steps lie from the cut.
 
     Attributes:
-        input_dim: D, as the backbone gives it.
         dim: C; each attention head has ``dim / heads`` of the channels, an even number.
-        layers: Blocks.
-        heads: H.
         feedforward_factor: Hidden channels of the feed-forward modules per channel.
         dropout: Of the projected features, of hidden channels, and of what a module adds.
         shortest_period: Time in which the fastest pair of channels turns once. Twice the distance
             of neighbouring steps is enough to tell them apart.
         longest_period: The same of the slowest pair; longer than any context.
-
-    Raises:
-        ConfigError: An option out of range.
     """
 
     input_dim: int
@@ -62,17 +56,14 @@ class Transformer(nn.Module):
         self.output_dim = dim
         self.projection = nn.Linear(self.input_dim, dim)
         self.input_dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(
-            Block(dim, self.heads, int(self.feedforward_factor * dim), dropout)
-            for _ in range(self.layers)
-        )
+        hidden_dim = int(self.feedforward_factor * dim)
+        blocks = (Block(dim, self.heads, hidden_dim, dropout) for _ in range(self.layers))
+        self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(dim)
         # Follows from the options, so it needs no place in checkpoints.
-        self.register_buffer(
-            "frequencies",
-            rotary_frequencies(dim // self.heads, self.shortest_period, self.longest_period),
-            persistent=False,
-        )
+        periods = self.shortest_period, self.longest_period
+        frequencies = rotary_frequencies(dim // self.heads, *periods)
+        self.register_buffer("frequencies", frequencies, persistent=False)
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """``[B, L, D]`` to ``[B, L, E]``; zeros under the mask."""
@@ -150,9 +141,8 @@ class Attention(nn.Module):
             for part in self.in_projection(hidden).chunk(3, dim=-1)
         )
         angles = angles.unsqueeze(1)  # the same for every head
-        mixed = functional.scaled_dot_product_attention(
-            rotate(queries, angles), rotate(keys, angles), values, attn_mask=visible
-        )
+        attend = functional.scaled_dot_product_attention
+        mixed = attend(rotate(queries, angles), rotate(keys, angles), values, attn_mask=visible)
         return self.out_projection(rearrange(mixed, "b h l k -> b l (h k)"))
 
 
@@ -175,12 +165,8 @@ def rotary_frequencies(head_dim: int, shortest_period: Seconds, longest_period: 
 def rotate(vectors: Tensor, angles: Tensor) -> Tensor:
     """Turn each pair of channels by its angle: products then depend on differences of angles.
 
-    Args:
-        vectors: ``[B, H, L, K]``; channel k is paired with channel k + K/2.
-        angles: ``[B, 1, L, K/2]`` in radians, float32.
-
-    Returns:
-        ``[B, H, L, K]`` in the dtype of ``vectors``, turned in float32.
+    Channel k of ``vectors [B, H, L, K]`` is paired with k + K/2; ``angles [B, 1, L, K/2]`` are in
+    radians. Turned in float32; the dtype stays.
     """
     first, second = vectors.float().chunk(2, dim=-1)
     cosine, sine = angles.cos(), angles.sin()

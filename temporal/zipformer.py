@@ -2,9 +2,8 @@
 
 In eval mode it computes what the published reference computes from the same weights, for each
 example as if it were alone and unpadded; ``tests/golden`` holds an example. Left out, because
-they serve large speech models and long schedules: Balancer and Whitener (they shape gradients, not
-outputs), scheduled values, random skipping of modules and layers, causal chunks, and the
-downsampling of the output. Every step of the input has a step in the output here.
+they serve large speech models and long schedules: Balancer and Whitener (they shape gradients
+alone), scheduled values, random skipping, causal chunks, and the downsampling of the output.
 
 Shapes: B examples, L steps, D feature dim, C channels of a stack, H heads, E output dim.
 """
@@ -37,19 +36,13 @@ class Zipformer(nn.Module):
     relative positions encode. Masked steps are taken out before anything runs, wherever they lie.
 
     Attributes:
-        input_dim: D, as the backbone gives it.
         dims: Channels; here and in ``layers``, ``heads``, ``downsampling``: one value a stack.
-        layers: Blocks.
-        heads: Attention heads.
         downsampling: Steps that are averaged into one while the stack runs.
         kernel: Steps that a convolution spans, at the stack's rate; odd.
         feedforward_factor: Hidden channels of the middle feed-forward module as a multiple of the
             stack's; the first has 3/4, the last 5/4 of that.
         dropout: Of the projected features and within the feed-forward modules, where it drops a
             channel for the whole sequence.
-
-    Raises:
-        ConfigError: Lists of different length, or a value out of range.
     """
 
     input_dim: int
@@ -68,15 +61,11 @@ class Zipformer(nn.Module):
         self.output_dim = max(self.dims)
         self.projection = nn.Linear(self.input_dim, self.dims[0])
         self.input_dropout = nn.Dropout(self.dropout)
-        self.stacks = nn.ModuleList(
-            Stack([self._block(dim, heads) for _ in range(layers)], dim, factor)
-            for dim, layers, heads, factor in zip(
-                self.dims, self.layers, self.heads, self.downsampling, strict=True
-            )
-        )
-
-    def _block(self, dim: int, heads: int) -> Block:
-        return Block(dim, heads, self.kernel, int(self.feedforward_factor * dim), self.dropout)
+        self.stacks = nn.ModuleList()
+        per_stack = zip(self.dims, self.layers, self.heads, self.downsampling, strict=True)
+        for dim, layers, heads, factor in per_stack:
+            shape = dim, heads, self.kernel, int(self.feedforward_factor * dim), self.dropout
+            self.stacks.append(Stack([Block(*shape) for _ in range(layers)], dim, factor))
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """``[B, L, D]`` to ``[B, L, E]``; zeros under the mask."""
@@ -84,7 +73,9 @@ class Zipformer(nn.Module):
         hidden = self.input_dropout(self.projection(steps))
         outputs: list[Tensor] = []
         for stack, dim in zip(self.stacks, self.dims, strict=True):
-            hidden = stack(_with_channels(hidden, dim), packed_mask)
+            # Channels are cut off, or zeros appended, on the way from one stack to the next.
+            hidden = functional.pad(hidden, (0, dim - hidden.shape[-1]))
+            hidden = stack(hidden, packed_mask)
             outputs.append(hidden)
         return unpack_steps(_widest(outputs), order) * mask.unsqueeze(-1)
 
@@ -93,8 +84,7 @@ class Zipformer(nn.Module):
         lengths = {name: len(getattr(self, name)) for name in names}
         if len(set(lengths.values())) != 1 or not self.dims:
             raise ConfigError(
-                "head.dims, layers, heads and downsampling need one value a stack each; they have "
-                f"{lengths}."
+                f"head.{', '.join(names)} need one value a stack each; they have {lengths}."
             )
         for name in names:
             if min(getattr(self, name)) < 1:
@@ -313,13 +303,10 @@ class Downsample(nn.Module):
 
 
 def relative_positions(num_steps: int, device: torch.device) -> Tensor:
-    """Encode how far each step is from each other step.
+    """Encode how far each step is from each other step: looking step, step looked at, code.
 
     Distances are compressed, logarithmically and by arctan, to a finite interval of which the
     encoding is a Fourier series: near steps are told apart exactly, far ones roughly.
-
-    Returns:
-        ``[L, L, POSITION_DIM]``: looking step, step looked at.
     """
     steps = torch.arange(num_steps, device=device)
     distances = (steps[None, :] - steps[:, None]).float().unsqueeze(-1)
@@ -340,11 +327,6 @@ def swoosh_left(values: Tensor) -> Tensor:
 def swoosh_right(values: Tensor) -> Tensor:
     """SwooshR of the paper: passes through the origin."""
     return functional.softplus(values - 1.0) - 0.08 * values - 0.313261687
-
-
-def _with_channels(hidden: Tensor, dim: int) -> Tensor:
-    """Cut off channels, or append zeros, on the way from one stack to the next."""
-    return functional.pad(hidden, (0, dim - hidden.shape[-1]))
 
 
 def _widest(outputs: Sequence[Tensor]) -> Tensor:

@@ -17,8 +17,8 @@ from collision.experiment import Experiment, Fold
 from collision.features.fingerprint import check_same
 from collision.features.source import FeatureSource
 from collision.files import write_json
-from collision.learning.fit import TrainingSetup, check_classes, check_trainable, read_log
-from collision.learning.fitted import FittedHead, Lesson, Place, fit_predictor
+from collision.learning.fit import Place, TrainingSetup, check_classes, check_trainable, read_log
+from collision.learning.fitted import FittedHead, Lesson, fit_predictor
 from collision.learning.predictor import (
     FILE_NAME,
     LearnedFrom,

@@ -12,17 +12,15 @@ from collision.types import BackboneSpec, Failure, Seconds
 
 
 class ClipLoader:
-    """Decoded clips as they get ready; a video that fails is a value among them."""
+    """Gives (position of the request, its frames or failure), the first that is ready first."""
 
     def __init__(self, clips: ClipDataModule):
         self.clips = clips
 
     def __len__(self) -> int:
-        """Count the clips."""
         return len(self.clips.dataset)
 
     def __iter__(self) -> Iterator[tuple[int, Clip | Failure]]:
-        """Give (position of the request, its frames or failure), the first that is ready first."""
         clips = self.clips
         return decode_all(clips.dataset, clips.num_workers, clips.timeout, clips.should_stop)
 
@@ -30,14 +28,8 @@ class ClipLoader:
 class ClipDataModule(LightningDataModule):
     """Clips of video, decoded in worker processes; a batch is one video's windows.
 
-    torch's DataLoader is not used: one worker that dies would end a night's job.
-
-    Args:
-        requests: The windows that are wanted, video by video.
-        spec: Frames, rate and size of a window.
-        num_workers: Decoding processes; 0 decodes in this one.
-        timeout: Seconds after which decoding a video counts as hanging.
-        should_stop: Asked between videos; True ends the loader.
+    torch's DataLoader is not used: one worker that dies would end a night's job. ``num_workers`` 0
+    decodes in this process; ``should_stop`` is asked between videos.
     """
 
     def __init__(

@@ -24,15 +24,10 @@ MAX_PIECE_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class WindowRequest:
-    """Windows that are wanted of one video.
+    """Windows of one video that are wanted; at each end time, the frames visible up to it.
 
-    Attributes:
-        video: The record's id.
-        path: The video file or folder of images.
-        end_times: Seconds, ``[N]``; at each, the frames visible up to it.
-        frame_rate: By which frames are timed, if not by the file's own clock.
-        view: How the frames are looked at. Decoding heeds its stride; whoever embeds the frames
-            mirrors them.
+    ``frame_rate`` times the frames, if not the file's own clock. Decoding heeds the stride of the
+    view; whoever embeds the frames mirrors them.
     """
 
     video: str
@@ -50,9 +45,7 @@ class Clip:
         frames: ``uint8 [M, H, W, 3]``.
         windows: ``int64 [N, T]``, indices into ``frames``, oldest first.
         end_times: Seconds, ``[N]``: of the windows that exist.
-        unavailable: Seconds, ``[K]``: of the windows that begin before the video does or end after
-            it.
-        notes: What is odd about the file.
+        unavailable: Seconds, ``[K]``: of those that begin before the video or end after it.
     """
 
     frames: NDArray[np.uint8]
@@ -66,9 +59,7 @@ class ClipDataset(Dataset):
     """Decodes one request an item, each in one pass over its file; runs in worker processes."""
 
     def __init__(self, requests: Sequence[WindowRequest], spec: BackboneSpec):
-        """Decode windows as ``spec`` wants them: frames, rate and size."""
-        self.requests = requests
-        self.spec = spec
+        self.requests, self.spec = requests, spec
 
     def __len__(self) -> int:
         return len(self.requests)
@@ -84,25 +75,16 @@ class ClipDataset(Dataset):
             return Failure(request.video, request.path, f"{type(error).__name__}: {error}")
 
     def decode(self, request: WindowRequest) -> Clip:
-        """Decode the windows of a request.
-
-        Raises:
-            VideoDecodeError: The file cannot be read, or not the frames that are wanted.
-        """
+        """Decode the windows of a request; VideoDecodeError where their frames cannot be read."""
         spec = self.spec
         index = index_video(request.path, request.frame_rate)
-        wanted = window_frame_indices(
-            index.frame_times, request.end_times, spec.num_frames, spec.fps / request.view.stride
-        )
+        fps, ends = spec.fps / request.view.stride, request.end_times
+        wanted = window_frame_indices(index.frame_times, ends, spec.num_frames, fps)
         exists = (wanted >= 0).all(axis=1)
         distinct, windows = np.unique(wanted[exists], return_inverse=True)
-        return Clip(
-            frames=read_frames(index, distinct, spec.height, spec.width),
-            windows=windows.reshape(-1, spec.num_frames),
-            end_times=request.end_times[exists],
-            unavailable=request.end_times[~exists],
-            notes=tuple(index.notes),
-        )
+        frames = read_frames(index, distinct, spec.height, spec.width)
+        windows = windows.reshape(-1, spec.num_frames)
+        return Clip(frames, windows, ends[exists], ends[~exists], index.notes)
 
 
 def max_distinct_frames(request: WindowRequest, spec: BackboneSpec) -> int:

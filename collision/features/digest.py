@@ -20,13 +20,12 @@ _VERSION = 2  # of the index file; the first was the mapping of files alone
 class VideoDigests:
     """Hashes video files by content; a copy or a renamed file keeps its digest.
 
-    A file counts as unchanged while its absolute path, size and modification time (to the
-    nanosecond) stay the same; a folder of images while its number of files, their sizes and the
-    latest modification time do.
+    A file counts as unchanged while its absolute path, size and modification time (ns) stay the
+    same; a folder of images while its number of files, their sizes and the latest time do.
     """
 
     def __init__(self, index_file: Path):
-        """Remember digests in ``index_file``, a JSON file; an unreadable one is started anew."""
+        """Remember digests in ``index_file`` (JSON); an unreadable one is started anew."""
         self.index_file = index_file
         self._known = _read_index(index_file)
         self._new: dict[str, list[int | str]] = {}
@@ -35,10 +34,7 @@ class VideoDigests:
         """Give the digest of a video file or a folder of images: 32 hex digits.
 
         A ``frame_rate`` in place of the file's own clock is added to it: the same frames at other
-        times are another video.
-
-        Raises:
-            VideoDecodeError: The file does not exist or cannot be read.
+        times are another video. VideoDecodeError: there is no such file, or it cannot be read.
         """
         try:
             name = os.path.abspath(path)  # noqa: PTH100
@@ -54,13 +50,7 @@ class VideoDigests:
         return digest if frame_rate is None else f"{digest}-{frame_rate:.12g}fps"
 
     def save(self) -> None:
-        """Write what is new to the index file, keeping what other processes wrote meanwhile.
-
-        Where nothing can be written, the digests are remembered for as long as this lives.
-
-        Raises:
-            CollisionError: The disk is full or broken.
-        """
+        """Write what is new to the index file, keeping what other processes wrote meanwhile."""
         if not self._new:
             return
         try:
@@ -77,15 +67,15 @@ class VideoDigests:
 def stamp(path: Path) -> list[int]:
     """Give size and modification time (ns) of a file, or of a folder's files together.
 
-    A folder's number of files is mixed into the size, and its own modification time counts too:
-    renaming its files changes their order and nothing else.
+    A folder's number of files is mixed into the size, and its own time counts too: renaming its
+    files changes their order and nothing else.
     """
-    stats = [path.stat()]
-    if path.is_dir():
-        inside = [entry.stat() for entry in os.scandir(path) if entry.is_file()]
-        size = sum(status.st_size for status in inside) + len(inside)
-        return [size, max(status.st_mtime_ns for status in [*stats, *inside])]
-    return [stats[0].st_size, stats[0].st_mtime_ns]
+    own = path.stat()
+    if not path.is_dir():
+        return [own.st_size, own.st_mtime_ns]
+    inside = [entry.stat() for entry in os.scandir(path) if entry.is_file()]
+    size = sum(status.st_size for status in inside) + len(inside)
+    return [size, max(status.st_mtime_ns for status in [own, *inside])]
 
 
 def _digest_file(path: Path) -> str:
@@ -94,7 +84,6 @@ def _digest_file(path: Path) -> str:
 
 
 def _digest_folder(path: Path) -> str:
-    """Hash the names and contents of the files in a folder."""
     whole = hashlib.sha256()
     for file in sorted(file for file in path.iterdir() if file.is_file()):
         whole.update(f"{file.name}\0{_digest_file(file)}\0".encode(errors="surrogateescape"))
@@ -107,14 +96,11 @@ def _read_index(index_file: Path) -> dict[str, list[int | str]]:
         content = json.loads(index_file.read_text())
     except (OSError, ValueError):
         return {}
-    if not isinstance(content, dict):
-        return {}
-    entries = content
-    if "version" in content:
+    if isinstance(content, dict) and "version" in content:
         check_version(index_file, content, _VERSION)
-        entries = content.get("files", {})
+        content = content.get("files", {})
     return {
         name: entry
-        for name, entry in (entries.items() if isinstance(entries, dict) else ())
+        for name, entry in (content.items() if isinstance(content, dict) else ())
         if isinstance(entry, list) and [type(value) for value in entry] == [int, int, str]
     }

@@ -29,7 +29,7 @@ from collision.features.interruption import OutOfTime, StopSignals
 from collision.features.missing import WantedVideo, decoded_together, look_up
 from collision.features.planning import write_speed
 from collision.features.progress import ExtractionProgress
-from collision.features.ranks import Ranks
+from collision.features.ranks import Ranks, rank_part
 from collision.features.store import NotFiniteError
 from collision.types import Failure, Seconds
 
@@ -47,16 +47,13 @@ _STORE_EVERY: Seconds = 30.0
 
 @dataclass
 class ExtractionReport:
-    """What an extraction did.
+    """What an extraction did, and which signal ended it early.
 
     Attributes:
-        num_windows: Computed and stored.
         num_reused: Stored, or found not to exist, before.
         num_unavailable: Found not to exist: begin before their video or lie past its end.
         failures: Videos that gave no features or not all, one each.
-        notes: What is odd about videos that were read, by its id.
-        seconds: Wall time.
-        signal: The signal that ended it early, or None.
+        notes: What is odd about videos that were read, by id.
     """
 
     num_windows: int = 0
@@ -67,18 +64,8 @@ class ExtractionReport:
     seconds: Seconds = 0.0
     signal: int | None = None
 
-    @property
-    def interrupted(self) -> bool:
-        """Whether a signal ended it early; running it again goes on from there."""
-        return self.signal is not None
-
-    @property
-    def exit_code(self) -> int:
-        """What a command that was interrupted exits with: 143 after SIGTERM, 130 after SIGINT."""
-        return 0 if self.signal is None else 128 + self.signal
-
     def note_lines(self, at_most: int = 5) -> list[str]:
-        """Say what is odd about videos that were read, a line each, and how many more there are."""
+        """Say what is odd about videos that were read, a line each."""
         lines = [f"{video}: {'; '.join(notes)}" for video, notes in self.notes.items()]
         more = [f"and {len(lines) - at_most} more videos with notes"]
         return lines[:at_most] + (more if len(lines) > at_most else [])
@@ -86,14 +73,12 @@ class ExtractionReport:
     @classmethod
     def of_all(cls, reports: Sequence[ExtractionReport]) -> ExtractionReport:
         """Put together what several processes did at the same time."""
-        return cls(
-            num_windows=sum(report.num_windows for report in reports),
-            num_reused=sum(report.num_reused for report in reports),
-            num_unavailable=sum(report.num_unavailable for report in reports),
-            failures=[failure for report in reports for failure in report.failures],
-            notes={video: notes for report in reports for video, notes in report.notes.items()},
-            seconds=max(report.seconds for report in reports),
-        )
+        names = ("num_windows", "num_reused", "num_unavailable")
+        counts = {name: sum(getattr(report, name) for report in reports) for name in names}
+        failures = [failure for report in reports for failure in report.failures]
+        notes = {video: notes for report in reports for video, notes in report.notes.items()}
+        seconds = max(report.seconds for report in reports)
+        return cls(**counts, failures=failures, notes=notes, seconds=seconds)
 
 
 def extract(
@@ -110,25 +95,21 @@ def extract(
     A video that cannot be read, has features that are not finite, or kills or hangs its worker is
     one failure of the report and a line of ``failures.csv`` in the store's folder; it is tried
     again next time. After SIGTERM or SIGINT the video in flight is finished, or what there is of
-    it after 8 s is stored, and the report says ``interrupted``.
+    it after 8 s is stored, and the report is of this process alone.
 
     Args:
-        source: Backbone, store and digests. The backbone is built if something is missing.
+        source: Its backbone is built if something is missing.
         requests: What is wanted.
-        options: How it is computed; it does not change the features.
+        options: How it is computed; they do not change the features.
         devices: A number, or ``auto``. With more than one, Lightning starts the command again for
             each, or a cluster's launcher (SLURM, torchrun) has.
         num_nodes: Machines; the launcher starts the command on each.
         progress: Show a bar on standard error.
 
-    Returns:
-        What all processes did, in each of them; after a signal, what this one did.
-
     Raises:
         ConfigError: An option that cannot work, or too large a batch for the device.
         CacheMismatchError: The store is not of this backbone and precision.
-        CollisionError: The features cannot be written, for instance because the disk is full; or
-            another process ended early.
+        CollisionError: The disk is full or not writable; or another process ended early.
     """
     started = time.monotonic()
     _check_options(options, source.fingerprint.precision)
@@ -137,7 +118,7 @@ def extract(
     try:
         with StopSignals() as stop, ExtractionProgress(is_shown) as display:
             run = _Run(source, options, ranks, stop, display)
-            run.extract(ranks.part_of(requests))
+            run.extract(rank_part(requests, ranks.fabric.global_rank, ranks.fabric.world_size))
             run.report.seconds = time.monotonic() - started
             report = ExtractionReport.of_all(ranks.gather(run.report, stop.is_requested))
             report.signal = stop.signal
@@ -148,8 +129,6 @@ def extract(
 
 
 class _Run:
-    """What this process does of an extraction."""
-
     def __init__(
         self,
         source: FeatureSource,
@@ -165,16 +144,11 @@ class _Run:
         self.tried: set[Path] = set()
 
     def extract(self, requests: Sequence[WindowRequest]) -> None:
-        """Find what is missing, compute it, and keep the list of failures."""
         steps = Counter(request.video for request in requests)
         self.display.start("Looking up videos", steps, len(requests), "videos")
-        videos, self.report.failures = look_up(
-            requests,
-            self.store,
-            self.source.digests,
-            lambda request: self.display.advance(request.video, 1),
-            self.should_stop,
-        )
+        on_video, digests = self.display.advance, self.source.digests
+        found = look_up(requests, self.store, digests, on_video, self.should_stop)
+        videos, self.report.failures = found
         self.report.num_reused = sum(video.num_reused for video in videos)
         self.tried = {failure.path for failure in self.report.failures}
         self.tried |= {r.path for video in videos if not len(video.missing) for r in video.requests}
@@ -194,20 +168,15 @@ class _Run:
         return self.stop.is_requested() or self.ranks.lost_first()
 
     def compute(self, videos: Sequence[WantedVideo]) -> None:
-        """Decode, embed and store the missing windows, in the order in which decoding ends."""
         spec = self.source.spec
         pieces = [
             (same_frames, piece)
             for same_frames in decoded_together(videos)
             for piece in split_long(same_frames[0].unmirrored, spec)
         ]
-        num_workers = self.options.num_workers
+        options, requests = self.options, [piece for _, piece in pieces]
         clips = ClipDataModule(
-            [piece for _, piece in pieces],
-            spec,
-            num_workers,
-            self.options.timeout,
-            self.should_stop,
+            requests, spec, options.num_workers, options.timeout, self.should_stop
         )
         steps = Counter(str(same_frames[0].path) for same_frames, _ in pieces)
         num_windows = sum(len(video.missing) for video in videos)
@@ -231,9 +200,8 @@ class _Run:
             self.report.notes[video.requests[0].video] = clip.notes
         try:
             for end_times, features in self._embed(clip, video.requests[0].view.flip):
-                self.store.write(
-                    video.digest, end_times, features, clip.unavailable, video.path.name
-                )
+                name, unavailable = video.path.name, clip.unavailable
+                self.store.write(video.digest, end_times, features, unavailable, name)
                 self.report.num_windows += len(end_times)
             self.report.num_unavailable += len(clip.unavailable)
         except NotFiniteError as error:
@@ -277,21 +245,16 @@ class _Run:
             ) from error
 
     def _fail(self, video: WantedVideo, reason: str) -> None:
-        """Note one failure for each record of the video, however many of its pieces fail."""
         known = {failure.video for failure in self.report.failures}
-        self.report.failures += [
-            Failure(request.video, request.path, reason)
-            for request in video.requests
-            if request.video not in known
-        ]
+        new = [request for request in video.requests if request.video not in known]
+        self.report.failures += [Failure(one.video, one.path, reason) for one in new]
 
 
 @contextmanager
 def _cores_left_to(num_workers: int) -> Iterator[None]:
     """Let torch use the cores that the workers leave.
 
-    Its threads wait for each other spinning: where they share cores with the workers, the backbone
-    ran up to five times slower.
+    Its threads wait for each other spinning: sharing cores slowed the backbone up to five times.
     """
     before = torch.get_num_threads()
     free = len(os.sched_getaffinity(0)) - num_workers
@@ -303,11 +266,8 @@ def _cores_left_to(num_workers: int) -> Iterator[None]:
 
 
 def _check_options(options: ExtractionOptions, precision: str) -> None:
-    for name, value, least in (
-        ("batch_size", options.batch_size, 1),
-        ("num_workers", options.num_workers, 0),
-        ("timeout", options.timeout, 1),
-    ):
+    for name, least in (("batch_size", 1), ("num_workers", 0), ("timeout", 1)):
+        value = getattr(options, name)
         if value is not None and value < least:
             raise ConfigError(f"extraction.{name}={value}: give {least} or more.")
     if options.precision not in (None, precision):

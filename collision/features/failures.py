@@ -1,7 +1,4 @@
-"""The list of videos that gave no features, kept beside the features.
-
-It needs no version: its first line names the columns, and a list without digests is read too.
-"""
+"""The list of videos that gave no features, beside them; its first line names the columns."""
 
 from __future__ import annotations
 
@@ -25,11 +22,7 @@ _COLUMNS = ("video", "path", "reason", "digest")
 
 @dataclass(frozen=True)
 class RecordedFailure(Failure):
-    """A failure of the list.
-
-    Attributes:
-        digest: Of the file's content; empty if it could not be opened, None in older lists.
-    """
+    """A failure of the list; ``digest`` is None in older lists, empty if the file did not open."""
 
     digest: str | None = None
 
@@ -45,10 +38,10 @@ def read_failures(folder: Path) -> list[RecordedFailure]:
         return []
     # File names may hold bytes that are no UTF-8.
     with file.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:
-        return [
-            RecordedFailure(row["video"], Path(row["path"]), row["reason"], row.get("digest"))
-            for row in csv.DictReader(lines)
-        ]
+        rows = list(csv.DictReader(lines))
+    return [
+        RecordedFailure(r["video"], Path(r["path"]), r["reason"], r.get("digest")) for r in rows
+    ]
 
 
 def record_failures(
@@ -61,11 +54,8 @@ def record_failures(
     settled = set(tried)
     new = [RecordedFailure(f.video, f.path, f.reason, _content(digests, f.path)) for f in failures]
     old = [failure for failure in read_failures(store.folder) if failure.path in settled]
-    known = {(failure.video, failure.path, failure.reason) for failure in old}
-    digests_known = {failure.digest for failure in old} - {None}
-    if known == {(f.video, f.path, f.reason) for f in new} and digests_known <= {
-        f.digest for f in new
-    }:
+    both = [{(f.video, f.path, f.reason) for f in failures} for failures in (old, new)]
+    if both[0] == both[1] and {f.digest for f in old} - {None} <= {f.digest for f in new}:
         return
     with store.changing():
         kept = [old for old in read_failures(store.folder) if old.path not in settled]
@@ -89,11 +79,7 @@ def distinct(failures: Iterable[Failure]) -> list[Failure]:
 
 
 def check_failures(failures: Sequence[Failure], skip: bool, where: Path, console: Console) -> None:
-    """Print which videos could not be read; stop unless the user chose to go on without them.
-
-    Raises:
-        CollisionError: There are some and ``skip`` is false.
-    """
+    """Print which videos could not be read; without ``skip``, stop with a CollisionError."""
     if not failures:
         return
     first = "\n".join(f"  {failure.path}: {failure.reason}" for failure in failures[:5])

@@ -25,13 +25,10 @@ _ABSENT = "(nothing)"
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What the features of a video depend on, besides the video.
+    """What the features of a video depend on, besides the video, as plain JSON data.
 
-    Batch size, device, paths and sampling are not in it.
-
-    Attributes:
-        fields: Plain JSON data: the backbone's spec, the digest of its weights, the precision that
-            it computes in, and the schema of the stored files.
+    The backbone's spec, the digest of its weights, the precision that it computes in, and the
+    schema of the stored files; not batch size, device, paths or sampling.
     """
 
     fields: Mapping[str, Any]
@@ -44,11 +41,7 @@ class Fingerprint:
 
     @cached_property
     def spec(self) -> BackboneSpec:
-        """The spec of the backbone, which need not be built for it.
-
-        Raises:
-            CacheMismatchError: A field is missing or of another type.
-        """
+        """The backbone's spec; CacheMismatchError where a field is missing or of another type."""
         names = {field.name for field in fields(BackboneSpec)}
         known = {name: value for name, value in self.fields.items() if name in names}
         return typed(BackboneSpec, known, where="fingerprint", error=CacheMismatchError)
@@ -60,31 +53,18 @@ class Fingerprint:
 
     def difference(self, other: Fingerprint) -> list[str]:
         """Say field by field what differs: ``height: 128 here, 224 there``."""
-        names = sorted({*self.fields, *other.fields})
-        pairs = [
-            (name, self.fields.get(name, _ABSENT), other.fields.get(name, _ABSENT))
-            for name in names
-        ]
-        return [
-            f"{name}: {here} here, {there} there" for name, here, there in pairs if here != there
-        ]
+        lines = []
+        for name in sorted({*self.fields, *other.fields}):
+            here, there = (side.fields.get(name, _ABSENT) for side in (self, other))
+            lines += [f"{name}: {here} here, {there} there"] if here != there else []
+        return lines
 
 
 def fingerprint(backbone: Backbone, precision: str = "32-true") -> Fingerprint:
-    """Take the fingerprint of a backbone.
-
-    Args:
-        backbone: A ``torch.nn.Module`` with a ``spec``.
-        precision: What ``extract`` computes in, in Lightning's words (``bf16-mixed``).
-    """
-    return Fingerprint(
-        {
-            **backbone.spec.as_dict(),
-            "weights_digest": weights_digest(backbone),  # type: ignore[arg-type]  # a Module, by contract
-            "precision": precision,
-            "schema": SCHEMA,
-        }
-    )
+    """Take the fingerprint of a backbone, a Module; ``precision`` in Lightning's words."""
+    weights = weights_digest(backbone)  # type: ignore[arg-type]  # a Module, by contract
+    made = {"weights_digest": weights, "precision": precision, "schema": SCHEMA}
+    return Fingerprint({**backbone.spec.as_dict(), **made})
 
 
 def weights_digest(module: torch.nn.Module) -> str:
@@ -101,16 +81,7 @@ def weights_digest(module: torch.nn.Module) -> str:
 
 
 def check_same(wanted: Fingerprint, found: Fingerprint, where: str) -> None:
-    """Refuse features made otherwise than those that are wanted.
-
-    Args:
-        wanted: What this run needs.
-        found: What there is.
-        where: Names the place of ``found`` in the message, such as a folder or a checkpoint.
-
-    Raises:
-        CacheMismatchError: They differ; the message has one line a field.
-    """
+    """Refuse features of ``where`` that were made otherwise; the message has one line a field."""
     difference = wanted.difference(found)
     if difference:
         listing = "\n".join(f"  {line}" for line in difference)

@@ -22,11 +22,8 @@ class OutOfTime(BaseException):
 class StopSignals:
     """While it is entered, a first SIGTERM or SIGINT only sets ``signal``; a second acts as usual.
 
-    Signals belong to the main thread: entered in another one, it changes nothing.
-
-    Attributes:
-        signal: The number of the signal that came, or None.
-        is_out_of_time: Whether ``GRACE`` has passed since.
+    ``is_out_of_time`` says that the grace has passed since. Signals belong to the main thread:
+    entered in another one, it changes nothing.
     """
 
     def __init__(self, grace: Seconds = GRACE):
@@ -49,7 +46,7 @@ class StopSignals:
         self._restore()
 
     def is_requested(self) -> bool:
-        """Tell whether a signal has come."""
+        """Whether a signal has come."""
         return self.signal is not None
 
     @contextmanager

@@ -31,8 +31,7 @@ class Maker:
     """What made features: enough to find their folder again without building the backbone.
 
     Attributes:
-        part: The backbone's configuration, as ``Part.as_saved`` gives it.
-        precision: That it computed in.
+        part: The backbone's, as ``Part.as_saved`` gives it.
         versions: Of the libraries behind it, and a hash of the module that defines it.
         weights: Size and modification time of each local file or folder that an option names.
     """
@@ -57,12 +56,8 @@ class Maker:
                 if found := _version(distribution):
                     versions[distribution] = found
         paths = {key: Path(value).expanduser() for key, value in named.items()}
-        return cls(
-            part=json.loads(json.dumps(part.as_saved())),
-            precision=precision,
-            versions=versions,
-            weights={key: stamp(path) for key, path in paths.items() if path.exists()},
-        )
+        weights = {key: stamp(path) for key, path in paths.items() if path.exists()}
+        return cls(json.loads(json.dumps(part.as_saved())), precision, versions, weights)
 
     def is_now(self, here: Maker) -> bool:
         """Whether a backbone built here is the same; local weights may be missing, not changed."""
@@ -71,13 +66,7 @@ class Maker:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What stands in a folder of features.
-
-    Attributes:
-        fingerprint: The fields of ``Fingerprint``.
-        made_by: All that is known to give these features.
-        version: Of the file.
-    """
+    """What stands in a folder of features: a ``Fingerprint``'s fields, and all that gave them."""
 
     __pydantic_config__ = STRICT
 
@@ -87,11 +76,7 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Read the manifest of a folder; None where there is none.
-
-    Raises:
-        CacheMismatchError: It is damaged, or of a version that is not known here.
-    """
+    """Read the manifest of a folder, or None; CacheMismatchError if it is damaged or too new."""
     file = folder / FILE_NAME
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -121,7 +106,7 @@ def _source_hash(module: str) -> str:
         found = importlib.util.find_spec(module)
         source = Path(found.origin).read_bytes() if found and found.origin else b""
     except (ImportError, ValueError, OSError):
-        source = b""
+        return ""
     return hashlib.sha256(source).hexdigest()[:16] if source else ""
 
 

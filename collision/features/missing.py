@@ -22,7 +22,6 @@ class WantedVideo:
 
     Attributes:
         digest: Of the content, its clock and the view: the store's key.
-        requests: All that ask for it.
         missing: Seconds, ascending: end times of the windows to compute.
         num_reused: Windows that are stored, or known not to exist.
     """
@@ -45,11 +44,7 @@ class WantedVideo:
 
 
 def store_key(digests: VideoDigests, request: WindowRequest) -> str:
-    """Give the name under which the store keeps a request's features.
-
-    Raises:
-        VideoDecodeError: The video does not exist or cannot be read.
-    """
+    """The store's name of a request's features; VideoDecodeError where the file cannot be read."""
     return digests.digest(request.path, request.frame_rate) + request.view.suffix
 
 
@@ -57,17 +52,12 @@ def look_up(
     requests: Sequence[WindowRequest],
     store: FeatureStore,
     digests: VideoDigests,
-    on_video: Callable[[WindowRequest], None] = lambda request: None,
+    on_video: Callable[[str, int], None] = lambda video, units: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[list[WantedVideo], list[Failure]]:
     """Find what the store lacks; a file that cannot be opened is a failure.
 
-    Args:
-        requests: What is wanted.
-        store: What there is.
-        digests: Remember the contents of known files; the new ones are saved.
-        on_video: Called after each request.
-        should_stop: True leaves out the requests that follow.
+    ``on_video`` is called after each request; ``should_stop`` leaves out those that follow.
     """
     by_digest: dict[str, list[WindowRequest]] = {}
     failures = []
@@ -78,7 +68,7 @@ def look_up(
             by_digest.setdefault(store_key(digests, request), []).append(request)
         except VideoDecodeError as error:
             failures.append(Failure(request.video, request.path, error.reason))
-        on_video(request)
+        on_video(request.video, 1)
     digests.save()
     return [_wanted(digest, group, store) for digest, group in by_digest.items()], failures
 

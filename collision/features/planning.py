@@ -29,17 +29,10 @@ _PROBE_VIDEOS = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """What an extraction would do.
+    """What an extraction would do; ``num_frames`` is a bound.
 
-    Attributes:
-        num_videos: With windows to compute.
-        num_windows: To compute.
-        num_reused: Windows that are stored, or known not to exist.
-        num_frames: To decode, at most.
-        num_bytes: Of the features to store.
-        expected_seconds: At the speed of the last extraction into this store with the same
-            options; before one, at that of a few windows extracted now. None if none could be.
-        failures: Files that cannot be opened.
+    ``expected_seconds`` are at the speed of the last extraction into this store with the same
+    options; before one, at that of a few windows extracted now. None if none could be.
     """
 
     num_videos: int
@@ -65,15 +58,14 @@ def plan(
     todo = [video for video in videos if len(video.missing)]
     num_windows = sum(len(video.missing) for video in todo)
     speed = _read_speed(source.store, options) or _measure_speed(source, todo, options)
+    decoded = [same_frames[0].unmirrored for same_frames in decoded_together(todo)]
+    num_bytes = spec.num_steps * spec.feature_dim * np.dtype(spec.dtype).itemsize
     return Plan(
         num_videos=len({video.path for video in todo}),
         num_windows=num_windows,
         num_reused=sum(video.num_reused for video in videos),
-        num_frames=sum(
-            max_distinct_frames(same_frames[0].unmirrored, spec)
-            for same_frames in decoded_together(todo)
-        ),
-        num_bytes=num_windows * spec.num_steps * spec.feature_dim * np.dtype(spec.dtype).itemsize,
+        num_frames=sum(max_distinct_frames(request, spec) for request in decoded),
+        num_bytes=num_windows * num_bytes,
         expected_seconds=num_windows / speed if speed else (None if todo else 0.0),
         failures=failures,
     )

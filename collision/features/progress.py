@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -35,23 +35,11 @@ class ExtractionProgress:
         self._progress.stop()
 
     def start(self, description: str, steps: Mapping[str, int], total: int, unit: str) -> None:
-        """Begin a stage.
-
-        Args:
-            description: What is done.
-            steps: How many steps each video takes, by any name of it.
-            total: Length of the bar in units.
-            unit: What the bar and the rate count, such as ``windows``.
-        """
+        """Begin a stage of ``total`` units; ``steps`` says how many each video takes."""
         self._left, self._num_finished = dict(steps), 0
+        fields: dict[str, Any] = {"videos": 0, "num_videos": len(steps), "unit": unit}
         self._progress.reset(
-            self._task,
-            description=description,
-            total=total,
-            visible=True,
-            videos=0,
-            num_videos=len(steps),
-            unit=unit,
+            self._task, description=description, total=total, visible=True, **fields
         )
 
     def advance(self, video: str, units: int) -> None:

@@ -32,12 +32,7 @@ class Ranks:
     """This process and its sisters; ``fabric`` gives device, precision and this one's number."""
 
     def __init__(self, accelerator: str, precision: str, devices: int | str, num_nodes: int):
-        """Start the processes, or join those that a launcher started; arguments as Lightning's.
-
-        Raises:
-            ConfigError: Devices that are not there, or a launcher that started another number of
-                processes.
-        """
+        """Start the processes, or join those that a launcher started; arguments as Lightning's."""
         device = device_of(accelerator, "extraction")
         if precision not in PRECISIONS:
             raise ConfigError(f"precision={precision}: choose one of {', '.join(PRECISIONS)}.")
@@ -62,20 +57,12 @@ class Ranks:
             self._parent = os.getppid()
             _end_after(self._parent)
 
-    def part_of(self, requests: Sequence[WindowRequest]) -> list[WindowRequest]:
-        """Give this process its files; see ``rank_part``."""
-        return rank_part(requests, self.fabric.global_rank, self.fabric.world_size)
-
     def lost_first(self) -> bool:
         """Whether the process that started this one has ended."""
         return bool(self._parent) and os.getppid() != self._parent
 
     def gather(self, report: Report, should_stop: Callable[[], bool]) -> list[Report]:
-        """Wait for all processes and give each the reports of all; only its own if it stops.
-
-        Raises:
-            CollisionError: Another process has ended before its work was done.
-        """
+        """Give each process the reports of all, once all are done; only its own if it stops."""
         if self._group is None or should_stop():
             self.leave()
             return [report]
@@ -110,8 +97,8 @@ def rank_part(
 ) -> list[WindowRequest]:
     """Give one process its files, each with all its views.
 
-    Parted, a file's views would be decoded twice, and the process that reads one of them would
-    strike the other's failure off the list.
+    Parted, a file's views would be decoded twice, and one process would strike the other's failure
+    off the list.
     """
     files = list(dict.fromkeys(request.path for request in requests))
     mine = set(files[rank::num_processes])
@@ -119,7 +106,6 @@ def rank_part(
 
 
 def _count(devices: int | str, device: torch.device) -> int:
-    """Give the number of devices that are meant on this machine."""
     there = torch.cuda.device_count() if device.type == "cuda" else 1
     if devices == "auto":
         return there

@@ -13,11 +13,7 @@ _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def check_version(file: Path, content: Mapping[str, Any], newest: int) -> None:
-    """Refuse a file that newer software wrote; one without a version has the first.
-
-    Raises:
-        CacheMismatchError: Its version is not known here.
-    """
+    """Refuse a file that newer software wrote by CacheMismatchError; without a version it is 1."""
     version = content.get("version", 1)
     if type(version) is not int or not 1 <= version <= newest:
         raise CacheMismatchError(

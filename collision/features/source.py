@@ -34,12 +34,7 @@ if TYPE_CHECKING:
 class FeatureSource:
     """The features of a backbone, which is built only when some are missing.
 
-    Attributes:
-        store: Where they lie.
-        digests: Content digests of video files.
-        part: The backbone's configuration.
-        whose: Names the features in a message, such as ``the predictor``.
-        maker: What the store's folder was found by, if it was.
+    ``whose`` names them in a message; by ``maker`` the store's folder was found, if it was.
     """
 
     store: FeatureStore
@@ -51,16 +46,7 @@ class FeatureSource:
 
     @classmethod
     def of_part(cls, part: Part, cache_root: Path, precision: str) -> FeatureSource:
-        """Find the folder that a backbone has filled before; build the backbone only to find it.
-
-        Args:
-            part: The backbone's configuration.
-            cache_root: Holds one folder a fingerprint.
-            precision: That the backbone computes in, in Lightning's words (``bf16-mixed``).
-
-        Raises:
-            CollisionError: The backbone cannot be built, and no folder of it is known.
-        """
+        """Find the folder that a backbone has filled before; build the backbone only to find it."""
         digests = VideoDigests(cache_root / "videos.json")
         for manifest in sorted(cache_root.glob(f"*/{FILE_NAME}")):
             with contextlib.suppress(CollisionError):  # what is not understood is not ours
@@ -78,11 +64,7 @@ class FeatureSource:
     def of_fingerprint(
         cls, fingerprint: Fingerprint, part: Part, cache_root: Path
     ) -> FeatureSource:
-        """Take the folder of a fingerprint; ``part`` is built where features are missing.
-
-        Raises:
-            CacheMismatchError: The folder holds features of another fingerprint.
-        """
+        """Take the folder of a fingerprint; ``part`` is built where features are missing."""
         digests = VideoDigests(cache_root / "videos.json")
         return cls(FeatureStore(cache_root, fingerprint), digests, part, whose="the predictor")
 
@@ -97,11 +79,7 @@ class FeatureSource:
         return self.store.fingerprint
 
     def backbone(self) -> Backbone:
-        """Build the backbone, once: frozen, on the CPU until extraction moves it.
-
-        Raises:
-            CacheMismatchError: It gives other features than those of the store.
-        """
+        """Build the backbone, once, and refuse one that gives other features than the store's."""
         if self._backbone is None:
             backbone = self.part.build()
             found = fingerprint(backbone, self.fingerprint.precision)
@@ -122,14 +100,9 @@ class FeatureSource:
         """List the windows that an index's examples need, video by video."""
         everything = [example for members in index.examples.values() for example in members]
         return [
-            WindowRequest(
-                video=video,
-                path=index.records[video].path,
-                end_times=times,
-                frame_rate=index.records[video].frame_rate,
-                view=view,
-            )
+            WindowRequest(record.id, record.path, times, record.frame_rate, view)
             for (video, view), times in needed_windows(everything, policy, self.spec).items()
+            for record in [index.records[video]]
         ]
 
     def digest_of(self, index: DataIndex, failures: Iterable[Failure]) -> dict[str, str]:
@@ -144,12 +117,7 @@ class FeatureSource:
         return found
 
     def look(self, requests: Iterable[WindowRequest]) -> tuple[int, list[Failure]]:
-        """Say what extraction still has to do, without doing it.
-
-        Returns:
-            The number of windows that were never extracted, and the videos that extraction tried
-            and could not read: their windows are not counted, unless the file has changed since.
-        """
+        """Count windows never extracted; list videos that were tried in vain and are as then."""
         failed = {failure.path: failure for failure in read_failures(self.store.folder)}
         num_missing = 0
         failures: list[Failure] = []

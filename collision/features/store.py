@@ -5,10 +5,8 @@
 
 A file holds ``features [N, S, D]``, ``end_times [N]`` and ``unavailable [K]``: the end times whose
 window does not exist, so that nobody tries them again. Times are float64 seconds, ascending. Its
-layout is the fingerprint's ``schema``, whose key stands in each file.
-
-A file is replaced whole and by one writer at a time, so a reader sees the old or the new one, and
-a process may be killed at any moment. Nothing is written where nothing changes.
+layout is the fingerprint's ``schema``, whose key stands in each file. It is replaced whole and by
+one writer at a time: a reader sees the old or the new one, and any process may be killed.
 
 Shapes: N windows, S steps a window, D feature dim, K windows that do not exist.
 """
@@ -40,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 # End times this close are the same window: they come from sums of floats.
 TIME_TOLERANCE: Seconds = 1e-6
+_TENSORS = ("features", "end_times", "unavailable")
 
 
 class NotFiniteError(ValueError):
@@ -59,12 +58,9 @@ class FeatureStore:
     """The features that one fingerprint gave, by (video's digest, end time of the window)."""
 
     def __init__(self, root: Path, fingerprint: Fingerprint):
-        """Take the folder of this fingerprint below a root; it is made with the first write.
-
-        Raises:
-            CacheMismatchError: The folder holds features of another fingerprint.
-        """
-        folder = Path(root) / f"{_readable(fingerprint.spec.name)}-{fingerprint.key}"
+        """Take the folder of this fingerprint below a root; it is made with the first write."""
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", fingerprint.spec.name).strip("-.") or "backbone"
+        folder = Path(root) / f"{name}-{fingerprint.key}"
         manifest = read_manifest(folder)
         if manifest is not None:
             check_same(fingerprint, Fingerprint(manifest.fingerprint), repr(str(folder)))
@@ -72,16 +68,12 @@ class FeatureStore:
 
     @classmethod
     def open(cls, folder: Path | str) -> FeatureStore:
-        """Use the features of a folder, whatever it is called, without what made them.
-
-        Raises:
-            CacheMismatchError: It holds no features, or of a version that is not known here.
-        """
+        """Use the features of a folder, whatever its name; CacheMismatchError if it has none."""
         folder = Path(folder)
         manifest = read_manifest(folder)
         if manifest is None:
             raise CacheMismatchError(
-                f"No features in {str(folder)!r}: there is no manifest.json. Give a folder that "
+                f"No features in {str(folder)!r}: it has no manifest.json. Give a folder that "
                 "`collision extract` names at its end."
             )
         store = cls.__new__(cls)
@@ -92,7 +84,9 @@ class FeatureStore:
         self.folder, self._manifest = folder, manifest
         self._is_saved = manifest.version == VERSION
         self.fingerprint = Fingerprint(manifest.fingerprint)
-        self.dtype = _stored_dtype(self.spec.dtype)
+        if (dtype := self.spec.dtype) not in ("float16", "float32"):
+            raise ConfigError(f"backbone.dtype={dtype}: features are stored as float16 or float32.")
+        self.dtype = np.dtype(dtype)
         self._step_shape = (self.spec.num_steps, self.spec.feature_dim)
         self._warned: set[str] = set()
         self._is_clean = False
@@ -133,14 +127,9 @@ class FeatureStore:
     def read(
         self, digest: str, end_times: ArrayLike
     ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-        """Read windows of one video.
+        """Read windows of a video: ``features [N, S, D]``, ``available [N]``; zeros where none is.
 
-        Returns:
-            ``features [N, S, D]`` in the stored dtype, in the order of ``end_times``, and
-            ``available [N]``. Features are zero where the window does not exist.
-
-        Raises:
-            CacheMismatchError: Some of the windows were never extracted.
+        CacheMismatchError: some of the windows were never extracted.
         """
         wanted = np.asarray(end_times, np.float64)
         stored = self._load(digest)
@@ -179,10 +168,9 @@ class FeatureStore:
             NotFiniteError: NaN, or values beyond the stored dtype; nothing is written.
             CollisionError: The disk is full or not writable; what was stored stays.
         """
+        cast = self._cast(features)
         new = StoredVideo(
-            self._cast(features),
-            np.asarray(end_times, np.float64),
-            np.asarray(unavailable_times, np.float64),
+            cast, *(np.asarray(t, np.float64) for t in (end_times, unavailable_times))
         )
         assert new.features.shape == (len(new.end_times), *self._step_shape), new.features.shape
         with self.changing():
@@ -191,11 +179,7 @@ class FeatureStore:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the folder's lock, for whoever changes a file; makes folder and manifest first.
-
-        Raises:
-            CollisionError: The disk is full or not writable.
-        """
+        """Hold the folder's lock, for whoever changes a file; makes folder and manifest first."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / ".lock"):
@@ -233,61 +217,37 @@ class FeatureStore:
         return cast
 
     def _encode(self, digest: str, video: StoredVideo, name: str) -> bytes:
-        tensors = {
-            "features": video.features,
-            "end_times": video.end_times,
-            "unavailable": video.unavailable,
-        }
-        metadata = {
-            "fingerprint": self.fingerprint.key,
-            "digest": digest,
-            "video": name,
-            "checksum": _checksum(tensors),
-        }
-        return save(tensors, metadata)
+        tensors = {name: getattr(video, name) for name in _TENSORS}
+        metadata = {"fingerprint": self.fingerprint.key, "digest": digest, "video": name}
+        return save(tensors, {**metadata, "checksum": _checksum(tensors)})
 
     def _load(self, digest: str) -> StoredVideo:
         """Read what is stored of a video; a damaged file is as good as none."""
-        path = self._path(digest)
+        path, none = self._path(digest), np.zeros(0)
+        nothing = StoredVideo(np.zeros((0, *self._step_shape), self.dtype), none, none)
         if not path.exists():
-            return self._nothing()
+            return nothing
         try:
             return self._decode(path, digest)
         except (SafetensorError, OSError, ValueError) as error:
             if digest not in self._warned:
                 self._warned.add(digest)
-                logger.warning(
-                    "Damaged feature file %s (%s): it will be computed again.", path, error
-                )
-            return self._nothing()
-
-    def _nothing(self) -> StoredVideo:
-        none = np.zeros(0)
-        return StoredVideo(np.zeros((0, *self._step_shape), self.dtype), none, none)
+                text = "Damaged feature file %s (%s): it will be computed again."
+                logger.warning(text, path, error)
+            return nothing
 
     def _decode(self, path: Path, digest: str) -> StoredVideo:
         """Read a file and check that it is whole and ours; ValueError says what is not."""
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-        if sorted(tensors) != ["end_times", "features", "unavailable"]:
+        if sorted(tensors) != sorted(_TENSORS):
             raise ValueError(f"it holds {sorted(tensors)}")
         if metadata.get("checksum") != _checksum(tensors):
             raise ValueError("its checksum is wrong")
         if (metadata.get("digest"), metadata.get("fingerprint")) != (digest, self.fingerprint.key):
             raise ValueError("it is of another video or backbone")
         return StoredVideo(**tensors)
-
-
-def _stored_dtype(name: str) -> np.dtype:
-    if name not in ("float16", "float32"):
-        raise ConfigError(f"backbone.dtype={name}: features are stored as float16 or float32.")
-    return np.dtype(name)
-
-
-def _readable(name: str) -> str:
-    """Turn a backbone's name into part of a folder's name."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "backbone"
 
 
 def _checksum(tensors: Mapping[str, NDArray]) -> str:

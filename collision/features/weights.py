@@ -19,16 +19,13 @@ from collision.errors import WeightsNotFoundError
 from collision.types import Seconds
 
 _PROBE_TIMEOUT: Seconds = 8.0
+_ADVICE = "Save the model's state_dict() as .safetensors or .pth."
 
 StateDict = dict[str, torch.Tensor]
 
 
 def read_weights(path: Path) -> StateDict:
-    """Read a state dict from a safetensors or PyTorch file.
-
-    Raises:
-        WeightsNotFoundError: No such file, or not a file of weights.
-    """
+    """Read a state dict from a safetensors or PyTorch file; else WeightsNotFoundError."""
     if not path.is_file():
         raise WeightsNotFoundError(
             f"No file of weights at {str(path)!r}. Give backbone.weights the path of a "
@@ -41,26 +38,20 @@ def read_weights(path: Path) -> StateDict:
     except Exception as error:  # of a file that is something else, PyTorch raises anything
         # Its words are left out: they advise against weights_only, which nobody should follow.
         raise WeightsNotFoundError(
-            f"Cannot read weights from {str(path)!r}: it is damaged or holds more than tensors. "
-            "Save the model's state_dict() as .safetensors or .pth."
+            f"Cannot read weights from {str(path)!r}: damaged, or more than tensors. {_ADVICE}"
         ) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
     if not isinstance(state, dict) or not all(
         isinstance(value, torch.Tensor) for value in state.values()
     ):
         raise WeightsNotFoundError(
-            f"{str(path)!r} does not hold a state dict (names and tensors). "
-            "Save the model's state_dict() as .safetensors or .pth."
+            f"{str(path)!r} does not hold a state dict (names and tensors). {_ADVICE}"
         )
     return state
 
 
 def package_file(package: str, pattern: str) -> Path:
-    """Find the one file of an installed package that matches ``pattern``, without importing it.
-
-    Raises:
-        WeightsNotFoundError: The package or the file is not there.
-    """
+    """Find the one file of an installed package that matches ``pattern``, without importing it."""
     found = importlib.util.find_spec(package)
     folders = list(found.submodule_search_locations or []) if found else []
     files = [file for folder in folders for file in Path(folder).glob(pattern)]
@@ -82,8 +73,7 @@ def hub_file(repository: str, names: Sequence[str], alternatives: str) -> Path:
         alternatives: For the error: what a user without a connection can do.
 
     Raises:
-        WeightsNotFoundError: Not in the cache, and not to be had from the hub; within 20 s where
-            there is no connection.
+        WeightsNotFoundError: Neither in the cache nor to be had; within 20 s without a connection.
     """
     # Imported here: it takes a second, and the default backbone does not need it.
     from huggingface_hub import constants, hf_hub_download
@@ -105,7 +95,7 @@ def hub_file(repository: str, names: Sequence[str], alternatives: str) -> Path:
         except EntryNotFoundError:
             reason = f"it has none of {', '.join(names)}"
         except Exception as error:  # the client's own, HTTP's, TLS's and the disk's
-            reason = _first_line(error)
+            reason = first_words(error)
             break
     raise WeightsNotFoundError(
         f"Cannot get the weights {repository!r} from the Hugging Face hub: {reason}. {alternatives}"
@@ -123,7 +113,7 @@ def _why_unreachable(address: str) -> str:
         except urllib.error.HTTPError:
             pass  # an answer, whatever it says
         except OSError as error:
-            reasons.append(f"{address} cannot be reached ({_first_line(error)})")
+            reasons.append(f"{address} cannot be reached ({first_words(error)})")
             return
         reasons.append("")
 
@@ -134,5 +124,6 @@ def _why_unreachable(address: str) -> str:
     return reasons[-1]
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def first_words(error: Exception) -> str:
+    """Give what a library says, in one line of 300 characters."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

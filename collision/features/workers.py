@@ -32,11 +32,7 @@ _CONTEXT = multiprocessing.get_context("fork")
 
 
 class Work(Protocol[Result]):
-    """Items, each a piece of work on one video.
-
-    Attributes:
-        requests: For each item, what names its ``video`` and ``path``.
-    """
+    """Items, each a piece of work on a video, which ``requests`` name by ``video`` and ``path``."""
 
     requests: Any
 
@@ -50,12 +46,8 @@ def decode_all(
 ) -> Iterator[tuple[int, Result | Failure]]:
     """Work on all items; give (index, result) in the order in which they are ready.
 
-    Args:
-        dataset: What to decode, or other work.
-        num_workers: Processes; 0 decodes in this one, where a video that crashes or hangs takes
-            the whole run with it.
-        timeout: Seconds after which a video counts as hanging; not with ``num_workers`` 0.
-        should_stop: Asked between items and while waiting; True ends the iteration.
+    With ``num_workers`` 0 that is done here: no ``timeout`` (after which a video counts as
+    hanging), and a video that crashes takes the run with it. ``should_stop`` ends the iteration.
     """
     if num_workers == 0:
         for index in range(len(dataset)):
@@ -94,8 +86,6 @@ def _go_on(worker: _Worker, workers: list[_Worker], pending: deque[int]) -> None
 
 
 class _Worker:
-    """One process and the item that it works on."""
-
     def __init__(self, dataset: Work, pending: deque[int]):
         self.dataset = dataset
         self.connection, theirs = _CONTEXT.Pipe()

@@ -41,10 +41,8 @@ def prepare_resume(path: Path, options: TrainerOptions) -> float | None:
     """Make a checkpoint fit the folder in which it lies and the options that are wanted now.
 
     Lightning remembers absolute paths, forgets the best score when they differ, and takes the
-    patience from the checkpoint.
-
-    Returns:
-        The best validation mAP where training had already ended by its patience, else None.
+    patience from the checkpoint. Gives the best validation mAP where training had already ended by
+    its patience.
 
     Raises:
         ConfigError: More epochs were trained than are wanted.
@@ -79,24 +77,16 @@ def _relocate(state: dict[str, Any], folder: Path) -> None:
     for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
         if state[key]:
             state[key] = str(folder / Path(state[key]).name)
-    state["best_k_models"] = {
-        str(folder / Path(name).name): score for name, score in state["best_k_models"].items()
-    }
+    best = state["best_k_models"].items()
+    state["best_k_models"] = {str(folder / Path(name).name): score for name, score in best}
 
 
 def restore(model: HeadModel, path: Path) -> tuple[HeadModel, int]:
-    """Fill a head with a checkpoint's weights; give it with the epoch that they are of.
-
-    Raises:
-        CheckpointError: The file is damaged, or holds another head.
-    """
+    """Fill a head with the weights of a checkpoint that fits; give it with their epoch."""
     saved = load_checkpoint(path)
     prefix = "model."
-    state = {
-        name.removeprefix(prefix): value
-        for name, value in saved["state_dict"].items()
-        if name.startswith(prefix)
-    }
+    weights = saved["state_dict"].items()
+    state = {k.removeprefix(prefix): value for k, value in weights if k.startswith(prefix)}
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -105,11 +95,7 @@ def restore(model: HeadModel, path: Path) -> tuple[HeadModel, int]:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint as plain data.
-
-    Raises:
-        CheckpointError: It is missing or damaged.
-    """
+    """Read a checkpoint as plain data; CheckpointError if it is missing or damaged."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:

@@ -42,8 +42,6 @@ class FeatureDataset(Dataset):
         window_index: ``int64 [R, W]`` rows of the bank, oldest first.
         times: ``float32 [R, L]`` nominal time of each step, seconds relative to the cut.
         example_of: ``int64 [R]`` which example each row is a view of.
-        examples: The E examples, in order.
-        records: The record of each example.
         dropped: Examples with no window at all, or of a video whose features could not be had.
     """
 
@@ -62,11 +60,9 @@ class FeatureDataset(Dataset):
         self.horizons = torch.tensor([e.horizon for e in self.examples], dtype=torch.float32)
 
     def __len__(self) -> int:
-        """Count the rows: examples in their views."""
         return len(self.window_index)
 
     def __getitem__(self, index: int) -> Batch:
-        """Give one row as a batch of one."""
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
@@ -112,40 +108,29 @@ def feature_dataset(
 ) -> FeatureDataset:
     """Read the windows of ``examples`` from the cache.
 
-    Args:
-        examples: What is to be scored.
-        records: By id.
-        store: Features of one fingerprint.
-        digest_of: Digest of content and clock by video id; a video that failed has none.
-        policy: Gives context, window stride and views.
+    ``digest_of`` gives the digest of content and clock by video id; a video that failed has none.
     """
     spec = store.spec
     bank, find = _read_bank(examples, store, digest_of, policy)
     num_windows = policy.num_windows(spec)
     kept: list[Example] = []
     dropped: list[Example] = []
-    rows: list[np.ndarray] = []
-    example_of: list[int] = []
-    times: list[np.ndarray] = []
+    rows: list[tuple[int, np.ndarray, np.ndarray]] = []  # example, windows, times
     for example in examples:
         seen = [(view, find(example, view)) for view in policy.views]
         seen = [(view, found) for view, found in seen if (found >= 0).any()]
-        if not seen:
-            dropped.append(example)
-            continue
         for view, found in seen:
             spacing = window_spacing(example, policy, view, spec)
-            times.append(step_times(spec, num_windows, spacing, view))
-            rows.append(np.where(found < 0, len(bank) - 1, found))
-            example_of.append(len(kept))
-        kept.append(example)
+            times = step_times(spec, num_windows, spacing, view)
+            rows.append((len(kept), np.where(found < 0, len(bank) - 1, found), times))
+        (kept if seen else dropped).append(example)
+    windows = np.array([row[1] for row in rows], np.int64).reshape(-1, num_windows)
+    all_times = np.array([row[2] for row in rows], np.float32)
     return FeatureDataset(
         bank=bank,
-        window_index=torch.from_numpy(np.array(rows, np.int64).reshape(-1, num_windows)),
-        times=torch.from_numpy(
-            np.array(times, np.float32).reshape(-1, num_windows * spec.num_steps)
-        ),
-        example_of=torch.tensor(example_of, dtype=torch.int64),
+        window_index=torch.from_numpy(windows),
+        times=torch.from_numpy(all_times.reshape(-1, num_windows * spec.num_steps)),
+        example_of=torch.tensor([row[0] for row in rows], dtype=torch.int64),
         examples=kept,
         records=[records[example.video] for example in kept],
         dropped=dropped,
@@ -158,11 +143,9 @@ def _read_bank(
     digest_of: Mapping[str, str],
     policy: SamplingPolicy,
 ) -> tuple[Tensor, Callable[[Example, View], np.ndarray]]:
-    """Read every window once.
+    """Read every window once: the bank ``[N + 1, S, D]`` and where its windows are.
 
-    Returns:
-        The bank ``[N + 1, S, D]``, its last row zeros, and a function that gives the rows of an
-        example's windows in a view, ``int64 [W]``: -1 where a window does not exist.
+    The function gives the rows of an example's windows in a view, ``int64 [W]``; -1: there is none.
     """
     spec, blocks = store.spec, []
     places: dict[tuple[str, View], tuple[np.ndarray, int]] = {}
@@ -191,14 +174,9 @@ def _microseconds(times: np.ndarray) -> np.ndarray:
 
 
 class FeatureDataModule(LightningDataModule):
-    """Batches of cached features for training and validation.
+    """Batches of cached features for training and validation, in an order that ``seed`` decides.
 
-    Args:
-        train: What is learned from.
-        val: What epochs are chosen on.
-        batch_size: Rows at a time.
-        seed: Of the order of the rows.
-        balanced: Every epoch sees as many positives as negatives.
+    Balanced, every epoch sees as many positives as negatives.
     """
 
     def __init__(
@@ -248,7 +226,6 @@ class EpochShuffle(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Count the rows of an epoch."""
         if not self.balanced:
             return len(self.labels)
         positive = int((self.labels == 1).sum())
@@ -279,14 +256,9 @@ def feature_loader(
         batch_size=batch_size,
         sampler=order,
         generator=torch.Generator(),  # else beginning an epoch takes a draw from dropout's
-        collate_fn=_whole,  # type: ignore[arg-type] # the stubs do not know __getitems__
+        collate_fn=lambda batch: batch,  # __getitems__ already gave one
         pin_memory=torch.cuda.is_available(),
     )
-
-
-def _whole(batch: Batch) -> Batch:
-    """The dataset already gave a batch."""
-    return batch
 
 
 def load_features(

@@ -11,19 +11,13 @@ import signal
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    LearningRateMonitor,
-    ModelCheckpoint,
-    RichProgressBar,
-)
+from lightning.pytorch import callbacks
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
@@ -32,13 +26,7 @@ from collision.config import Part
 from collision.devices import precision_of
 from collision.errors import CheckpointError, ConfigError, Interrupted
 from collision.files import write_whole
-from collision.learning.checkpoints import (
-    finished_value,
-    mark_finished,
-    misfit,
-    prepare_resume,
-    restore,
-)
+from collision.learning import checkpoints
 from collision.learning.datamodule import (
     FeatureDataModule,
     FeatureDataset,
@@ -58,11 +46,6 @@ class TrainingSetup:
     """How a head is made and trained.
 
     Attributes:
-        head: Its encoder.
-        pooling: From steps to one vector.
-        loss: See ``collision.learning.losses.Loss``.
-        optimizer: See ``collision.learning.optim.OptimizerFactory``.
-        trainer: Epochs, batches, device.
         feature_dropout: Share of the features that a training example loses.
         balanced: Every epoch sees as many positives as negatives.
     """
@@ -80,61 +63,30 @@ class TrainingSetup:
         return build_model(self.head, self.pooling, feature_dim, self.feature_dropout)
 
 
-@dataclass
-class TrainedHead:
-    """What training leaves.
+@dataclass(frozen=True)
+class Place:
+    """Where a head is trained, with which seed, and who is told.
 
     Attributes:
-        best: The head of the best validation epoch.
-        last: The head of the last epoch.
-        best_epoch: Counted from 0.
-        last_epoch: Counted from 0.
-        best_value: Validation mAP of the best epoch.
+        folder: For checkpoints, ``log.csv`` and the predictor.
+        seed: Of initial weights and the order of batches.
     """
+
+    folder: Path
+    seed: int
+    console: Console
+    loggers: Sequence[Logger] = ()
+
+
+@dataclass
+class TrainedHead:
+    """The heads of the best validation epoch and of the last; epochs count from 0."""
 
     best: HeadModel
     last: HeadModel
     best_epoch: int
     last_epoch: int
     best_value: float
-
-
-class EpochSeed(Callback):
-    """Seed dropout anew each epoch, so that a resumed run draws what an unbroken one would."""
-
-    def __init__(self, seed: int):
-        self.seed = seed
-
-    def on_train_epoch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Seed by the run's seed and the epoch."""
-        torch.manual_seed(epoch_seed(self.seed, trainer.current_epoch))
-
-
-class EpochLog(Callback):
-    """Append a row to ``log.csv`` after each epoch; a resumed run goes on in the same file."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Write what was logged in this epoch."""
-        values = {
-            name: float(value)
-            for name, value in sorted(trainer.callback_metrics.items())
-            if "/" in name and "_step" not in name
-        }
-        row = {"epoch": trainer.current_epoch, **values}
-        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
-        rows = [r for r in read_log(self.path) if int(r["epoch"]) < trainer.current_epoch]
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, list(row), extrasaction="ignore", restval="")
-        writer.writeheader()
-        writer.writerows([*rows, row])
-        write_whole(self.path, text.getvalue())
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
@@ -148,23 +100,13 @@ def read_log(path: Path) -> list[dict[str, str]]:
 def fit_head(
     setup: TrainingSetup,
     data: Mapping[str, FeatureDataset],
-    seed: int,
-    folder: Path,
-    console: Console,
-    loggers: Sequence[Logger] = (),
+    place: Place,
     initial: HeadModel | None = None,
 ) -> TrainedHead:
-    """Train a head, going on from ``folder/last.ckpt`` if there is one.
+    """Train a head on ``train`` and ``val``, going on from ``last.ckpt`` if there is one.
 
-    Args:
-        setup: Head, pooling, loss, optimizer and trainer.
-        data: ``train`` and ``val``.
-        seed: Of initial weights and order of batches.
-        folder: For checkpoints and ``log.csv``.
-        console: Where the progress goes.
-        loggers: Lightning loggers beside the CSV.
-        initial: A trained head of the same make; training starts from its weights, and keeps its
-            standardisation.
+    With an ``initial`` head of the same make, training starts from its weights, and keeps its
+    standardisation.
 
     Raises:
         ConfigError: A split is empty or has one class; training diverged.
@@ -172,36 +114,35 @@ def fit_head(
         Interrupted: By a signal; the same call goes on.
     """
     check_trainable(data)
-    folder = folder.resolve()
+    folder = place.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    feature_dim = data["train"].bank.shape[-1]
-    value = finished_value(folder, setup.trainer)
+    value = checkpoints.finished_value(folder, setup.trainer)
     if value is None:
-        value = _train(setup, data, seed, folder, console, loggers, initial)
-        mark_finished(folder, setup.trainer, value)
-    best, best_epoch = restore(setup.model(feature_dim), folder / "best.ckpt")
-    last, last_epoch = restore(setup.model(feature_dim), folder / "last.ckpt")
+        value = _train(setup, data, replace(place, folder=folder), initial)
+        checkpoints.mark_finished(folder, setup.trainer, value)
+    feature_dim = data["train"].bank.shape[-1]
+    best, best_epoch = checkpoints.restore(setup.model(feature_dim), folder / "best.ckpt")
+    last, last_epoch = checkpoints.restore(setup.model(feature_dim), folder / "last.ckpt")
     return TrainedHead(best, last, best_epoch, last_epoch, value)
 
 
 def _train(
     setup: TrainingSetup,
     data: Mapping[str, FeatureDataset],
-    seed: int,
-    folder: Path,
-    console: Console,
-    loggers: Sequence[Logger],
+    place: Place,
     initial: HeadModel | None,
 ) -> float:
-    """Train until the end; give the best validation mAP."""
-    options, last = setup.trainer, folder / "last.ckpt"
-    lightning.seed_everything(seed, verbose=False)
+    options, last = setup.trainer, place.folder / "last.ckpt"
+    lightning.seed_everything(place.seed, verbose=False)
     task = _task(setup, data["train"], initial)
-    module = FeatureDataModule(data["train"], data["val"], options.batch_size, seed, setup.balanced)
-    best = prepare_resume(last, options) if last.is_file() else None
+    splits = data["train"], data["val"]
+    module = FeatureDataModule(*splits, options.batch_size, place.seed, setup.balanced)
+    best = checkpoints.prepare_resume(last, options) if last.is_file() else None
     if best is None:
-        best = _best_of_training(task, module, options, seed, last, console, loggers)
-    if not math.isfinite(best) or _diverged(folder / "log.csv"):
+        best = _best_of_training(task, module, options, place)
+    last_epoch = read_log(place.folder / "log.csv")[-1:]
+    values = [best, *(float(row[name]) for row in last_epoch for name in (MONITOR, "val/loss"))]
+    if not all(map(math.isfinite, values)):
         rate = setup.optimizer.options.get("lr")
         raise ConfigError(
             "Training diverged: the loss on the validation split is not a finite number. Start "
@@ -211,29 +152,26 @@ def _train(
 
 
 def _best_of_training(
-    task: CollisionTask,
-    module: FeatureDataModule,
-    options: TrainerOptions,
-    seed: int,
-    last: Path,
-    console: Console,
-    loggers: Sequence[Logger],
+    task: CollisionTask, module: FeatureDataModule, options: TrainerOptions, place: Place
 ) -> float:
     """Let Lightning train; give the best validation mAP, NaN if there is none."""
-    folder = last.parent
+    folder, is_shown = place.folder, place.console.is_terminal
     naming: dict[str, Any] = {"auto_insert_metric_name": False, "enable_version_counter": False}
-    checkpoint = ModelCheckpoint(folder, "best", monitor=MONITOR, mode="max", **naming)
-    callbacks: list[Callback] = [
+    checkpoint = callbacks.ModelCheckpoint(folder, "best", monitor=MONITOR, mode="max", **naming)
+    chosen = [
         checkpoint,
-        ModelCheckpoint(folder, "last", **naming),
-        EarlyStopping(MONITOR, mode="max", patience=options.patience),
-        EpochSeed(seed),
-        EpochLog(folder / "log.csv"),
+        callbacks.ModelCheckpoint(folder, "last", **naming),
+        callbacks.EarlyStopping(MONITOR, mode="max", patience=options.patience),
+        callbacks.LambdaCallback(
+            # Dropout is seeded anew, so that a resumed run draws what an unbroken one would.
+            on_train_epoch_start=lambda trainer, _: torch.manual_seed(
+                epoch_seed(place.seed, trainer.current_epoch)
+            ),
+            on_train_epoch_end=lambda trainer, _: _log_epoch(trainer, folder / "log.csv"),
+        ),
+        *([callbacks.RichProgressBar(leave=False)] if is_shown else []),
+        *([callbacks.LearningRateMonitor("epoch")] if place.loggers else []),
     ]
-    if console.is_terminal:
-        callbacks.append(RichProgressBar(leave=False))
-    if loggers:
-        callbacks.append(LearningRateMonitor("epoch"))
     with _quiet():
         trainer = lightning.Trainer(
             max_epochs=options.max_epochs,
@@ -241,16 +179,29 @@ def _best_of_training(
             devices=1,
             precision=precision_of(options.accelerator, options.precision),
             gradient_clip_val=options.gradient_clip,
-            callbacks=callbacks,
-            logger=list(loggers) or False,
-            enable_progress_bar=console.is_terminal,
+            callbacks=chosen,
+            logger=list(place.loggers) or False,
+            enable_progress_bar=is_shown,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             default_root_dir=folder,
         )
-        _fit(trainer, task, module, last)
+        _fit(trainer, task, module, folder / "last.ckpt")
     return float("nan" if checkpoint.best_model_score is None else checkpoint.best_model_score)
+
+
+def _log_epoch(trainer: lightning.Trainer, path: Path) -> None:
+    """Append a row to ``log.csv``; a resumed run goes on in the same file."""
+    epoch = trainer.current_epoch
+    metrics = sorted(trainer.callback_metrics.items())
+    values = {n: float(value) for n, value in metrics if "/" in n and "_step" not in n}
+    row = {"epoch": epoch, **values, "lr": trainer.optimizers[0].param_groups[0]["lr"]}
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(row), extrasaction="ignore", restval="")
+    writer.writeheader()
+    writer.writerows([*(old for old in read_log(path) if int(old["epoch"]) < epoch), row])
+    write_whole(path, text.getvalue())
 
 
 def _task(setup: TrainingSetup, train: FeatureDataset, initial: HeadModel | None) -> CollisionTask:
@@ -271,24 +222,17 @@ def _task(setup: TrainingSetup, train: FeatureDataset, initial: HeadModel | None
 
 
 def class_weights(data: FeatureDataset, *, balanced: bool) -> tuple[float, float]:
-    """Sum the weights of the negatives and of the positives in an epoch.
-
-    Balanced, rows of the rarer class come again until both are as many; what the sum then is to be
-    expected.
-    """
+    """Sum the weights of each class, negatives first, in an epoch, as expected if balanced."""
     labels, weights = data.labels[data.example_of], data.weights[data.example_of].double()
     of_class = [weights[labels == label] for label in (0, 1)]
     most = max(len(one) for one in of_class)
-    negative, positive = (
-        float(one.mean()) * most if balanced else float(one.sum()) for one in of_class
-    )
-    return negative, positive
+    sums = [float(one.mean()) * most if balanced else float(one.sum()) for one in of_class]
+    return sums[0], sums[1]
 
 
 def _fit(
     trainer: lightning.Trainer, task: CollisionTask, module: FeatureDataModule, last: Path
 ) -> None:
-    """Fit, going on from ``last`` if it is there."""
     on_interrupt = signal.getsignal(signal.SIGINT)
     checkpoint = str(last) if last.is_file() else None
     run = next((p for p in last.parents if (p / "config.yaml").is_file()), last.parent.parent)
@@ -297,7 +241,7 @@ def _fit(
         trainer.fit(task, module, ckpt_path=checkpoint, weights_only=True)
     except RuntimeError as error:
         if checkpoint and "state_dict" in str(error):
-            raise misfit(last, error) from None
+            raise checkpoints.misfit(last, error) from None
         raise
     except SIGTERMException:  # the batch in flight is done; last.ckpt is of the last epoch
         raise Interrupted(signal.SIGTERM, how_to_go_on) from None
@@ -309,22 +253,9 @@ def _fit(
         raise
 
 
-def _diverged(log: Path) -> bool:
-    """Say whether the last epoch ended without numbers."""
-    last = read_log(log)[-1:]
-    return any(
-        not math.isfinite(float(row[name])) for row in last for name in (MONITOR, "val/loss")
-    )
-
-
 def check_classes(records: Iterable[VideoRecord], policy: SamplingPolicy) -> None:
-    """Refuse sets of crashes alone before their features are extracted.
-
-    Raises:
-        ConfigError: No video is a negative, and negatives are not cut from crash videos either.
-    """
-    labels = {record.label for record in records}
-    if labels == {1} and policy.within is None:
+    """Refuse (ConfigError) crashes alone, unless negatives are cut from them, before extraction."""
+    if {record.label for record in records} == {1} and policy.within is None:
         raise ConfigError(
             f"All videos are crashes: under sampling={policy.name} validation has no negative. "
             "Train on cuts near the event against far ones, sampling=within_clip, or add normal "
@@ -333,12 +264,7 @@ def check_classes(records: Iterable[VideoRecord], policy: SamplingPolicy) -> Non
 
 
 def check_trainable(data: Mapping[str, FeatureDataset]) -> None:
-    """Refuse splits that nothing can be learned from or selected on.
-
-    Raises:
-        ConfigError: A split, or one horizon of the validation split, holds one class alone or
-            nothing.
-    """
+    """Refuse (ConfigError) splits, or horizons of validation, that lack a class."""
     for split in ("train", "val"):
         labels = data[split].labels
         positive, negative = int((labels == 1).sum()), int((labels == 0).sum())

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from lightning.pytorch.loggers import Logger
-from rich.console import Console
+import numpy as np
+import torch
 
 from collision.config import Part
 from collision.devices import device_of
+from collision.errors import MetricError
 from collision.features.fingerprint import Fingerprint
-from collision.learning.calibrate import calibrate
 from collision.learning.datamodule import FeatureDataset
-from collision.learning.fit import TrainingSetup, fit_head
+from collision.learning.fit import Place, TrainingSetup, fit_head
 from collision.learning.head import HeadModel
 from collision.learning.predictor import FILE_NAME, Origin, Predictor
-from collision.learning.task import MONITOR
+from collision.learning.task import MONITOR, probabilities
+from collision.metrics.calibration import Temperature, calibrated, fit_temperature, logits_of
+from collision.metrics.threshold import (
+    OperatingPoint,
+    threshold_at_best_f1,
+    threshold_at_false_alarm_rate,
+    threshold_at_precision,
+)
 from collision.options import ThresholdOptions
 from collision.sampling.policy import SamplingPolicy
 
 
 @dataclass
 class FittedHead:
-    """A predictor and how its training went.
+    """A predictor of the selected epoch and how its training went; epochs count from 0.
 
-    Attributes:
-        predictor: Of the selected epoch.
-        last: The head of the last epoch; None where only the file is there.
-        best_epoch: Counted from 0.
-        last_epoch: Likewise; None where only the file is there.
+    What is of the last epoch is None where only the file is there, and ``best_epoch`` too.
     """
 
     predictor: Predictor
@@ -45,11 +48,8 @@ class Lesson:
 
     Attributes:
         data: Features by split: ``train`` and ``val``.
-        parts: ``backbone``, ``head`` and ``pooling``, as they are saved.
-        policy: Sampling of the examples.
-        fingerprint: Of the features.
+        parts: ``backbone``, ``head`` and ``pooling``.
         origin: Data set, digests, videos and names of the parts; the rest is filled in.
-        initial: The head that training starts from.
     """
 
     data: Mapping[str, FeatureDataset]
@@ -60,59 +60,46 @@ class Lesson:
     initial: HeadModel | None = None
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a head is trained, with which seed, and who is told.
-
-    Attributes:
-        folder: For checkpoints, ``log.csv`` and the predictor.
-        seed: Of initial weights and order of batches.
-        console: Where the progress goes.
-        loggers: Lightning loggers beside the CSV.
-    """
-
-    folder: Path
-    seed: int
-    console: Console
-    loggers: Sequence[Logger] = ()
-
-
 def fit_predictor(
     setup: TrainingSetup, lesson: Lesson, threshold: ThresholdOptions, place: Place
 ) -> FittedHead:
-    """Train a head; calibrate it and suggest a threshold on validation; save it.
-
-    Raises:
-        ConfigError: Training cannot begin, or diverged.
-        Interrupted: By a signal; the same call goes on.
-    """
-    trained = fit_head(
-        setup,
-        lesson.data,
-        place.seed,
-        place.folder,
-        place.console,
-        place.loggers,
-        lesson.initial,
-    )
+    """Train a head as ``fit_head`` does; calibrate it, suggest a threshold, save it."""
+    trained = fit_head(setup, lesson.data, place, lesson.initial)
     device = device_of(setup.trainer.accelerator)
     temperature, point = calibrate(trained.best, lesson.data["val"], threshold, device)
-    predictor = Predictor(
-        trained.best,
-        lesson.parts,
-        lesson.policy,
-        setup.feature_dropout,
-        lesson.fingerprint,
-        point,
-        temperature.value,
-        replace(
-            lesson.origin,
-            seed=place.seed,
-            epoch=trained.best_epoch,
-            selected_on=MONITOR,
-            value=trained.best_value,
-            temperature=temperature,
-        ),
+    origin = replace(
+        lesson.origin,
+        seed=place.seed,
+        epoch=trained.best_epoch,
+        selected_on=MONITOR,
+        value=trained.best_value,
+        temperature=temperature,
     )
+    what = lesson.parts, lesson.policy, setup.feature_dropout, lesson.fingerprint
+    predictor = Predictor(trained.best, *what, point, temperature.value, origin)
     predictor.save(place.folder / FILE_NAME)
     return FittedHead(predictor, trained.last, trained.best_epoch, trained.last_epoch)
+
+
+def calibrate(
+    model: HeadModel, val: FeatureDataset, wanted: ThresholdOptions, device: torch.device
+) -> tuple[Temperature, OperatingPoint]:
+    """Fit the temperature on validation, and suggest a threshold on what it makes of the scores."""
+    labels, scores = val.labels.numpy(), probabilities(model, val, device).numpy()
+    temperature = fit_temperature(labels, logits_of(scores))
+    return temperature, suggested_threshold(labels, calibrated(scores, temperature.value), wanted)
+
+
+def suggested_threshold(
+    labels: np.ndarray, scores: np.ndarray, wanted: ThresholdOptions
+) -> OperatingPoint:
+    """Give the threshold of the wanted precision or false-alarm rate, else of the best F1."""
+    try:
+        if wanted.precision is not None:
+            return threshold_at_precision(labels, scores, wanted.precision)
+        return threshold_at_false_alarm_rate(labels, scores, wanted.false_alarm_rate or 0.0)
+    except MetricError as error:
+        logging.getLogger(__name__).warning(
+            f"{error} The suggested threshold is the one with the best F1 on validation instead."
+        )
+        return threshold_at_best_f1(labels, scores)

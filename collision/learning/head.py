@@ -29,20 +29,14 @@ class HeadModel(nn.Module):
     def __init__(
         self, encoder: Encoder, pooling: nn.Module, feature_dim: int, feature_dropout: float = 0.0
     ):
-        """Put the parts together.
+        """Put the parts together; ``feature_dim`` is D.
 
-        Args:
-            encoder: See ``collision.types.Encoder``.
-            pooling: See ``collision.temporal.pooling``.
-            feature_dim: D.
-            feature_dropout: Share of the D features that a training example loses, the same ones
-                at every step: single numbers could be guessed from the neighbouring steps.
+        ``feature_dropout`` is the share of the D features that a training example loses, the same
+        ones at every step: single numbers could be guessed from the neighbouring steps.
         """
         super().__init__()
         if not 0 <= feature_dropout < 1:
-            raise ConfigError(
-                f"feature_dropout={feature_dropout}: it is a share, from 0 to below 1."
-            )
+            raise ConfigError(f"feature_dropout={feature_dropout}: a share, from 0 to below 1.")
         self.feature_dim = feature_dim
         self.register_buffer("feature_mean", torch.zeros(feature_dim))
         self.register_buffer("feature_std", torch.ones(feature_dim))
@@ -52,19 +46,13 @@ class HeadModel(nn.Module):
         self.classifier = nn.Linear(encoder.output_dim, 1)
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
-        """Score a batch.
+        """Score a batch: logits ``[B]``; ConfigError where shapes don't fit.
 
         Args:
             features: ``[B, L, D]``, any float type.
             times: ``[B, L]``, seconds relative to the cut.
             mask: ``[B, L]`` bool, True where a step holds data; elsewhere features and times may be
                 anything, NaN too.
-
-        Returns:
-            Logits ``[B]``.
-
-        Raises:
-            ConfigError: The shapes don't fit the head or each other.
         """
         self._check_shapes(features, times, mask)
         standardised = (features.float() - self.feature_mean) / self.feature_std
@@ -80,14 +68,7 @@ class HeadModel(nn.Module):
 
     @torch.no_grad()
     def fit_standardiser(self, features: Tensor) -> None:
-        """Take mean and standard deviation per feature from training data.
-
-        Args:
-            features: ``[..., D]``, valid steps only.
-
-        Raises:
-            ConfigError: There are none, D is wrong, or some are not finite.
-        """
+        """Take mean and standard deviation per feature from valid steps ``[..., D]``."""
         self._check_dim(features)
         rows = features.reshape(-1, self.feature_dim).float()
         if len(rows) == 0:
@@ -112,8 +93,7 @@ class HeadModel(nn.Module):
         if features.shape[-1] != self.feature_dim:
             raise ConfigError(
                 f"Features have dim {features.shape[-1]}, the head was built for "
-                f"{self.feature_dim}. Use the backbone that the head was trained on, or train a "
-                "new head."
+                f"{self.feature_dim}. Use the head's own backbone, or train a new head."
             )
 
     def _check_shapes(self, features: Tensor, times: Tensor, mask: Tensor) -> None:
@@ -122,10 +102,8 @@ class HeadModel(nn.Module):
         self._check_dim(features)
         for name, tensor in (("times", times), ("mask", mask)):
             if tensor.shape != features.shape[:2]:
-                raise ConfigError(
-                    f"{name} has shape {list(tensor.shape)}, expected "
-                    f"{list(features.shape[:2])} as the features have."
-                )
+                wanted = f"expected {list(features.shape[:2])} as the features have"
+                raise ConfigError(f"{name} has shape {list(tensor.shape)}, {wanted}.")
         if mask.dtype != torch.bool:
             raise ConfigError(f"mask has dtype {mask.dtype}, expected torch.bool.")
 
@@ -133,16 +111,6 @@ class HeadModel(nn.Module):
 def build_model(
     head: Part, pooling: Part, feature_dim: int, feature_dropout: float = 0.0
 ) -> HeadModel:
-    """Make a head from its two parts.
-
-    Args:
-        head: An encoder, as in ``configs/head``.
-        pooling: As in ``configs/pooling``.
-        feature_dim: D.
-        feature_dropout: See ``HeadModel``.
-
-    Raises:
-        ConfigError: An option that doesn't exist or can't work.
-    """
+    """Make a head for features of size D; ConfigError for an option that can't work."""
     encoder = head.build(input_dim=feature_dim)
     return HeadModel(encoder, pooling.build(dim=encoder.output_dim), feature_dim, feature_dropout)

@@ -20,7 +20,6 @@ class Loss(Protocol):
 
     def __call__(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """Give the weighted mean loss of a batch."""
-        ...
 
 
 class BinaryCrossEntropy(nn.Module):
@@ -43,9 +42,8 @@ class BinaryCrossEntropy(nn.Module):
         if not self.automatic and not float(pos_weight) > 0:
             raise ConfigError(f"loss.pos_weight={pos_weight}: must be above 0.")
         self.label_smoothing = label_smoothing
-        self.register_buffer(
-            "pos_weight", torch.tensor(1.0 if self.automatic else float(pos_weight))
-        )
+        given = 1.0 if self.automatic else float(pos_weight)
+        self.register_buffer("pos_weight", torch.tensor(given))
 
     def fit(self, negative: float, positive: float) -> None:
         """Set an automatic ``pos_weight`` from the summed weights of each class in an epoch."""
@@ -70,12 +68,8 @@ class FocalLoss(BinaryCrossEntropy):
 
     ``(1 - p_t) ** gamma`` scales each example's cross entropy, where ``p_t`` is the probability
     of its class; a smoothed label belongs to both classes in part. ``pos_weight`` takes the place
-    of the paper's alpha: ``alpha / (1 - alpha)``.
-
-    Args:
-        gamma: 0 is cross entropy; the paper uses 2.
-        pos_weight: As in ``BinaryCrossEntropy``.
-        label_smoothing: As in ``BinaryCrossEntropy``.
+    of the paper's alpha: ``alpha / (1 - alpha)``. With ``gamma`` 0 it is cross entropy; the paper
+    uses 2.
     """
 
     def __init__(

@@ -20,7 +20,6 @@ class OptimizerFactory(Protocol):
         self, model: nn.Module, steps_per_epoch: int, total_steps: int
     ) -> tuple[Optimizer, LRScheduler]:
         """Give optimizer and scheduler for ``total_steps`` batches, stepped every batch."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,7 @@ class AdamWCosine:
     """AdamW with a linear warm-up and a cosine decay, stepped every batch.
 
     Weight decay acts on matrices alone: biases, scales and other vectors are left free.
-
-    Attributes:
-        lr: Highest learning rate.
-        weight_decay: Of the matrices.
-        warmup_epochs: Length of the linear rise.
-        final_fraction: Share of ``lr`` that is left at the end.
+    ``final_fraction`` is the share of ``lr``, the highest rate, that is left at the end.
     """
 
     lr: float = 3e-4

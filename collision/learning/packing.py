@@ -12,14 +12,8 @@ def pack_steps(sequence: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Move the valid steps to the front, in their order, and put zeros behind them.
 
     An encoder that works on packed steps can't tell padding on the left from padding on the right,
-    nor a padded sequence from the shorter one.
-
-    Args:
-        sequence: ``[B, L, D]``; what lies under the mask may be anything.
-        mask: ``[B, L]``, True where a step holds data.
-
-    Returns:
-        Packed ``[B, L, D]``, its mask ``[B, L]``, and the order ``[B, L]`` for ``unpack_steps``.
+    nor a padded sequence from the shorter one. Takes ``[B, L, D]``, anything under the mask, and
+    ``[B, L]``; gives the packed steps, their mask, and the order ``[B, L]`` for ``unpack_steps``.
     """
     order = (~mask).int().argsort(dim=1, stable=True)
     packed_mask = mask.gather(1, order)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,10 +44,8 @@ PARTS = ("backbone", "head", "pooling")
 class LearnedFrom:
     """The videos behind a head: those it was trained on, and those its epoch was chosen on.
 
-    Attributes:
-        groups: Names of source events or drives by split, ``train`` and ``val``; they mean
-            something within one data set only.
-        digests: Of the videos' content, by split.
+    By split, ``train`` and ``val``: digests of their content, and their groups (source events or
+    drives), which mean something within one data set only.
     """
 
     __pydantic_config__ = STRICT
@@ -59,25 +57,16 @@ class LearnedFrom:
     def of(cls, data: Mapping[str, FeatureDataset], digest_of: Mapping[str, str]) -> LearnedFrom:
         """Take the videos of ``train`` and ``val``; ``digest_of`` gives digests by video id."""
         videos = {split: data[split].records for split in ("train", "val")}
-        return cls(
-            {s: _ordered(_writable(r.group) for r in rows) for s, rows in videos.items()},
-            {
-                s: _ordered(digest_of[r.id] for r in rows if r.id in digest_of)
-                for s, rows in videos.items()
-            },
-        )
+        groups = {s: _ordered(_writable(r.group) for r in rows) for s, rows in videos.items()}
+        found = {s: [digest_of.get(r.id, "") for r in rows] for s, rows in videos.items()}
+        return cls(groups, {s: _ordered(filter(None, names)) for s, names in found.items()})
 
     def joined(self, earlier: LearnedFrom | None, *, same_dataset: bool) -> LearnedFrom:
         """Add what the head that training started from had learned from."""
         if earlier is None:
             return self
-        before = earlier if same_dataset else replace(earlier, groups={})
-        return LearnedFrom(
-            *(
-                {s: _ordered((*own[s], *others.get(s, ()))) for s in own}
-                for own, others in ((self.groups, before.groups), (self.digests, before.digests))
-            )
-        )
+        groups = earlier.groups if same_dataset else {}
+        return LearnedFrom(_united(self.groups, groups), _united(self.digests, earlier.digests))
 
 
 @dataclass(frozen=True)
@@ -85,15 +74,9 @@ class Origin:
     """Where a head's weights come from.
 
     Attributes:
-        dataset: Name of the data set.
         data_digest: Of its videos, labels, times and splits.
-        seed: Of initial weights and the order of batches.
-        epoch: Whose weights these are, counted from 0.
-        selected_on: The value by which the epoch was chosen.
-        parts: Names of the parts, by group.
-        value: Of ``selected_on``.
-        temperature: What the temperature does on validation.
-        learned_from: The videos; None in predictors of earlier versions.
+        selected_on: The name of the value by which the epoch, counted from 0, was chosen.
+        learned_from: None in predictors of earlier versions.
     """
 
     __pydantic_config__ = STRICT
@@ -111,8 +94,6 @@ class Origin:
 
 @dataclass(frozen=True)
 class _Header:
-    """What a file of this format says of itself."""
-
     __pydantic_config__ = STRICT
 
     format: int
@@ -127,17 +108,13 @@ class _Header:
 
 @dataclass
 class Predictor:
-    """A head and how its input is made.
+    """A head, in eval mode, and how its input is made.
 
     Attributes:
-        model: The trained head, in eval mode.
         parts: ``backbone``, ``head`` and ``pooling``.
         policy: The sampling that the head was trained with.
-        feature_dropout: As in training.
-        fingerprint: Of the features.
         threshold: Suggested from validation, with what it costs there; None without validation.
         temperature: Fitted on validation: probabilities are ``sigmoid(logit / temperature)``.
-        origin: Where the weights come from.
     """
 
     model: HeadModel
@@ -154,22 +131,11 @@ class Predictor:
         """Of the backbone behind the features."""
         return self.fingerprint.spec
 
-    @property
-    def knows_its_videos(self) -> bool:
-        """Whether the file says which videos the head has learned from; earlier versions' don't."""
-        return self.origin.learned_from is not None
-
     def seen(self, groups: Iterable[str], digests: Iterable[str]) -> dict[str, int]:
-        """Count the videos that the head has learned from or was selected on.
+        """Count the videos, by split, that the head has learned from or was selected on.
 
-        Args:
-            groups: Of videos of the same data set, one a video; leave it empty for another data
-                set, where equal names mean nothing.
-            digests: Of the same videos, in the same order.
-
-        Returns:
-            By split, ``train`` and ``val``, where there are any. A video counts where its group or
-            its content is known. Empty if the file does not say; see ``knows_its_videos``.
+        A video counts where its group or its content is known. Groups and digests are of the same
+        videos; give no groups of another data set, whose names differ.
         """
         known = self.origin.learned_from
         if known is None:
@@ -197,24 +163,17 @@ class Predictor:
             self.temperature,
             self.origin,
         )
-        tensors = {
-            name: tensor.detach().cpu().contiguous()
-            for name, tensor in self.model.state_dict().items()
-        }
+        state = self.model.state_dict().items()
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state}
         text = json.dumps(asdict(header), allow_nan=False)
         write_whole(path, save(tensors, metadata={"collision": text}))
 
 
 def load_predictor(path: Path, trust: Collection[str] = ()) -> Predictor:
-    """Read a predictor; nothing in the file is trusted.
-
-    Args:
-        path: Of a ``predictor.safetensors``.
-        trust: Packages outside this one whose heads, poolings and backbones may be used.
+    """Read a predictor; nothing in the file is trusted, and no part of a package outside ``trust``.
 
     Raises:
-        CheckpointError: Missing, damaged, of another kind or a newer version, or naming code from
-            elsewhere.
+        CheckpointError: Missing, damaged, of another kind, too new, or naming code from elsewhere.
     """
     if not path.is_file():
         raise CheckpointError(f"No checkpoint at {str(path)!r}. `train` writes {FILE_NAME}.")
@@ -239,16 +198,8 @@ def load_predictor(path: Path, trust: Collection[str] = ()) -> Predictor:
         policy = call_typed(SamplingPolicy, saved.sampling, {}, "sampling")
         fingerprint = Fingerprint(saved.fingerprint)
         model = _model_of(parts, fingerprint.spec.feature_dim, saved.feature_dropout, state)
-    return Predictor(
-        model,
-        parts,
-        policy,
-        saved.feature_dropout,
-        fingerprint,
-        saved.threshold,
-        saved.temperature,
-        saved.origin,
-    )
+    judged = saved.threshold, saved.temperature, saved.origin
+    return Predictor(model, parts, policy, saved.feature_dropout, fingerprint, *judged)
 
 
 def _upgraded(header: Mapping[str, Any]) -> dict[str, Any]:
@@ -270,11 +221,7 @@ def _upgraded(header: Mapping[str, Any]) -> dict[str, Any]:
 def _model_of(
     parts: Mapping[str, Part], feature_dim: int, dropout: float, state: Mapping[str, Tensor]
 ) -> HeadModel:
-    """Build a head and fill in its weights; the size of the file bounds what that may take.
-
-    Raises:
-        CheckpointError: The file does not hold the head that it names.
-    """
+    """Build a head and fill in its weights; the size of the file bounds what that may take."""
     head, pooling = parts["head"], parts["pooling"]
     values = (value for _, value in values_in([dict(head.options), dict(pooling.options)], ""))
     largest = max((value for value in values if isinstance(value, int)), default=0)
@@ -300,16 +247,18 @@ def _writable(name: str) -> str:
     return name.encode(errors="backslashreplace").decode().replace("${", "$ {")
 
 
+def _united(
+    own: Mapping[str, tuple[str, ...]], others: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    return {split: _ordered((*own[split], *others.get(split, ()))) for split in own}
+
+
 def _ordered(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
 def find_predictors(path: Path) -> list[Path]:
-    """Find the predictor files of a run folder (one a seed), or take a file as it is.
-
-    Raises:
-        CheckpointError: There is none.
-    """
+    """Find the predictor files of a run folder (one a seed), or take a file as it is."""
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -320,33 +269,24 @@ def find_predictors(path: Path) -> list[Path]:
     seeds = [p for p in path.glob(f"seed_*/{FILE_NAME}") if _seed_of(p).isdecimal()]
     found = sorted(seeds, key=lambda p: int(_seed_of(p))) or sorted(path.glob(FILE_NAME))
     folds = sorted(path.glob(f"fold_*/seed_*/{FILE_NAME}"))
-    if seeds and len(seeds) < (wanted := _num_seeds(path)):
+    is_run = (path / "config.yaml").is_file()
+    wanted = read_config(path).get("seeds") if seeds and is_run else None
+    if isinstance(wanted, int) and len(seeds) < wanted:
         raise CheckpointError(
-            f"{str(path)!r} holds {len(seeds)} of {wanted} seeds: its training has not ended. "
-            f"Continue it with `python train.py resume={path}`, or give a seed's folder, such as "
-            f"{found[0].parent}."
+            f"{str(path)!r} holds {len(seeds)} of {wanted} seeds. Continue it with `python "
+            f"train.py resume={path}`, or give a seed's folder, such as {found[0].parent}."
         )
     if not found and folds:
-        raise CheckpointError(
-            f"{str(path)!r} is a cross-validation: it has a predictor for each fold. Give one of "
-            f"them, such as {folds[0]}."
-        )
+        what = f"{str(path)!r} is a cross-validation: it has a predictor for each fold"
+        raise CheckpointError(f"{what}. Give one of them, such as {folds[0]}.")
     if not found:
         there = ", ".join(sorted(p.name for p in path.iterdir())[:8])
         raise CheckpointError(
-            f"No trained predictor in {str(path)!r} (found: {there or 'nothing'}). "
-            "Give a run folder whose training ended, or continue it with "
-            f"`python train.py resume={path}`."
+            f"No trained predictor in {str(path)!r} (found: {there or 'nothing'}). Give a run "
+            f"whose training ended, or continue it with `python train.py resume={path}`."
         )
     return found
 
 
 def _seed_of(path: Path) -> str:
     return path.parent.name.removeprefix("seed_")
-
-
-def _num_seeds(run_folder: Path) -> int:
-    """Say how many seeds a run was started with; 1 where the folder does not tell."""
-    is_run = (run_folder / "config.yaml").is_file()
-    seeds = read_config(run_folder).get("seeds") if is_run else None
-    return seeds if isinstance(seeds, int) else 1

@@ -43,9 +43,8 @@ class CollisionTask(LightningModule):
         logits = self(batch)
         loss = self.loss(logits, batch["label"], batch["weight"])
         self.log("val/loss", loss, batch_size=len(batch["label"]))
-        self.metric.update(
-            logits.float().sigmoid(), batch["label"].long(), batch["horizon"], batch["example"]
-        )
+        labels, horizons = batch["label"].long(), batch["horizon"]
+        self.metric.update(logits.float().sigmoid(), labels, horizons, batch["example"])
 
     def on_validation_epoch_end(self) -> None:
         """Log AP per horizon and their mean."""
@@ -57,9 +56,8 @@ class CollisionTask(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Step the schedule every batch."""
         total = int(self.trainer.estimated_stepping_batches)
-        optimizer, scheduler = self.optimizer_factory.build(
-            self.model, max(1, total // max(1, self.trainer.max_epochs or 1)), total
-        )
+        per_epoch = max(1, total // max(1, self.trainer.max_epochs or 1))
+        optimizer, scheduler = self.optimizer_factory.build(self.model, per_epoch, total)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},

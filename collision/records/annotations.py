@@ -30,21 +30,18 @@ Value = TypeVar("Value")
 def parse_lines(
     file: Path, lines: Iterable[tuple[int, Line]], parse: Callable[[Line], Value]
 ) -> dict[int, Value]:
-    """Read every line of a file; give the values by line number.
+    """Read lines by number, from 1; an AnnotationError holds all that ``parse`` rejected."""
+    return dict(parse_each(file, lines, parse))
 
-    Args:
-        file: Where the lines come from.
-        lines: Line numbers, from 1, and what stands there.
-        parse: Gives a line's value, or raises ``ValueError``.
 
-    Raises:
-        AnnotationError: With all lines that ``parse`` rejected.
-    """
-    values: dict[int, Value] = {}
-    rejected = []
+def parse_each(
+    file: Path, lines: Iterable[tuple[int, Line]], parse: Callable[[Line], Value]
+) -> list[tuple[int, Value]]:
+    """Read as ``parse_lines`` does what may begin in one line."""
+    values, rejected = [], []
     for number, line in lines:
         try:
-            values[number] = parse(line)
+            values.append((number, parse(line)))
         except ValueError as error:
             rejected.append(Rejected(file, number, str(error)))
     reject(rejected)
@@ -58,11 +55,7 @@ class ErrorCollector:
         self.rejected: list[Rejected] = []
 
     def try_read(self, reader: Callable[..., Value], *arguments: object, default: Any) -> Value:
-        """Give what a reader reads, or ``default`` if it rejects lines; ``check`` reports them.
-
-        Raises:
-            AnnotationError: The table cannot be read at all.
-        """
+        """Give what a reader reads, or ``default`` if it rejects lines; ``check`` reports them."""
         try:
             return reader(*arguments)
         except AnnotationError as error:
@@ -72,80 +65,42 @@ class ErrorCollector:
             return default
 
     def check(self) -> None:
-        """Stop if a table had bad lines.
-
-        Raises:
-            AnnotationError: With all of them.
-        """
+        """Stop with an AnnotationError if tables had bad lines: all of them."""
         reject(list(dict.fromkeys(self.rejected)))  # a table may be read for several others
 
 
 def reject(rejected: Sequence[Rejected]) -> None:
-    """Stop if there are rejected lines.
-
-    Raises:
-        AnnotationError: With all of them.
-    """
+    """Stop with an AnnotationError if there are rejected lines: all of them."""
     if rejected:
         raise AnnotationError.of(rejected)
 
 
 def reject_repeated(file: Path, names: Iterable[tuple[int, str]]) -> None:
-    """Stop if a file names something twice.
-
-    Args:
-        file: Where the names come from.
-        names: Line numbers, and what each line names.
-
-    Raises:
-        AnnotationError: With every line that repeats an earlier one.
-    """
+    """Stop if a file names something twice: an AnnotationError with every repeated line."""
     first: dict[str, int] = {}
-    reject(
-        [
-            Rejected(file, line, f"{name!r} is in line {first[name]} already")
-            for line, name in names
-            if name in first or first.setdefault(name, line) != line
-        ]
-    )
+    repeated = [
+        Rejected(file, line, f"{name!r} is in line {first[name]} already")
+        for line, name in names
+        if name in first or first.setdefault(name, line) != line
+    ]
+    reject(repeated)
 
 
 def read_text(file: Path) -> list[tuple[int, str]]:
-    """Give the lines of a text file that hold something, with their numbers from 1.
-
-    Raises:
-        AnnotationError: It is not UTF-8.
-    """
+    """Give the lines of a UTF-8 file that hold something, with their numbers from 1."""
     # Not splitlines(): form feeds and the like end no line in an editor.
     lines = re.split("\r\n|\r|\n", _decoded(file))
     return [(n, line.strip()) for n, line in enumerate(lines, start=1) if line.strip()]
 
 
 def read_header(file: Path) -> list[str]:
-    """Read the names of a CSV file's columns, stripped of blanks.
-
-    Raises:
-        AnnotationError: It is no such file, or has a column twice.
-    """
+    """Read the names of a CSV file's columns, stripped of blanks; none may come twice."""
     rows = _csv_rows(file)
     header = rows[0][1] if rows else []
     if twice := [name for name, count in Counter(header).items() if count > 1]:
-        raise AnnotationError(
-            f"{str(file)!r} has two columns {twice[0]!r}. All: {', '.join(header)}."
-        )
+        there = ", ".join(header)
+        raise AnnotationError(f"{str(file)!r} has two columns {twice[0]!r}. All: {there}.")
     return header
-
-
-def read_csv(file: Path, required: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """Read a CSV file with a header: line numbers and fields by column, stripped of blanks.
-
-    A line's number is that of its first line, if a quoted field runs over several.
-
-    Raises:
-        AnnotationError: It is no such file, lacks a required column, has a column twice, or lines
-            with more or fewer fields than the header.
-    """
-    return list(parse_csv(file, required, lambda fields: fields).items())
 
 
 def parse_csv(
@@ -154,27 +109,23 @@ def parse_csv(
     parse: Callable[[dict[str, str]], Value],
     key: Callable[[Value], str] | None = None,
 ) -> dict[int, Value]:
-    """Read every line of a CSV file with a header, as ``read_csv`` does; give values by line.
+    """Read every line of a UTF-8 CSV file with a header; give values by line, from 1.
 
-    Args:
-        file: UTF-8.
-        required: Columns that must be there.
-        parse: Gives the value of a line's fields, or raises ``ValueError``.
-        key: What a value names: no two lines may name the same.
+    Fields are stripped of blanks. The number is of a line's first, if a quoted field runs over
+    several. ``parse`` gives the value of a line's fields, or raises ``ValueError``; no two lines
+    may have the same ``key``.
 
     Raises:
-        AnnotationError: As ``read_csv``; lines of the wrong length and lines that ``parse``
-            rejected are listed together. Or lines that name what an earlier one does.
+        AnnotationError: It is no such file, lacks a column or has it twice; or, all together, lines
+            of the wrong length and those that ``parse`` rejected; or lines that repeat a key.
     """
     header = read_header(file)
     require_columns(file, header, required)
 
     def value(row: list[str]) -> Value:
         if len(row) != len(header):
-            raise ValueError(
-                f"{len(row)} fields where the header has {len(header)}; "
-                "quote those that contain a comma"
-            )
+            reason = f"{len(row)} fields where the header has {len(header)}"
+            raise ValueError(f"{reason}; quote those that contain a comma")
         return parse(dict(zip(header, row, strict=True)))
 
     lines = [(number, row) for number, row in _csv_rows(file)[1:] if any(row)]
@@ -187,13 +138,9 @@ def parse_csv(
 def require_columns(
     file: Path, header: Sequence[str], required: Iterable[str], remedy: str = ""
 ) -> None:
-    """Stop if a column is not there.
+    """Stop at the first column that is not there: an AnnotationError with those that there are.
 
-    Spreadsheet programs separate by semicolons where the comma is the decimal sign: that is said
-    in place of ``remedy``.
-
-    Raises:
-        AnnotationError: With the first that is absent, and those that there are.
+    Where a spreadsheet separated by semicolons or tabs, that is said in place of ``remedy``.
     """
     absent = [name for name in required if name not in header]
     if not absent:
@@ -234,11 +181,7 @@ def _decoded(file: Path) -> str:
 
 
 def read_json(file: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        AnnotationError: It holds none.
-    """
+    """Read a JSON file; AnnotationError if it is none."""
     try:
         return json.loads(_decoded(file))
     except (ValueError, RecursionError) as error:
@@ -246,11 +189,7 @@ def read_json(file: Path) -> Any:
 
 
 def seconds(name: str, text: str) -> Seconds | None:
-    """Read a time; an empty field is none.
-
-    Raises:
-        ValueError: It is no time.
-    """
+    """Read a time; an empty field is none, and what is no time a ValueError."""
     if not text:
         return None
     try:
@@ -265,12 +204,7 @@ def seconds(name: str, text: str) -> Seconds | None:
 
 
 def path_below(root: Path, text: str, follow_links: bool = False) -> Path:
-    """Find a file or folder below the root.
-
-    Args:
-        root: Where it must lie; a link itself, it is followed.
-        text: A relative path, from an annotation file.
-        follow_links: Take links below the root that lead out of it, too.
+    """Find a file or folder below the root, which may be a link itself.
 
     Raises:
         ValueError: It is no path, or names a place elsewhere.

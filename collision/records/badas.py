@@ -19,29 +19,21 @@ from collision.errors import ConfigError, DatasetNotFoundError
 from collision.records.annotations import parse_csv, seconds, warn_once
 from collision.types import Seconds, VideoRecord
 
-CATEGORY = "article_category"
 COLUMNS = (
-    "id",
-    "Event-type",
-    "Nexar-vehicle-involved",
-    "min_support",
-    "Time-of-alert",
-    "Time-of-collision",
+    *("id", "Event-type", "Nexar-vehicle-involved", "min_support"),
+    *("Time-of-alert", "Time-of-collision"),
 )
 WHERE = "The files are in the folder annotation of github.com/getnexar/BADAS-Open."
 
 
 @dataclass(frozen=True, slots=True)
 class Consensus:
-    """What the annotators said of one clip.
+    """What the annotators said of one clip; the times are of alert and collision.
 
     Attributes:
         name: The clip's file without its suffix.
         event_type: ``Collision`` or ``Near-collision``.
         ego: ``yes`` if the camera's own car is involved, else ``no``.
-        support: How many annotators agree (``min_support``).
-        alert_time: When the collision could first be foreseen.
-        event_time: When it happens.
         category: How the paper's table counts the clip, such as ``pos-ego``; may be empty.
     """
 
@@ -60,12 +52,7 @@ class Consensus:
 
 
 def read_consensus(file: Path) -> dict[int, Consensus]:
-    """Read a consensus file: rows by line number.
-
-    Raises:
-        DatasetNotFoundError: There is no such file.
-        AnnotationError: Rows that cannot be read, all of them, by number.
-    """
+    """Read a consensus file: rows by line number, or an AnnotationError with all bad ones."""
     if not file.is_file():
         raise DatasetNotFoundError(file.absolute().parent, [file.name], WHERE)
     return parse_csv(file, COLUMNS, _consensus, key=lambda row: row.name)
@@ -76,18 +63,9 @@ def with_consensus(
 ) -> list[VideoRecord]:
     """Give clips the consensus times and tags where the file has them; drop and move none.
 
-    The two times are taken together, in place of those that a clip has; where the file gives no
-    time of collision, the clip keeps its own. ``event_from`` is then ``consensus``.
-
-    Args:
-        records: Of the whole data set.
-        file: A consensus file.
-        name_of: What the file calls a clip, without suffix; None: it cannot be in it.
-
-    Raises:
-        DatasetNotFoundError: There is no such file.
-        AnnotationError: Rows that cannot be read.
-        ConfigError: None of its clips is in the data set: it is another set's file.
+    Both times replace a clip's own, if the file gives that of the collision; ``event_from`` is then
+    ``consensus``. ``name_of`` says what the file calls a clip, without suffix, or None. A file of
+    another set, none of whose clips is here, is a ConfigError.
     """
     rows = {row.name: row for row in read_consensus(file).values()}
     names = [name_of(record) for record in records]
@@ -98,19 +76,14 @@ def with_consensus(
             "leave badas out; it lists test clips."
         )
     if unused := sorted(rows.keys() - set(names)):
-        warn_once(
-            f"{file}: {len(unused)} of its {len(rows)} clips are not in this data set, "
-            f"such as {', '.join(unused[:3])}."
-        )
+        some = ", ".join(unused[:3])
+        count = f"{len(unused)} of its {len(rows)} clips"
+        warn_once(f"{file}: {count} are not in this data set, such as {some}.")
     return [_overlaid(r, rows.get(n or "")) for r, n in zip(records, names, strict=True)]
 
 
 def ego_clips(records: Sequence[VideoRecord]) -> list[VideoRecord]:
-    """Keep the negatives, and the positives whose tag ``ego`` is ``yes``.
-
-    Raises:
-        ConfigError: There is no such positive.
-    """
+    """Keep the negatives, and the positives whose tag ``ego`` is ``yes``; ConfigError: none is."""
     kept = [r for r in records if r.label != 1 or r.tags.get("ego") == "yes"]
     if not any(r.label == 1 for r in kept):
         raise ConfigError(
@@ -134,24 +107,16 @@ def _consensus(field: Mapping[str, str]) -> Consensus:
     name = PurePosixPath(field["id"]).stem
     if not name or "/" in field["id"]:
         raise ValueError(f"id {field['id']!r} is no name of a clip")
-    if field["Event-type"] not in ("Collision", "Near-collision"):
-        raise ValueError(f"Event-type {field['Event-type']!r} is no Collision or Near-collision")
-    if field["Nexar-vehicle-involved"] not in ("yes", "no"):
-        raise ValueError(
-            f"Nexar-vehicle-involved {field['Nexar-vehicle-involved']!r} is neither yes nor no"
-        )
-    if not (field["min_support"].isascii() and field["min_support"].isdigit()):
-        raise ValueError(f"min_support {field['min_support']!r} is no number of annotators")
+    event_type, ego, support = (field[column] for column in COLUMNS[1:4])
+    if event_type not in ("Collision", "Near-collision"):
+        raise ValueError(f"Event-type {event_type!r} is no Collision or Near-collision")
+    if ego not in ("yes", "no"):
+        raise ValueError(f"Nexar-vehicle-involved {ego!r} is neither yes nor no")
+    if not (support.isascii() and support.isdigit()):
+        raise ValueError(f"min_support {support!r} is no number of annotators")
     alert_time = seconds("Time-of-alert", field["Time-of-alert"])
     event_time = seconds("Time-of-collision", field["Time-of-collision"])
     if alert_time is not None and event_time is not None and alert_time > event_time:
         raise ValueError(f"Time-of-alert {alert_time:g} is after Time-of-collision {event_time:g}")
-    return Consensus(
-        name=name,
-        event_type=field["Event-type"],
-        ego=field["Nexar-vehicle-involved"],
-        support=int(field["min_support"]),
-        alert_time=alert_time,
-        event_time=event_time,
-        category=field.get(CATEGORY, ""),
-    )
+    category = field.get("article_category", "")
+    return Consensus(name, event_type, ego, int(support), alert_time, event_time, category)

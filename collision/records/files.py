@@ -21,17 +21,15 @@ from collision.errors import (
     CollisionError,
     ConfigError,
     DatasetNotFoundError,
-    Rejected,
 )
-from collision.records.annotations import read_json, reject
+from collision.records.annotations import parse_each, read_json
 from collision.types import Split, VideoRecord
 
 Value = TypeVar("Value")
 
 # What to do about missing videos, for data sets with the option ``allow_missing``.
 COMPLETE_IT = (
-    "Complete the download, or go on without them: dataset.allow_missing=true skip_failures=true. "
-    "They are counted."
+    "Complete the download, or go on: dataset.allow_missing=true skip_failures=true counts them."
 )
 
 _BETWEEN = re.compile(r"[\s,:]*")
@@ -42,33 +40,18 @@ def parse_entries(
 ) -> list[tuple[int, Value]]:
     """Read a JSON object or list entry by entry; no wrong one is lost.
 
-    Args:
-        file: UTF-8.
-        kind: ``dict`` or ``list``: what the file must hold.
-        parse: Gives an entry's value or raises ``ValueError``. Entries of an object are pairs of
-            key and value, a key that comes twice included.
-
-    Returns:
-        The line, from 1, in which each entry begins (all 1 in a file without line breaks), and
-        its value.
+    Gives the line, from 1, in which each entry begins (all 1 in a file without line breaks), and
+    its value. Entries of an object are pairs of key and value, a key that comes twice included;
+    ``parse`` rejects one by a ``ValueError``.
 
     Raises:
-        AnnotationError: The file holds no JSON or something else, or entries that ``parse``
-            rejected: all of them.
+        AnnotationError: No JSON, something else, or all the entries that ``parse`` rejected.
     """
     whole = read_json(file)
     if not isinstance(whole, kind):
         wanted = {dict: "object", list: "list"}[kind]
         raise AnnotationError(f"{str(file)!r} holds no JSON {wanted} but {str(whole)[:40]!r}.")
-    values = []
-    rejected = []
-    for line, entry in _entries(file.read_text(encoding="utf-8-sig"), kind is dict):
-        try:
-            values.append((line, parse(entry)))
-        except ValueError as error:
-            rejected.append(Rejected(file, line, str(error)))
-    reject(rejected)
-    return values
+    return parse_each(file, _entries(file.read_text(encoding="utf-8-sig"), kind is dict), parse)
 
 
 def _entries(text: str, is_object: bool) -> Iterator[tuple[int, Any]]:
@@ -86,7 +69,6 @@ def _entries(text: str, is_object: bool) -> Iterator[tuple[int, Any]]:
 
 
 def _skip(text: str, position: int) -> int:
-    """Step over what stands between JSON's keys, values and entries."""
     found = _BETWEEN.match(text, position)
     assert found is not None, "the pattern matches nothing, too"
     return found.end()
@@ -107,11 +89,8 @@ class VideosNotFoundError(DatasetNotFoundError):
         if rest := len(self.expected) - len(shown):
             shown.append(f"... and {rest} more")
         listing = "\n".join(f"  {name}" for name in shown)
-        CollisionError.__init__(
-            self,
-            f"{len(self.expected)} of {number} listed videos are not in {str(root)!r}:\n"
-            f"{listing}\n{where}",
-        )
+        count = f"{len(self.expected)} of {number} listed videos are not in {str(root)!r}"
+        CollisionError.__init__(self, f"{count}:\n{listing}\n{where}")
 
 
 def paths_of(records: Iterable[VideoRecord], splits: Sequence[Split] | None = None) -> list[Path]:
@@ -127,11 +106,7 @@ def paths_of(records: Iterable[VideoRecord], splits: Sequence[Split] | None = No
 
 
 def require_videos(root: Path, paths: Sequence[Path], where: str) -> None:
-    """Check that videos, files or folders of images, are there.
-
-    Raises:
-        VideosNotFoundError: With those that are not.
-    """
+    """Check that videos, files or folders of images, are there; else VideosNotFoundError."""
     root = root.resolve()
     missing = [path.relative_to(root).as_posix() for path in paths if not _exists(path)]
     if missing:
@@ -152,11 +127,7 @@ def with_unique_ids(records: Sequence[VideoRecord], root: Path) -> list[VideoRec
 
 
 def check_rate(frame_rate: float) -> float:
-    """Take an option ``frame_rate``.
-
-    Raises:
-        ConfigError: It is no rate.
-    """
+    """Take an option ``frame_rate``; ConfigError if it is no rate."""
     is_number = isinstance(frame_rate, (int, float)) and not isinstance(frame_rate, bool)
     if not is_number or not 0 < frame_rate < math.inf:
         raise ConfigError(f"dataset.frame_rate={frame_rate!r}: give frames a second, such as 10.")

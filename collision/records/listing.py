@@ -20,12 +20,7 @@ _NEGATIVE = {"negative", "normal", "safe", "no_crash", "no_collision", "no_accid
 
 @dataclass(frozen=True)
 class Listed:
-    """The videos of a folder.
-
-    Attributes:
-        root: What their paths are relative to.
-        rows: By column; empty where a person has to say it.
-    """
+    """Videos below ``root`` as rows, which are empty where a person has to say it."""
 
     root: Path
     rows: list[dict[str, str]]
@@ -47,14 +42,7 @@ def list_videos(folder: Path, list_file: Path) -> Listed:
     Labels come from folders that are called ``positive``, ``crash``, ``normal`` and the like, the
     nearest one first. The group of a video is its folder, unless that one gives a label or is the
     listed folder itself. Hidden files and folders are left out; links to folders are followed.
-
-    Args:
-        folder: Where the videos are.
-        list_file: Where the list will be: paths are relative to its folder, if that one holds the
-            videos, else to ``folder``.
-
-    Raises:
-        ConfigError: There is no such folder, or no video in it.
+    Paths are relative to the folder of ``list_file``, if it holds the videos, else to ``folder``.
     """
     if not folder.is_dir():
         raise ConfigError(f"{str(folder)!r} is no folder; give the one that holds your videos.")

@@ -32,12 +32,9 @@ def with_validation(
     positive_groups = {r.group for r in records if r.label == 1}
     moved: set[str] = set()
     for holds_positive in (True, False):
-        groups = {
-            r.group
-            for r in records
-            if r.split == "train" and (r.group in positive_groups) == holds_positive
-        }
-        order = sorted(groups, key=lambda g: fraction_from(f"validation/{seed}/{g}"))
+        groups = {r.group for r in records if r.split == "train"}
+        alike = [g for g in groups if (g in positive_groups) == holds_positive]
+        order = sorted(alike, key=lambda g: fraction_from(f"validation/{seed}/{g}"))
         moved.update(order[: max(1, round(fraction * len(order)))] if len(order) > 1 else [])
     return [
         replace(r, split="val") if r.split == "train" and r.group in moved else r for r in records
@@ -48,9 +45,6 @@ def folded(records: Sequence[VideoRecord], folds: int, fold: int, seed: int) -> 
     """Make one fold the test split and all else training, whatever the splits were.
 
     Whole groups, dealt by a hash of their names, apart for those that hold a positive.
-
-    Raises:
-        ConfigError: There are fewer groups with positives, or without, than folds need.
     """
     positive_groups = {r.group for r in records if r.label == 1}
     fold_of: dict[str, int] = {}

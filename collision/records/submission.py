@@ -27,10 +27,7 @@ def write_scores(
         path: The CSV file to write.
         records: Of the whole set; those with a ``cut_horizon`` are its test clips.
         spelling: What the owners call a clip, by the last part of its id.
-        scores: Probability of a collision by record id.
-
-    Raises:
-        MetricError: A score of no video of this set, or one that is no probability.
+        scores: Probability of a collision by record id; MetricError where that cannot be.
     """
     stem_of = {r.id: r.id.rpartition("/")[2] for r in records if r.cut_horizon is not None}
     if unknown := sorted(set(scores) - {record.id for record in records}):
@@ -40,9 +37,8 @@ def write_scores(
         )
     if not set(scores) & set(stem_of):
         return
-    for name, score in scores.items():
-        if not 0 <= score <= 1:  # nan is not either
-            raise MetricError(f"The score of {name!r} is {score!r}: give a probability.")
+    if wrong := [name for name, score in scores.items() if not 0 <= score <= 1]:  # or nan
+        raise MetricError(f"The score of {wrong[0]!r} is {scores[wrong[0]]!r}: give a probability.")
     score_of = {stem: float(scores.get(name, 0.0)) for name, stem in stem_of.items()}
     ids = {stem: stem for stem in stem_of.values()} | dict(spelling)
     text = io.StringIO(newline="")

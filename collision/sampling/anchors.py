@@ -1,8 +1,4 @@
-"""The anchor of a video: the moment that cuts are counted from.
-
-Its event, its mock event, or the end of a file that was cut before its event. Plain functions of
-plain data: nothing here opens a video. Times are seconds in the time of the file.
-"""
+"""The anchor of a video, which cuts are counted from: (mock) event, or the end of a cut file."""
 
 from __future__ import annotations
 
@@ -42,19 +38,12 @@ def anchors(
 
     Negatives without a mock event draw one from the positives' relative positions, else position
     in the file would tell the label. A video that needs a duration that is not in ``durations``
-    (its file can't be read) is left out.
-
-    Args:
-        records: Of all wanted splits.
-        durations: By id.
-        policy: How mock events are found.
-        separate_pools: Negatives of the test split draw from positives of the test split alone, all
-            others from all others, where there are any: so a test is cut the same way whether
-            training videos are at hand or not. False draws from all.
+    (its file can't be read) is left out. ``separate_pools``: negatives of the test split
+    draw from positives of the test split alone, all others from all others, where there are any: so
+    a test is cut the same way whether training videos are at hand or not.
 
     Raises:
-        ConfigError: Negatives need mock events and there is no positive to draw from, or a
-            positive has neither event time nor cut.
+        ConfigError: There is no positive to draw from, or one without event time or cut.
     """
     positions = _event_positions(records, durations)
     everywhere = sorted(position for found in positions.values() for position in found)

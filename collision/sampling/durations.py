@@ -25,11 +25,9 @@ class DurationStore(Protocol):
 
     def recall(self, file: TimedFile) -> Seconds | None:
         """Give what is remembered, or None."""
-        ...
 
     def keep(self, durations: Mapping[TimedFile, Seconds]) -> None:
         """Remember what is new."""
-        ...
 
 
 class Durations:
@@ -43,27 +41,22 @@ class Durations:
 
     def __call__(self, records: Iterable[VideoRecord]) -> tuple[dict[str, Seconds], list[Failure]]:
         """Give the time of the last frame by id; what cannot be read is a failure."""
-        records = list(records)
-        wanted = {(r.path, r.frame_rate) for r in records}
-        self._look_at([f for f in wanted if f not in self._found and f not in self._failed])
-        durations: dict[str, Seconds] = {}
-        failures: list[Failure] = []
-        for record in records:
-            file = record.path, record.frame_rate
-            if file in self._found:
-                durations[record.id] = self._found[file]
-            else:
-                failures.append(Failure(record.id, record.path, self._failed[file]))
-        return durations, failures
+        files = [(r, (r.path, r.frame_rate)) for r in records]
+        self._look_at({file for _, file in files} - self._found.keys() - self._failed.keys())
+        durations = {r.id: self._found[file] for r, file in files if file in self._found}
+        failed = [(r, self._failed[file]) for r, file in files if file in self._failed]
+        return durations, [Failure(r.id, r.path, reason) for r, reason in failed]
 
-    def _look_at(self, files: Sequence[TimedFile]) -> None:
+    def _look_at(self, files: Iterable[TimedFile]) -> None:
         """Recall or read, several at once; FFmpeg and hashing leave Python's lock alone."""
         read: dict[TimedFile, Seconds] = {}
 
         def look(file: TimedFile) -> None:
             known = None if self.store is None else self.store.recall(file)
             try:
-                self._found[file] = self._read(file, read) if known is None else known
+                if known is None:
+                    known = read[file] = float(index_video(*file).frame_times[-1])
+                self._found[file] = known
             except VideoDecodeError as error:
                 self._failed[file] = error.reason
 
@@ -71,15 +64,3 @@ class Durations:
             list(pool.map(look, files))
         if read and self.store is not None:
             self.store.keep(read)
-
-    @staticmethod
-    def _read(file: TimedFile, read: dict[TimedFile, Seconds]) -> Seconds:
-        read[file] = float(index_video(*file).frame_times[-1])
-        return read[file]
-
-
-def read_durations(
-    records: Iterable[VideoRecord],
-) -> tuple[dict[str, Seconds], list[Failure]]:
-    """Read how long each file is, remembering nothing; see ``Durations``."""
-    return Durations()(records)

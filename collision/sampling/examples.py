@@ -1,7 +1,7 @@
 """The examples of a split: moments, labels, horizons and weights.
 
-Plain functions of plain data: nothing here opens a video. Every cut lies on the grid
-``anchor - j * stride``, so that 0.5, 1.0 and 1.5 s are exact at any frame rate.
+Every cut lies on the grid ``anchor - j * stride``, so that 0.5, 1.0 and 1.5 s are exact at any
+frame rate.
 """
 
 from __future__ import annotations
@@ -48,10 +48,7 @@ def build_examples(
         elif split == "train":
             examples += _train_examples(record, anchor, policy)
         else:
-            examples += [
-                Example(record.id, anchor - horizon, record.label, horizon)
-                for horizon in policy.horizons
-            ]
+            examples += [Example(record.id, anchor - h, record.label, h) for h in policy.horizons]
     return [example for example in examples if example.end_time >= 0]
 
 
@@ -90,7 +87,6 @@ def dense_examples(
 def _whole_clip(
     record: VideoRecord, durations: Mapping[str, Seconds], policy: SamplingPolicy
 ) -> list[Example]:
-    """One example over the whole file."""
     if record.id not in durations:
         return []
     end = durations[record.id]
@@ -130,40 +126,26 @@ def _train_examples(record: VideoRecord, anchor: Seconds, policy: SamplingPolicy
     if policy.positives_from == "alert" and record.label == 1 and record.alert_time is not None:
         alert = math.floor((anchor - record.alert_time) / policy.stride + _EPSILON)
         last = max(first, min(last, alert))
-    examples = [
-        Example(
-            record.id,
-            anchor - j * policy.stride,
-            record.label,
-            j * policy.stride,
-            weight=_weight(record, anchor, j * policy.stride, policy),
-        )
-        for j in range(first, last + 1)
-    ]
+    examples = []
+    for horizon in (j * policy.stride for j in range(first, last + 1)):
+        weight = _weight(record, anchor, horizon, policy)
+        examples.append(Example(record.id, anchor - horizon, record.label, horizon, weight))
     if record.label == 1 and policy.hard_negatives:
-        limit = anchor - farthest
-        if record.alert_time is not None:
-            limit = min(limit, record.alert_time)
-        limit -= policy.hard_negative_gap
-        steps = range(
-            math.ceil((anchor - limit) / policy.stride - _EPSILON),
-            math.floor(anchor / policy.stride + _EPSILON) + 1,
-        )
-        generator = np.random.default_rng(
-            int(fraction_from(f"hard/{policy.seed}/{record.id}") * 2**53)
-        )
+        alert_time = anchor if record.alert_time is None else record.alert_time
+        limit = min(anchor - farthest, alert_time) - policy.hard_negative_gap
+        nearest_step = math.ceil((anchor - limit) / policy.stride - _EPSILON)
+        steps = range(nearest_step, math.floor(anchor / policy.stride + _EPSILON) + 1)
+        seed = int(fraction_from(f"hard/{policy.seed}/{record.id}") * 2**53)
         count = min(policy.hard_negatives, len(steps))
-        examples += [
-            Example(record.id, anchor - j * policy.stride, 0, j * policy.stride, hard_negative=True)
-            for j in sorted(int(j) for j in generator.choice(steps, count, replace=False))
-        ]
+        drawn = np.random.default_rng(seed).choice(steps, count, replace=False)
+        for horizon in (int(j) * policy.stride for j in sorted(drawn)):
+            examples.append(Example(record.id, anchor - horizon, 0, horizon, hard_negative=True))
     return examples
 
 
 def _weight(
     record: VideoRecord, anchor: Seconds, horizon: Seconds, policy: SamplingPolicy
 ) -> float:
-    """How much a training cut counts in the loss."""
     if record.label != 1:
         return 1.0
     weight = 1.0 if policy.fade is None else math.exp(-horizon / policy.fade)
@@ -176,9 +158,6 @@ def equal_classes(records: Sequence[VideoRecord], seed: int = 0) -> list[VideoRe
     """Leave out videos of the larger class, chosen by a hash of their ids, until both are equal."""
     by_class = [[r for r in records if r.label == label] for label in (0, 1)]
     count = min(len(members) for members in by_class)
-    kept = {
-        record.id
-        for members in by_class
-        for record in sorted(members, key=lambda r: fraction_from(f"equal/{seed}/{r.id}"))[:count]
-    }
+    drawn = [sorted(m, key=lambda r: fraction_from(f"equal/{seed}/{r.id}")) for m in by_class]
+    kept = {record.id for members in drawn for record in members[:count]}
     return [record for record in records if record.id in kept]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from collision.errors import ConfigError
 from collision.records.splits import limited, shared_groups, with_validation
 from collision.sampling.anchors import anchors, mock_event_pool, needs_durations
-from collision.sampling.durations import ReadDurations, read_durations
+from collision.sampling.durations import Durations, ReadDurations
 from collision.sampling.examples import build_examples, dense_examples
 from collision.sampling.policy import SamplingPolicy
 from collision.types import SPLITS, Dataset, Example, Failure, Seconds, Split, VideoRecord
@@ -24,7 +24,6 @@ class Selection:
         splits: Those wanted; None for all that the data set has.
         limit: At most so many videos a split, in whole groups.
         val_fraction: Of the training groups, where there is no validation split.
-        separate_pools: Whether mock events are drawn apart for the test split; see ``anchors``.
     """
 
     splits: Sequence[Split] | None = None
@@ -38,7 +37,6 @@ class DataIndex:
     """What there is to learn from and to score, before any window is decoded.
 
     Attributes:
-        name: Of the data set.
         records: By id, in the data set's order.
         examples: By split; moments all along the videos of the test split under ``DENSE``.
         unreadable: Videos whose length was needed and could not be read.
@@ -60,14 +58,9 @@ def index_dataset(
     dataset: Dataset,
     policy: SamplingPolicy,
     selection: Selection = Selection(),
-    durations: ReadDurations = read_durations,
+    durations: ReadDurations | None = None,
 ) -> DataIndex:
-    """List a data set's videos and the moments to score; see ``index_records``.
-
-    Raises:
-        DatasetNotFoundError: Files of the wanted splits are not there.
-        ConfigError: As ``index_records``.
-    """
+    """List a data set's videos and the moments to score; see ``index_records``."""
     dataset.prepare(selection.splits)
     return index_records(dataset.name, dataset.records(), policy, selection, durations)
 
@@ -77,22 +70,15 @@ def index_records(
     records: Sequence[VideoRecord],
     policy: SamplingPolicy,
     selection: Selection = Selection(),
-    durations: ReadDurations = read_durations,
+    durations: ReadDurations | None = None,
 ) -> DataIndex:
     """List the moments of some videos to score, and where the policy is dense their curves.
 
-    Args:
-        name: Of the data set.
-        records: All its videos.
-        policy: Which moments.
-        selection: Which of the videos.
-        durations: Says how long files are, where moments depend on it; one ``Durations`` for all
-            folds and backbones opens each file once.
-
-    Raises:
-        ConfigError: A wanted split is empty.
+    One object ``durations`` for all folds and backbones opens each file once. A wanted split that
+    is empty is a ConfigError.
     """
-    records = with_validation_if_wanted(records, policy, selection)
+    if selection.splits is None or "val" in selection.splits:
+        records = with_validation(records, selection.val_fraction, policy.seed)
     found = [split for split in SPLITS if any(r.split == split for r in records)]
     splits = found if selection.splits is None else selection.splits
     for split in splits:
@@ -109,7 +95,7 @@ def index_records(
     ends: dict[str, Seconds] = {}
     unreadable: list[Failure] = []
     if needs_durations(records, policy):
-        ends, failures = durations(around)
+        ends, failures = (durations or Durations())(around)
         wanted = {r.id for r in records}
         unreadable = [failure for failure in failures if failure.video in wanted]
     anchor_of = anchors(around, ends, policy, separate_pools=selection.separate_pools)
@@ -119,21 +105,7 @@ def index_records(
     if policy.dense is not None and policy.within is None and not policy.whole_clip:
         scored = "test" if "test" in splits else splits[-1]
         examples[DENSE] = dense_examples(records, anchor_of, ends, policy, scored)
-    return DataIndex(
-        name,
-        {r.id: r for r in records},
-        examples,
-        unreadable,
-        shared_groups(records),
-        ends,
-        {r.id: anchor_of[r.id] for r in records if r.id in anchor_of},
-    )
-
-
-def with_validation_if_wanted(
-    records: Sequence[VideoRecord], policy: SamplingPolicy, selection: Selection
-) -> list[VideoRecord]:
-    """Make a validation split where it is wanted and the data set has none."""
-    if selection.splits is None or "val" in selection.splits:
-        return with_validation(records, selection.val_fraction, policy.seed)
-    return list(records)
+    own_anchors = {r.id: anchor_of[r.id] for r in records if r.id in anchor_of}
+    by_id = {r.id: r for r in records}
+    shared = shared_groups(records)
+    return DataIndex(name, by_id, examples, unreadable, shared, ends, own_anchors)

@@ -1,9 +1,4 @@
-"""Which windows an example needs, when they end, and how their frames are looked at.
-
-Plain functions of plain data. Times are seconds.
-
-Shapes: S steps a window.
-"""
+"""Which windows an example needs, when they end, and how their frames are looked at."""
 
 from __future__ import annotations
 

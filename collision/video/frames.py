@@ -20,26 +20,8 @@ from av.video.reformatter import Interpolation
 
 from collision.errors import VideoDecodeError
 from collision.types import Seconds
-from collision.video.folder import read_image, read_images
-from collision.video.index import (
-    VideoIndex,
-    frame_gap,
-    index_video,
-    open_video,
-    packet_sizes,
-    rotation_of,
-)
-
-__all__ = [
-    "TIME_NOISE",
-    "VideoIndex",
-    "frame_checksums",
-    "index_video",
-    "latest_visible",
-    "packet_sizes",
-    "read_frames",
-    "window_frame_indices",
-]
+from collision.video.folder import read_image
+from collision.video.index import VideoIndex, frame_gap, open_video, rotation_of
 
 # A frame may be shown this much after the asked-for time: floating point noise, no more.
 TIME_NOISE: Seconds = 1e-6
@@ -54,10 +36,7 @@ def latest_visible(frame_times: np.ndarray, times: np.ndarray) -> np.ndarray:
 
     Args:
         frame_times: float64 [N], increasing, at least one.
-        times: Seconds, any shape.
-
-    Returns:
-        int64 of the shape of ``times``; -1 where nothing is visible.
+        times: Seconds, any shape: that of the result, int64. -1 where nothing is visible.
     """
     times = np.asarray(times, dtype=np.float64)
     indices = np.searchsorted(frame_times, times + TIME_NOISE, side="right") - 1
@@ -70,8 +49,7 @@ def window_frame_indices(
 ) -> np.ndarray:
     """List the frames of windows that end at ``end_times``: those visible at end - k / fps.
 
-    Returns:
-        int64 [N, T], oldest first (k = T - 1 .. 0); -1 where nothing is visible.
+    int64 [N, T], oldest first (k = T - 1 .. 0); -1 where nothing is visible.
     """
     steps_back = np.arange(num_frames - 1, -1, -1) / fps
     end_times = np.asarray(end_times, dtype=np.float64)
@@ -84,23 +62,12 @@ def read_frames(
     height: int | None = None,
     width: int | None = None,
 ) -> np.ndarray:
-    """Decode frames in one pass over the file.
+    """Decode frames in one pass over the file: uint8 RGB [M, H, W, 3], in the order asked for.
 
     The whole picture is squashed to ``height`` x ``width`` (default: its own) by FFmpeg's bilinear
     filter, which averages over all the pixels that fall on one when it shrinks. decord uses it, so
-    PyAV is told to; the two differ by a tenth of a grey level on average.
-
-    Args:
-        index: From ``index_video``.
-        frame_indices: int [M] into ``index.frame_times``, in any order; repeats are allowed.
-        height: Rows of the result.
-        width: Columns of the result.
-
-    Returns:
-        uint8 RGB [M, H, W, 3], in the order of ``frame_indices``.
-
-    Raises:
-        VideoDecodeError: A wanted frame does not decode. No other frame takes its place.
+    PyAV is told to; the two differ by a tenth of a grey level on average. Indices may repeat.
+    One that does not decode is a VideoDecodeError; no other frame takes its place.
     """
     height, width = height or index.height, width or index.width
     wanted, order = np.unique(np.asarray(frame_indices, dtype=np.int64), return_inverse=True)
@@ -108,23 +75,30 @@ def read_frames(
         return np.empty((0, height, width, 3), np.uint8)
     if wanted[0] < 0 or wanted[-1] >= len(index.frame_times):
         raise IndexError(f"frames {wanted[0]}..{wanted[-1]} of {len(index.frame_times)}")
-    if index.reader == "images":
-        images = [index.images[number] for number in wanted]
-        return read_images(index.path, images, height, width)[order]
     frames = _read_with_decord(index, wanted, height, width) if index.reader == "decord" else None
     if frames is None:
-        frames = _read_with_pyav(index, wanted, height, width)
+        frames = np.empty((len(wanted), height, width, 3), np.uint8)
+        for place, picture in _pictures(index, wanted, height, width):
+            frames[place] = picture
     return frames[order]
+
+
+def _pictures(
+    index: VideoIndex, wanted: np.ndarray, height: int, width: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    if index.images:
+        for place, number in enumerate(wanted):
+            yield place, read_image(index.path, index.images[number], height, width)
+        return
+    for place, frame in _frames_at(index, wanted):
+        yield place, _to_array(frame, height, width)
 
 
 def frame_checksums(index: VideoIndex) -> np.ndarray:
     """Decode every frame, and give a number for each picture that equal pictures share: int64 [N].
 
-    PyAV decodes, for it tells which frames FFmpeg found damaged. The number is of every eighth
-    pixel of every eighth line, as coded: this costs nothing beside decoding.
-
-    Raises:
-        VideoDecodeError: A frame does not decode.
+    PyAV decodes, for it tells which frames FFmpeg found damaged (VideoDecodeError). The number is
+    of every eighth pixel of every eighth line, as coded: this costs nothing beside decoding.
     """
     if index.images:
         pictures = (read_image(index.path, image, None, None) for image in index.images)
@@ -157,20 +131,8 @@ def _read_with_decord(
     return frames
 
 
-def _read_with_pyav(index: VideoIndex, wanted: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Decode frames [M] (increasing)."""
-    frames = np.empty((len(wanted), height, width, 3), np.uint8)
-    for place, frame in _frames_at(index, wanted):
-        frames[place] = _to_array(frame, height, width)
-    return frames
-
-
 def _frames_at(index: VideoIndex, wanted: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Decode frames [M] (increasing), each found by its presentation time, with their places.
-
-    Raises:
-        VideoDecodeError: One of them does not decode.
-    """
+    """Decode frames [M] (increasing), each found by its presentation time, with their places."""
     places = {index.file_times[number]: place for place, number in enumerate(wanted)}
     last_time = -np.inf
     with open_video(index.path) as (container, stream):
@@ -180,9 +142,8 @@ def _frames_at(index: VideoIndex, wanted: np.ndarray) -> Iterator[tuple[int, av.
             time = float(frame.pts * frame.time_base)
             # Decoders give frames in display order. H.264 with B frames in AVI fails this.
             if time < last_time:
-                raise VideoDecodeError(
-                    index.path, f"its frame times are wrong: {time:.3f} s follows {last_time:.3f} s"
-                )
+                wrong = f"{time:.3f} s follows {last_time:.3f} s"
+                raise VideoDecodeError(index.path, f"its frame times are wrong: {wrong}")
             last_time = time
             place = places.pop(time, None)
             if place is not None:

@@ -1,10 +1,9 @@
 """Which frames a video holds and when each is shown; ``collision.video.frames`` reads them.
 
-The time table comes from the packets that PyAV (FFmpeg) finds in the file. decord decodes, because
-it seeks and resizes while decoding, but only files on which it hands out the right frames. It was
-found to hand out wrong ones, without a word, where an edit list hides frames, where a key frame
-has frames that are shown before it (open GOPs; every MPEG-4 part 2 file with B frames), and in AVI
-and MPEG-TS files. PyAV decodes those, and the index says so.
+The time table comes from the packets that PyAV (FFmpeg) finds. decord decodes, because it seeks and
+resizes while decoding, but only where it hands out the right frames. It was found to hand out wrong
+ones, without a word, where an edit list hides frames, where a key frame has frames that are shown
+before it (open GOPs; MPEG-4 part 2 with B frames), and in AVI and MPEG-TS. PyAV decodes those.
 
 Shapes: N frames of a file.
 """
@@ -48,19 +47,15 @@ class VideoIndex:
     """What a video file holds, found without decoding more than its first frame.
 
     Attributes:
-        path: The file, or the folder of images.
         frame_times: float64 [N], when each frame that decodes is first shown: seconds, increasing,
             in the file's own time or by the frame rate that was asked for. Frames at negative times
             (before an edit list) are left out.
         height: Of the picture as it is shown, that is after the file's rotation.
-        width: Likewise.
         codec: FFmpeg's name of it: ``h264``, ``mpeg4``, ...; of a folder ``images``.
         native_fps: 1 / median gap between frames. Of a single frame: 1 / its declared duration.
         duration: When the last frame's display ends: its time and one median gap.
-        reader: Which decoder reads this file: ``decord``, ``pyav`` or, for a folder, ``images``.
-        notes: Anything odd that the file has, in words, for the report.
+        reader: ``decord``, ``pyav`` or, for a folder, ``images``.
         file_times: float64 [N], the frames' times by the file's own clock.
-        images: [N] files of a folder.
     """
 
     path: Path
@@ -87,12 +82,9 @@ class _Packet:
 
 
 def index_video(path: Path, frame_rate: float | None = None) -> VideoIndex:
-    """List a video's frames and the times at which they are shown.
+    """List the frames of a file or folder of images and the times at which they are shown.
 
-    Args:
-        path: A video file or a folder of images.
-        frame_rate: Frame n is shown at n / frame_rate, whatever the file's clock says. A folder
-            of images has no clock and needs it.
+    With a ``frame_rate``, which a folder of images needs, frame n is shown at n / frame_rate.
 
     Raises:
         VideoDecodeError: There is no such file, it is no video, or part of it is missing.
@@ -104,35 +96,19 @@ def index_video(path: Path, frame_rate: float | None = None) -> VideoIndex:
     if frame_rate is None:
         return index
     count = len(index.frame_times)
-    return replace(
-        index,
-        frame_times=np.arange(count) / frame_rate,
-        native_fps=frame_rate,
-        duration=count / frame_rate,
-    )
+    times, duration = np.arange(count) / frame_rate, count / frame_rate
+    return replace(index, frame_times=times, native_fps=frame_rate, duration=duration)
 
 
 def _index_folder(path: Path, frame_rate: float | None) -> VideoIndex:
     images = list_frames(path)
     if frame_rate is None:
-        raise VideoDecodeError(
-            path, "a folder of images does not say its frame rate; give frame_rate=FPS"
-        )
+        reason = "a folder of images does not say its frame rate; give frame_rate=FPS"
+        raise VideoDecodeError(path, reason)
     height, width = read_image(path, images[0], None, None).shape[:2]
-    times = np.arange(len(images)) / frame_rate
-    return VideoIndex(
-        path=path,
-        frame_times=times,
-        height=height,
-        width=width,
-        codec="images",
-        native_fps=frame_rate,
-        duration=len(images) / frame_rate,
-        reader="images",
-        notes=(),
-        file_times=times,
-        images=tuple(images),
-    )
+    times, duration = np.arange(len(images)) / frame_rate, len(images) / frame_rate
+    shown = path, times, height, width, "images", frame_rate, duration
+    return VideoIndex(*shown, "images", notes=(), file_times=times, images=tuple(images))
 
 
 def _index_file(path: Path) -> VideoIndex:
@@ -143,7 +119,10 @@ def _index_file(path: Path) -> VideoIndex:
         rate = stream.average_rate
     frame_times, time_notes = _shown_times(path, packets)
     notes += time_notes
-    first = _first_frame(path)
+    with open_video(path) as (container, stream):
+        first = next(container.decode(stream), None)
+    if first is None:
+        raise VideoDecodeError(path, "none of its frames decodes")
     codec = stream.codec_context.codec.canonical_name
     gap = frame_gap(frame_times)
     if gap == 0:
@@ -154,21 +133,12 @@ def _index_file(path: Path) -> VideoIndex:
     height, width = first.height, first.width
     if rotation % 180:
         height, width = width, height
-    why_not_decord = _why_not_decord(path, container_name, codec, packets, frame_times, rotation)
-    if why_not_decord:
-        notes.append(f"read by PyAV: {why_not_decord}")
-    return VideoIndex(
-        path=path,
-        frame_times=frame_times,
-        height=height,
-        width=width,
-        codec=codec,
-        native_fps=1 / gap,
-        duration=float(frame_times[-1]) + gap,
-        reader="pyav" if why_not_decord else "decord",
-        notes=tuple(notes),
-        file_times=frame_times,
-    )
+    reader, duration = "decord", float(frame_times[-1]) + gap
+    if why := _why_not_decord(path, container_name, codec, packets, frame_times, rotation):
+        reader = "pyav"
+        notes.append(f"read by PyAV: {why}")
+    shown = path, frame_times, height, width, codec, 1 / gap, duration
+    return VideoIndex(*shown, reader, tuple(notes), file_times=frame_times)
 
 
 @contextmanager
@@ -191,13 +161,11 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             yield container, stream
     except (av.FFmpegError, OSError) as error:
         kinds = ", ".join(_CONTAINERS.values())
-        raise VideoDecodeError(
-            path, f"damaged, cut off, or no video ({kinds} can be read). FFmpeg: {error.strerror}"
-        ) from error
+        reason = f"damaged, cut off, or no video ({kinds} can be read). FFmpeg: {error.strerror}"
+        raise VideoDecodeError(path, reason) from error
 
 
 def _read_packets(path: Path, container: InputContainer, stream: VideoStream) -> list[_Packet]:
-    """List the coded frames and refuse those whose bytes are missing."""
     packets = []
     for packet in container.demux(stream):
         if not packet.size:
@@ -209,14 +177,9 @@ def _read_packets(path: Path, container: InputContainer, stream: VideoStream) ->
             raise VideoDecodeError(path, f"it is cut off: the frame at {time:.3f} s is incomplete")
         if not any(memoryview(packet)[:64]):
             raise VideoDecodeError(path, f"the frame at {time:.3f} s contains only zeros")
-        packets.append(
-            _Packet(
-                time=time,
-                duration=float((packet.duration or 0) * packet.time_base),
-                is_keyframe=packet.is_keyframe,
-                is_hidden=packet.is_discard or packet.pts < 0,
-            )
-        )
+        duration = float((packet.duration or 0) * packet.time_base)
+        is_hidden = packet.is_discard or packet.pts < 0
+        packets.append(_Packet(time, duration, packet.is_keyframe, is_hidden))
     if not packets:
         raise VideoDecodeError(path, "it holds no frame")
     return packets
@@ -234,11 +197,9 @@ def _check_complete(
     end = max(packet.time + packet.duration for packet in packets)
     if kind == "mp4":
         listed = sum(entry.size > 0 for entry in stream.index_entries)
-        if listed > len(packets):
-            missing = listed - len(packets)
-            raise VideoDecodeError(
-                path, f"it is cut off: {missing} of {listed} frames lie beyond its end"
-            )
+        if missing := max(0, listed - len(packets)):
+            reason = f"it is cut off: {missing} of {listed} frames lie beyond its end"
+            raise VideoDecodeError(path, reason)
         if stream.frames:
             return []
     declared = None
@@ -252,9 +213,8 @@ def _check_complete(
     # A Matroska file declares the longest stream's length, and sound may outlast the picture.
     tolerance = 2.5 * gap + 0.05 if len(container.streams) == 1 else 1.0
     if end < declared - tolerance:
-        raise VideoDecodeError(
-            path, f"it is cut off: it declares {declared:.2f} s and its frames end at {end:.2f} s"
-        )
+        ends = f"it declares {declared:.2f} s and its frames end at {end:.2f} s"
+        raise VideoDecodeError(path, f"it is cut off: {ends}")
     return []
 
 
@@ -270,9 +230,8 @@ def _shown_times(path: Path, packets: list[_Packet]) -> tuple[np.ndarray, list[s
         notes.append(f"{len(packets) - len(decodable)} frames before the first key frame left out")
     shown = [packet.time for packet in decodable if not packet.is_hidden]
     if len(shown) < len(decodable):
-        notes.append(
-            f"{len(decodable) - len(shown)} frames hidden by an edit list or before 0 s left out"
-        )
+        num_hidden = len(decodable) - len(shown)
+        notes.append(f"{num_hidden} frames hidden by an edit list or before 0 s left out")
     frame_times = np.unique(np.array(shown, dtype=np.float64))
     if len(frame_times) == 0:
         raise VideoDecodeError(path, "every frame is hidden by its edit list")
@@ -284,13 +243,6 @@ def _shown_times(path: Path, packets: list[_Packet]) -> tuple[np.ndarray, list[s
 def frame_gap(frame_times: np.ndarray) -> Seconds:
     """Give the median time between frames; 0 for a single frame."""
     return float(np.median(np.diff(frame_times))) if len(frame_times) > 1 else 0.0
-
-
-def _first_frame(path: Path) -> av.VideoFrame:
-    with open_video(path) as (container, stream):
-        for frame in container.decode(stream):
-            return frame
-    raise VideoDecodeError(path, "none of its frames decodes")
 
 
 def rotation_of(frame: av.VideoFrame) -> int:
@@ -306,7 +258,6 @@ def _why_not_decord(
     frame_times: np.ndarray,
     rotation: int,
 ) -> str | None:
-    """Say why decord must not read this file, or give None if it may."""
     if container_name != "mp4" or codec not in ("h264", "mpeg4"):
         return f"decord is trusted with h264 and mpeg4 in mp4, this is {codec} in {container_name}"
     if rotation:
@@ -330,21 +281,12 @@ def _why_not_decord(
 
 def _has_leading_frames(packets: list[_Packet]) -> bool:
     """Tell whether a frame that is stored after a key frame is shown before it."""
-    key_time = -np.inf
-    for packet in packets:
-        if packet.time < key_time:
-            return True
-        if packet.is_keyframe:
-            key_time = packet.time
-    return False
+    keys = np.maximum.accumulate([p.time if p.is_keyframe else -np.inf for p in packets])
+    return bool((np.array([packet.time for packet in packets]) < keys).any())
 
 
 def packet_sizes(index: VideoIndex) -> np.ndarray:
-    """Give the coded bytes of each frame of an index: int64 [N]; of images, their files' sizes.
-
-    Raises:
-        VideoDecodeError: The file cannot be read any more.
-    """
+    """Give the coded bytes of each frame of an index: int64 [N]; of images, their files' sizes."""
     if index.images:
         return np.array([image.stat().st_size for image in index.images], dtype=np.int64)
     sizes = dict.fromkeys(index.file_times.tolist(), 0)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collision.backbones.optical_flow import OpticalFlow
@@ -36,6 +36,7 @@ requests = st.builds(
 rates = st.sampled_from([2.0, 4.0, 7.5, 8.0, 10.0, 25.0])
 
 
+@settings(max_examples=40)
 @given(requests, st.sampled_from([1, 2, 4, 16]), rates, st.sampled_from([10, 20, 24.97, 30, 60]))
 def test_no_more_frames_are_needed_than_was_said(request, num_frames, fps, native_fps):
     spec = replace(TinyBackbone().spec, num_frames=num_frames, fps=fps)
@@ -50,6 +51,7 @@ def test_grids_that_do_not_fit_are_counted_whole():
     assert max_distinct_frames(request, spec) == needed > 1.9 * 10 * (56 + 1.5)
 
 
+@settings(max_examples=40)
 @given(requests, rates)
 def test_pieces_fit_and_are_all(request, fps):
     spec = replace(TinyBackbone().spec, fps=fps)

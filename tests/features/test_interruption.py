@@ -44,7 +44,7 @@ def test_a_signal_lets_the_video_in_flight_finish(folder, number, code):
     os.killpg(job.process.pid, number)  # to the workers too, as a terminal and a scheduler do
     returned, report = job.finish()
     assert returned == code
-    assert report.interrupted and report.num_windows == 9 and not report.failures
+    assert report.signal == number and report.num_windows == 9 and not report.failures
     assert sorted(stored_windows(folder)) == [0, 0, 0, 14]
 
 

@@ -87,7 +87,7 @@ def _work(folder, rank, port, what):
     except CollisionError as error:
         assert "the same command goes on" in str(error)
         os._exit(error.exit_code)
-    os._exit(report.exit_code or report.num_windows)
+    os._exit(128 + report.signal if report.signal else report.num_windows)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collision.errors import CacheMismatchError, CollisionError, ConfigError
@@ -81,6 +81,7 @@ def test_never_extracted_says_what_to_do(store):
 finite_times = st.lists(st.integers(-50, 50).map(lambda n: n / 4), max_size=12)
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(finite_times, finite_times), min_size=1, max_size=4))
 def test_merging_gives_the_union_whatever_the_order(writes):
     stored = StoredVideo(np.zeros((0, 1, 1)), np.zeros(0), np.zeros(0))

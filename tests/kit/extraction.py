@@ -4,6 +4,7 @@ import functools
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from collision.errors import Interrupted
 from collision.features import extract as extract_module
 from collision.features.clips import WindowRequest
 from collision.features.digest import VideoDigests
@@ -29,13 +31,19 @@ _FORK = multiprocessing.get_context("fork")
 END_TIMES = np.arange(-1, 13) / 4  # of a video of 2.5 s: the first and last few have no window
 
 
+@functools.cache
+def _video(number: int) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        frames = numbered_frames(number + 50)[number:]
+        return write_video(Path(folder) / "video.mp4", frames).read_bytes()
+
+
 def write_videos(folder: Path, count: int) -> list[Path]:
     """Write short videos that differ from each other."""
-    frames = numbered_frames(50 + count)
-    return [
-        write_video(folder / f"{number}.mp4", frames[number : number + 50])
-        for number in range(count)
-    ]
+    paths = [folder / f"{number}.mp4" for number in range(count)]
+    for number, path in enumerate(paths):
+        path.write_bytes(_video(number))
+    return paths
 
 
 def requests_of(folder: Path, end_times: np.ndarray = END_TIMES) -> list[WindowRequest]:
@@ -133,4 +141,4 @@ def _job(folder: Path, seconds: float, grace: float, connection: Connection) -> 
     extract_module.StopSignals = functools.partial(StopSignals, grace=grace)
     report = run(folder, SlowBackbone(seconds, connection))
     connection.send(report)
-    sys.exit(report.exit_code)
+    sys.exit(0 if report.signal is None else Interrupted(report.signal).exit_code)

@@ -11,7 +11,7 @@ from rich.console import Console
 from collision.config import Part
 from collision.errors import CheckpointError, ConfigError, Interrupted
 from collision.learning.datamodule import FeatureDataModule, FeatureDataset, feature_loader
-from collision.learning.fit import check_classes, class_weights, fit_head, read_log
+from collision.learning.fit import Place, check_classes, class_weights, fit_head, read_log
 from collision.learning.task import MONITOR, CollisionTask, probabilities
 from collision.sampling.policy import SamplingPolicy
 from collision.types import VideoRecord
@@ -19,7 +19,20 @@ from tests.kit.features import FEATURE_DIM, SETUP, planted, planted_splits, setu
 
 
 def fit(folder, setup=SETUP, data=None, seed=0):
-    return fit_head(setup, data or planted_splits(), seed, folder, Console(quiet=True))
+    return fit_head(setup, data or planted_splits(), Place(folder, seed, Console(quiet=True)))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A finished training and its folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    return fit(folder), folder
+
+
+@pytest.fixture
+def finished(tmp_path, whole):
+    """A copy of its folder, to go on from."""
+    return shutil.copytree(whole[1], tmp_path / "run")
 
 
 def same_weights(model, other):
@@ -96,8 +109,9 @@ def test_a_planted_signal_is_learned_and_noise_is_not(tmp_path):
 
 
 def test_the_seed_decides(tmp_path):
+    short = setup_with(trainer={"max_epochs": 2})
     first, again, other = (
-        fit(tmp_path / name, seed=seed) for name, seed in (("a", 3), ("b", 3), ("c", 4))
+        fit(tmp_path / name, short, seed=seed) for name, seed in (("a", 3), ("b", 3), ("c", 4))
     )
     assert same_weights(first.last, again.last) and first.best_value == again.best_value
     assert not same_weights(first.last, other.last)
@@ -124,8 +138,8 @@ def test_the_order_of_batches_changes_with_seed_and_epoch(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("batch", [0, 2])
-def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch, batch):
-    whole = fit(tmp_path / "whole")
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch, whole, batch):
+    whole, whole_folder = whole
     mend = interrupt(monkeypatch, epoch=2, batch=batch)
     with pytest.raises(Interrupted):
         fit(tmp_path / "broken")
@@ -136,7 +150,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch,
     assert same_weights(whole.last, resumed.last)
     assert same_weights(whole.best, resumed.best)
     assert (whole.best_epoch, whole.best_value) == (resumed.best_epoch, resumed.best_value)
-    assert read_log(tmp_path / "whole/log.csv") == read_log(tmp_path / "broken/log.csv")
+    assert read_log(whole_folder / "log.csv") == read_log(tmp_path / "broken/log.csv")
 
 
 def test_a_run_that_was_moved_keeps_its_best_epoch(tmp_path, monkeypatch):
@@ -156,30 +170,25 @@ def test_a_run_that_was_moved_keeps_its_best_epoch(tmp_path, monkeypatch):
     assert not (tmp_path / "old").exists()
 
 
-def test_a_finished_run_is_not_trained_again(tmp_path, request):
-    trained = fit(tmp_path)
-    request.getfixturevalue("no_training")
-    again = fit(tmp_path)
+def test_a_finished_run_is_not_trained_again(whole, finished, no_training):
+    trained, again = whole[0], fit(finished)
     assert same_weights(trained.best, again.best) and same_weights(trained.last, again.last)
     assert replace(trained, best=again.best, last=again.last) == again
 
 
-def test_a_finished_run_goes_on_with_more_epochs(tmp_path):
-    fit(tmp_path)
-    longer = fit(tmp_path, setup_with(trainer={"max_epochs": 6}))
+def test_a_finished_run_goes_on_with_more_epochs(finished):
+    longer = fit(finished, setup_with(trainer={"max_epochs": 6}))
     assert longer.last_epoch == 5
-    assert [int(row["epoch"]) for row in read_log(tmp_path / "log.csv")] == list(range(6))
+    assert [int(row["epoch"]) for row in read_log(finished / "log.csv")] == list(range(6))
 
 
-def test_fewer_epochs_than_were_trained_are_refused(tmp_path):
-    fit(tmp_path)
+def test_fewer_epochs_than_were_trained_are_refused(finished):
     with pytest.raises(ConfigError, match=r"max_epochs=2.*4 epochs"):
-        fit(tmp_path, setup_with(trainer={"max_epochs": 2}))
+        fit(finished, setup_with(trainer={"max_epochs": 2}))
 
 
-def test_the_log_has_a_row_an_epoch(tmp_path):
-    fit(tmp_path)
-    rows = read_log(tmp_path / "log.csv")
+def test_the_log_has_a_row_an_epoch(whole):
+    rows = read_log(whole[1] / "log.csv")
     assert [int(row["epoch"]) for row in rows] == [0, 1, 2, 3]
     wanted = {"train/loss", "val/loss", MONITOR, "val/ap_0.5", "val/ap_1.0", "lr"}
     assert wanted <= set(rows[0])
@@ -194,7 +203,7 @@ def test_training_stops_when_nothing_improves(tmp_path):
     assert trained.last_epoch == trained.best_epoch + 2 < 39
 
 
-STOPS = {"max_epochs": 40, "patience": 2}
+STOPS = {"max_epochs": 40, "patience": 1}
 
 
 def test_a_run_that_had_stopped_early_stays_stopped(tmp_path, request):
@@ -210,21 +219,21 @@ def test_a_run_that_had_stopped_early_stays_stopped(tmp_path, request):
 
 
 def test_a_run_that_had_stopped_early_goes_on_with_more_patience(tmp_path):
-    whole = fit(tmp_path / "whole", setup_with(trainer=STOPS | {"patience": 5}))
+    whole = fit(tmp_path / "whole", setup_with(trainer=STOPS | {"patience": 3}))
     stopped = fit(tmp_path / "stopped", setup_with(trainer=STOPS))
-    resumed = fit(tmp_path / "stopped", setup_with(trainer=STOPS | {"patience": 5}))
+    resumed = fit(tmp_path / "stopped", setup_with(trainer=STOPS | {"patience": 3}))
     assert stopped.last_epoch < resumed.last_epoch == whole.last_epoch
     assert same_weights(whole.last, resumed.last) and same_weights(whole.best, resumed.best)
     assert read_log(tmp_path / "whole/log.csv") == read_log(tmp_path / "stopped/log.csv")
 
 
-def test_checkpoints_are_plain_data_and_hold_the_reported_heads(tmp_path):
-    trained = fit(tmp_path)
+def test_checkpoints_are_plain_data_and_hold_the_reported_heads(whole):
+    trained, folder = whole
     for name, model, epoch in (
         ("best", trained.best, trained.best_epoch),
         ("last", trained.last, trained.last_epoch),
     ):
-        saved = torch.load(tmp_path / f"{name}.ckpt", weights_only=True)
+        saved = torch.load(folder / f"{name}.ckpt", weights_only=True)
         assert saved["epoch"] == epoch
         for key, value in model.state_dict().items():
             assert torch.equal(saved["state_dict"][f"model.{key}"], value)
@@ -272,28 +281,19 @@ def test_an_absurd_learning_rate_is_told(tmp_path):
         fit(tmp_path, setup_with(optimizer={"lr": 1e9}))
 
 
-@pytest.mark.parametrize("finished", [False, True])
-def test_a_checkpoint_of_another_head_is_refused(tmp_path, monkeypatch, finished):
-    if finished:
-        fit(tmp_path)
-    else:
-        mend = interrupt(monkeypatch, epoch=1)
-        with pytest.raises(Interrupted):
-            fit(tmp_path)
-        mend()
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_checkpoint_of_another_head_is_refused(finished, ended):
+    options = {"max_epochs": 4 if ended else 6}
     with pytest.raises(CheckpointError, match=r"ckpt.*does not fit the configured head"):
-        fit(tmp_path, setup_with(head={"dim": 16}))
+        fit(finished, setup_with(head={"dim": 16}, trainer=options))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK nonsense", None])
-def test_a_damaged_checkpoint_is_refused(tmp_path, monkeypatch, content):
-    interrupt(monkeypatch, epoch=1)
-    with pytest.raises(Interrupted):
-        fit(tmp_path)
-    last = tmp_path / "last.ckpt"
+def test_a_damaged_checkpoint_is_refused(finished, content):
+    last = finished / "last.ckpt"
     last.write_bytes(last.read_bytes()[:2000] if content is None else content)
     with pytest.raises(CheckpointError, match=r"last.ckpt.*damaged"):
-        fit(tmp_path)
+        fit(finished, setup_with(trainer={"max_epochs": 6}))
 
 
 def test_training_says_nothing_that_nobody_can_act_on(tmp_path, recwarn, caplog):

@@ -16,7 +16,6 @@ from collision.records.annotations import (
     parse_csv,
     parse_lines,
     path_below,
-    read_csv,
     read_header,
     read_json,
     read_text,
@@ -26,6 +25,10 @@ from collision.records.annotations import (
 )
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
+
+
+def read_csv(file, required):
+    return list(parse_csv(file, required, dict).items())
 
 
 def written(folder: Path, data: str | bytes) -> Path:

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
@@ -144,6 +144,7 @@ def test_ego_clips():
 fields = st.sampled_from(["", "a.mp4", "yes", "no", "Collision", "9", "1.5", "-1", "nan", '"', ","])
 
 
+@settings(max_examples=50)
 @given(rows=st.lists(st.lists(fields, min_size=7, max_size=9).map(",".join), max_size=4))
 def test_any_row_is_read_or_rejected_in_its_place(
     rows: list[str], tmp_path_factory: pytest.TempPathFactory

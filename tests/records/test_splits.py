@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collision.errors import ConfigError
@@ -11,6 +11,7 @@ def record(name, label=1, split="train", group=None, **times):
     return VideoRecord(name, f"{name}.mp4", label, split, group or name, **times)
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(0, 1), min_size=8, max_size=40).filter(lambda x: sum(x) >= 4),
     st.integers(2, 4),

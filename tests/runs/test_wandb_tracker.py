@@ -12,7 +12,7 @@ from rich.console import Console
 
 from collision.errors import ConfigError
 from collision.evaluation.numbers import judge
-from collision.learning.fit import fit_head
+from collision.learning.fit import Place, fit_head
 from collision.learning.task import MONITOR
 from collision.report import plots
 from collision.runs.folder import write_config
@@ -56,7 +56,7 @@ def run_folder(tmp_path):
 def train(tracker, folder, part="seed_0"):
     logger = tracker.logger(folder, part, CONFIG)
     place = folder / part
-    fit_head(SETUP, planted_splits(), 0, place, Console(quiet=True), [logger])
+    fit_head(SETUP, planted_splits(), Place(place, 0, Console(quiet=True), [logger]))
     (place / "predictor.safetensors").write_bytes(b"weights")
     origin = {"feature_fingerprint": "abc", "spec": {"num_frames": 16}, MONITOR: 0.9, "seed": 0}
     tracker.finish(logger, place / "predictor.safetensors", origin)
@@ -199,7 +199,7 @@ def test_the_progress_bar_stays(run_folder, monkeypatch):
     logger = WandbTracker("p", "offline").logger(run_folder, "seed_0", CONFIG)
     assert sys.stdout is stdout
     console = Console(force_terminal=True, file=(run_folder / "terminal").open("w"))
-    fit_head(SETUP, planted_splits(), 0, run_folder / "s", console, [logger])
+    fit_head(SETUP, planted_splits(), Place(run_folder / "s", 0, console, [logger]))
     logger.experiment.finish()
     assert "RichProgressBar" in seen and "LearningRateMonitor" in seen
 

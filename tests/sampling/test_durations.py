@@ -6,7 +6,7 @@ import pytest
 
 from collision.records.splits import folded
 from collision.sampling import durations as module
-from collision.sampling.durations import Durations, read_durations
+from collision.sampling.durations import Durations
 from collision.sampling.index import Selection, index_dataset, index_records
 from collision.sampling.policy import SamplingPolicy
 from collision.types import SPLITS, VideoRecord
@@ -81,7 +81,7 @@ def test_what_cannot_be_read_is_a_failure_each_time(tmp_path):
         found, failures = durations([there, gone])
         assert found == {"there": pytest.approx(1.9)}
         assert [(one.video, one.reason) for one in failures] == [("gone", "no such file")]
-    assert read_durations([there])[0] == found
+    assert Durations()([there])[0] == found
 
 
 def test_a_data_set_checks_the_wanted_splits_alone(opened, tmp_path):

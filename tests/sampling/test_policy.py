@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collision.errors import ConfigError
@@ -222,6 +222,7 @@ def test_a_clip_with_a_secret_label_is_scored_at_its_end_and_learned_from_never(
         assert build_examples([moved], anchor_of, SamplingPolicy(), split) == []
 
 
+@settings(max_examples=30)
 @given(st.floats(1, 30), st.floats(0, 10), st.sampled_from([0.1, 0.25, 0.5]))
 def test_curves_end_before_the_event_and_reach_back_to_the_start(event, tail, dense):
     policy = SamplingPolicy(dense=dense)

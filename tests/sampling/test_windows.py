@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collision.sampling.examples import build_examples
@@ -26,6 +26,7 @@ def test_windows_are_oldest_first_and_end_at_the_cut():
     assert step_times(CLIP, 1, 0.25).tolist() == [-1.75 + 0.25 * s for s in range(8)]
 
 
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=8), st.integers(1, 8))
 def test_needed_windows_hold_every_window_of_every_example_once(steps, num_windows):
     policy = SamplingPolicy(hard_negatives=0, context=num_windows * 0.25)

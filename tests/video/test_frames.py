@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collision.errors import VideoDecodeError
@@ -52,6 +52,7 @@ def read_all(path: Path) -> list[int]:
 # --- Time -----------------------------------------------------------------------------------------
 
 
+@settings(max_examples=50)
 @given(
     gaps=st.lists(st.floats(0.005, 2), min_size=1, max_size=30),
     start=st.floats(0, 5),

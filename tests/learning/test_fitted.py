@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from collision.learning.calibrate import calibrate, suggested_threshold
+from collision.learning.fitted import calibrate, suggested_threshold
 from collision.learning.task import probabilities
 from collision.metrics.calibration import calibrated
 from collision.options import ThresholdOptions

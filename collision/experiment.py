@@ -18,9 +18,9 @@ from typing import Any
 
 from rich.console import Console
 
-from collision.audit.durations import DurationCache
+from collision.audit.facts import DurationCache
 from collision.audit.jobs import Pool
-from collision.audit.run_audit import FoldAudit, FoldToAudit, audit_fold
+from collision.audit.shortcuts import FoldAudit, audit_fold
 from collision.errors import ConfigError, Interrupted
 from collision.features.clips import WindowRequest
 from collision.features.extract import ExtractionReport
@@ -137,8 +137,8 @@ class Experiment:
         audits = []
         for fold in self.folds:
             learned, judged = (fold.data[split].examples for split in ("train", self.judged_split))
-            what = FoldToAudit(list(fold.index.records.values()), learned, judged)
-            audits.append(audit_fold(what, self.source.digests, cache_root, pool))
+            records, digests = fold.index.records, self.source.digests
+            audits.append(audit_fold(records, learned, judged, digests, cache_root, pool))
         return audits
 
     def digests(self) -> dict[str, str]:

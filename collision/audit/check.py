@@ -16,7 +16,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from collision.audit.facts import keep_going_if_read_only
+from collision.audit.facts import kept_in_cache
 from collision.audit.jobs import Job, Pool, look_at_all
 from collision.errors import VideoDecodeError
 from collision.types import Failure, Seconds
@@ -33,12 +33,7 @@ _STANDSTILL: Seconds = 1.0
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What decoding all of a video showed.
-
-    Attributes:
-        reason: Why it cannot be read whole; empty if it can.
-        notes: What is odd about it, in words.
-    """
+    """Why a video cannot be read whole (empty if it can), and what is odd about it."""
 
     reason: str = ""
     notes: tuple[str, ...] = ()
@@ -46,14 +41,15 @@ class CheckResult:
 
 def check_video(job: Job) -> CheckResult:
     """Decode every frame that the video's index promises."""
+    reason = ""
     notes: list[str] = []
     try:
         index = index_video(job.path, job.frame_rate)
         notes += index.notes
         notes += _standstill(frame_checksums(index), index.frame_times)
     except VideoDecodeError as error:
-        return CheckResult(error.reason, tuple(notes))
-    return CheckResult(notes=tuple(notes))
+        reason = error.reason
+    return CheckResult(reason, tuple(notes))
 
 
 def _standstill(checksums: NDArray[np.int64], times: NDArray[np.float64]) -> list[str]:
@@ -73,15 +69,7 @@ def _standstill(checksums: NDArray[np.int64], times: NDArray[np.float64]) -> lis
 def check_all(
     jobs: Mapping[str, Job], cache_root: Path, pool: Pool
 ) -> tuple[dict[str, CheckResult], int]:
-    """Check every video that was not checked before.
-
-    Args:
-        jobs: By record id, from ``find_jobs``.
-        cache_root: Holds ``checks.csv``.
-        pool: How files are read.
-
-    Returns:
-        Results by record id, and how many videos were decoded now.
+    """Check every video that was not checked before, by record id; count those decoded now.
 
     Raises:
         Interrupted: A signal asked to stop.
@@ -103,18 +91,15 @@ def check_all(
 
 
 def _append(file: Path, digest: str, result: CheckResult) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(file.with_suffix(".lock")), file.open("a+", newline="") as lines:
-            writer = csv.writer(lines, lineterminator="\n")
-            if not lines.tell():
-                writer.writerow(_COLUMNS)
-            elif not _ends_with_newline(file):  # of a process that was killed while writing
-                lines.write("\n")
-            reason = " ".join(result.reason.split())  # a result is one line
-            writer.writerow([VERSION, digest, reason, "; ".join(result.notes)])
-    except OSError as error:
-        keep_going_if_read_only(file, error)
+    reason = " ".join(result.reason.split())  # a result is one line
+    lock = FileLock(file.with_suffix(".lock"))
+    with kept_in_cache(file), lock, file.open("a+", newline="") as lines:
+        writer = csv.writer(lines, lineterminator="\n")
+        if not lines.tell():
+            writer.writerow(_COLUMNS)
+        elif not _ends_with_newline(file):  # of a process that was killed while writing
+            lines.write("\n")
+        writer.writerow([VERSION, digest, reason, "; ".join(result.notes)])
 
 
 def _ends_with_newline(file: Path) -> bool:
@@ -129,7 +114,7 @@ def _read(file: Path) -> dict[str, CheckResult]:
     try:
         text = file.read_text(errors="replace").replace("\0", "")
     except OSError:
-        return {}
+        return results
     for line in text.splitlines():
         fields = next(csv.reader([line]), [])
         if len(fields) == len(_COLUMNS) and fields[0] == str(VERSION):

@@ -12,11 +12,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collision.audit.facts import VideoFacts
+from collision.audit.facts import Facts
 from collision.types import Seconds, VideoRecord
 
 # Of 30 real clips that were cut, shrunk and coded anew, 28 are found so, and no two different ones
@@ -27,6 +28,9 @@ MIN_FRAMES = 4
 MIN_SHARE = 0.6
 # Frames are hashed at most about 0.6 s apart, so those of a copy lie at most half of it off.
 SLACK: Seconds = 0.375
+
+Places: TypeAlias = NDArray[np.int64]
+Times: TypeAlias = NDArray[np.float64]
 
 _PART_BITS = 16
 # All ways to change at most MAX_BITS // 4 = 2 bits of a part.
@@ -40,46 +44,25 @@ _MAX_COMPARED = 2**22  # pairs of frames at once
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two videos that show the same scene.
-
-    Attributes:
-        first: A record.
-        second: Another one, later in the index.
-        is_copy: The files are equal byte by byte.
-        num_matching: Hashed frames that look alike.
-        num_overlapping: Hashed frames that could, by their times.
-        shift: Seconds that a moment comes later in the second video than in the first.
-    """
+    """Two videos that show the same scene, in the order of the index."""
 
     first: VideoRecord
     second: VideoRecord
-    is_copy: bool
-    num_matching: int
-    num_overlapping: int
-    shift: Seconds
+    is_copy: bool  # the files are equal byte by byte
+    num_matching: int  # hashed frames that look alike
+    num_overlapping: int  # hashed frames that could, by their times
+    shift: Seconds  # how much later a moment comes in the second video
 
 
 def near_duplicates(
-    records: Sequence[VideoRecord],
-    facts: Mapping[str, VideoFacts],
-    digests: Mapping[str, str],
+    records: Sequence[VideoRecord], facts: Facts, digests: Mapping[str, str]
 ) -> list[DuplicatePair]:
-    """Find all pairs of records that show the same scene.
-
-    Args:
-        records: Those without facts are left out.
-        facts: By record id.
-        digests: Of the contents, by record id; equal ones are copies.
-    """
+    """Find all pairs of records with facts that show the same scene; of equal digests, copies."""
     records = [r for r in records if r.id in facts]
     copies = list(_copies(records, facts, digests))
     known = {(pair.first.id, pair.second.id) for pair in copies}
-    similar = [
-        pair
-        for pair in _look_alikes(records, facts)
-        if (pair.first.id, pair.second.id) not in known
-    ]
-    return copies + similar
+    similar = _look_alikes(records, facts)
+    return copies + [p for p in similar if (p.first.id, p.second.id) not in known]
 
 
 def crossing(pairs: Iterable[DuplicatePair]) -> list[DuplicatePair]:
@@ -88,15 +71,12 @@ def crossing(pairs: Iterable[DuplicatePair]) -> list[DuplicatePair]:
 
 
 def unrelated(pairs: Iterable[DuplicatePair]) -> list[DuplicatePair]:
-    """Keep the pairs whose records say nothing of it, being in two groups.
-
-    Intervals take their videos for independent, and nothing keeps them in one split.
-    """
+    """Keep the pairs in two groups: intervals take them for independent, splits may part them."""
     return [pair for pair in pairs if pair.first.group != pair.second.group]
 
 
 def _copies(
-    records: Sequence[VideoRecord], facts: Mapping[str, VideoFacts], digests: Mapping[str, str]
+    records: Sequence[VideoRecord], facts: Facts, digests: Mapping[str, str]
 ) -> Iterator[DuplicatePair]:
     by_digest: dict[str, list[VideoRecord]] = defaultdict(list)
     for record in records:
@@ -107,9 +87,7 @@ def _copies(
             yield DuplicatePair(first, second, True, count, count, 0.0)
 
 
-def _look_alikes(
-    records: Sequence[VideoRecord], facts: Mapping[str, VideoFacts]
-) -> Iterator[DuplicatePair]:
+def _look_alikes(records: Sequence[VideoRecord], facts: Facts) -> Iterator[DuplicatePair]:
     """Find the pairs of videos with enough similar frames, then the best shift of each."""
     records = [r for r in records if len(facts[r.id].hashes) >= MIN_FRAMES]
     if not records:
@@ -126,26 +104,19 @@ def _look_alikes(
         first, second = records[pair // len(records)], records[pair % len(records)]
         one, other = facts[first.id], facts[second.id]
         matches = np.bitwise_count(one.hashes[:, None] ^ other.hashes) <= MAX_BITS
-        best = _best_shift(matches, one.hash_times, other.hash_times)
-        if best is not None:
+        if best := _best_shift(matches, one.hash_times, other.hash_times):
             yield DuplicatePair(first, second, False, *best)
 
 
-def similar_frames(
-    hashes: NDArray[np.uint64], owner: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find all frames of different videos that differ in at most ``MAX_BITS`` bits.
+def similar_frames(hashes: NDArray[np.uint64], owner: Places) -> tuple[Places, Places]:
+    """Find all frames of different videos whose ``hashes [N]`` differ in at most ``MAX_BITS`` bits.
 
     Of the four 16-bit parts of two such hashes, one differs in at most ``MAX_BITS // 4`` = 2 bits.
     So each frame is compared with those alone that have a part within 2 bits of its own: of hashes
     that are spread evenly, one in 120.
 
-    Args:
-        hashes: ``[N]``.
-        owner: The video of each, ``[N]``, ascending.
-
-    Returns:
-        Places of the earlier and of the later frame of each pair; a pair may come several times.
+    ``owner [N]``, the video of each, is ascending. Gives the places of the earlier and of the later
+    frame of each pair; a pair may come several times.
     """
     earlier, later = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for shift in range(0, 64, _PART_BITS):
@@ -159,46 +130,32 @@ def similar_frames(
                 frame, other = _expanded(block, begin[block], size[block], order)
                 is_pair = owner[frame] < owner[other]
                 frame, other = frame[is_pair], other[is_pair]
-                is_similar = _num_differing(hashes[frame], hashes[other]) <= MAX_BITS
+                is_similar = np.bitwise_count(hashes[frame] ^ hashes[other]) <= MAX_BITS
                 earlier.append(frame[is_similar])
                 later.append(other[is_similar])
     return np.concatenate(earlier), np.concatenate(later)
 
 
-def _blocks(size: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def _blocks(size: Places) -> list[Places]:
     """Part the frames that have something to be compared with, so that each block fits memory."""
     frames = np.flatnonzero(size)
     block = np.cumsum(size[frames]) // _MAX_COMPARED
-    return iter(np.split(frames, np.flatnonzero(np.diff(block)) + 1)) if len(frames) else iter(())
+    return np.split(frames, np.flatnonzero(np.diff(block)) + 1)
 
 
-def _expanded(
-    frames: NDArray[np.int64],
-    begin: NDArray[np.int64],
-    size: NDArray[np.int64],
-    order: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _expanded(frames: Places, begin: Places, size: Places, order: Places) -> tuple[Places, Places]:
     """Give each frame with each of ``order[begin : begin + size]``."""
     within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
     return np.repeat(frames, size), order[np.repeat(begin, size) + within]
 
 
-def _num_differing(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    return np.bitwise_count(one ^ other)
-
-
 def _best_shift(
-    matches: NDArray[np.bool_], first: NDArray[np.float64], second: NDArray[np.float64]
+    matches: NDArray[np.bool_], first: Times, second: Times
 ) -> tuple[int, int, Seconds] | None:
     """Find the shift in time at which most frames look alike, if those are enough.
 
-    Args:
-        matches: ``[K, J]``: frame k of the first video looks like frame j of the second.
-        first: Seconds, ``[K]``.
-        second: Seconds, ``[J]``.
-
-    Returns:
-        Frames that look alike, frames that overlap, and the shift; None if too few look alike.
+    Frame k of the first video, at ``first [K]``, looks like frame j of the second by ``matches
+    [K, J]``. Gives how many frames look alike and overlap, and the shift.
     """
     k, j = np.nonzero(matches)
     shifts = second[j] - first[k]
@@ -213,6 +170,6 @@ def _best_shift(
     return best
 
 
-def _num_within(times: NDArray[np.float64], other: NDArray[np.float64]) -> int:
+def _num_within(times: Times, other: Times) -> int:
     """Count the times that lie within the span of the other video's."""
     return int(np.sum((times >= other[0] - SLACK) & (times <= other[-1] + SLACK)))

@@ -1,26 +1,34 @@
 """What a video's file tells without any model: one cheap pass a video, remembered by content.
 
+Durations are remembered for themselves, so no run opens a known file for them.
+
 Shapes: N frames of a video, K hashed frames.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
+from pydantic import GetCoreSchemaHandler, GetPydanticSchema
+from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 from collision.audit.jobs import Job, Pool, look_at_all
 from collision.checks import STRICT, typed
-from collision.errors import ConfigError
+from collision.errors import CollisionError, ConfigError, VideoDecodeError
+from collision.features.digest import VideoDigests
 from collision.features.saved import is_read_only, not_written
-from collision.files import write_whole
+from collision.files import write_json, write_whole
 from collision.records.annotations import warn_once
-from collision.types import Failure, Seconds
+from collision.sampling.durations import TimedFile
+from collision.types import Failure, Seconds, VideoRecord
 from collision.video.frames import latest_visible, read_frames
 from collision.video.index import index_video, packet_sizes
 
@@ -31,62 +39,61 @@ VERSION: Literal[1] = 1
 HASH_EVERY: Seconds = 0.5
 MAX_HASHES = 16
 
+DURATIONS = "durations.json"
+
 # A multiple of both the thumbnail's 9 x 16 and the hash's 8 x 9 cells.
 _HEIGHT, _WIDTH = 72, 144
 THUMBNAIL_SHAPE = (9, 16, 3)
-_LUMA = np.array([0.299, 0.587, 0.114])
+LUMA = np.array([0.299, 0.587, 0.114])
 
 # A picture with fewer steps of a grey level between its cells is flat: its bits are noise.
 _MIN_STEPS = 32
 
-_ARRAYS: dict[str, type] = {
-    "frame_times": np.float64,
-    "frame_bytes": np.int64,
-    "thumbnail": np.uint8,
-    "hash_times": np.float64,
-    "hashes": np.uint64,
-}
+
+def _from_lists(kind: type, lists: Any) -> GetPydanticSchema:
+    """An array, in a file as (nested) lists of plain numbers."""
+
+    def schema(_: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(lambda v: np.array(v, kind), handler(lists))
+
+    return GetPydanticSchema(schema)
 
 
 @dataclass(frozen=True, eq=False)
 class VideoFacts:
-    """Facts of one video.
+    """Facts of one video, as they stand in a file of the cache, too.
 
-    Attributes:
-        native_fps: 1 / median gap between frames.
-        width: Of the picture in pixels.
-        height: Likewise.
-        codec: FFmpeg's name of it, or ``images``.
-        reader: What decodes it: see ``collision.video.frames.VideoIndex``.
-        duration: Seconds, to the end of the last frame.
-        file_bytes: Of the whole file, or of all images of a folder.
-        frame_times: float64 ``[N]``, seconds.
-        frame_bytes: int64 ``[N]``, coded bytes of each frame.
-        thumbnail: uint8 ``[9, 16, 3]``, the first frame.
-        hash_times: float64 ``[K]``, seconds: of some frames, spread over the video.
-        hashes: uint64 ``[K]``, what these look like: see ``difference_hashes``. Flat pictures are
-            left out.
-        notes: What is odd about the file.
+    ``[N]`` frames have times in seconds and coded bytes; the thumbnail ``[9, 16, 3]`` is of the
+    first. ``[K]`` of them, spread over the video, are hashed (see ``difference_hashes``) unless
+    they are flat.
     """
 
-    native_fps: float
+    __pydantic_config__ = STRICT
+
+    native_fps: float  # 1 / median gap between frames
     width: int
     height: int
-    codec: str
-    reader: str
-    duration: Seconds
-    file_bytes: int
-    frame_times: NDArray[np.float64]
-    frame_bytes: NDArray[np.int64]
-    thumbnail: NDArray[np.uint8]
-    hash_times: NDArray[np.float64]
-    hashes: NDArray[np.uint64]
-    notes: tuple[str, ...]
+    codec: str  # FFmpeg's name of it, or "images"
+    reader: str  # what decodes it: see collision.video.frames.VideoIndex
+    duration: Seconds  # to the end of the last frame
+    file_bytes: int  # of the whole file, or of all images of a folder
+    frame_times: Annotated[NDArray[np.float64], _from_lists(np.float64, list[float])]
+    frame_bytes: Annotated[NDArray[np.int64], _from_lists(np.int64, list[int])]
+    thumbnail: Annotated[NDArray[np.uint8], _from_lists(np.uint8, list[list[list[int]]])]
+    hash_times: Annotated[NDArray[np.float64], _from_lists(np.float64, list[float])]
+    hashes: Annotated[NDArray[np.uint64], _from_lists(np.uint64, list[int])]
+    notes: tuple[str, ...]  # what is odd about the file
+    version: Literal[1] = VERSION  # which files have that were written before it was
 
     @property
     def end(self) -> Seconds:
         """When the last frame is first shown: where a clip that was cut ends."""
         return float(self.frame_times[-1])
+
+
+# By the record's id; a video that could not be read has no facts.
+Facts: TypeAlias = Mapping[str, VideoFacts]
+Records: TypeAlias = Mapping[str, VideoRecord]
 
 
 def read_facts(job: Job) -> VideoFacts:
@@ -119,20 +126,13 @@ def read_facts(job: Job) -> VideoFacts:
     )
 
 
-def difference_hashes(
-    frames: NDArray[np.uint8],
-) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """Hash what pictures look like: is each of 8 x 9 cells darker than its right neighbour?
+def difference_hashes(frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """Hash ``[K, 72, 144, 3]``: is each of 8 x 9 cells darker than its right neighbour?
 
     Copies in another size or quality differ in few of the 64 bits (N. Krawetz's "dHash", 2013).
-
-    Args:
-        frames: uint8 ``[K, 72, 144, 3]``.
-
-    Returns:
-        uint64 ``[K]``, and whether a picture is too flat to be told from others.
+    Gives ``[K]`` hashes, and whether a picture is too flat to be told from others.
     """
-    cells = np.stack([_shrink(frame, 8, 9) @ _LUMA for frame in frames])
+    cells = np.stack([_shrink(frame, 8, 9) @ LUMA for frame in frames])
     steps = np.diff(cells, axis=2).reshape(len(frames), 64)
     hashes = np.packbits(steps > 0, axis=1).view(">u8")[:, 0].astype(np.uint64)
     return hashes, np.sum(np.abs(steps) >= 1, axis=1) < _MIN_STEPS
@@ -140,24 +140,15 @@ def difference_hashes(
 
 def _shrink(frame: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.float64]:
     """Average the pixels of each cell: ``[rows, columns, 3]``."""
-    blocks = frame.reshape(rows, _HEIGHT // rows, columns, _WIDTH // columns, 3)
-    return blocks.mean(axis=(1, 3))
+    return frame.reshape(rows, _HEIGHT // rows, columns, _WIDTH // columns, 3).mean(axis=(1, 3))
 
 
 def gather_facts(
     jobs: Mapping[str, Job], cache_root: Path, pool: Pool
 ) -> tuple[dict[str, VideoFacts], list[Failure]]:
-    """Give the facts of each record by its id, from the cache where they are there.
+    """Give the facts of each record by its id, and the videos that cannot be read.
 
-    Each video's facts are kept as soon as they are read, so an interrupted pass goes on.
-
-    Args:
-        jobs: By record id, from ``find_jobs``.
-        cache_root: Facts lie in its folder ``facts``.
-        pool: How files are read.
-
-    Returns:
-        Facts, and the videos that cannot be read.
+    Each video's facts are kept in the cache as soon as they are read: an interrupted pass goes on.
 
     Raises:
         Interrupted: A signal asked to stop.
@@ -176,76 +167,43 @@ def gather_facts(
         else:
             _save(folder, job.digest, result)
             facts[job.digest] = result
-    failures = [
-        Failure(video, job.path, failed[job.digest])
-        for video, job in jobs.items()
-        if job.digest in failed
-    ]
-    return {
-        video: facts[job.digest] for video, job in jobs.items() if job.digest in facts
-    }, failures
-
-
-@dataclass(frozen=True)
-class _SavedFacts:
-    """``VideoFacts`` as they stand in a file."""
-
-    __pydantic_config__ = STRICT
-
-    native_fps: float
-    width: int
-    height: int
-    codec: str
-    reader: str
-    duration: float
-    file_bytes: int
-    frame_times: list[float]
-    frame_bytes: list[int]
-    thumbnail: list[list[list[int]]]
-    hash_times: list[float]
-    hashes: list[int]
-    notes: tuple[str, ...]
-    version: Literal[1] = VERSION  # files of before it was written have this one
+    found = {video: facts[job.digest] for video, job in jobs.items() if job.digest in facts}
+    unread = {video: job for video, job in jobs.items() if job.digest in failed}
+    return found, [Failure(video, job.path, failed[job.digest]) for video, job in unread.items()]
 
 
 def _save(folder: Path, digest: str, facts: VideoFacts) -> None:
-    """Keep facts in the cache; in one that nobody may write to, they are only not kept."""
-    fields: dict[str, Any] = {"version": VERSION} | {
+    fields = {
         name: value.tolist() if isinstance(value, np.ndarray) else value
         for name, value in vars(facts).items()
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / f"{digest}.json", json.dumps(fields))
-    except OSError as error:
-        keep_going_if_read_only(folder, error)
+    with kept_in_cache(folder / f"{digest}.json") as file:
+        write_whole(file, json.dumps({"version": VERSION} | fields))
 
 
-def keep_going_if_read_only(path: Path, error: OSError) -> None:
-    """Say once that what was found is not kept, where the cache may only be read.
+@contextmanager
+def kept_in_cache(file: Path) -> Iterator[Path]:
+    """Write a file of the cache; where that may only be read, say once that nothing is kept.
 
-    Raises:
-        CollisionError: The disk is full or broken.
+    A full or broken disk is a ``CollisionError``.
     """
-    if not is_read_only(error):
-        raise not_written(path, error) from error
-    warn_once(f"{path} may only be read: what was found in the files is not kept for next time.")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield file
+    except OSError as error:
+        if not is_read_only(error):
+            raise not_written(file, error) from error
+        lost = "what was found in the files is not kept for next time"
+        warn_once(f"{file.parent} may only be read: {lost}.")
 
 
 def _load(folder: Path, digest: str) -> VideoFacts | None:
     """Read facts from the cache; None where there are none, or the file is damaged."""
     try:
         fields = json.loads((folder / f"{digest}.json").read_bytes())
-        saved: _SavedFacts = typed(_SavedFacts, fields)
-        arrays: dict[str, Any] = {
-            name: np.array(getattr(saved, name), kind) for name, kind in _ARRAYS.items()
-        }
+        facts: VideoFacts = typed(VideoFacts, fields)
     except (OSError, ValueError, OverflowError, ConfigError):
         return None
-    plain: dict[str, Any] = {
-        name: getattr(saved, name) for name in VideoFacts.__annotations__ if name not in arrays
-    }
-    facts = VideoFacts(**plain, **arrays)
     fits = (
         len(facts.frame_times) > 0
         and facts.frame_bytes.shape == facts.frame_times.shape
@@ -253,3 +211,49 @@ def _load(folder: Path, digest: str) -> VideoFacts | None:
         and facts.hashes.shape == facts.hash_times.shape
     )
     return facts if fits else None
+
+
+@dataclass(frozen=True)
+class _SavedDurations:
+    __pydantic_config__ = STRICT
+
+    durations: dict[str, float] = field(default_factory=dict)
+    version: Literal[1] = 1
+
+
+class DurationCache:
+    """A ``DurationStore`` in a cache folder."""
+
+    def __init__(self, cache_root: Path, digests: VideoDigests):
+        """Read what is known; a damaged file is started anew."""
+        self.file = cache_root / DURATIONS
+        self.digests = digests
+        self._known = _read_durations(self.file)
+
+    def recall(self, file: TimedFile) -> Seconds | None:
+        """Give the time of the last frame, if the file's content is known."""
+        try:
+            return self._known.get(self.digests.digest(*file))
+        except VideoDecodeError:
+            return None  # whoever opens the file says why
+
+    def keep(self, durations: Mapping[TimedFile, Seconds]) -> None:
+        """Remember durations; in a cache that may only be read, for as long as this lives.
+
+        Raises:
+            CollisionError: The disk is full.
+        """
+        new = {self.digests.digest(*file): duration for file, duration in durations.items()}
+        self._known |= new
+        with kept_in_cache(self.file), FileLock(self.file.with_suffix(".lock")):
+            write_json(self.file, {"version": 1, "durations": _read_durations(self.file) | new})
+        with suppress(CollisionError):  # extraction saves them, too, and says what is wrong
+            self.digests.save()
+
+
+def _read_durations(file: Path) -> dict[str, Seconds]:
+    try:
+        saved: _SavedDurations = typed(_SavedDurations, json.loads(file.read_bytes()))
+    except (OSError, ValueError, ConfigError):
+        return {}
+    return saved.durations

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collision.audit.facts import VideoFacts
+from collision.audit.facts import Facts, VideoFacts
 from collision.records.splits import shared_groups
 from collision.types import SPLITS, Seconds, VideoRecord
 
@@ -20,7 +20,8 @@ _LISTED_OF_MANY = 5
 _QUANTILES = {"min": 0.0, "p5": 0.05, "median": 0.5, "p95": 0.95, "max": 1.0}
 
 # What is measured of a video, by name as it stands in reports; None where it has no such thing.
-# The anchor is what cuts are counted from: the event, the mock event or a cut clip's end.
+# The anchor (of ``collision.sampling.anchors``, by id) is what cuts are counted from: the event,
+# the mock event or a cut clip's end.
 _MEASURES: dict[str, Callable[[VideoRecord, VideoFacts, Seconds | None], float | None]] = {
     "duration [s]": lambda r, f, anchor: f.duration,
     "anchor [s]": lambda r, f, anchor: anchor,
@@ -46,40 +47,44 @@ _KINDS: dict[str, Callable[[VideoRecord, VideoFacts], str]] = {
 
 def count_videos(records: Iterable[VideoRecord]) -> dict[str, dict[str, int]]:
     """Count videos by split and class, and the groups of each split."""
-    by_split: dict[str, list[VideoRecord]] = {split: [] for split in SPLITS}
-    for record in records:
-        by_split[record.split].append(record)
-    return {
-        split: {
-            **{name: sum(r.label == label for r in rows) for label, name in CLASSES.items()},
-            "videos": len(rows),
-            "groups": len({r.group for r in rows}),
-        }
-        for split, rows in by_split.items()
-        if rows
-    }
+    records = list(records)
+    counts: dict[str, dict[str, int]] = {}
+    for split in SPLITS:
+        if rows := [record for record in records if record.split == split]:
+            by_class = {
+                name: sum(r.label == label for r in rows) for label, name in CLASSES.items()
+            }
+            groups = len({record.group for record in rows})
+            counts[split] = {**by_class, "videos": len(rows), "groups": groups}
+    return counts
 
 
 def count_tags(records: Iterable[VideoRecord]) -> dict[str, dict[str, dict[str, int]]]:
     """Count classes by tag and value, the most frequent values first."""
-    counts: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-    for record in records:
-        for tag, value in record.tags.items():
-            counts[tag][value][CLASSES[record.label]] += 1
-    return {tag: _most_frequent(values) for tag, values in counts.items()}
+    return _counted((record, *tag) for record in records for tag in record.tags.items())
 
 
 def count_kinds(
-    records: Iterable[VideoRecord], facts: Mapping[str, VideoFacts]
+    records: Iterable[VideoRecord], facts: Facts
 ) -> dict[str, dict[str, dict[str, int]]]:
     """Count classes by rate, size, codec, file type and reader, the most frequent first."""
-    counts: dict[str, dict[str, Counter[str]]] = {kind: defaultdict(Counter) for kind in _KINDS}
-    for record in records:
-        if record.id in facts:
-            for kind, value_of in _KINDS.items():
-                value = value_of(record, facts[record.id])
-                counts[kind][value][CLASSES[record.label]] += 1
-    return {kind: _most_frequent(values) for kind, values in counts.items()}
+    known = [record for record in records if record.id in facts]
+    counts = _counted(
+        (record, kind, value_of(record, facts[record.id]))
+        for record in known
+        for kind, value_of in _KINDS.items()
+    )
+    return {kind: counts.get(kind, {}) for kind in _KINDS}
+
+
+def _counted(
+    values: Iterable[tuple[VideoRecord, str, str]],
+) -> dict[str, dict[str, dict[str, int]]]:
+    """Count classes by what was found of each record, and its value."""
+    counts: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    for record, what, value in values:
+        counts[what][value][CLASSES[record.label]] += 1
+    return {what: _most_frequent(by_value) for what, by_value in counts.items()}
 
 
 def _most_frequent(values: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
@@ -92,30 +97,21 @@ def _most_frequent(values: Mapping[str, Counter[str]]) -> dict[str, dict[str, in
 
 
 def measure(
-    records: Iterable[VideoRecord],
-    facts: Mapping[str, VideoFacts],
-    anchor_of: Mapping[str, Seconds],
+    records: Iterable[VideoRecord], facts: Facts, anchor_of: Mapping[str, Seconds]
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """Collect durations, times and rates: float64 ``[videos]`` by name and class.
-
-    Args:
-        records: Those without facts are left out.
-        facts: By id.
-        anchor_of: Seconds by id, as ``collision.sampling.anchors`` gives them.
-    """
-    values: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in _MEASURES}
-    for record in records:
-        if record.id in facts:
-            for name, value_of in _MEASURES.items():
-                anchor = anchor_of.get(record.id, record.event_time)
-                value = value_of(record, facts[record.id], anchor)
-                if value is not None:
-                    values[name][CLASSES[record.label]].append(float(value))
-    return {
-        name: {group: np.array(found) for group, found in by_class.items()}
-        for name, by_class in values.items()
-        if by_class
-    }
+    """Collect durations, times and rates of records with facts: ``[videos]`` by name and class."""
+    known = [record for record in records if record.id in facts]
+    measured = {}
+    for name, value_of in _MEASURES.items():
+        by_class: dict[str, list[float]] = defaultdict(list)
+        for record in known:
+            anchor = anchor_of.get(record.id, record.event_time)
+            value = value_of(record, facts[record.id], anchor)
+            if value is not None:
+                by_class[CLASSES[record.label]].append(float(value))
+        if by_class:
+            measured[name] = {group: np.array(found) for group, found in by_class.items()}
+    return measured
 
 
 def quantiles(values: NDArray[np.float64]) -> dict[str, float]:
@@ -136,20 +132,13 @@ def describe_groups(records: Sequence[VideoRecord]) -> dict[str, Any]:
 
 def find_faults(
     records: Iterable[VideoRecord],
-    facts: Mapping[str, VideoFacts],
+    facts: Facts,
     anchor_of: Mapping[str, Seconds],
     horizons: Iterable[Seconds],
 ) -> list[dict[str, str]]:
-    """List videos whose annotation and file do not fit, or that cannot be used whole.
+    """List (``video``, ``fault``) whose annotation and file do not fit, or cannot be used whole.
 
-    Args:
-        records: All videos.
-        facts: By id; without them, only times are compared with each other.
-        anchor_of: Seconds by id: what cuts are counted from.
-        horizons: Of the cuts.
-
-    Returns:
-        ``{"video", "fault"}`` each.
+    Without facts, only times are compared with each other.
     """
     longest = max(horizons)
     faults = []
@@ -173,11 +162,8 @@ def _wrong_times(record: VideoRecord, facts: VideoFacts | None) -> Iterable[str]
     for name, time in times.items():
         if facts is not None and time is not None and time > facts.duration:
             yield f"its {name} at {time:.2f} s is beyond the video's end at {facts.duration:.2f} s"
-    if record.label == 1 and record.event_time is None and record.cut_horizon is None:
+    event, alert = record.event_time, record.alert_time
+    if record.label == 1 and event is None and record.cut_horizon is None:
         yield "a positive without an event time"
-    if (
-        record.alert_time is not None
-        and record.event_time is not None
-        and record.alert_time > record.event_time
-    ):
-        yield f"its alert at {record.alert_time:.2f} s comes after its event"
+    if alert is not None and event is not None and alert > event:
+        yield f"its alert at {alert:.2f} s comes after its event"

@@ -23,33 +23,20 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Job:
-    """A video to look at.
+    """A video to look at."""
 
-    Attributes:
-        digest: Of its content and clock: the name under which findings are kept.
-        video: The id of a record that names it.
-        path: The file, or the folder of images.
-        frame_rate: As in the record.
-    """
-
-    digest: str
-    video: str
-    path: Path
+    digest: str  # of its content and clock: the name under which findings are kept
+    video: str  # the id of a record that names it
+    path: Path  # the file, or the folder of images
     frame_rate: float | None
 
 
 @dataclass(frozen=True)
 class Pool:
-    """How jobs are run.
+    """How jobs are run."""
 
-    Attributes:
-        num_workers: Processes; None: one a core; 0: in this one.
-        timeout: Seconds after which a video counts as hanging.
-        progress: Show a bar.
-    """
-
-    num_workers: int | None = None
-    timeout: Seconds = 600.0
+    num_workers: int | None = None  # processes; None: one a core; 0: in this one
+    timeout: Seconds = 600.0  # after which a video counts as hanging
     progress: bool = True
 
 

@@ -8,7 +8,7 @@ Shapes: N examples, F numeric and W categorical values of an example.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from collision.audit.facts import VideoFacts
+from collision.audit.facts import LUMA, Facts, Records, VideoFacts
 from collision.errors import MetricError
 from collision.types import Example, Seconds, VideoRecord
 from collision.video.frames import TIME_NOISE
 
-_LUMA = np.array([0.299, 0.587, 0.114])
 # Categories that fewer examples have are one: a probe must not learn single videos.
 _MIN_EXAMPLES = 3
 _REGULARISATION = 0.1  # scikit-learn's C; the numbers are standardised
@@ -29,13 +28,9 @@ _REGULARISATION = 0.1  # scikit-learn's C; the numbers are standardised
 
 @dataclass(frozen=True)
 class Probe:
-    """What one probe is shown of an example.
+    """What one probe is shown of an example: ``[F]`` floats and ``[W]`` categories.
 
-    Attributes:
-        description: What it sees, in words, for reports.
-        numeric: Floats ``[F]``.
-        categorical: Categories ``[W]``.
-        is_causal: Whether all of it is known at the cut.
+    ``is_causal`` says whether all of it is known at the cut.
     """
 
     description: str
@@ -51,45 +46,28 @@ def _file_numbers(facts: VideoFacts, cut: Seconds) -> list[float]:
     gaps = np.diff(facts.frame_times[:count])
     rate = 1 / float(np.median(gaps)) if len(gaps) else 0.0
     pixels = facts.width * facts.height
-    return [
-        rate,
-        np.log(facts.width),
-        np.log(facts.height),
-        np.log(sizes.mean()),
-        np.log(sizes.mean() * max(rate, 1.0)),
-        np.log(sizes.mean() / pixels),
-        np.log(sizes[0]),
-        np.log(np.median(sizes)),
-        sizes.std() / sizes.mean(),
-    ]
+    mean = sizes.mean()
+    levels = [facts.width, facts.height, mean, mean * max(rate, 1.0), mean / pixels]
+    levels += [sizes[0], np.median(sizes)]
+    return [rate, *np.log(levels), sizes.std() / mean]
 
 
 def _file_categories(record: VideoRecord, facts: VideoFacts, cut: Seconds) -> list[str]:
-    return [
-        f"{facts.width}x{facts.height}",
-        f"{_file_numbers(facts, cut)[0]:.1f}",
-        facts.codec,
-        record.path.suffix.lower(),
-    ]
+    size, rate = f"{facts.width}x{facts.height}", f"{_file_numbers(facts, cut)[0]:.1f}"
+    return [size, rate, facts.codec, record.path.suffix.lower()]
 
 
 def _first_frame_numbers(facts: VideoFacts, cut: Seconds) -> list[float]:
     """Grey cells, and mean and spread of each colour."""
     picture = facts.thumbnail / 255
     colours = [*picture.mean(axis=(0, 1)), *picture.std(axis=(0, 1))]
-    return [*(picture @ _LUMA).ravel(), *colours]
+    return [*(picture @ LUMA).ravel(), *colours]
 
 
 def _whole_file_numbers(facts: VideoFacts, cut: Seconds) -> list[float]:
-    return [
-        facts.duration,
-        np.log(facts.file_bytes),
-        np.log(facts.file_bytes / facts.duration),
-        float(len(facts.frame_times)),
-        facts.native_fps,
-        cut / facts.duration,
-        facts.duration - cut,
-    ]
+    sizes = np.log([facts.file_bytes, facts.file_bytes / facts.duration])
+    rates = [float(len(facts.frame_times)), facts.native_fps]
+    return [facts.duration, *sizes, *rates, cut / facts.duration, facts.duration - cut]
 
 
 PROBES: dict[str, Probe] = {
@@ -115,46 +93,29 @@ PROBES: dict[str, Probe] = {
 class Design:
     """Turns what a probe sees into columns for a linear model; knows no labels."""
 
-    def __init__(self, probe: Probe):
-        self.probe = probe
+    def __init__(self, probe: Probe, records: Records, facts: Facts):
+        self.probe, self.records, self.facts = probe, records, facts
         self.scaler = StandardScaler()
         self.encoder = OneHotEncoder(
-            min_frequency=_MIN_EXAMPLES,
-            handle_unknown="infrequent_if_exist",
-            sparse_output=False,
+            min_frequency=_MIN_EXAMPLES, handle_unknown="infrequent_if_exist", sparse_output=False
         )
 
-    def fit(
-        self,
-        examples: Sequence[Example],
-        records: Mapping[str, VideoRecord],
-        facts: Mapping[str, VideoFacts],
-    ) -> Design:
+    def fit(self, examples: Sequence[Example]) -> Design:
         """Learn means, spreads and categories; every example has facts."""
-        numeric, categorical = self._values(examples, records, facts)
+        numeric, categorical = self._values(examples)
         self.scaler.fit(numeric)
         self.encoder.fit(categorical)
         return self
 
-    def columns(
-        self,
-        examples: Sequence[Example],
-        records: Mapping[str, VideoRecord],
-        facts: Mapping[str, VideoFacts],
-    ) -> NDArray[np.float64]:
-        """Give the columns of examples: float64 ``[N, columns]``."""
-        numeric, categorical = self._values(examples, records, facts)
+    def columns(self, examples: Sequence[Example]) -> NDArray[np.float64]:
+        """Give ``[N, columns]`` of examples."""
+        numeric, categorical = self._values(examples)
         # Beyond five spreads a number says no more than "unusual": it must not outweigh the rest.
         scaled = np.clip(self.scaler.transform(numeric), -5, 5)
         return np.hstack([scaled, self.encoder.transform(categorical)])
 
-    def _values(
-        self,
-        examples: Sequence[Example],
-        records: Mapping[str, VideoRecord],
-        facts: Mapping[str, VideoFacts],
-    ) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
-        seen = [(records[e.video], facts[e.video], e.end_time) for e in examples]
+    def _values(self, examples: Sequence[Example]) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
+        seen = [(self.records[e.video], self.facts[e.video], e.end_time) for e in examples]
         numeric = [self.probe.numeric(fact, cut) for _, fact, cut in seen]
         categorical = [self.probe.categorical(record, fact, cut) for record, fact, cut in seen]
         return np.array(numeric, dtype=np.float64), np.array(categorical, dtype=np.str_)
@@ -168,22 +129,14 @@ def linear_model() -> LogisticRegression:
 def probe_scores(
     train_examples: Sequence[Example],
     test_examples: Sequence[Example],
-    records: Mapping[str, VideoRecord],
-    facts: Mapping[str, VideoFacts],
+    records: Records,
+    facts: Facts,
 ) -> dict[str, NDArray[np.float64]]:
-    """Fit every causal probe on training examples and score test examples.
+    """Fit every causal probe on training examples, and score ``[N]`` test examples.
 
     A head that ranks the test examples no better than these has learned shortcuts, or nothing.
-
-    Args:
-        train_examples: Those without facts are left out.
-        test_examples: To score.
-        records: By id.
-        facts: By id.
-
-    Returns:
-        Probability of a collision by the probe's name, float64 ``[test examples]``; NaN where the
-        video has no facts, because it cannot be read.
+    Gives probabilities of a collision by the probe's name; where the video has no facts, because it
+    cannot be read, NaN.
 
     Raises:
         MetricError: The training examples hold one class.
@@ -201,11 +154,10 @@ def probe_scores(
     for name, probe in PROBES.items():
         if not probe.is_causal:
             continue
-        design = Design(probe).fit(known, records, facts)
-        columns = design.columns(known, records, facts)
-        model = linear_model().fit(columns, labels, sample_weight=weights)
+        design = Design(probe, records, facts).fit(known)
+        model = linear_model().fit(design.columns(known), labels, sample_weight=weights)
         scores[name] = np.full(len(test_examples), np.nan)
         if places:
-            tested = design.columns([test_examples[p] for p in places], records, facts)
+            tested = design.columns([test_examples[p] for p in places])
             scores[name][places] = model.predict_proba(tested)[:, 1]
     return scores

@@ -9,19 +9,29 @@ Shapes: N examples, G groups, R resamples, P permutations.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from collision.audit.facts import VideoFacts
-from collision.audit.probes import PROBES, Design, linear_model
+from collision.audit.duplicates import crossing, near_duplicates
+from collision.audit.facts import Facts, Records, gather_facts
+from collision.audit.jobs import Pool, find_jobs
+from collision.audit.probes import PROBES, Design, linear_model, probe_scores
+from collision.errors import MetricError
+from collision.features.digest import VideoDigests
 from collision.metrics.bootstrap import Ranking, resample
 from collision.metrics.estimate import MIN_GROUPS, estimate
 from collision.metrics.nexar import average_precision
-from collision.types import UNLABELLED, Example, VideoRecord
+from collision.types import UNLABELLED, Example
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
 
 FOLDS = 5
 SHORTCUT, LIKELY, NOT_SHOWN = "shortcut", "likely", "not shown"
@@ -33,122 +43,128 @@ _LITTLE = 0.2
 
 def one_cut_a_video(examples: Iterable[Example]) -> list[Example]:
     """Keep the cut of each video and label whose horizon is nearest to the middle one's."""
-    examples = list(examples)
-    if not examples:
-        return []
-    middle = float(np.median([e.horizon for e in examples]))
-    chosen: dict[tuple[str, int], Example] = {}
+    cuts: dict[tuple[str, int], list[Example]] = defaultdict(list)
     for example in examples:
-        key = example.video, example.label
-        before = chosen.get(key)
-        if before is None or abs(example.horizon - middle) < abs(before.horizon - middle):
-            chosen[key] = example
-    return list(chosen.values())
+        cuts[example.video, example.label].append(example)
+    if not cuts:
+        return []
+    middle = np.median([e.horizon for own in cuts.values() for e in own])
+    return [min(own, key=lambda e: abs(e.horizon - middle)) for own in cuts.values()]
 
 
 def audit(
     examples: Sequence[Example],
-    records: Mapping[str, VideoRecord],
-    facts: Mapping[str, VideoFacts],
+    records: Records,
+    facts: Facts,
     *,
     num_permutations: int,
     num_resamples: int,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Judge every probe on the label and on the split.
+    """Judge every probe on the label and on the split, with the options of ``judge``.
 
-    Args:
-        examples: One a video and label, cut as the policy cuts its test; those without facts are
-            left out.
-        records: By id.
-        facts: By id.
-        num_permutations: Of labels, behind chance.
-        num_resamples: Of groups behind the intervals.
-        seed: Of both and of the folds.
-
-    Returns:
-        ``{"label", "split"}``: each with ``question`` and ``probes`` (see ``judge``), or with a
-        ``reason`` why it cannot be asked.
+    The examples are one a video and label, cut as the policy cuts its test; those without facts are
+    left out. Gives ``{"label", "split"}``: each with ``question`` and ``probes`` (see ``judge``),
+    or with a ``reason`` why it cannot be asked.
     """
     examples = [e for e in examples if e.video in facts]
     labelled = [e for e in examples if e.label != UNLABELLED]
     splits = {records[e.video].split for e in examples}
     tested = "test" if "test" in splits else "val"
+    is_tested = [int(records[e.video].split == tested) for e in examples]
     questions = {
-        "label": (
-            labelled,
-            np.array([e.label for e in labelled]),
-            ("positives", "negatives"),
-        ),
-        "split": (
-            examples,
-            np.array([int(records[e.video].split == tested) for e in examples]),
-            (f"{tested} videos", "other videos"),
-        ),
+        "label": (labelled, [e.label for e in labelled], ("positives", "negatives")),
+        "split": (examples, is_tested, (f"{tested} videos", "other videos")),
     }
-    settings = {
-        "num_permutations": num_permutations,
-        "num_resamples": num_resamples,
-        "seed": seed,
-    }
+    settings = dict(num_permutations=num_permutations, num_resamples=num_resamples, seed=seed)
     report: dict[str, Any] = {}
-    for target, (asked, labels, names) in questions.items():
+    for target, (asked, classes, names) in questions.items():
+        labels = np.array(classes)
         groups = np.unique([records[e.video].group for e in asked], return_inverse=True)[1]
-        report[target] = {
+        part = report[target] = {
             "question": f"Can {names[0]} be told from {names[1]}?",
             "examples": len(asked),
             "groups": int(groups.max(initial=-1)) + 1,
         }
         if reason := _why_not(labels, groups, names):
-            report[target]["reason"] = reason
+            part["reason"] = reason
             continue
-        report[target]["prevalence"] = float(labels.mean())
-        report[target]["probes"] = {}
+        part |= {"prevalence": float(labels.mean()), "probes": {}}
         for name, probe in PROBES.items():
-            columns = Design(probe).fit(asked, records, facts).columns(asked, records, facts)
+            columns = Design(probe, records, facts).fit(asked).columns(asked)
             result = judge(columns, labels, groups, **settings)
             result["sentence"] = _sentence(target, name, names, result)
-            report[target]["probes"][name] = result
+            part["probes"][name] = result
     return report
 
 
+@dataclass(frozen=True)
+class FoldAudit:
+    """What was found in the data of one training.
+
+    ``scores`` are probabilities of the judged examples ``[E]`` by probe, of a model that was fitted
+    on the training examples and sees no more than the probe; empty where none can be fitted.
+    """
+
+    pairs: list[tuple[str, str]]  # ids of videos in different splits that look the same
+    scores: dict[str, Floats]
+
+
+def audit_fold(
+    records: Records,
+    train: Sequence[Example],
+    judged: Sequence[Example],
+    digests: VideoDigests,
+    cache_root: Path,
+    pool: Pool,
+) -> FoldAudit:
+    """Look for copies across splits, and fit the probes on what the head learns from.
+
+    Raises:
+        Interrupted: A signal asked to stop.
+    """
+    videos = list(records.values())
+    jobs, _ = find_jobs(videos, digests, pool.progress)
+    facts, _ = gather_facts(jobs, cache_root, pool)
+    digest_of = {video: job.digest for video, job in jobs.items()}
+    pairs = crossing(near_duplicates(videos, facts, digest_of))
+    try:
+        scores = probe_scores(train, judged, records, facts)
+    except MetricError:  # of one class no file could be read whole: no reason not to train
+        scores = {}
+    return FoldAudit([(pair.first.id, pair.second.id) for pair in pairs], scores)
+
+
 def judge(
-    columns: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    groups: NDArray[np.int64],
+    columns: Floats,
+    labels: Ints,
+    groups: Ints,
     *,
     num_permutations: int,
     num_resamples: int,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Tell how well a linear model ranks examples of groups that it has not seen.
+    """Tell how well a linear model of ``[N, columns]`` ranks groups that it has not seen.
 
-    Args:
-        columns: float64 ``[N, columns]``.
-        labels: ``[N]`` of 0 and 1.
-        groups: ``[N]``, from 0 to G - 1; both classes lie in two groups at least.
-        num_permutations: P.
-        num_resamples: R.
-        seed: Of folds, permutations and resamples.
-
-    Returns:
-        ``ap`` (``value``, ``low``, ``high``, ``reason``), ``auc``, ``chance``, ``p_value`` (share
-        of permutations that do as well) and ``grade``.
+    Labels are 0 or 1, groups 0 to G - 1; both classes lie in two groups at least. The seed is that
+    of folds, permutations (of labels, behind chance) and resamples (of groups). Gives ``ap``
+    (``value``, ``low``, ``high``, ``reason``), ``auc``, ``chance``, ``p_value`` (share of
+    permutations that do as well) and ``grade``.
     """
     scores = out_of_fold(columns, labels, groups, seed)
     value = average_precision(labels, scores)
     prevalence = float(labels.mean())
+    permutations = label_permutations(labels, groups, num_permutations, seed)
     excesses = np.array(
         [
-            average_precision(permuted, out_of_fold(columns, permuted, groups, seed))
-            - permuted.mean()
-            for permuted in label_permutations(labels, groups, num_permutations, seed)
+            average_precision(y, out_of_fold(columns, y, groups, seed)) - y.mean()
+            for y in permutations
         ]
     )
     ranking = Ranking.of(labels, scores, groups)
     num_groups = int(groups.max()) + 1
     samples = resample([ranking], num_groups, num_resamples=num_resamples, seed=seed)[:, 0]
-    smaller = min(len(np.unique(groups[labels == label])) for label in (0, 1))
+    smaller = min(_groups_by_class(labels, groups))
     result = {
         "ap": estimate([value], samples, smaller).as_json(),
         "auc": float(roc_auc_score(labels, scores)),
@@ -158,12 +174,7 @@ def judge(
     return {**result, "grade": _grade(result, smaller)}
 
 
-def out_of_fold(
-    columns: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    seed: int,
-) -> NDArray[np.float64]:
+def out_of_fold(columns: Floats, labels: Ints, groups: Ints, seed: int) -> Floats:
     """Score each example by a model that has not seen its group: log odds ``[N]``."""
     fold_of = _folds(labels, groups, seed)
     scores = np.zeros(len(labels))
@@ -175,7 +186,7 @@ def out_of_fold(
     return scores
 
 
-def _folds(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+def _folds(labels: Ints, groups: Ints, seed: int) -> Ints:
     """Put whole groups into folds, those with like shares of positives evenly: folds ``[N]``.
 
     scikit-learn's StratifiedGroupKFold takes a third of a second for 1,400 groups, and 41
@@ -183,16 +194,14 @@ def _folds(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> N
     """
     sizes = np.bincount(groups)
     share = np.bincount(groups, weights=labels) / sizes
-    smaller = min(len(np.unique(groups[labels == label])) for label in (0, 1))
+    smaller = min(_groups_by_class(labels, groups))
     order = np.lexsort((np.random.default_rng(seed).permutation(len(sizes)), share))
     fold_of_group = np.empty(len(sizes), dtype=np.int64)
     fold_of_group[order] = np.arange(len(sizes)) % min(FOLDS, smaller)
     return fold_of_group[groups]
 
 
-def label_permutations(
-    labels: NDArray[np.int64], groups: NDArray[np.int64], count: int, seed: int
-) -> Iterator[NDArray[np.int64]]:
+def label_permutations(labels: Ints, groups: Ints, count: int, seed: int) -> Iterator[Ints]:
     """Permute the labels group by group: examples of a group stay as alike as they were.
 
     Each group gets another one's share of positives. Where sizes differ the prevalence moves a
@@ -201,24 +210,22 @@ def label_permutations(
     generator = np.random.default_rng(seed)
     members = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
     for _ in range(count):
-        permuted = labels
-        while True:
+        permuted = np.zeros_like(labels)
+        while min(_groups_by_class(permuted, groups)) < 2:
             order = generator.permutation(len(members))
-            permuted = np.zeros_like(labels)
             for rows, source in zip(members, order, strict=True):
                 pattern = generator.permutation(labels[members[source]])
                 permuted[rows] = generator.permutation(np.resize(pattern, len(rows)))
-            if all(len(np.unique(groups[permuted == label])) > 1 for label in (0, 1)):
-                break
         yield permuted
 
 
-def _why_not(
-    labels: NDArray[np.int64], groups: NDArray[np.int64], names: tuple[str, str]
-) -> str | None:
+def _groups_by_class(labels: Ints, groups: Ints) -> tuple[int, int]:
+    return len(np.unique(groups[labels == 1])), len(np.unique(groups[labels == 0]))
+
+
+def _why_not(labels: Ints, groups: Ints, names: tuple[str, str]) -> str | None:
     """Say why no probe can be fitted and scored, if a class lies in fewer than two groups."""
-    for label, name in ((1, names[0]), (0, names[1])):
-        count = len(np.unique(groups[labels == label]))
+    for name, count in zip(names, _groups_by_class(labels, groups), strict=True):
         if count < 2:
             found = "no group" if count == 0 else "one group"
             return f"at least two groups of each are needed, and of {name} there is {found}"
@@ -256,15 +263,14 @@ _MEANING = {
 
 
 def _sentence(target: str, probe: str, names: tuple[str, str], result: Mapping[str, Any]) -> str:
-    """Say in plain words what a probe found."""
     ap, chance = result["ap"], result["chance"]
     told = f"From {PROBES[probe].description} alone, {names[0]} can be told from {names[1]}"
     number = f"AP {ap['value']:.2f}"
-    if ap["low"] is not None:
-        number += f" [{ap['low']:.2f}, {ap['high']:.2f}]"
     evidence = f"permuted labels do as well with p = {result['p_value']:.2f}"
     if ap["low"] is None:
         evidence = f"no interval: {ap['reason']}; {evidence}"
+    else:
+        number += f" [{ap['low']:.2f}, {ap['high']:.2f}]"
     if result["grade"] == NOT_SHOWN:
         return (
             f"{told} no better than by chance, as far as these data can show: {number} where "

@@ -16,10 +16,9 @@ from collision.evaluation.scores import write_submission
 from collision.experiment import prepare_all
 from collision.files import write_json
 from collision.options import EvaluateOptions
-from collision.report.other_metrics import numbers_grid
 from collision.report.page import Block, Code, Heading, Text, write_page
 from collision.report.run_page import datasets_grid, result_blocks, results_of
-from collision.report.tables import as_rich, final_grid, print_warnings
+from collision.report.tables import as_rich, final_grid, numbers_grid, print_warnings
 from collision.runs.folder import create_run_folder
 from collision.runs.provenance import provenance
 from collision.untrusted import read_config, saved_part
@@ -92,7 +91,7 @@ def print_results(console: Console, evaluations: Sequence[Evaluation]) -> None:
             )
         if say:
             console.print(say, markup=False, highlight=False)
-        print_warnings(console, [finding.as_dict() for finding in one.findings])
+        print_warnings(console, [finding.as_json() for finding in one.findings])
 
 
 def write_evaluations(

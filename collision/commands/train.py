@@ -29,13 +29,13 @@ from collision.learning.predictor import (
 )
 from collision.learning.task import MONITOR
 from collision.options import TrainOptions, as_config
-from collision.report.other_metrics import numbers_grid
 from collision.report.run_page import RunDescription, results_of, write_results
 from collision.report.tables import (
     as_rich,
     count_examples,
     counts_grid,
     final_grid,
+    numbers_grid,
     print_warnings,
 )
 from collision.runs.folder import create_run_folder, mark_latest, write_config

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from collision.audit.probes import PROBES
-from collision.audit.run_audit import FoldAudit
+from collision.audit.shortcuts import FoldAudit
 from collision.errors import MetricError
 from collision.evaluation import guards
 from collision.evaluation.guards import Finding
@@ -25,6 +25,7 @@ from collision.evaluation.scores import (
 )
 from collision.experiment import Experiment
 from collision.learning.fitted import FittedHead
+from collision.learning.predictor import Origin
 from collision.learning.task import probabilities
 from collision.metrics.comparison import compare
 from collision.metrics.curves import Curve, curves_to_csv
@@ -35,38 +36,23 @@ from collision.types import UNLABELLED
 
 @dataclass
 class SeedScores:
-    """The scores of one seed; those of all folds are put together.
+    """The scores of one seed; those of all folds are put together."""
 
-    Attributes:
-        best: Of the epoch that validation chose.
-        last: Of the last epoch, where it is known.
-        curves: Scores along whole videos, where the policy asks for them.
-        videos: Highest probability of each test video.
-    """
-
-    best: Scored
-    last: Scored | None
-    curves: list[Curve]
-    videos: dict[str, float]
+    best: Scored  # of the epoch that validation chose
+    last: Scored | None  # of the last epoch, where it is known
+    curves: list[Curve]  # along whole videos, where the policy asks for them
 
 
 @dataclass
 class Evaluation:
-    """What one data set says of some heads.
+    """What one data set says of some heads, by seed; where its labels are secret, no numbers.
 
-    Attributes:
-        experiment: What was scored.
-        split: Which split of it.
-        heads: By seed, one for each fold.
-        scores: By seed; empty where the labels are secret.
-        videos: Highest probability of each video by seed, for the owners' own judging.
-        numbers: None where the labels are secret.
-        findings: What the guards found.
+    ``videos`` are the highest probability of each by seed, for the owners' own judging.
     """
 
     experiment: Experiment
     split: str
-    heads: Mapping[int, Sequence[FittedHead]]
+    heads: Mapping[int, Sequence[FittedHead]]  # one for each fold
     scores: dict[int, SeedScores] = field(default_factory=dict)
     videos: list[dict[str, float]] = field(default_factory=list)
     numbers: Numbers | None = None
@@ -97,28 +83,27 @@ class Evaluation:
     @property
     def dropped(self) -> dict[str, int]:
         """Examples that have no window at all, by split."""
-        return dict(
-            sum(
-                (
-                    Counter({split: len(data.dropped) for split, data in fold.data.items()})
-                    for fold in self.experiment.folds
-                ),
-                Counter(),
-            )
-        )
+        dropped: Counter[str] = Counter()
+        for fold in self.experiment.folds:
+            dropped.update({split: len(data.dropped) for split, data in fold.data.items()})
+        return dict(+dropped)
+
+    @property
+    def origins(self) -> list[Origin]:
+        """What each head's predictor says of its training."""
+        return [head.predictor.origin for heads in self.heads.values() for head in heads]
 
     def as_json(self) -> dict[str, Any]:
         """Give everything that ``metrics.json`` says of this data set."""
-        origin = next(iter(self.heads.values()))[0].predictor.origin
         return {
             **self.experiment.facts(),
             "split": self.split,
-            "trained_on": origin.dataset,
-            "selected_on": origin.selected_on,
+            "trained_on": self.origins[0].dataset,
+            "selected_on": self.origins[0].selected_on,
             "seeds": list(self.heads),
             "dropped": self.dropped,
             **(self.numbers.as_json() if self.numbers else {}),
-            "warnings": [finding.as_dict() for finding in self.findings],
+            "warnings": [finding.as_json() for finding in self.findings],
         }
 
     def write_scores(self, folder: Path, name: str = "") -> None:
@@ -132,13 +117,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Judging:
-    """How scores are judged.
-
-    Attributes:
-        device: Where heads run.
-        num_resamples: Of the bootstrap over groups.
-        slices: Tags whose values are judged apart; None: all with a few values.
-    """
+    """How scores are judged; ``slices`` of None are all tags with a few values."""
 
     device: torch.device
     num_resamples: int = 10_000
@@ -154,12 +133,8 @@ def evaluate_heads(
 ) -> Evaluation:
     """Score heads on a split, judge the scores, and let every guard look at the numbers.
 
-    Args:
-        experiment: With its features loaded.
-        heads: By seed, one for each fold.
-        split: What is scored.
-        judging: How.
-        audits: Of each fold, where copies and shortcuts were looked for.
+    The experiment's features are loaded. Heads are by seed, one for each fold; so are audits, where
+    copies and shortcuts were looked for.
     """
     result = Evaluation(experiment, split, heads)
     for seed, of_seed in heads.items():
@@ -184,10 +159,10 @@ def _score(
         if head.last is not None:
             scores = probabilities(head.last, data, device).numpy()
             last.append(scored_examples(data, scores, fold.index, split, policy))
-        if DENSE in fold.data and len(fold.data[DENSE]):
-            scores = head.predictor.probabilities(fold.data[DENSE], device)
-            curves += curves_of(fold.data[DENSE], scores, fold.index, split)
-    return SeedScores(concatenated(best), concatenated(last) if last else None, curves, {})
+        if dense := fold.data.get(DENSE):
+            scores = head.predictor.probabilities(dense, device)
+            curves += curves_of(dense, scores, fold.index, split)
+    return SeedScores(concatenated(best), concatenated(last) if last else None, curves)
 
 
 def _video_scores(
@@ -223,54 +198,37 @@ def _numbers(evaluation: Evaluation, judging: Judging) -> Numbers:
     )
     curves = [scores.curves for scores in seeds if scores.curves]
     along = judge_curves(curves, thresholds, judging.num_resamples) if curves else None
-    temperatures = [
-        head.predictor.origin.temperature
-        for heads in evaluation.heads.values()
-        for head in heads
-        if head.predictor.origin.temperature
-    ]
+    temperatures = [one.temperature for one in evaluation.origins if one.temperature]
     return replace(numbers, anticipation=along, temperatures=temperatures)
 
 
 def _guard(evaluation: Evaluation, judging: Judging, audits: Sequence[FoldAudit]) -> list[Finding]:
-    """Let every guard look."""
     experiment, split = evaluation.experiment, evaluation.split
-    is_secret = (
-        split == "val"
-        and experiment.judged_split == "val"
-        and bool(any(record.split == "test" for record in experiment.records.values()))
-    )
+    has_test = any(record.split == "test" for record in experiment.records.values())
+    is_secret = split == experiment.judged_split == "val" and has_test
+    shared = {g: s for fold in experiment.folds for g, s in fold.index.shared_groups.items()}
     findings = [
         guards.leaking_policy(experiment.policy),
         guards.judged_on(split, is_secret),
-        guards.groups_in_several_splits(
-            {g: s for fold in experiment.folds for g, s in fold.index.shared_groups.items()}
-        ),
+        guards.groups_in_several_splits(shared),
         _learned_from_judged(evaluation),
         guards.unknown_groups(getattr(experiment.dataset, "unknown_groups", "")),
     ]
     numbers = evaluation.numbers
     if numbers is None:
         return guards.found(findings)
-    values = [head.predictor.origin.value for heads in evaluation.heads.values() for head in heads]
-    is_own = all(
-        head.predictor.origin.data_digest == experiment.facts()["data_digest"]
-        for heads in evaluation.heads.values()
-        for head in heads
-    )
-    known = [value for value in values if value is not None] if is_own else []
+    origins, own_digest = evaluation.origins, experiment.facts()["data_digest"]
+    is_own = all(origin.data_digest == own_digest for origin in origins)
+    known = [one.value for one in origins if one.value is not None] if is_own else []
+    validation = float(np.mean(known)) if known else None
+    summary, calibration = numbers.summary, numbers.calibration
+    pairs = list(dict.fromkeys(pair for audit in audits for pair in audit.pairs))
     findings += [
-        guards.missing_classes(numbers.summary.counts),
-        guards.unscored_classes(numbers.summary.counts),
-        guards.validation_too_good(
-            float(np.mean(known)) if known else None, numbers.summary.ap["mean"]
-        ),
-        guards.worse_than_base_rate(
-            numbers.calibration.brier, numbers.calibration.brier_of_base_rate
-        ),
-        guards.near_duplicates_across_splits(
-            list(dict.fromkeys(pair for audit in audits for pair in audit.pairs))
-        ),
+        guards.missing_classes(summary.counts),
+        guards.unscored_classes(summary.counts),
+        guards.validation_too_good(validation, summary.ap["mean"]),
+        guards.worse_than_base_rate(calibration.brier, calibration.brier_of_base_rate),
+        guards.near_duplicates_across_splits(pairs),
         _best_shortcut(evaluation, judging, audits),
     ]
     return guards.found(findings)
@@ -279,20 +237,20 @@ def _guard(evaluation: Evaluation, judging: Judging, audits: Sequence[FoldAudit]
 def _learned_from_judged(evaluation: Evaluation) -> Finding | None:
     """Count the judged videos that a predictor has learned from; of several seeds the most."""
     experiment = evaluation.experiment
-    digest_of = experiment.digests()
+    digest_of, split = experiment.digests(), evaluation.split
+    judged = [
+        [record for record in fold.index.records.values() if record.split == split]
+        for fold in experiment.folds
+    ]
     seen: Counter[str] = Counter()
-    num_videos = 0
     for heads in evaluation.heads.values():
         of_seed: Counter[str] = Counter()
-        num_videos = 0
-        for fold, head in zip(experiment.folds, heads, strict=True):
-            judged = [r for r in fold.index.records.values() if r.split == evaluation.split]
+        for records, head in zip(judged, heads, strict=True):
             is_same_set = head.predictor.origin.dataset == evaluation.name
-            groups = [record.group for record in judged] if is_same_set else []
-            of_seed.update(head.predictor.seen(groups, [digest_of.get(r.id, "") for r in judged]))
-            num_videos += len(judged)
+            groups = [record.group for record in records] if is_same_set else []
+            of_seed.update(head.predictor.seen(groups, [digest_of.get(r.id, "") for r in records]))
         seen |= of_seed
-    return guards.learned_from_judged(seen, num_videos)
+    return guards.learned_from_judged(seen, sum(map(len, judged)))
 
 
 def _best_shortcut(

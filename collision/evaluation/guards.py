@@ -8,11 +8,11 @@ on the page and on the terminal. No run stops.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from collision.metrics.counts import Counts
-from collision.metrics.estimate import Difference, Estimate
+from collision.metrics.estimate import Difference, Estimate, Plain
+from collision.metrics.scored import Counts
 from collision.sampling.policy import SamplingPolicy
 
 SATURATED = 0.985  # the study behind this project validated at this AP, and tested at .70
@@ -21,22 +21,12 @@ UNEVEN = 0.05  # difference between the classes' shares of examples without a sc
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something to know before a number is believed.
-
-    Attributes:
-        name: Of the guard.
-        message: In a sentence or two, for a reader of the report.
-        numbers: What it rests on, as plain data.
-    """
+class Finding(Plain):
+    """Something to know before a number is believed, and what it rests on, as plain data."""
 
     name: str
     message: str
     numbers: dict[str, Any] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, ready for JSON."""
-        return asdict(self)
 
 
 def leaking_policy(policy: SamplingPolicy) -> Finding | None:
@@ -52,12 +42,7 @@ def leaking_policy(policy: SamplingPolicy) -> Finding | None:
 
 
 def validation_too_good(validation: float | None, test: Estimate) -> Finding | None:
-    """Warn if validation is all but perfect, or far above the test.
-
-    Args:
-        validation: mAP on which the epoch was chosen, mean over seeds; None: not known.
-        test: The test mAP.
-    """
+    """Warn if the mAP on which the epoch was chosen is all but perfect, or far above the test's."""
     if validation is None or test.value is None:
         return None
     numbers = {"validation": validation, "value": test.value, "low": test.low, "high": test.high}
@@ -138,13 +123,7 @@ def groups_in_several_splits(shared: Mapping[str, Sequence[str]]) -> Finding | N
 
 
 def learned_from_judged(seen: Mapping[str, int], num_videos: int) -> Finding | None:
-    """Warn if what is judged has been learned from, or chosen on.
-
-    Args:
-        seen: Judged videos by the split of the predictor's own training in which they, or their
-            group, were.
-        num_videos: That are judged.
-    """
+    """Warn if judged videos, or their groups, were ``seen`` in training: counts by its splits."""
     count = sum(seen.values())
     if not count:
         return None
@@ -183,11 +162,7 @@ def unknown_groups(reason: str) -> Finding | None:
 
 
 def near_duplicates_across_splits(pairs: Sequence[tuple[str, str]]) -> Finding | None:
-    """Warn of videos that look the same and lie in different splits.
-
-    Args:
-        pairs: Ids.
-    """
+    """Warn of videos, by their ids, that look the same and lie in different splits."""
     if not pairs:
         return None
     first = ", ".join(f"{one!r} and {other!r}" for one, other in pairs[:3])
@@ -213,16 +188,10 @@ def worse_than_base_rate(brier: Estimate, of_base_rate: float | None) -> Finding
 
 
 def no_better_than_shortcut(probe: str, difference: Difference) -> Finding | None:
-    """Warn if the head is not clearly better than a probe that sees no collision coming.
-
-    Args:
-        probe: What the probe looks at.
-        difference: The head's mAP minus the probe's.
-    """
+    """Warn if the head's mAP is not clearly above that of a probe that sees no collision coming."""
     low = difference.low
-    if low is not None and low > 0:
-        return None
-    if low is None and difference.value > FAR_ABOVE:
+    is_better = difference.value > FAR_ABOVE if low is None else low > 0
+    if is_better:
         return None
     interval = "" if low is None else f" [{low:+.3f}, {difference.high:+.3f}]"
     return Finding(

@@ -15,8 +15,8 @@ from collision.metrics.anticipation import (
 from collision.metrics.calibration import Calibration, Temperature, calibration
 from collision.metrics.curves import Curve
 from collision.metrics.estimate import Estimate, Plain, plain
+from collision.metrics.horizons import auc_by_horizon
 from collision.metrics.rates import FalseAlarms, RecallByTime, false_alarms_per_hour, recall_by_time
-from collision.metrics.roc import auc_by_horizon
 from collision.metrics.scored import NEGATIVES_FROM, Scored, ranked_rows, stand_in_weights
 from collision.metrics.summary import Summary, summarise
 from collision.metrics.threshold import Rates, rates_at
@@ -74,15 +74,10 @@ def judge(
     slices: Sequence[str] | None = None,
     thresholds: Sequence[float] = (),
 ) -> Numbers:
-    """Judge the best epoch's scores, and give the last epoch's AP beside them.
+    """Judge the scores of each seed's best epoch, and give the AP of the last one's beside them.
 
-    Args:
-        best: One per seed, of the epoch that validation chose.
-        last: One per seed, of the last epoch.
-        oracle: See ``collision.metrics.summary.summarise``.
-        num_resamples: Of the bootstrap over groups.
-        slices: Tags whose values are judged apart; None for all with a few values.
-        thresholds: Each seed's, chosen on validation.
+    Thresholds and best epochs were chosen on validation. For the oracle see ``summarise``.
+    Tags whose values are judged apart (``slices``) are all with a few values if None.
     """
     slices = slices_in(best[0]) if slices is None else slices
     if NEGATIVES_FROM in best[0].tags and NEGATIVES_FROM not in slices:
@@ -99,13 +94,7 @@ def judge(
 def judge_curves(
     curves_by_seed: Sequence[Sequence[Curve]], thresholds: Sequence[float], num_resamples: int
 ) -> AlongVideos:
-    """Judge scores along whole videos.
-
-    Args:
-        curves_by_seed: Of each seed.
-        thresholds: Each seed's, chosen on validation.
-        num_resamples: Of the bootstrap over groups.
-    """
+    """Judge scores along whole videos, with each seed's threshold from validation."""
     return AlongVideos(
         anticipation_ap(*curves_by_seed, num_resamples=num_resamples),
         mtta_at_false_alarm_rate(*curves_by_seed, num_resamples=num_resamples),

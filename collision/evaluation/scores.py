@@ -1,4 +1,4 @@
-"""From scores to the numbers of ``metrics.json``."""
+"""Scores beside their examples: as tables, as curves, and as the submission of a benchmark."""
 
 from __future__ import annotations
 
@@ -9,49 +9,32 @@ import numpy as np
 
 from collision.learning.datamodule import FeatureDataset
 from collision.metrics.curves import Curve
-from collision.metrics.scored import Scored
+from collision.metrics.scored import COLUMNS, NEGATIVES_FROM, Scored
 from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
 from collision.types import UNLABELLED, Dataset, Example, VideoRecord
-
-UNSCORABLE = float("nan")
-NEGATIVES_FROM = "negatives_from"  # the tag that parts cuts of crash videos from normal videos
 
 
 def concatenated(parts: Sequence[Scored]) -> Scored:
     """Put the scores of several folds into one table."""
     names = sorted({name for part in parts for name in part.tags})
-    return Scored(
-        **{
-            column: np.concatenate([getattr(part, column) for part in parts])
-            for column in ("video", "group", "label", "horizon", "score")
-        },
-        tags={
-            name: np.concatenate([part.tags.get(name, np.full(len(part), "")) for part in parts])
-            for name in names
-        },
-    )
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
+    tags = {
+        name: np.concatenate([part.tags.get(name, np.full(len(part), "")) for part in parts])
+        for name in names
+    }
+    return Scored(**columns, tags=tags)
 
 
 def scored_examples(
-    data: FeatureDataset,
-    scores: np.ndarray,
-    index: DataIndex,
-    split: str,
-    policy: SamplingPolicy,
+    data: FeatureDataset, scores: np.ndarray, index: DataIndex, split: str, policy: SamplingPolicy
 ) -> Scored:
     """Put scores beside their examples; what could not be scored is there as NaN.
 
     Within clips, only videos whose cuts could all be scored are judged. Otherwise dropped examples,
-    and the horizons of videos that could not even be indexed, count as
-    missing: leaving them out would make a data set easier by breaking its files.
-
-    Args:
-        data: The scored examples.
-        scores: ``[E]`` probabilities.
-        index: The data set's index.
-        split: Which split of it was scored.
-        policy: Says at which horizons every video of the split should have been scored.
+    and the horizons of videos that could not even be indexed, count as missing: leaving them out
+    would make a data set easier by breaking its files. The policy says at which horizons every
+    video of the split should have been scored.
     """
     rows: list[tuple[VideoRecord, Example, float]] = [
         (record, example, float(score))
@@ -59,7 +42,7 @@ def scored_examples(
         if record.label != UNLABELLED
     ]
     if policy.within is None:
-        dropped = [(index.records[e.video], e, UNSCORABLE) for e in data.dropped]
+        dropped = [(index.records[e.video], e, np.nan) for e in data.dropped]
         rows += [row for row in dropped if row[0].label != UNLABELLED]
     else:
         # A far cut is more often too early to be scored than a near one: if it counted as 0, the
@@ -72,29 +55,24 @@ def scored_examples(
         expected = {e.video for e in index.examples[split]} | {f.video for f in index.unreadable}
     for record in index.records.values():
         # Within clips only those videos count that have both cuts.
-        if record.id not in expected:
-            continue
-        if record.split != split or policy.within is not None or record.label == UNLABELLED:
+        is_judged = record.split == split and policy.within is None and record.label != UNLABELLED
+        if not is_judged or record.id not in expected:
             continue
         for horizon in _horizons_of(record, policy):
             if (record.id, round(horizon, 6)) not in seen:
-                rows.append((record, Example(record.id, -1.0, record.label, horizon), UNSCORABLE))
+                rows.append((record, Example(record.id, -1.0, record.label, horizon), np.nan))
     names = sorted({name for record, _, _ in rows for name in record.tags})
-    tags = {name: np.array([record.tags.get(name, "") for record, _, _ in rows]) for name in names}
+    tags = {name: [record.tags.get(name, "") for record, _, _ in rows] for name in names}
     if policy.within is not None:
-        tags[NEGATIVES_FROM] = np.array(
-            [
-                "" if e.label else ("crash videos" if e.hard_negative else "normal videos")
-                for _, e, _ in rows
-            ]
-        )
+        kinds = {True: "crash videos", False: "normal videos"}
+        tags[NEGATIVES_FROM] = ["" if e.label else kinds[e.hard_negative] for _, e, _ in rows]
     return Scored(
         video=np.array([record.id for record, _, _ in rows]),
         group=np.array([record.group for record, _, _ in rows]),
         label=np.array([example.label for _, example, _ in rows]),
         horizon=np.array([example.horizon for _, example, _ in rows]),
         score=np.array([score for _, _, score in rows]),
-        tags=tags,
+        tags={name: np.array(values) for name, values in tags.items()},
     )
 
 
@@ -108,14 +86,7 @@ def _horizons_of(record: VideoRecord, policy: SamplingPolicy) -> Sequence[float]
 def curves_of(
     data: FeatureDataset, scores: np.ndarray, index: DataIndex, split: str
 ) -> list[Curve]:
-    """Put the scores of moments along videos together by video; one without any has no times.
-
-    Args:
-        data: Of the moments.
-        scores: ``[E]`` probabilities.
-        index: The data set's index.
-        split: Which split of it was scored.
-    """
+    """Put ``[E]`` scores of moments along videos together by video; one without has no times."""
     moments: dict[str, list[tuple[float, float]]] = {}
     for example, score in zip(data.examples, scores, strict=True):
         moments.setdefault(example.video, []).append((example.end_time, float(score)))
@@ -128,17 +99,8 @@ def curves_of(
             # Of an unreadable file the end is not known; it has no score, and counts as missing.
             event_time = index.durations.get(record.id, 0.0) + record.cut_horizon
         own = np.array(sorted(moments.get(record.id, []))).reshape(-1, 2)
-        curves.append(
-            Curve(
-                record.id,
-                record.group,
-                record.label,
-                event_time,
-                own[:, 0],
-                own[:, 1],
-                dict(record.tags),
-            )
-        )
+        about = (record.id, record.group, record.label, event_time)
+        curves.append(Curve(*about, own[:, 0], own[:, 1], dict(record.tags)))
     return curves
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,7 +38,8 @@ def folded(network: nn.Module, height: int, width: int) -> nn.Module:
         hook.remove()
     fast = copy.deepcopy(network)
     for norm_name, conv_name in feeds.items():
-        norm, conv = fast.get_submodule(norm_name), fast.get_submodule(conv_name)
+        norm: Any = fast.get_submodule(norm_name)
+        conv: Any = fast.get_submodule(conv_name)
         fast.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))
         # timm's norms bring their activation.
         rest = nn.Sequential(norm.drop, norm.act) if hasattr(norm, "act") else nn.Identity()

@@ -30,15 +30,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from collision.errors import MetricError
 from collision.metrics.bootstrap import group_weights
-from collision.metrics.counts import Counts
 from collision.metrics.curves import Curve, check_curves
 from collision.metrics.estimate import Bootstrap, Estimate, Plain, estimate
+from collision.metrics.scored import Counts
+from collision.metrics.threshold import midway
 
 STEP = 0.001  # between thresholds
 RECALL = 0.8  # at which a single time to accident is given
@@ -48,21 +50,15 @@ RECALL = 0.8  # at which a single time to accident is given
 class _Alarms:
     """What each threshold does, lowest first, summed over the videos of each group.
 
-    Attributes:
-        thresholds: ``[K]``.
-        hits: ``[K, G]`` positives that alarm.
-        alarms: ``[K, G]`` videos that alarm.
-        leads: ``[K, G]`` sum of the times to accident of the positives that alarm.
-        positives: ``[G]``.
-        negatives: ``[G]``.
+    Hits are positives that alarm, leads the sum of their times to accident, alarms all videos.
     """
 
-    thresholds: np.ndarray
-    hits: np.ndarray
-    alarms: np.ndarray
-    leads: np.ndarray
-    positives: np.ndarray
-    negatives: np.ndarray
+    thresholds: np.ndarray  # [K]
+    hits: np.ndarray  # [K, G]
+    alarms: np.ndarray  # [K, G]
+    leads: np.ndarray  # [K, G]
+    positives: np.ndarray  # [G]
+    negatives: np.ndarray  # [G]
 
 
 @dataclass(frozen=True)
@@ -125,25 +121,18 @@ def anticipation_ap(
     mtta, at_r80 = (_estimate(values[row], samples[row], counts, scale="linear") for row in (1, 2))
     recall = None if np.isnan(values[3]).any() else float(values[3].mean())
     tta_at_r80 = TimeAtRecall(**asdict(at_r80), recall=recall)
-    return Anticipation(counts, _always_on(seeds[0]), ap, mtta, tta_at_r80, bootstrap)
+    leads = [c.leads[0] for c in seeds[0] if c.label and c.before_event().times.size]
+    always_on = float(np.mean(leads)) if leads else None
+    return Anticipation(counts, always_on, ap, mtta, tta_at_r80, bootstrap)
 
 
 def mtta_at_false_alarm_rate(
-    *curves_by_seed: Sequence[Curve],
-    rate: float = 0.1,
-    num_resamples: int = 10_000,
-    seed: int = 0,
+    *curves_by_seed: Sequence[Curve], rate: float = 0.1, num_resamples: int = 10_000, seed: int = 0
 ) -> AtFalseAlarmRate:
-    """How early positives alarm, at the lowest threshold that few negatives reach.
+    """How early positives alarm, at the lowest threshold that few negatives (``rate``) reach.
 
-    The threshold is found on these very curves, and anew in each resample: this compares models
-    at one false-alarm rate. It is not a threshold to use; that one comes from validation.
-
-    Args:
-        curves_by_seed: The curves of each seed.
-        rate: The largest share of negatives that may alarm.
-        num_resamples: Draws of groups behind the intervals.
-        seed: Of the draws.
+    The threshold is found on these very curves, and anew in each resample: this compares models at
+    one false-alarm rate. It is not a threshold to use; that one comes from validation.
 
     Raises:
         MetricError: ``rate`` is no share, or as for ``anticipation_ap``.
@@ -153,22 +142,13 @@ def mtta_at_false_alarm_rate(
     seeds, counts, weight = _judged(curves_by_seed)
     bootstrap = Bootstrap(num_resamples, seed)
     tables = [_tabulate(curves, _just_above_negatives(curves), weight) for curves in seeds]
-
-    def at_rate(table: _Alarms, weights: np.ndarray) -> np.ndarray:
-        return _at_false_alarm_rate(table, weights, rate)
-
-    values, samples = _resampled(tables, at_rate, bootstrap)
+    values, samples = _resampled(tables, partial(_at_false_alarm_rate, rate=rate), bootstrap)
     mtta_all, mtta_detected, recall = (
         _estimate(values[row], samples[row], counts, scale="linear", maximum=maximum)
         for row, maximum in enumerate((np.inf, np.inf, 1.0))
     )
-    points = [
-        Point(
-            float(threshold) if np.isfinite(threshold) else None,
-            None if np.isnan(false_alarms) else float(false_alarms),
-        )
-        for false_alarms, threshold in values[3:].T
-    ]
+    pairs = values[[4, 3]].T
+    points = [Point(*(float(v) if np.isfinite(v) else None for v in pair)) for pair in pairs]
     return AtFalseAlarmRate(counts, rate, mtta_all, mtta_detected, recall, points, bootstrap)
 
 
@@ -185,22 +165,18 @@ def _judged(curves_by_seed: Sequence[Sequence[Curve]]) -> tuple[list[list[Curve]
 
 
 def _align(curves_by_seed: Sequence[Sequence[Curve]]) -> list[list[Curve]]:
-    """Put every seed's curves in the order of the first's."""
     if not curves_by_seed or not curves_by_seed[0]:
         raise MetricError("There are no curves to judge. Score at least one video of each class.")
-    first = curves_by_seed[0]
-    facts = {curve.video: (curve.group, curve.label, curve.event_time) for curve in first}
-    aligned = []
     for curves in curves_by_seed:
         check_curves(curves)
-        own = {curve.video: curve for curve in curves}
-        if {n: (c.group, c.label, c.event_time) for n, c in own.items()} != facts:
-            raise MetricError(
-                "The seeds were not scored on the same videos, or these have different groups, "
-                "labels or event times. Pass seeds of one run on one data set."
-            )
-        aligned.append([own[curve.video] for curve in first])
-    return aligned
+    facts = [{c.video: (c.group, c.label, c.event_time) for c in one} for one in curves_by_seed]
+    if any(one != facts[0] for one in facts):
+        raise MetricError(
+            "The seeds were not scored on the same videos, or these have different groups, "
+            "labels or event times. Pass seeds of one run on one data set."
+        )
+    by_video = [{curve.video: curve for curve in curves} for curves in curves_by_seed]
+    return [[own[video] for video in facts[0]] for own in by_video]
 
 
 def _grid(curves: Sequence[Curve]) -> np.ndarray:
@@ -214,7 +190,6 @@ def _grid(curves: Sequence[Curve]) -> np.ndarray:
 def _just_above_negatives(curves: Sequence[Curve]) -> np.ndarray:
     """``[K]`` for each count of negatives that alarm, the lowest threshold that has it.
 
-    A threshold lies midway to the next higher score, like those of ``collision.metrics.threshold``.
     No negative reaches the last one; where a negative has the highest score it is infinite.
     """
     counted = [curve.before_event() for curve in curves]
@@ -222,16 +197,11 @@ def _just_above_negatives(curves: Sequence[Curve]) -> np.ndarray:
     if not scores.size:
         return np.array([np.inf])
     highest = np.unique([c.scores.max() for c in counted if c.label == 0 and c.scores.size])
-    places = np.searchsorted(scores, highest, side="right")
-    above = np.append(scores, np.inf)[places]
-    midway = highest + (above - highest) / 2
-    # Between neighbouring floats there is no middle: it would round onto the lower one.
-    return np.concatenate([scores[:1], np.where(midway > highest, midway, above)])
+    above = np.append(scores, np.inf)[np.searchsorted(scores, highest, side="right")]
+    return np.concatenate([scores[:1], midway(highest, above)])
 
 
-def _tabulate(
-    curves: Sequence[Curve], thresholds: np.ndarray, negative_weight: float = 1.0
-) -> _Alarms:
+def _tabulate(curves: Sequence[Curve], thresholds: np.ndarray, negative_weight: float) -> _Alarms:
     """Count alarms by threshold and group; of neighbours that do the same one is kept."""
     names, group = np.unique([curve.group for curve in curves], return_inverse=True)
     hits, alarms, leads = (np.zeros((thresholds.size, names.size)) for _ in range(3))
@@ -245,10 +215,7 @@ def _tabulate(
             hits[reached, column] += 1
             leads[reached, column] += counted.leads[first[reached]]
     changed = np.ones(thresholds.size, dtype=bool)
-    changed[1:] = [
-        (alarms[row] != alarms[row - 1]).any() or (leads[row] != leads[row - 1]).any()
-        for row in range(1, thresholds.size)
-    ]
+    changed[1:] = ((np.diff(alarms, axis=0) != 0) | (np.diff(leads, axis=0) != 0)).any(axis=1)
     labels = np.array([curve.label for curve in curves])
     return _Alarms(
         thresholds[changed],
@@ -263,13 +230,11 @@ def _tabulate(
 def _points(table: _Alarms, weights: np.ndarray) -> np.ndarray:
     """AP, mTTA, TTA@R80 and its recall under ``weights [G, R]``: ``[4, R]``, NaN if undefined."""
     # Highest threshold first, so that recall rises from row to row.
-    hits, alarms, leads = (
-        (values[::-1] @ weights) for values in (table.hits, table.alarms, table.leads)
-    )
+    counted = (table.hits, table.alarms, table.leads)
+    hits, alarms, leads = (values[::-1] @ weights for values in counted)
     positives, negatives = table.positives @ weights, table.negatives @ weights
-    precision = np.divide(hits, alarms, out=np.zeros_like(hits), where=alarms > 0)
-    recall = np.divide(hits, positives, out=np.zeros_like(hits), where=positives > 0)
-    tta = np.divide(leads, hits, out=np.zeros_like(hits), where=hits > 0)
+    precision, tta = _ratio(hits, alarms, 0.0), _ratio(leads, hits, 0.0)
+    recall = _ratio(hits, np.broadcast_to(positives, hits.shape), 0.0)
     # A point is a run of rows of one recall. Its best precision is that of its first row (the
     # fewest alarms), its longest time that of its last (the earliest ones).
     hits_before = np.pad(hits, ((1, 0), (0, 0)))[:-1]
@@ -282,14 +247,10 @@ def _points(table: _Alarms, weights: np.ndarray) -> np.ndarray:
     height = np.where(begins, (best_before + best) / 2, 0)
     num_points = ends.sum(axis=0)
     nearest = np.where(ends, np.abs(recall - RECALL), np.inf).argmin(axis=0)[None]
-    result = np.stack(
-        [
-            (np.diff(recall, axis=0, prepend=0) * height).sum(axis=0),
-            np.where(ends, tta, 0).sum(axis=0) / np.maximum(num_points, 1),
-            np.take_along_axis(tta, nearest, axis=0)[0],
-            np.take_along_axis(recall, nearest, axis=0)[0],
-        ]
-    )
+    ap = (np.diff(recall, axis=0, prepend=0) * height).sum(axis=0)
+    mtta = np.where(ends, tta, 0).sum(axis=0) / np.maximum(num_points, 1)
+    at_r80 = [np.take_along_axis(values, nearest, axis=0)[0] for values in (tta, recall)]
+    result = np.stack([ap, mtta, *at_r80])
     result[:, (positives == 0) | (negatives == 0)] = np.nan
     result[1:, num_points == 0] = np.nan
     return result
@@ -305,18 +266,15 @@ def _at_false_alarm_rate(table: _Alarms, weights: np.ndarray, rate: float) -> np
     at_row = np.take_along_axis(false_alarms, row[None], axis=0)[0]
     hits = np.einsum("rg,gr->r", table.hits[row], weights)
     leads = np.einsum("rg,gr->r", table.leads[row], weights)
-    nowhere = np.full(hits.shape, np.nan)
-    result = np.stack(
-        [
-            np.divide(leads, positives, out=nowhere.copy(), where=positives > 0),
-            np.divide(leads, hits, out=nowhere.copy(), where=hits > 0),
-            np.divide(hits, positives, out=nowhere.copy(), where=positives > 0),
-            np.divide(at_row, negatives, out=nowhere.copy(), where=negatives > 0),
-            table.thresholds[row],
-        ]
-    )
+    detected, recall = _ratio(leads, hits), _ratio(hits, positives)
+    rates = _ratio(at_row, negatives)
+    result = np.stack([_ratio(leads, positives), detected, recall, rates, table.thresholds[row]])
     result[:, (positives == 0) | (negatives == 0)] = np.nan
     return result
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray, undefined: float = np.nan) -> np.ndarray:
+    return np.divide(part, whole, out=np.full_like(part, undefined), where=whole > 0)
 
 
 def _resampled(
@@ -343,9 +301,3 @@ def _estimate(by_seed: np.ndarray, samples: np.ndarray, counts: Counts, **option
         scored = counts.negative - counts.missing_negative
         reason = f"{counts.positive} positive and {scored} scored negative videos; this needs both"
     return Estimate(None, reason=reason)
-
-
-def _always_on(curves: Sequence[Curve]) -> float | None:
-    """Mean time from a positive's first score to its event."""
-    leads = [curve.leads[0] for curve in curves if curve.label and curve.before_event().times.size]
-    return float(np.mean(leads)) if leads else None

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from collision.errors import MetricError
 
@@ -25,39 +26,26 @@ CHUNK_VALUES = 100_000
 
 @dataclass(frozen=True)
 class Ranking:
-    """Examples in order of falling score, prepared to be weighted again and again.
+    """Examples in order of falling score, prepared to be weighted again and again."""
 
-    Attributes:
-        group: ``[N]`` index of each example's group.
-        positive: ``[P]`` ranks of the positives.
-        negative: ``[N - P]`` ranks of the negatives.
-        tied_from: ``[P]`` first rank with the same score as each positive.
-        flagged_to: ``[P]`` last rank with the same score as each positive.
-        hits_to: ``[P]`` the last positive, counted among positives, up to that rank.
-        weight: ``[N, 1]`` of each example, beside that of its group; None: 1.
-    """
-
-    group: np.ndarray
-    positive: np.ndarray
-    negative: np.ndarray
-    tied_from: np.ndarray
-    flagged_to: np.ndarray
-    hits_to: np.ndarray
-    weight: np.ndarray | None = None
+    group: np.ndarray  # [N] index of each example's group
+    positive: np.ndarray  # [P] ranks of the positives
+    negative: np.ndarray  # [N - P] ranks of the negatives
+    tied_from: np.ndarray  # [P] first rank with the same score as each positive
+    flagged_to: np.ndarray  # [P] last rank with the same score as each positive
+    hits_to: np.ndarray  # [P] the last positive, counted among positives, up to that rank
+    weight: np.ndarray | None = None  # [N, 1], beside that of the group; None: all 1
 
     @classmethod
     def of(
-        cls,
-        labels: np.ndarray,
-        scores: np.ndarray,
-        group: np.ndarray,
-        weight: np.ndarray | None = None,
+        cls, labels: np.ndarray, scores: np.ndarray, group: np.ndarray, weight: ArrayLike = 1.0
     ) -> Ranking:
         """Rank ``[N]`` labels and scores; ``group`` indexes the rows of later weights."""
         order = np.argsort(-scores, kind="stable")
         falling = -scores[order]
         positive = np.flatnonzero(labels[order] == 1)
         flagged_to = np.searchsorted(falling, falling[positive], side="right") - 1
+        weight = np.broadcast_to(weight, order.shape)[order, None]
         return cls(
             group=group[order],
             positive=positive,
@@ -65,7 +53,7 @@ class Ranking:
             tied_from=np.searchsorted(falling, falling[positive], side="left"),
             flagged_to=flagged_to,
             hits_to=np.searchsorted(positive, flagged_to, side="right") - 1,
-            weight=None if weight is None or (weight == 1).all() else weight[order, None],
+            weight=None if (weight == 1).all() else weight,
         )
 
     def average_precision(self, weights: np.ndarray) -> np.ndarray:
@@ -78,9 +66,8 @@ class Ranking:
         positive_total = positive_weights.sum(axis=0)
         defined = (positive_total > 0) & (example_weights[self.negative].sum(axis=0) > 0)
         recalled = np.einsum("pr,pr->r", positive_weights, precision)
-        return np.divide(
-            recalled, positive_total, out=np.full_like(recalled, np.nan), where=defined
-        )
+        undefined = np.full_like(recalled, np.nan)
+        return np.divide(recalled, positive_total, out=undefined, where=defined)
 
     def area_under_roc(self, weights: np.ndarray) -> np.ndarray:
         """Like ``average_precision``: the chance that a positive outranks a negative, ties half."""
@@ -90,9 +77,8 @@ class Ranking:
         negative_weights[self.positive] = 0
         # Row n: the weight of the negatives among the first n ranks.
         above = np.cumsum(np.pad(negative_weights, ((1, 0), (0, 0))), axis=0)
-        lost = np.einsum(
-            "pr,pr->r", positive_weights, above[self.tied_from] + above[self.flagged_to + 1]
-        )
+        twice_above = above[self.tied_from] + above[self.flagged_to + 1]
+        lost = np.einsum("pr,pr->r", positive_weights, twice_above)
         pairs = positive_weights.sum(axis=0) * above[-1]
         share = np.divide(lost / 2, pairs, out=np.full_like(pairs, np.nan), where=pairs > 0)
         return 1 - share
@@ -111,24 +97,16 @@ def resample(
     seed: int,
     statistic: Callable[[Ranking, np.ndarray], np.ndarray] = Ranking.average_precision,
 ) -> np.ndarray:
-    """AP of every ranking under the same draws of groups: ``[R, K]``, NaN where undefined.
+    """AP, or the area under ROC, of K rankings under the same draws of their groups: ``[R, K]``.
 
-    Args:
-        rankings: K of them, whose groups index the same weights.
-        num_groups: G.
-        num_resamples: R.
-        seed: Of the draws.
-        statistic: What is computed; AP, or ``Ranking.area_under_roc``.
-
-    Raises:
-        MetricError: ``num_resamples`` is not positive.
+    NaN where undefined. Raises what ``group_weights`` does.
     """
-    chunks = [
-        np.array([statistic(ranking, weights) for ranking in rankings]).reshape(
-            len(rankings), weights.shape[1]
-        )
-        for weights in group_weights(num_groups, num_resamples, seed)
-    ]
+    chunks = []
+    for weights in group_weights(num_groups, num_resamples, seed):
+        chunk = np.empty((len(rankings), weights.shape[1]))
+        for row, ranking in enumerate(rankings):
+            chunk[row] = statistic(ranking, weights)
+        chunks.append(chunk)
     return np.concatenate(chunks, axis=1).T
 
 

@@ -10,8 +10,8 @@ it is left out and counted. Shapes: N examples, K bins.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +21,8 @@ from scipy.special import expit, logit
 from collision.errors import MetricError
 from collision.metrics.bootstrap import group_weights
 from collision.metrics.estimate import Bootstrap, Estimate, Plain, Z, estimate
-from collision.metrics.scored import Scored, align
+from collision.metrics.nexar import labelled
+from collision.metrics.scored import Scored, align, smaller_class
 
 NUM_BINS = 15
 # Data that a threshold separates want a temperature of 0: certainty, which no sample can teach.
@@ -32,24 +33,17 @@ PROBABILITY_MARGIN = 1e-7
 
 @dataclass(frozen=True)
 class Temperature(Plain):
-    """A divisor of logits, and what it does to the log loss on the examples that it was fitted on.
+    """A divisor of logits; above 1 it makes probabilities more cautious.
 
-    Attributes:
-        value: Above 1 it makes probabilities more cautious.
-        nll_before: Mean negative log likelihood in nats at temperature 1.
-        nll_after: The same at ``value``.
-        at_bound: The best temperature lies at or beyond ``MIN_TEMPERATURE`` or
-            ``MAX_TEMPERATURE``; the logits are too good, or too bad, to be calibrated.
+    The mean log loss is in nats, on the examples that it was fitted on. ``at_bound``: the best lies
+    at or beyond ``MIN_TEMPERATURE`` or ``MAX_TEMPERATURE``; the logits are too good, or too bad, to
+    be calibrated.
     """
 
     value: float
     nll_before: float
     nll_after: float
     at_bound: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, ready for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -102,16 +96,11 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike) -> f
 
     15 bins of equal width over the probability of a collision, as in Guo et al. (2017), who bin
     the probability of the class that was predicted. In a small sample it is above 0 even for a
-    perfectly calibrated model.
-
-    Raises:
-        MetricError: As for ``brier_score``.
+    perfectly calibrated model. Raises what ``brier_score`` does.
     """
-    bins = reliability(labels, probabilities)
-    total = sum(one.count for one in bins)
     return sum(
-        one.count / total * abs(one.mean_probability - one.positive_share)
-        for one in bins
+        one.count / np.size(labels) * abs(one.mean_probability - one.positive_share)
+        for one in reliability(labels, probabilities)
         if one.mean_probability is not None and one.positive_share is not None
     )
 
@@ -119,41 +108,28 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike) -> f
 def reliability(
     labels: ArrayLike, probabilities: ArrayLike, groups: ArrayLike | None = None
 ) -> list[Bin]:
-    """Compare probabilities with what was observed, in 15 bins of equal width.
+    """Compare ``[N]`` probabilities with labels, in 15 bins of equal width; see ``brier_score``.
 
-    Args:
-        labels: ``[N]`` of 0 and 1.
-        probabilities: ``[N]``.
-        groups: ``[N]`` names; without them every example is a group.
-
-    Raises:
-        MetricError: As for ``brier_score``.
+    Without the names of ``groups [N]`` every example is one.
     """
     labels, probabilities = _checked(labels, probabilities)
     groups = np.arange(labels.size) if groups is None else np.asarray(groups)
-    edges = np.linspace(0, 1, NUM_BINS + 1)
+    edges = np.linspace(0, 1, NUM_BINS + 1).tolist()
     bin_of = np.minimum(np.searchsorted(edges, probabilities, side="right") - 1, NUM_BINS - 1)
-    bins = []
-    for number, (start, stop) in enumerate(
-        zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-    ):
+    bins = [Bin(start, stop, 0, 0) for start, stop in pairwise(edges)]
+    for number in np.unique(bin_of):
         rows = bin_of == number
-        if not rows.any():
-            bins.append(Bin(start, stop, 0, 0))
-            continue
         num_groups = int(np.unique(groups[rows]).size)
-        share, mean = float(labels[rows].mean()), float(probabilities[rows].mean())
-        ends = wilson(share, num_groups)
-        bins.append(Bin(start, stop, int(rows.sum()), num_groups, mean, share, *ends))
+        mean, share = float(probabilities[rows].mean()), float(labels[rows].mean())
+        found = int(rows.sum()), num_groups, mean, share, *wilson(share, num_groups)
+        bins[number] = Bin(edges[number], edges[number + 1], *found)
     return bins
 
 
 def wilson(share: float, trials: int) -> tuple[float, float]:
-    """The 95 % interval of a share by Wilson's formula (1927), which holds near 0 and 1 too.
+    """The 95 % interval of a share of so many independent trials (groups, not clips).
 
-    Args:
-        share: What was observed, 0 to 1.
-        trials: Independent ones; groups, not clips.
+    Wilson's formula (1927), which holds near 0 and 1 too.
     """
     centre = (share + Z**2 / (2 * trials)) / (1 + Z**2 / trials)
     spread = share * (1 - share) / trials + Z**2 / (4 * trials**2)
@@ -165,8 +141,7 @@ def wilson(share: float, trials: int) -> tuple[float, float]:
 def calibration(*scored_by_seed: Scored, num_resamples: int = 10_000, seed: int = 0) -> Calibration:
     """Judge the probabilities of a recipe's seeds; what has no score is left out and counted.
 
-    Raises:
-        MetricError: There are no examples, or the seeds hold different ones.
+    Raises what ``align`` does.
     """
     aligned = align(scored_by_seed)
     first = aligned[0]
@@ -174,52 +149,38 @@ def calibration(*scored_by_seed: Scored, num_resamples: int = 10_000, seed: int 
     label, group = first.label[known], first.group[known]
     probabilities = [one.score[known] for one in aligned]
     positive, negative = (int((label == value).sum()) for value in (1, 0))
-    counts = {
-        "positive": positive,
-        "negative": negative,
-        "groups": int(np.unique(group).size),
-        "missing": int((~known).sum()),
-    }
+    num_groups, missing = int(np.unique(group).size), int((~known).sum())
+    counts = dict(positive=positive, negative=negative, groups=num_groups, missing=missing)
     bootstrap = Bootstrap(num_resamples, seed)
     if not positive or not negative:
         reason = f"{positive} positive and {negative} negative examples; calibration needs both"
         undefined = Estimate(None, reason=reason)
         return Calibration(counts, undefined, None, undefined, [], bootstrap)
     errors = np.mean([(one - label) ** 2 for one in probabilities], axis=0)
-    samples = _resampled_mean(errors, group, num_resamples, seed)
-    smaller = min(np.unique(group[label == one]).size for one in (0, 1))
-    base_rate = float(label.mean())
-    brier = [brier_score(label, one) for one in probabilities]
-    ece = [expected_calibration_error(label, one) for one in probabilities]
-    return Calibration(
-        counts,
-        estimate(brier, samples, smaller, scale="linear", maximum=1.0),
-        base_rate * (1 - base_rate),
-        replace(estimate(ece, np.zeros(0), 0), reason=None),
-        reliability(label, probabilities[0], group),
-        bootstrap,
-    )
+    samples = _resampled_mean(errors, group, bootstrap)
+    by_seed = [brier_score(label, one) for one in probabilities]
+    brier = estimate(by_seed, samples, smaller_class(first, known), scale="linear", maximum=1.0)
+    of_base_rate = float(label.mean()) * (1 - float(label.mean()))
+    by_seed = [expected_calibration_error(label, one) for one in probabilities]
+    ece = replace(estimate(by_seed, np.zeros(0), 0), reason=None)
+    bins = reliability(label, probabilities[0], group)
+    return Calibration(counts, brier, of_base_rate, ece, bins, bootstrap)
 
 
 def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> Temperature:
     """The temperature with the lowest log loss (Guo et al., 2017). Fit it on validation.
 
-    The loss is convex in 1 / temperature, so the zero of its slope is sought, between
-    ``MIN_TEMPERATURE`` and ``MAX_TEMPERATURE``.
-
-    Args:
-        labels: ``[N]`` of 0 and 1.
-        logits: ``[N]`` finite.
+    Of ``[N]`` labels and logits. The loss is convex in 1 / temperature, so the zero of its slope is
+    sought, between ``MIN_TEMPERATURE`` and ``MAX_TEMPERATURE``.
 
     Raises:
         MetricError: No examples, only one class, or a logit that is not finite.
     """
-    labels, logits = np.asarray(labels), np.asarray(logits, dtype=np.float64)
-    _check_labels(labels, logits)
-    if not np.isfinite(logits).all():
+    labels, logits = labelled(labels, logits)
+    if count := np.sum(~np.isfinite(logits)):
         raise MetricError(
-            f"{np.sum(~np.isfinite(logits))} of {logits.size} logits are not finite. "
-            "Leave out missing examples, or mend the model that gave them."
+            f"{count} of {logits.size} logits are not finite. Leave out missing examples, or mend "
+            "the model that gave them."
         )
     if np.unique(labels).size < 2:
         raise MetricError(
@@ -240,30 +201,22 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> Temperature:
         value, at_bound = MAX_TEMPERATURE, True
     else:
         value, at_bound = math.exp(brentq(slope, lowest, highest, xtol=1e-9)), False
-    return Temperature(
-        value, _log_loss(labels, logits), _log_loss(labels, logits / value), at_bound
-    )
+    before, after = _log_loss(labels, logits), _log_loss(labels, logits / value)
+    return Temperature(value, before, after, at_bound)
 
 
-def apply_temperature(logits: ArrayLike, temperature: float) -> np.ndarray:
-    """Probabilities ``[N]`` of logits ``[N]``; their order stays as it is.
+def calibrated(probabilities: ArrayLike, temperature: float) -> np.ndarray:
+    """Probabilities ``[N]`` at another temperature, in the same order; at 1 they stay as they are.
 
     Raises:
         MetricError: The temperature is not a positive number.
     """
     if not 0 < temperature < math.inf:
-        raise MetricError(
-            f"temperature is {temperature}: give a positive number, such as that of "
-            "fit_temperature."
-        )
-    return expit(np.asarray(logits, dtype=np.float64) / temperature)
-
-
-def calibrated(probabilities: ArrayLike, temperature: float) -> np.ndarray:
-    """Probabilities ``[N]`` at another temperature; at 1 they stay as they are."""
+        advice = "give a positive number, such as that of fit_temperature"
+        raise MetricError(f"temperature is {temperature}: {advice}.")
     if temperature == 1:
         return np.asarray(probabilities, dtype=np.float64)
-    return apply_temperature(logits_of(probabilities), temperature)
+    return expit(logits_of(probabilities) / temperature)
 
 
 def logits_of(probabilities: ArrayLike) -> np.ndarray:
@@ -273,8 +226,7 @@ def logits_of(probabilities: ArrayLike) -> np.ndarray:
 
 
 def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
-    _check_labels(labels, probabilities)
+    labels, probabilities = labelled(labels, probabilities)
     wrong = ~((probabilities >= 0) & (probabilities <= 1))  # NaN is wrong too
     if wrong.any():
         raise MetricError(
@@ -284,26 +236,12 @@ def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[np.ndarray, n
     return labels.astype(np.float64), probabilities
 
 
-def _check_labels(labels: np.ndarray, values: np.ndarray) -> None:
-    if labels.shape != values.shape or labels.ndim != 1 or not labels.size:
-        raise MetricError(
-            f"Labels of shape {labels.shape} and values of shape {values.shape} cannot be judged. "
-            "Give one label and one value for each of at least one example."
-        )
-    if not np.isin(labels, (0, 1)).all():
-        raise MetricError(
-            f"Labels must be 0 or 1, got {sorted(set(labels.tolist()) - {0, 1})[:5]}."
-        )
-
-
-def _resampled_mean(
-    values: np.ndarray, group: np.ndarray, num_resamples: int, seed: int
-) -> np.ndarray:
+def _resampled_mean(values: np.ndarray, group: np.ndarray, bootstrap: Bootstrap) -> np.ndarray:
     """Mean of ``[N]`` values in each resample of groups: ``[R]``."""
     names, index = np.unique(group, return_inverse=True)
     sums = np.bincount(index, weights=values)
     sizes = np.bincount(index).astype(np.float64)
-    chunks = group_weights(names.size, num_resamples, seed)
+    chunks = group_weights(names.size, bootstrap.num_resamples, bootstrap.seed)
     return np.concatenate([(sums @ weights) / (sizes @ weights) for weights in chunks])
 
 

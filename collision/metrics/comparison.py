@@ -14,9 +14,9 @@ import numpy as np
 
 from collision.errors import MetricError
 from collision.metrics.estimate import Bootstrap, Difference, Estimate, Plain, difference, estimate
-from collision.metrics.horizons import AVERAGE_PRECISION, resampled, smaller_class
+from collision.metrics.horizons import AVERAGE_PRECISION, resampled
 from collision.metrics.nexar import horizon_key
-from collision.metrics.scored import Scored, ranked_rows
+from collision.metrics.scored import Scored, ranked_rows, smaller_class
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,7 @@ class Comparison(Plain):
 def compare(
     scored_by_run: Mapping[str, Sequence[Scored]], *, num_resamples: int = 10_000, seed: int = 0
 ) -> Comparison:
-    """Set every run against the first one.
-
-    Args:
-        scored_by_run: The scores of each run's seeds; the first run is the reference.
-        num_resamples: Draws of groups behind intervals and p-values.
-        seed: Of the draws.
+    """Set every run, given by the scores of its seeds, against the first one.
 
     Raises:
         MetricError: Fewer than two runs, a run without scores, other examples than the
@@ -63,28 +58,16 @@ def compare(
         by_seed, by_resample = resampled(seeds, cells, ranked, AVERAGE_PRECISION, bootstrap)
         values[name], samples[name] = by_seed.mean(axis=1), by_resample.mean(axis=1)
     runs = {name: estimate(values[name], samples[name], num_groups) for name in aligned}
-    differences = {
-        name: difference(
-            float(np.mean(values[name])),
-            float(np.mean(values[reference])),
-            samples[name] - samples[reference],
-            num_groups,
-        )
+    mean = {name: float(np.mean(by_seed)) for name, by_seed in values.items()}
+    differences = [
+        difference(mean[name], mean[reference], samples[name] - samples[reference], num_groups)
         for name in others
-    }
-    adjusted = holm_adjusted([entry.p_value for entry in differences.values()])
-    return Comparison(
-        reference,
-        int(ranked.sum()),
-        int(np.unique(first.group[ranked]).size),
-        [horizon_key(horizon) for horizon in horizons],
-        runs,
-        {
-            name: replace(entry, p_adjusted=p_adjusted)
-            for (name, entry), p_adjusted in zip(differences.items(), adjusted, strict=True)
-        },
-        bootstrap,
-    )
+    ]
+    adjusted = holm_adjusted([entry.p_value for entry in differences])
+    differences = [replace(one, p_adjusted=p) for one, p in zip(differences, adjusted, strict=True)]
+    against = dict(zip(others, differences, strict=True))
+    size = int(ranked.sum()), int(np.unique(first.group[ranked]).size)
+    return Comparison(reference, *size, list(map(horizon_key, horizons)), runs, against, bootstrap)
 
 
 def paired_difference(
@@ -92,8 +75,7 @@ def paired_difference(
 ) -> Difference:
     """How much better ``first`` ranks than ``second``: ``nexar_map`` of one minus the other's.
 
-    Raises:
-        MetricError: The two do not hold the same examples, or AP is not defined.
+    Raises what ``compare`` does.
     """
     runs = {"second": [second], "first": [first]}
     return compare(runs, num_resamples=num_resamples, seed=seed).differences["first"]
@@ -104,10 +86,8 @@ def holm_adjusted(p_values: Sequence[float | None]) -> list[float | None]:
 
     The smallest is multiplied by their number, the next by one less, and so on; none may fall
     below a smaller one's, nor exceed 1. Rejecting where the result is at most .05 keeps the chance
-    of any false rejection at .05 or less, whatever the tests have to do with each other.
-
-    Args:
-        p_values: None where a test could not be made; it stays None and is not counted.
+    of any false rejection at .05 or less, whatever the tests have to do with each other. None, a
+    test that could not be made, stays None and is not counted.
     """
     made = sorted((p_value, place) for place, p_value in enumerate(p_values) if p_value is not None)
     result: list[float | None] = [None] * len(p_values)
@@ -119,11 +99,8 @@ def holm_adjusted(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def _align(scored_by_run: Mapping[str, Sequence[Scored]]) -> dict[str, list[Scored]]:
-    """All scores in the row order of the first run's first seed."""
-    if len(scored_by_run) < 2:
-        raise MetricError(
-            f"There is nothing to compare: {len(scored_by_run)} run(s). Give two or more."
-        )
+    if (count := len(scored_by_run)) < 2:
+        raise MetricError(f"There is nothing to compare: {count} run(s). Give two or more.")
     if empty := [name for name, seeds in scored_by_run.items() if not seeds]:
         raise MetricError(f"Run {empty[0]!r} has no scores. Give those of at least one seed.")
     reference, *_ = scored_by_run

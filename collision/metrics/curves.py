@@ -9,6 +9,7 @@ Times are compared in whole milliseconds, as horizons are. Shapes: T scored mome
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from collision.errors import MetricError
+from collision.metrics.scored import check_tags
 
 if TYPE_CHECKING:  # plain numbers need no torch
     from collision.types import Seconds
@@ -28,27 +30,19 @@ COLUMNS = ("video", "group", "label", "event_time", "time", "score")
 class Curve:
     """The scores of one video.
 
-    Attributes:
-        video: Id of the record.
-        group: Source event or drive; intervals resample these.
-        label: 0 or 1.
-        event_time: Seconds; of positives, and None for negatives. It may lie after the last scored
-            moment, where a clip was cut before its event.
-        times: ``[T]`` rising seconds: what each score knows ends there. A video that could not be
-            scored has T = 0; it counts as one that never alarms.
-        scores: ``[T]`` probabilities of a collision.
-        tags: To slice by.
+    The event may lie after the last scored moment, where a clip was cut before it. A video that
+    could not be scored has T = 0; it counts as one that never alarms.
 
     Raises:
-        MetricError: Values that are none of the above.
+        MetricError: Values that the fields cannot hold.
     """
 
     video: str
-    group: str
-    label: int
-    event_time: Seconds | None
-    times: np.ndarray
-    scores: np.ndarray
+    group: str  # source event or drive; intervals resample these
+    label: int  # 0 or 1
+    event_time: Seconds | None  # of positives; None for negatives
+    times: np.ndarray  # [T] rising seconds: what each score knows ends there
+    scores: np.ndarray  # [T] probabilities of a collision
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -61,11 +55,10 @@ class Curve:
     def _complaint(self) -> str | None:
         if self.label not in (0, 1):
             return f"its label is {self.label!r}. Give 0 or 1."
-        if self.times.ndim != 1 or self.times.shape != self.scores.shape:
-            return (
-                f"times of shape {self.times.shape} and scores of shape {self.scores.shape} do "
-                "not belong together. Give one score for each time."
-            )
+        times, scores = self.times.shape, self.scores.shape
+        if len(times) != 1 or times != scores:
+            shapes = f"times of shape {times} and scores of shape {scores}"
+            return f"{shapes} do not belong together. Give one score for each time."
         if not np.isfinite(self.times).all() or (np.diff(self.times) <= 0).any():
             return "its times do not rise. Sort the scores by time and give each time once."
         if not ((self.scores >= 0) & (self.scores <= 1)).all():  # NaN is refused here too
@@ -93,18 +86,10 @@ class Curve:
 
 
 def check_curves(curves: Sequence[Curve]) -> None:
-    """Refuse a set of curves that names a video twice.
-
-    Raises:
-        MetricError: With the video.
-    """
-    seen: set[str] = set()
-    for curve in curves:
-        if curve.video in seen:
-            raise MetricError(
-                f"Video {curve.video!r} has two curves. Keep one curve for each video."
-            )
-        seen.add(curve.video)
+    """Refuse a set of curves that names a video twice, by a ``MetricError``."""
+    video, count = Counter(curve.video for curve in curves).most_common(1)[0] if curves else ("", 0)
+    if count > 1:
+        raise MetricError(f"Video {video!r} has two curves. Keep one curve for each video.")
 
 
 def curves_to_csv(curves: Sequence[Curve], path: Path | str) -> None:
@@ -115,18 +100,13 @@ def curves_to_csv(curves: Sequence[Curve], path: Path | str) -> None:
     """
     check_curves(curves)
     tags = sorted({name for curve in curves for name in curve.tags})
-    if clash := sorted(set(tags) & set(COLUMNS)):
-        raise MetricError(
-            f"A tag cannot be called {', '.join(clash)}: the file has a column of that name. "
-            "Rename the tag in the data set's index."
-        )
+    check_tags(tags, COLUMNS)
     with Path(path).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([*COLUMNS, *tags])
         for curve in curves:
-            event = "" if curve.event_time is None else repr(float(curve.event_time))
-            facts = [curve.video, curve.group, int(curve.label), event]
+            event_time = None if curve.event_time is None else float(curve.event_time)
+            facts = [curve.video, curve.group, int(curve.label), event_time]
             own_tags = [curve.tags.get(name, "") for name in tags]
-            moments = zip(curve.times.tolist(), curve.scores.tolist(), strict=True)
-            rows = [[repr(time), repr(score)] for time, score in moments] or [["", ""]]
-            writer.writerows([*facts, *row, *own_tags] for row in rows)
+            moments = np.column_stack([curve.times, curve.scores]).tolist() or [["", ""]]
+            writer.writerows([*facts, *moment, *own_tags] for moment in moments)

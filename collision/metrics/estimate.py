@@ -28,15 +28,10 @@ class Plain:
 
     def as_json(self) -> dict[str, Any]:
         """Plain data; a field's metadata may hold another ``key``, ``from`` being no name."""
-        named = {
-            field.metadata.get("key", field.name): getattr(self, field.name)
-            for field in fields(self)  # type: ignore[arg-type]
-        }
-        return {
-            name: plain(value)
-            for name, value in named.items()
-            if value is not None or name not in LEFT_OUT
-        }
+        everything = fields(self)  # type: ignore[arg-type]
+        named = {one.metadata.get("key", one.name): getattr(self, one.name) for one in everything}
+        left_out = {name for name in LEFT_OUT if named.get(name) is None}
+        return {name: plain(value) for name, value in named.items() if name not in left_out}
 
 
 def plain(value: Any) -> Any:
@@ -54,8 +49,8 @@ def plain(value: Any) -> Any:
 class Estimate(Plain):
     """A number: the mean over seeds, with what is known of its precision.
 
-    ``low`` and ``high`` are the 95 % interval over groups, ``sd`` and ``seeds`` the seeds' standard
-    deviation (None for one) and single values. What is not known is None, and ``reason`` says why.
+    ``low`` and ``high`` are the 95 % interval over groups, ``sd`` that of ``seeds`` (None of one).
+    What is not known is None, and ``reason`` says why.
     """
 
     value: float | None
@@ -108,7 +103,7 @@ def estimate(
     scale: Literal["logit", "linear"] = "logit",
     maximum: float = np.inf,
 ) -> Estimate:
-    """Make an estimate of each seed's value and of resamples of the mean over seeds.
+    """Make an estimate of each seed's value, and of ``[R]`` resamples of their mean (NaN: dropped).
 
     The interval is the value ± 1.96 standard deviations of the resamples.
 
@@ -118,12 +113,7 @@ def estimate(
       pass on: see docs/metrics.md for the coverage of both.
     - ``linear``, for means of seconds or squared errors: cut at 0 and at ``maximum``.
 
-    Args:
-        by_seed: The value of each seed on all examples.
-        samples: ``[R]`` their mean on each resample; NaN ones are dropped.
-        num_groups: Groups of the class that has fewer.
-        scale: See above.
-        maximum: What the value cannot exceed, on the linear scale.
+    ``num_groups`` are those of the class that has fewer.
     """
     values = np.asarray(by_seed, dtype=np.float64)
     value, seeds = float(values.mean()), tuple(values.tolist())
@@ -138,22 +128,15 @@ def estimate(
         reach = Z * float(np.std(samples, ddof=1))
         return Estimate(value, max(0.0, value - reach), min(maximum, value + reach), sd, seeds)
     reach = Z * np.std(logit(np.clip(samples, LOGIT_MARGIN, 1 - LOGIT_MARGIN)), ddof=1)
-    centre = logit(value)
-    low, high = (float(expit(end)) for end in (centre - reach, centre + reach))
+    low, high = (float(expit(logit(value) + step)) for step in (-reach, reach))
     # min and max: without spread, rounding alone would leave the value outside its interval.
     return Estimate(value, min(low, value), max(high, value), sd, seeds)
 
 
 def difference(first: float, second: float, samples: np.ndarray, num_groups: int) -> Difference:
-    """Set one value against another whose resamples were the same draws.
+    """Set a run's value against a reference's; ``samples [R]`` are of their difference.
 
     Both sides carry the same bias, so it is gone from their difference: plain percentiles serve.
-
-    Args:
-        first: Value of the run.
-        second: Value of the reference.
-        samples: ``[R]`` their difference on each resample; NaN ones are dropped.
-        num_groups: Groups of the class that has fewer.
     """
     samples = samples[~np.isnan(samples)]
     reason = _why_no_interval(samples, num_groups)

@@ -12,8 +12,8 @@ import numpy as np
 
 from collision.metrics.bootstrap import Ranking, resample
 from collision.metrics.estimate import Bootstrap, Estimate, estimate
-from collision.metrics.nexar import average_precision, horizon_key
-from collision.metrics.scored import Scored, stand_in_weights
+from collision.metrics.nexar import area_under_roc, average_precision, horizon_key
+from collision.metrics.scored import Scored, align, ranked_rows, smaller_class, stand_in_weights
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Statistic:
 
 
 AVERAGE_PRECISION = Statistic("average precision", average_precision, Ranking.average_precision)
+AUC = Statistic("the area under the ROC curve", area_under_roc, Ranking.area_under_roc)
 
 
 def by_horizon(
@@ -35,54 +36,55 @@ def by_horizon(
     statistic: Statistic,
     bootstrap: Bootstrap,
 ) -> dict[str, dict[str, Estimate]]:
-    """Estimate a statistic for every part, at each horizon and averaged over them (``"mean"``).
+    """Estimate a statistic by part and horizon, and averaged over the horizons (``"mean"``).
 
-    Args:
-        aligned: The scores of each seed, all in one row order.
-        parts: ``[N]`` bool by name, the rows of each part; all share the draws of groups.
-        ranked: ``[N]`` bool, as ``ranked_rows`` gives them.
-        statistic: What is estimated.
-        bootstrap: How many draws, and their seed.
-
-    Returns:
-        By part and horizon key. A horizon that holds one class alone has no value, nor then has
-        the mean, but a reason.
+    A horizon that holds one class alone has no value, nor then has the mean, but a reason. Seeds
+    are aligned; parts, given by their rows (``[N]`` bool), share the draws of groups; which rows
+    are ranked is said by ``ranked_rows``.
     """
     first = aligned[0]
+    horizons = {
+        horizon_key(horizon): first.horizon == horizon for horizon in np.unique(first.horizon)
+    }
     cells = {
-        (part, horizon_key(horizon)): rows & (first.horizon == horizon)
-        for part, rows in parts.items()
-        for horizon in np.unique(first.horizon)
+        (part, key): rows & own for part, rows in parts.items() for key, own in horizons.items()
     }
     num_groups = {cell: smaller_class(first, rows & ranked) for cell, rows in cells.items()}
-    column_of = {cell: n for n, cell in enumerate(c for c, groups in num_groups.items() if groups)}
-    judged = [cells[cell] for cell in column_of]
-    values, samples = resampled(aligned, judged, ranked, statistic, bootstrap)
-    result: dict[str, dict[str, Estimate]] = {part: {} for part in parts}
-    for cell, rows in cells.items():
-        part, key = cell
-        if cell in column_of:
-            column = column_of[cell]
-            entry = estimate(values[:, column], samples[:, column], num_groups[cell])
-        else:
-            positive, negative = (int((first.label[rows] == label).sum()) for label in (1, 0))
-            unscored = ", none of them scored" if negative else ""
-            reason = f"{positive} positive and {negative} negative examples{unscored}; "
-            entry = Estimate(None, reason=f"{reason}{statistic.name} needs both")
-        result[part][key] = entry
-    for part, block in result.items():
-        own = [(part, key) for key in block]
-        columns = [column_of[cell] for cell in own if cell in column_of]
-        if len(columns) < len(own):
-            reason = f"{statistic.name} is not defined at every horizon"
-            block["mean"] = Estimate(None, reason=reason)
-        else:
-            block["mean"] = estimate(
-                values[:, columns].mean(axis=1),
-                samples[:, columns].mean(axis=1),
-                min(num_groups[cell] for cell in own),
-            )
+    judged = [cell for cell, groups in num_groups.items() if groups]
+    column_of = {cell: column for column, cell in enumerate(judged)}
+    rows_of_judged = [cells[cell] for cell in judged]
+    values, samples = resampled(aligned, rows_of_judged, ranked, statistic, bootstrap)
+
+    def mean_of(*averaged: tuple[str, str]) -> Estimate:
+        columns = [column_of[cell] for cell in averaged]
+        by_seed, by_resample = (table[:, columns].mean(axis=1) for table in (values, samples))
+        return estimate(by_seed, by_resample, min(num_groups[cell] for cell in averaged))
+
+    def undefined(cell: tuple[str, str]) -> Estimate:
+        positive, negative = (np.sum(first.label[cells[cell]] == label) for label in (1, 0))
+        unscored = ", none of them scored" if negative else ""
+        reason = f"{positive} positive and {negative} negative examples{unscored}; "
+        return Estimate(None, reason=f"{reason}{statistic.name} needs both")
+
+    result: dict[str, dict[str, Estimate]] = {}
+    for part in parts:
+        own = [(part, key) for key in horizons]
+        block = {cell[1]: mean_of(cell) if cell in column_of else undefined(cell) for cell in own}
+        block["mean"] = Estimate(None, reason=f"{statistic.name} is not defined at every horizon")
+        if all(cell in column_of for cell in own):
+            block["mean"] = mean_of(*own)
+        result[part] = block
     return result
+
+
+def auc_by_horizon(
+    *scored_by_seed: Scored, num_resamples: int = 10_000, seed: int = 0
+) -> dict[str, Estimate]:
+    """AUC by horizon key (``"0.5"``) and ``"mean"``, of one recipe's seeds; raises as ``align``."""
+    aligned = align(scored_by_seed)
+    everything = {"": np.ones(len(aligned[0]), dtype=bool)}
+    bootstrap = Bootstrap(num_resamples, seed)
+    return by_horizon(aligned, everything, ranked_rows(aligned), AUC, bootstrap)[""]
 
 
 def resampled(
@@ -116,8 +118,3 @@ def resampled(
     shape = len(aligned), len(cells)
     samples = samples.reshape(bootstrap.num_resamples, *shape).mean(axis=1)
     return np.array(values).reshape(shape), samples
-
-
-def smaller_class(scored: Scored, rows: np.ndarray) -> int:
-    """Groups of the class that has fewer of them, among some ``[N]`` rows."""
-    return min(np.unique(scored.group[rows & (scored.label == label)]).size for label in (0, 1))

@@ -1,7 +1,8 @@
-"""The metric of the Nexar collision benchmark (arXiv 2503.03848).
+"""How well scores rank: average precision, and the area under the ROC curve.
 
-Average precision is taken apart for each horizon, on that horizon's own positives and negatives;
-``nexar_map`` is the plain mean over the horizons (``collision.metrics.summary``).
+In the metric of the Nexar collision benchmark (arXiv 2503.03848) both are taken apart for each
+horizon, on that horizon's own positives and negatives; ``nexar_map`` is the plain mean of AP over
+the horizons (``collision.metrics.summary``).
 
 Shapes: N examples.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from collision.errors import MetricError
 
@@ -40,28 +41,35 @@ def average_precision(
 ) -> float:
     """Area under the precision-recall steps, as scikit-learn defines it; equal scores are one step.
 
-    Args:
-        labels: ``[N]`` of 0 and 1.
-        scores: ``[N]``, higher means rather a collision.
-        weights: ``[N]``; without them every example counts once.
+    Of ``[N]`` labels (0 or 1), scores and, if not every example counts once, weights.
 
     Raises:
         MetricError: AP is not defined: no examples, only one class, or a score that is NaN.
     """
-    labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
-    if labels.shape != scores.shape or labels.ndim != 1:
-        raise MetricError(
-            f"Labels of shape {labels.shape} and scores of shape {scores.shape} do not belong "
-            "together. Give one label and one score for each example."
-        )
-    if not np.isin(labels, (0, 1)).all():
-        raise MetricError(
-            f"Labels must be 0 or 1, got {sorted(set(labels.tolist()) - {0, 1})[:5]}."
-        )
+    labels, scores = rankable(labels, scores, "Average precision")
+    return float(average_precision_score(labels, scores, sample_weight=weights))
+
+
+def area_under_roc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """The chance that a positive scores higher than a negative, where ties count one half.
+
+    Takes and raises what ``average_precision`` does.
+    """
+    labels, scores = rankable(labels, scores, "The area under the ROC curve")
+    return float(roc_auc_score(labels, scores, sample_weight=weights))
+
+
+def rankable(labels: ArrayLike, scores: ArrayLike, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Check the ``[N]`` labels and scores of ``what`` is to be computed.
+
+    Raises:
+        MetricError: There are not both classes, or a score is NaN.
+    """
+    labels, scores = labelled(labels, scores)
     num_positive = int(np.sum(labels == 1))
     if num_positive in (0, labels.size):
         raise MetricError(
-            f"Average precision needs both classes, got {num_positive} positive and "
+            f"{what} needs both classes, got {num_positive} positive and "
             f"{labels.size - num_positive} negative examples. Score more examples or look at the "
             "sampling of this split."
         )
@@ -70,4 +78,23 @@ def average_precision(
             f"{np.sum(np.isnan(scores))} of {scores.size} scores are NaN. "
             "Score a missing positive 0 and leave a missing negative out, or mend the model."
         )
-    return float(average_precision_score(labels, scores, sample_weight=weights))
+    return labels, scores
+
+
+def labelled(labels: ArrayLike, values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Check that ``[N]`` values have a label each, 0 or 1; gives both as arrays.
+
+    Raises:
+        MetricError: There are none, they do not belong together, or a label is another.
+    """
+    labels, values = np.asarray(labels), np.asarray(values, dtype=np.float64)
+    if not labels.size and not values.size:
+        raise MetricError("0 positive and 0 negative examples: give at least one example.")
+    if labels.shape != values.shape or labels.ndim != 1:
+        raise MetricError(
+            f"Labels of shape {labels.shape} and values of shape {values.shape} do not belong "
+            "together. Give one label and one value for each example."
+        )
+    if wrong := sorted(set(labels.tolist()) - {0, 1}):
+        raise MetricError(f"Labels must be 0 or 1, got {wrong[:5]}.")
+    return labels, values

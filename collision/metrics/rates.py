@@ -7,7 +7,7 @@ model. Shapes: T moments of a video.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,27 +67,21 @@ class RecallByTime(Plain):
     threshold: float
     positives: int
     groups: int
-    seconds: list[Seconds] = field(default_factory=list)
-    recall: list[float] = field(default_factory=list)
-    low: list[float] = field(default_factory=list)
-    high: list[float] = field(default_factory=list)
-    scored: list[float] = field(default_factory=list)
+    seconds: Sequence[Seconds] = ()
+    recall: Sequence[float] = ()
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    scored: Sequence[float] = ()
     reason: str | None = None
 
 
 def alarm_times(
     times: np.ndarray, scores: np.ndarray, threshold: float, refractory: Seconds = REFRACTORY
 ) -> list[Seconds]:
-    """When a driver is alarmed.
+    """When a driver is alarmed, by scores ``[T]`` at rising seconds ``[T]``.
 
     An alarm is a score at or above the threshold after one below it, or at the beginning. What
     rises within ``refractory`` seconds after an alarm belongs to that alarm.
-
-    Args:
-        times: ``[T]`` rising seconds.
-        scores: ``[T]``.
-        threshold: A score at or above it alarms.
-        refractory: Seconds.
     """
     above = scores >= threshold
     rises = above & ~np.pad(above, (1, 0))[:-1]
@@ -108,13 +102,8 @@ def false_alarms_per_hour(
     """False alarms an hour of video, in normal videos and in what came long before events.
 
     Every score stands for the time to the next one, taken as the median distance of scores in
-    these curves; so what could not be scored is no quiet time.
-
-    Args:
-        curves: Scores over time of one model.
-        threshold: A score at or above it alarms; choose it on validation.
-        refractory: See ``alarm_times``.
-        gap: Seconds before an event from which on an alarm is not held to be false.
+    these curves; so what could not be scored is no quiet time. From ``gap`` seconds before an event
+    on no alarm is held to be false. For ``refractory`` see ``alarm_times``.
 
     Raises:
         MetricError: A video was given twice, or an option is negative or not a number.
@@ -135,12 +124,7 @@ def false_alarms_per_hour(
 def recall_by_time(
     curves: Sequence[Curve], threshold: float, *, leads: Sequence[Seconds] = LEADS
 ) -> RecallByTime:
-    """Share of positives that have alarmed at least so many seconds before their event.
-
-    Args:
-        curves: Scores over time of one model; negatives are not looked at.
-        threshold: A score at or above it alarms; choose it on validation.
-        leads: Seconds before the event.
+    """Share of positives that have alarmed at least so many seconds (leads) before their event.
 
     Raises:
         MetricError: A video was given twice, or a lead is negative or not a number.
@@ -148,24 +132,19 @@ def recall_by_time(
     _check(curves, threshold, **{f"leads[{place}]": lead for place, lead in enumerate(leads)})
     positives = [curve.before_event() for curve in curves if curve.label]
     num_groups = len({curve.group for curve in positives})
-    reason = None if positives else "there are no positives"
-    result = RecallByTime(float(threshold), len(positives), num_groups, reason=reason)
-    alarmed = [_earliest(curve, curve.scores >= threshold) for curve in positives]
-    scored = [_earliest(curve, np.ones(curve.times.size, dtype=bool)) for curve in positives]
-    for lead in leads if positives else ():
-        share = float(np.mean([one >= round(lead, 3) for one in alarmed]))
-        low, high = wilson(share, num_groups)
-        result.seconds.append(float(lead))
-        result.recall.append(share)
-        result.low.append(low)
-        result.high.append(high)
-        result.scored.append(float(np.mean([one >= round(lead, 3) for one in scored])))
-    return result
+    result = RecallByTime(float(threshold), len(positives), num_groups)
+    if not positives:
+        return replace(result, reason="there are no positives")
 
+    def shares(least: float) -> list[float]:
+        """Of positives whose earliest score of at least so much has a lead of at least so much."""
+        earliest = [c.leads[c.scores >= least].max(initial=-np.inf) for c in positives]
+        return [float(np.mean(np.array(earliest) >= round(lead, 3))) for lead in leads]
 
-def _earliest(curve: Curve, rows: np.ndarray) -> Seconds:
-    """The longest lead of some scores; less than any lead where there are none."""
-    return float(curve.leads[rows].max(initial=-np.inf))
+    recall, scored = shares(threshold), shares(-np.inf)
+    low, high = np.reshape([wilson(share, num_groups) for share in recall], (-1, 2)).T.tolist()
+    seconds = [float(lead) for lead in leads]
+    return replace(result, seconds=seconds, recall=recall, low=low, high=high, scored=scored)
 
 
 def _rate(videos: int, hours: float, alarms: int) -> AlarmRate:

@@ -9,13 +9,14 @@ scores any missing id 0: ``summarise(..., nexar_rule=True)``.)
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from collision.errors import MetricError
+from collision.metrics.estimate import Plain
 from collision.metrics.nexar import round_horizons
 
 COLUMNS = ("video", "group", "label", "horizon", "score")
@@ -26,39 +27,30 @@ NEGATIVES_FROM = "negatives_from"  # the tag that parts cuts of crash videos fro
 class Scored:
     """Columns of equal length, one row per scored example.
 
-    Attributes:
-        video: Ids of the records.
-        group: Source event or drive; intervals resample these.
-        label: 0 or 1.
-        horizon: Seconds from the cut to the event or mock event.
-        score: Probability of a collision; NaN where the example could not be scored.
-        tags: Columns of strings to slice by; an empty string means unknown.
+    ``tags`` are columns of strings to slice by; an empty string means unknown.
 
     Raises:
-        MetricError: Columns of different length, or values that are none of the above.
+        MetricError: Columns of different length, or values that they cannot hold.
     """
 
     video: np.ndarray
-    group: np.ndarray
-    label: np.ndarray
-    horizon: np.ndarray
-    score: np.ndarray
+    group: np.ndarray  # source event or drive; intervals resample these
+    label: np.ndarray  # 0 or 1
+    horizon: np.ndarray  # seconds from the cut to the event or mock event
+    score: np.ndarray  # probability of a collision; NaN: could not be scored
     tags: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        columns = {
-            "video": np.asarray(self.video, dtype=np.str_),
-            "group": np.asarray(self.group, dtype=np.str_),
-            "label": np.asarray(self.label),
-            "horizon": round_horizons(self.horizon),
-            "score": np.asarray(self.score, dtype=np.float64),
-        }
+        video, group = (np.asarray(ids, dtype=np.str_) for ids in (self.video, self.group))
+        score, horizon = np.asarray(self.score, dtype=np.float64), round_horizons(self.horizon)
+        values = (video, group, np.asarray(self.label), horizon, score)
+        columns = dict(zip(COLUMNS, values, strict=True))
         tags = {name: np.asarray(values, dtype=np.str_) for name, values in self.tags.items()}
         _check_columns(columns, tags)
         columns["label"] = columns["label"].astype(np.int64)
         # The dataclass is frozen; this is its one chance to turn lists into arrays.
-        for name, values in {**columns, "tags": tags}.items():
-            object.__setattr__(self, name, values)
+        for name, column in {**columns, "tags": tags}.items():
+            object.__setattr__(self, name, column)
 
     def __len__(self) -> int:
         return len(self.video)
@@ -84,34 +76,24 @@ class Scored:
         Raises:
             MetricError: The two do not hold the same examples with the same labels and groups.
         """
-        if len(self) == len(other) and _keys(self) == _keys(other):
-            order = list(range(len(self)))
-        else:
-            order = _matching_order(self, other)
-        if (self.label[order] != other.label).any() or (self.group[order] != other.group).any():
+        is_same = len(self) == len(other) and _keys(self) == _keys(other)
+        order = range(len(self)) if is_same else _matching_order(self, other)
+        own = self.take(np.array(order, dtype=np.int64))
+        if (own.label != other.label).any() or (own.group != other.group).any():
             raise MetricError(
                 "The same examples have different labels or groups in the two sets of scores. "
                 "Compare scores of one and the same index."
             )
-        return self.take(np.array(order, dtype=np.int64))
+        return own
 
     def to_csv(self, path: Path | str) -> None:
         """Write one row an example; a missing score is an empty cell."""
+        columns = [getattr(self, name).tolist() for name in COLUMNS[:-1]]
+        scores = ["" if np.isnan(score) else score for score in self.score.tolist()]
         with Path(path).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow([*COLUMNS, *self.tags])
-            for row in range(len(self)):
-                score = "" if self.missing[row] else repr(float(self.score[row]))
-                writer.writerow(
-                    [
-                        self.video[row],
-                        self.group[row],
-                        int(self.label[row]),
-                        repr(float(self.horizon[row])),
-                        score,
-                        *(values[row] for values in self.tags.values()),
-                    ]
-                )
+            writer.writerows(zip(*columns, scores, *self.tags.values(), strict=True))
 
     @classmethod
     def from_csv(cls, path: Path | str) -> Scored:
@@ -138,18 +120,11 @@ class Scored:
                     f"{str(path)!r}, row {line}: the number of cells differs from the header's "
                     f"{len(header)}. Mend the row or write the file again."
                 )
-        return cls(
-            video=np.array([row["video"] for row in rows], dtype=np.str_),
-            group=np.array([row["group"] for row in rows], dtype=np.str_),
-            label=_numbers(path, rows, "label"),
-            horizon=_numbers(path, rows, "horizon"),
-            score=_numbers(path, rows, "score", empty=float("nan")),
-            tags={
-                name: np.array([row[name] for row in rows], dtype=np.str_)
-                for name in header
-                if name not in COLUMNS
-            },
-        )
+        columns = {name: np.array([row[name] for row in rows], dtype=np.str_) for name in header}
+        for name in ("label", "horizon", "score"):
+            columns[name] = _numbers(path, name, columns[name].tolist())
+        known = {name: columns.pop(name) for name in COLUMNS}
+        return cls(**known, tags=columns)
 
 
 def align(scored_by_seed: Sequence[Scored]) -> list[Scored]:
@@ -175,15 +150,54 @@ def stand_in_weights(label: np.ndarray, ranked: np.ndarray) -> np.ndarray:
     return np.where(label[ranked] == 0, weight, 1.0)
 
 
-def _numbers(
-    path: Path | str, rows: list[dict[str, str]], column: str, empty: float | None = None
-) -> np.ndarray:
-    """Read a column of numbers; ``empty`` stands for an empty cell where one is allowed."""
+@dataclass(frozen=True)
+class Counts(Plain):
+    """How many examples, or videos, of both classes a number rests on."""
+
+    positive: int
+    negative: int
+    positive_groups: int
+    negative_groups: int  # of those that are not left out
+    missing: int  # all without a score
+    missing_positive: int  # of the seed that lacks most
+    missing_negative: int  # of any seed
+
+    @classmethod
+    def of(
+        cls,
+        label: np.ndarray,
+        group: np.ndarray,
+        missing: np.ndarray,
+        rows: np.ndarray,
+        ranked: np.ndarray,
+    ) -> Counts:
+        """Count some rows of ``[N]`` labels and groups; ``missing`` is bool ``[seeds, N]``."""
+        positive, negative = rows & (label == 1), rows & (label == 0)
+        missing_positive = int((missing & positive).sum(axis=1).max())
+        missing_negative = int((missing.any(axis=0) & negative).sum())
+        sizes = int(positive.sum()), int(negative.sum())
+        groups = np.unique(group[positive]).size, np.unique(group[negative & ranked]).size
+        unscored = missing_positive + missing_negative
+        return cls(*sizes, *groups, unscored, missing_positive, missing_negative)
+
+    @property
+    def smaller_class(self) -> int:
+        """Groups of the class that has fewer."""
+        return min(self.positive_groups, self.negative_groups)
+
+
+def smaller_class(scored: Scored, rows: np.ndarray) -> int:
+    """Groups of the class that has fewer of them, among some ``[N]`` rows."""
+    return min(np.unique(scored.group[rows & (scored.label == label)]).size for label in (0, 1))
+
+
+def _numbers(path: Path | str, column: str, cells: Sequence[str]) -> np.ndarray:
+    """Read a column of numbers; a score alone may be missing."""
     values = []
-    for line, row in enumerate(rows, start=2):
-        cell = row[column].strip()
+    for line, text in enumerate(cells, start=2):
+        cell = text.strip()
         try:
-            values.append(empty if not cell and empty is not None else float(cell))
+            values.append(np.nan if column == "score" and not cell else float(cell))
         except ValueError:
             raise MetricError(
                 f"{str(path)!r}, row {line}: {column} is {cell!r}, which is no number. "
@@ -192,12 +206,17 @@ def _numbers(
     return np.array(values, dtype=np.float64)
 
 
-def _check_columns(columns: Mapping[str, np.ndarray], tags: Mapping[str, np.ndarray]) -> None:
-    if clash := sorted(set(tags) & set(COLUMNS)):
+def check_tags(tags: Iterable[str], columns: Iterable[str]) -> None:
+    """Refuse tags that are called like another column of their file, by a ``MetricError``."""
+    if clash := sorted(set(tags) & set(columns)):
         raise MetricError(
-            f"A tag cannot be called {', '.join(clash)}: predictions.csv has a column of that "
-            "name. Rename the tag in the data set's index."
+            f"A tag cannot be called {', '.join(clash)}: its file has a column of that name. "
+            "Rename the tag in the data set's index."
         )
+
+
+def _check_columns(columns: Mapping[str, np.ndarray], tags: Mapping[str, np.ndarray]) -> None:
+    check_tags(tags, COLUMNS)
     shapes = {name: values.shape for name, values in {**columns, **tags}.items()}
     if set(shapes.values()) != {(columns["video"].size,)}:
         raise MetricError(
@@ -219,7 +238,6 @@ def _keys(scored: Scored) -> list[tuple[str, float]]:
 
 
 def _matching_order(scored: Scored, other: Scored) -> list[int]:
-    """Rows of ``scored`` in the order of ``other``, by video and horizon."""
     wanted = _keys(other)
     row_of = {key: row for row, key in enumerate(_keys(scored))}
     if len(row_of) < len(scored) or len(set(wanted)) < len(wanted):
@@ -227,8 +245,7 @@ def _matching_order(scored: Scored, other: Scored) -> list[int]:
             "A video has several scores at one horizon, so the two sets of scores cannot be "
             "matched row by row. Keep one row for each video and horizon."
         )
-    only_one = set(row_of) ^ set(wanted)
-    if only_one:
+    if only_one := set(row_of) ^ set(wanted):
         video, horizon = min(only_one)
         raise MetricError(
             f"{len(only_one)} examples are in one set of scores only, for example {video!r} at "

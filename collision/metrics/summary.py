@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from collision.errors import MetricError
-from collision.metrics.counts import Counts
 from collision.metrics.estimate import Bootstrap, Estimate, Plain
 from collision.metrics.horizons import AVERAGE_PRECISION, by_horizon
 from collision.metrics.nexar import horizon_key
-from collision.metrics.scored import Scored, align, ranked_rows
+from collision.metrics.scored import Counts, Scored, align, ranked_rows
 
 BOTH = "positives and negatives of this value"
 NEGATIVES = "negatives of this value against all positives"
@@ -60,20 +59,19 @@ def summarise(
     seed: int = 0,
     nexar_rule: bool = False,
 ) -> Summary:
-    """Judge the scores of one recipe; what cannot be judged is None with a reason.
+    """Judge the scores of one recipe's seeds; what cannot be judged is None with a reason.
 
     The interval is of the seeds' mean AP: groups are resampled, seeds are not, so it speaks of
     other clips, and ``sd`` of other seeds.
 
     Args:
-        scored_by_seed: The scores of each seed, on the same examples.
+        scored_by_seed: On the same examples.
         oracle: AP by horizon key, e.g. ``{"0.5": 0.97, "1.0": 0.93}``; other keys are ignored.
         slices: Tags whose values are judged apart.
         num_resamples: Draws of groups behind the intervals.
         seed: Of the draws.
-        nexar_rule: Whether a negative without a score counts as 0, as the benchmark's own rule
-            has it for every missing id, and so as ranked perfectly; otherwise it is left out, and
-            the scored ones stand for it.
+        nexar_rule: A negative without a score counts as 0, and so as ranked perfectly, as the
+            benchmark's own rule has it; else it is left out, and the scored ones stand for it.
 
     Raises:
         MetricError: There are no examples, the seeds hold different ones, or the oracle holds no
@@ -81,38 +79,27 @@ def summarise(
     """
     aligned = align(scored_by_seed)
     first = aligned[0]
-    parts, sides = {"": np.ones(len(first), dtype=bool)}, {"": ""}
-    ranked = parts[""] if nexar_rule else ranked_rows(aligned)
+    everything = np.ones(len(first), dtype=bool)
+    ranked = everything if nexar_rule else ranked_rows(aligned)
     missing = np.array([one.missing for one in aligned])
-    for tag in slices:
-        for name, side, rows in _slices(first, tag):
-            parts[name], sides[name] = rows, side
+    named = [("", "", everything), *(part for tag in slices for part in _slices(first, tag))]
+    parts = {name: rows for name, _, rows in named}
     bootstrap = Bootstrap(num_resamples, seed, num_groups=np.unique(first.group[ranked]).size)
     ap = by_horizon(aligned, parts, ranked, AVERAGE_PRECISION, bootstrap)
     judged = {}
-    for name, part in parts.items():
-        rows_of = {horizon_key(h): part & (first.horizon == h) for h in np.unique(first.horizon)}
-        counts = {
-            key: Counts.of(first.label, first.group, missing, rows, ranked)
-            for key, rows in rows_of.items()
-        }
-        chance = {
-            key: float(first.label[rows].mean()) if rows.any() else None
-            for key, rows in rows_of.items()
-        }
-        judged[name] = Slice(sides[name], counts, _with_mean(chance), ap[name])
+    for name, side, part in named:
+        counts, chance = {}, {}
+        for horizon in np.unique(first.horizon):
+            key, rows = horizon_key(horizon), part & (first.horizon == horizon)
+            counts[key] = Counts.of(first.label, first.group, missing, rows, ranked)
+            chance[key] = float(first.label[rows].mean()) if rows.any() else None
+        judged[name] = Slice(side, counts, _with_mean(chance), ap[name])
     whole = judged.pop("")
-    oracle_ap = _oracle(oracle, list(whole.counts))
-    return Summary(
-        whole.counts,
-        whole.chance,
-        whole.ap,
-        oracle_ap,
-        _fractions(whole, oracle_ap),
-        judged,
-        [tag for tag in slices if tag not in first.tags],
-        bootstrap,
-    )
+    oracle_ap = None if oracle is None else _oracle(oracle, list(whole.counts))
+    closed = None if oracle_ap is None else _fractions(whole, oracle_ap)
+    absent = [tag for tag in slices if tag not in first.tags]
+    of_whole = (whole.counts, whole.chance, whole.ap)
+    return Summary(*of_whole, oracle_ap, closed, judged, absent, bootstrap)
 
 
 def fraction_to_oracle(
@@ -136,13 +123,11 @@ def _slices(scored: Scored, tag: str) -> list[tuple[str, str, np.ndarray]]:
     result = []
     for value in sorted(set(column.tolist()) - {""}):
         rows = column == value
-        classes = set(label[rows].tolist())
-        if classes == {0, 1}:
-            result.append((f"{tag}={value}", BOTH, rows))
-        elif classes == {0}:
-            result.append((f"{tag}={value}", NEGATIVES, rows | (label == 1)))
-        else:
-            result.append((f"{tag}={value}", POSITIVES, rows | (label == 0)))
+        side = BOTH
+        if len(set(label[rows])) == 1:
+            side = POSITIVES if label[rows][0] else NEGATIVES
+            rows = rows | (label != label[rows][0])
+        result.append((f"{tag}={value}", side, rows))
     return result
 
 
@@ -152,12 +137,8 @@ def _with_mean(by_horizon: dict[str, float | None]) -> dict[str, float | None]:
     return {**by_horizon, "mean": float(np.mean(known)) if complete else None}
 
 
-def _oracle(
-    oracle: Mapping[str, Any] | None, keys: Sequence[str]
-) -> dict[str, float | None] | None:
+def _oracle(oracle: Mapping[str, Any], keys: Sequence[str]) -> dict[str, float | None]:
     """The oracle's AP at the horizons that were scored, and their mean if all are known."""
-    if oracle is None:
-        return None
     if not any(isinstance(value, int | float) for value in oracle.values()):
         raise MetricError(
             f"The oracle has no AP by horizon, only {sorted(oracle)}. "
@@ -166,12 +147,8 @@ def _oracle(
     return _with_mean({key: float(oracle[key]) if key in oracle else None for key in keys})
 
 
-def _fractions(whole: Slice, oracle: Mapping[str, float | None] | None) -> Estimate | None:
+def _fractions(whole: Slice, oracle: Mapping[str, float | None]) -> Estimate:
     """``fraction_to_oracle`` of mAP and of both ends of its interval."""
-    if oracle is None:
-        return None
-    ap, chance = whole.ap["mean"], whole.chance["mean"]
-    value, low, high = (
-        fraction_to_oracle(end, chance, oracle["mean"]) for end in (ap.value, ap.low, ap.high)
-    )
+    ap, ends = whole.ap["mean"], (whole.chance["mean"], oracle["mean"])
+    value, low, high = (fraction_to_oracle(one, *ends) for one in (ap.value, ap.low, ap.high))
     return Estimate(value, low, high)

@@ -9,7 +9,7 @@ Shapes: N examples, K distinct scores.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,19 +17,14 @@ from sklearn.metrics import roc_curve
 
 from collision.errors import MetricError
 from collision.metrics.estimate import Plain
-from collision.metrics.nexar import average_precision
+from collision.metrics.nexar import rankable
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
+class OperatingPoint(Plain):
     """A threshold and what it does on the examples that it was chosen on.
 
-    Attributes:
-        threshold: A score at or above it is an alarm.
-        precision: Share of alarms that are right.
-        recall: Share of positives that alarm.
-        false_alarm_rate: Share of negatives that alarm.
-        f1: Harmonic mean of precision and recall.
+    Precision is the share of alarms that are right, recall that of positives that alarm.
     """
 
     threshold: float
@@ -37,10 +32,6 @@ class OperatingPoint:
     recall: float
     false_alarm_rate: float
     f1: float
-
-    def as_dict(self) -> dict[str, float]:
-        """Plain data, ready for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -61,18 +52,14 @@ def rates_at(
 ) -> Rates:
     """Count what a threshold does, on ``[N]`` labels, scores and weights."""
     labels, alarms = np.asarray(labels), np.asarray(scores, dtype=np.float64) >= threshold
-    positive, negative = (float(np.sum((labels == label) * weights)) for label in (1, 0))
-    hits, false_alarms = (float(np.sum(alarms * (labels == one) * weights)) for one in (1, 0))
 
-    def share(part: float, whole: float) -> float | None:
-        return part / whole if whole else None
+    def share(rows: np.ndarray, of: np.ndarray) -> float | None:
+        whole = float(np.sum(of * weights))
+        return float(np.sum(rows * of * weights)) / whole if whole else None
 
-    return Rates(
-        float(threshold),
-        share(hits, hits + false_alarms),
-        share(hits, positive),
-        share(false_alarms, negative),
-    )
+    positive, negative = labels == 1, labels == 0
+    shares = share(positive, alarms), share(alarms, positive), share(alarms, negative)
+    return Rates(float(threshold), *shares)
 
 
 def threshold_at_best_f1(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
@@ -81,8 +68,7 @@ def threshold_at_best_f1(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint
     Raises:
         MetricError: No examples, only one class, or NaN among the scores.
     """
-    points = _operating_points(labels, scores)
-    return max(points, key=lambda point: point.f1)
+    return max(_operating_points(labels, scores), key=lambda point: point.f1)
 
 
 def threshold_at_precision(
@@ -94,8 +80,7 @@ def threshold_at_precision(
         MetricError: No threshold reaches it, or as for ``threshold_at_best_f1``.
     """
     points = _operating_points(labels, scores)
-    enough = [point for point in points if point.precision >= precision]
-    if not enough:
+    if not (enough := [point for point in points if point.precision >= precision]):
         best = max(point.precision for point in points)
         raise MetricError(
             f"No threshold has a precision of {precision:g}; the best is {best:.3f}. "
@@ -113,8 +98,7 @@ def threshold_at_false_alarm_rate(
         MetricError: Even the highest score alarms more often, or as for ``threshold_at_best_f1``.
     """
     points = _operating_points(labels, scores)
-    quiet = [point for point in points if point.false_alarm_rate <= rate]
-    if not quiet:
+    if not (quiet := [point for point in points if point.false_alarm_rate <= rate]):
         raise MetricError(
             f"No threshold has a false-alarm rate of {rate:g} or less: the highest score alone "
             f"alarms on {points[0].false_alarm_rate:.3f} of the negatives. Allow more."
@@ -124,8 +108,7 @@ def threshold_at_false_alarm_rate(
 
 def _operating_points(labels: ArrayLike, scores: ArrayLike) -> list[OperatingPoint]:
     """What each distinct score does as a threshold, from few alarms to many."""
-    labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
-    average_precision(labels, scores)  # the same demands: both classes, no NaN, equal length
+    labels, scores = rankable(labels, scores, "A threshold")
     curve = roc_curve(labels, scores, drop_intermediate=False)
     false_alarm_rate, recall, levels = (column[1:] for column in curve)  # the first never alarms
     num_positive = np.sum(labels == 1)
@@ -133,13 +116,13 @@ def _operating_points(labels: ArrayLike, scores: ArrayLike) -> list[OperatingPoi
     hits = np.rint(recall * num_positive)
     alarms = hits + np.rint(false_alarm_rate * np.sum(labels == 0))
     f1 = 2 * hits / (alarms + num_positive)
-    columns = (_midway(levels), hits / alarms, recall, false_alarm_rate, f1)
+    thresholds = np.append(midway(levels[1:], levels[:-1]), levels[-1:])
+    columns = (thresholds, hits / alarms, recall, false_alarm_rate, f1)
     return [OperatingPoint(*map(float, row)) for row in zip(*columns, strict=True)]
 
 
-def _midway(levels: np.ndarray) -> np.ndarray:
-    """``[K]`` falling scores -> the middle of each and the next; the last stays as it is."""
-    middle = levels.copy()
-    middle[:-1] = levels[1:] + (levels[:-1] - levels[1:]) / 2
+def midway(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """``[K]`` the middle of scores and the next higher ones, always above the lower."""
+    middle = lower + (upper - lower) / 2
     # Between neighbouring floats there is no middle: it would round onto the lower one.
-    return np.where(np.append(middle[:-1] > levels[1:], True), middle, levels)
+    return np.where(middle > lower, middle, upper)

@@ -19,9 +19,7 @@ from collision.metrics.nexar import average_precision, horizon_key, round_horizo
 def mean_by_example(values: Tensor, example_of: Tensor) -> Tensor:
     """Average ``[R]`` values over the rows of each example: ``[E]``.
 
-    Args:
-        values: ``[R]``.
-        example_of: ``int64 [R]``, 0 .. E - 1, each there at least once.
+    ``example_of int64 [R]`` has every number of 0 .. E - 1 at least once.
     """
     num_examples = int(example_of.max()) + 1 if len(example_of) else 0
     total = torch.zeros(num_examples, dtype=torch.float64)
@@ -66,21 +64,22 @@ class NexarMAP(Metric):
         if examples is None:
             start = sum(len(part) for part in self.examples)
             examples = torch.arange(start, start + probabilities.numel())
-        self.probabilities.append(probabilities.detach().float().reshape(-1))
-        self.labels.append(labels.detach().float().reshape(-1))
-        self.horizons.append(horizons.detach().float().reshape(-1))
+        columns = (self.probabilities, self.labels, self.horizons)
+        for column, rows in zip(columns, (probabilities, labels, horizons), strict=True):
+            column.append(rows.detach().float().reshape(-1))
         self.examples.append(examples.detach().long().reshape(-1))
 
     def compute(self) -> dict[str, Tensor]:
         """AP by horizon and ``nexar_map`` over all examples added since the last reset."""
         by_horizon = self._by_horizon() if self.probabilities else {}
         mean = sum(by_horizon.values()) / len(by_horizon) if by_horizon else math.nan
+        numbers = {"nexar_map": mean} | {f"ap_{key}": ap for key, ap in by_horizon.items()}
         return {
-            "nexar_map": self._scalar(mean),
-            **{f"ap_{horizon_key(key)}": self._scalar(ap) for key, ap in by_horizon.items()},
+            name: torch.tensor(value, dtype=torch.float32, device=self.device)
+            for name, value in numbers.items()
         }
 
-    def _by_horizon(self) -> dict[float, float]:
+    def _by_horizon(self) -> dict[str, float]:
         example_of = dim_zero_cat(self.examples).cpu()
         # Each example's number becomes its place: a part of the examples may be missing.
         example_of = torch.unique(example_of, return_inverse=True)[1]
@@ -92,11 +91,7 @@ class NexarMAP(Metric):
         result = {}
         for horizon in np.unique(horizons):
             rows = horizons == horizon
-            defined = np.unique(labels[rows]).size > 1 and not np.isnan(probabilities[rows]).any()
-            result[float(horizon)] = (
-                average_precision(labels[rows], probabilities[rows]) if defined else math.nan
-            )
+            key, own = horizon_key(horizon), (labels[rows], probabilities[rows])
+            is_defined = np.unique(own[0]).size > 1 and not np.isnan(own[1]).any()
+            result[key] = average_precision(*own) if is_defined else math.nan
         return result
-
-    def _scalar(self, value: float) -> Tensor:
-        return torch.tensor(value, dtype=torch.float32, device=self.device)

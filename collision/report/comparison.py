@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from collision.metrics.comparison import Comparison
 from collision.report.plots import BLUE, INK, MUTED, styled_figure
@@ -12,25 +13,17 @@ from collision.report.tables import ABSENT, Grid, number, with_interval
 
 def runs_grid(comparison: Comparison) -> Grid:
     """Every run's own ``nexar_map``, the reference first."""
-    rows = [
-        [name, with_interval(run), number(run.sd), str(len(run.seeds))]
-        for name, run in comparison.runs.items()
-    ]
+    runs = comparison.runs.items()
+    rows = [[name, with_interval(r), number(r.sd), str(len(r.seeds))] for name, r in runs]
     return Grid("Runs", ["run", "nexar_map\n[95 % interval]", "sd over\nseeds", "seeds"], rows)
 
 
 def differences_grid(comparison: Comparison) -> Grid:
     """Every other run minus the reference."""
-    rows = [
-        [
-            name,
-            with_interval(one, "{:+.3f}".format),
-            _p_value(one.p_value),
-            _p_value(one.p_adjusted),
-            one.reason or "",
-        ]
-        for name, one in comparison.differences.items()
-    ]
+    rows = []
+    for name, one in comparison.differences.items():
+        p_values = _p_value(one.p_value), _p_value(one.p_adjusted)
+        rows.append([name, with_interval(one, "{:+.3f}".format), *p_values, one.reason or ""])
     header = ["run", "difference\n[95 % interval]", "p", "p, Holm", "note"]
     return Grid(f"Against {comparison.reference}", header, rows)
 
@@ -65,6 +58,7 @@ def reading(comparison: Comparison) -> str:
 def forest(comparison: Comparison, path: Path | str) -> None:
     """Draw each difference to the reference with its interval, one line a run."""
     differences = comparison.differences
+    above: dict[str, Any] = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center"}
     with styled_figure(path, 7.5, 1.4 + 0.42 * len(differences)) as figure:
         axes = figure.subplots()
         axes.axvline(0, color=MUTED, lw=1.2, ls="--", zorder=1)
@@ -72,15 +66,7 @@ def forest(comparison: Comparison, path: Path | str) -> None:
             if one.interval:
                 axes.hlines(place, *one.interval, BLUE, lw=2.4)
             axes.plot(one.value, place, "o", color=BLUE, ms=6)
-            axes.annotate(
-                f"{one.value:+.3f}",
-                (one.value, place),
-                xytext=(0, 6),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-                color=INK,
-            )
+            axes.annotate(f"{one.value:+.3f}", (one.value, place), fontsize=8, color=INK, **above)
         axes.set_yticks(range(len(differences)), [_short(name) for name in differences])
         axes.set_ylim(len(differences) - 0.4, -0.7)  # the first run on top
         axes.margins(x=0.1)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from rich.console import Console
 
 from collision.files import write_whole
-from collision.report.data_plots import distributions, shortcut_marks
 from collision.report.page import (
     Block,
     Code,
@@ -21,27 +21,29 @@ from collision.report.page import (
     Text,
     as_html_page,
     as_markdown_page,
+    titled,
 )
+from collision.report.plots import BLUE, INK, MUTED, RED, styled_figure
 from collision.report.tables import Grid, as_rich
 
 # Longer lists are shortened on the page; data.json holds all of them.
 MAX_ROWS = 20
-_CLASSES = ("positive", "negative", "unlabelled")
+_COLOURS = {"positive": RED, "negative": BLUE, "unlabelled": MUTED}
+_NUM_BINS = 24  # of a histogram
+_COLUMNS = 4  # of histograms
+
+Floats: TypeAlias = NDArray[np.float64]
+# ``[videos]`` by name and class, as ``collision.audit.inventory.measure`` gives them.
+Measures: TypeAlias = Mapping[str, Mapping[str, Floats]]
 
 
 def write_data_page(
-    folder: Path,
-    report: Mapping[str, Any],
-    measures: Mapping[str, Mapping[str, NDArray[np.float64]]],
-    command: str,
+    folder: Path, report: Mapping[str, Any], measures: Measures, command: str
 ) -> None:
     """Draw the pictures of a report and write ``data.md`` and ``data.html``.
 
-    Args:
-        folder: Of the report; it exists.
-        report: As it stands in ``data.json``: see ``collision.commands.data``.
-        measures: Behind the histograms, from ``collision.audit.inventory.measure``.
-        command: What repeats it.
+    The report is as it stands in ``data.json`` (see ``collision.commands.data``); the measures are
+    those behind its histograms, and the command is what repeats it.
     """
     blocks: list[Block] = [Heading(f"Data set {report['dataset']}", level=1), Code(command)]
     blocks += report_blocks(report)
@@ -71,8 +73,8 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
 
 def report_blocks(report: Mapping[str, Any]) -> list[Block]:
     """Give a report as headings, sentences and tables, what matters most first."""
-    blocks: list[Block] = [Heading("Videos"), _counts_grid(report["counts"])]
-    blocks += [Text(_groups_sentence(report["groups"]))]
+    groups = Text(_groups_sentence(report["groups"]))
+    blocks: list[Block] = [*titled(_counts_grid(report["counts"])), groups]
     blocks += _problems(report)
     if "check" in report:
         blocks += _check_blocks(report["check"])
@@ -83,21 +85,19 @@ def report_blocks(report: Mapping[str, Any]) -> list[Block]:
     if "duplicates" in report:
         blocks += _duplicate_blocks(report["duplicates"])
     if report["measures"]:
-        blocks += [Heading("Durations, times and rates"), _measures_grid(report["measures"])]
-        blocks += [
-            Text(
-                "The anchor is what cuts are counted from: the event of a positive, the mock event "
-                "of a negative (drawn where it has none), the end of a clip that was cut."
-            )
-        ]
-        blocks += [Heading("Files"), _values_grid(report["kinds"], "fact")]
+        anchor = (
+            "The anchor is what cuts are counted from: the event of a positive, the mock event "
+            "of a negative (drawn where it has none), the end of a clip that was cut."
+        )
+        blocks += [*titled(_measures_grid(report["measures"])), Text(anchor)]
+        blocks += titled(_values_grid("Files", "fact", report["kinds"]))
     if report["tags"]:
-        blocks += [Heading("Tags"), _values_grid(report["tags"], "tag")]
+        blocks += titled(_values_grid("Tags", "tag", report["tags"]))
     return blocks
 
 
 def _counts_grid(counts: Mapping[str, Mapping[str, int]]) -> Grid:
-    columns = [*_CLASSES, "videos", "groups"]
+    columns = [*_COLOURS, "videos", "groups"]
     rows = [[split, *(str(count[name]) for name in columns)] for split, count in counts.items()]
     total = [str(sum(count[name] for count in counts.values())) for name in columns[:-1]]
     # Groups may lie in several splits, so they do not add up.
@@ -112,7 +112,8 @@ def _groups_sentence(groups: Mapping[str, Any]) -> str:
         said = f"{groups['number']} groups: every video is one of its own."
     if not shared:
         return f"{said} No group lies in two splits."
-    listing = "; ".join(f"{name} in {', '.join(found)}" for name, found in _first(shared.items()))
+    listed = list(shared.items())[:MAX_ROWS]
+    listing = "; ".join(f"{name} in {', '.join(found)}" for name, found in listed)
     return (
         f"{said} Several splits share {len(shared)} of them, so that what is learned on one video "
         f"is tested on its twin: {listing}."
@@ -121,21 +122,19 @@ def _groups_sentence(groups: Mapping[str, Any]) -> str:
 
 def _problems(report: Mapping[str, Any]) -> list[Block]:
     blocks: list[Block] = []
-    if report["without_alert"]:
-        blocks += [
-            Text(f"{report['without_alert']} of the positives with an event have no alert time.")
-        ]
+    if count := report["without_alert"]:
+        blocks += [Text(f"{count} of the positives with an event have no alert time.")]
     if failures := report["failures"]:
         rows = [[one["video"], one["path"], one["reason"]] for one in failures]
         by_class = ", ".join(f"{n} {name}" for name, n in report["failures_by_class"].items())
-        blocks += [Heading(f"Missing or unreadable: {len(failures)} videos ({by_class})")]
-        blocks += [_listing("Missing", ["video", "file", "reason"], rows)]
+        title = f"Missing or unreadable: {len(failures)} videos ({by_class})"
+        blocks += titled(_listing(title, ["video", "file", "reason"], rows))
     if faults := report["faults"]:
         rows = [[one["video"], one["fault"]] for one in faults]
-        blocks += [Heading(f"Annotations that do not fit: {len(faults)}")]
-        blocks += [_listing("Faults", ["video", "what is wrong"], rows)]
+        title = f"Annotations that do not fit: {len(faults)}"
+        blocks += titled(_listing(title, ["video", "what is wrong"], rows))
     if report["notes"]:
-        blocks += [Heading("Odd files"), _notes_grid(report["notes"])]
+        blocks += titled(_notes_grid(report["notes"]))
     return blocks
 
 
@@ -144,7 +143,7 @@ def _notes_grid(notes: Sequence[Mapping[str, str]]) -> Grid:
     counts = Counter(one["note"] for one in notes)
     example = {one["note"]: one["video"] for one in reversed(notes)}
     rows = [[note, str(count), example[note]] for note, count in counts.most_common()]
-    return _listing("Notes", ["note", "videos", "for example"], rows)
+    return _listing("Odd files", ["note", "videos", "for example"], rows)
 
 
 def _check_blocks(check: Mapping[str, Any]) -> list[Block]:
@@ -172,17 +171,9 @@ def _shortcut_blocks(shortcuts: Mapping[str, Any]) -> list[Block]:
             sentences.append(result["sentence"])
             ap = result["ap"]
             interval = "" if ap["low"] is None else f" [{ap['low']:.2f}, {ap['high']:.2f}]"
-            rows.append(
-                [
-                    f"{target}: {name}",
-                    f"{ap['value']:.2f}{interval}",
-                    f"{result['chance']:.2f}",
-                    f"{part['prevalence']:.2f}",
-                    f"{result['auc']:.2f}",
-                    f"{result['p_value']:.2f}",
-                    result["grade"],
-                ]
-            )
+            others = (result["chance"], part["prevalence"], result["auc"], result["p_value"])
+            row = [f"{target}: {name}", f"{ap['value']:.2f}{interval}"]
+            rows.append([*row, *(f"{value:.2f}" for value in others), result["grade"]])
     header = ["target: probe", "AP [95 %]", "chance", "prevalence", "AUC", "p", "verdict"]
     table = [Grid("Shortcuts", header, rows)] if rows else []
     return [Heading("Shortcuts"), *table, *map(Text, sentences)]
@@ -190,9 +181,9 @@ def _shortcut_blocks(shortcuts: Mapping[str, Any]) -> list[Block]:
 
 def _duplicate_blocks(duplicates: Mapping[str, Any]) -> list[Block]:
     pairs = duplicates["pairs"]
+    heading = Heading("Near-duplicates")
     if not pairs:
-        said = "No two videos were found that show the same scene."
-        return [Heading("Near-duplicates"), Text(said)]
+        return [heading, Text("No two videos were found that show the same scene.")]
     copies = sum(pair["is_copy"] for pair in pairs)
     said = (
         f"{len(pairs)} pairs show the same scene ({copies} are copies of one file); "
@@ -209,23 +200,14 @@ def _duplicate_blocks(duplicates: Mapping[str, Any]) -> list[Block]:
             " Look at these: where both show one scene, give them one group, or intervals take "
             "them for independent."
         )
-    rows = [
-        [
-            pair["first"],
-            pair["second"],
-            " / ".join(dict.fromkeys(pair["splits"])),
-            " / ".join(dict.fromkeys(pair["groups"])),
-            "copy" if pair["is_copy"] else f"{pair['num_matching']} of {pair['num_overlapping']}",
-            f"{pair['shift']:+.1f} s",
-        ]
-        for pair in pairs
-        if pair["groups"][0] != pair["groups"][1]
-    ]
-    blocks: list[Block] = [Heading("Near-duplicates"), Text(said)]
-    if rows:
-        header = ["video", "and", "split", "group", "frames alike", "shift"]
-        blocks += [_listing("Near-duplicates", header, rows)]
-    return blocks
+    rows = []
+    for pair in (pair for pair in pairs if pair["groups"][0] != pair["groups"][1]):
+        places = [" / ".join(dict.fromkeys(pair[key])) for key in ("splits", "groups")]
+        alike = f"{pair['num_matching']} of {pair['num_overlapping']}"
+        found = ["copy" if pair["is_copy"] else alike, f"{pair['shift']:+.1f} s"]
+        rows.append([pair["first"], pair["second"], *places, *found])
+    header = ["video", "and", "split", "group", "frames alike", "shift"]
+    return [heading, Text(said), *([_listing(heading.text, header, rows)] if rows else [])]
 
 
 def _measures_grid(measures: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Grid:
@@ -235,26 +217,76 @@ def _measures_grid(measures: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
         for group, found in by_class.items()
     ]
     header = ["what", "class", "videos", "min", "5 %", "median", "95 %", "max"]
-    return Grid("Distributions", header, rows)
+    return Grid("Durations, times and rates", header, rows)
 
 
-def _values_grid(counts: Mapping[str, Mapping[str, Mapping[str, int]]], what: str) -> Grid:
+def _values_grid(
+    title: str, what: str, counts: Mapping[str, Mapping[str, Mapping[str, int]]]
+) -> Grid:
     rows = [
-        [name, value, *(str(count.get(group, 0)) for group in _CLASSES)]
+        [name, value, *(str(count.get(group, 0)) for group in _COLOURS)]
         for name, values in counts.items()
         for value, count in values.items()
     ]
-    return Grid(what, [what, "value", *_CLASSES], rows)
+    return Grid(title, [what, "value", *_COLOURS], rows)
 
 
 def _listing(title: str, header: list[str], rows: list[list[str]]) -> Grid:
     """A table of the first rows, that says how many there are beyond."""
-    rest = len(rows) - MAX_ROWS
-    if rest > 0:
+    if (rest := len(rows) - MAX_ROWS) > 0:
         more = [f"... and {rest} more in data.json"]
         rows = [*rows[:MAX_ROWS], more + [""] * (len(header) - 1)]
     return Grid(title, header, rows)
 
 
-def _first(items: Any) -> list[Any]:
-    return list(items)[:MAX_ROWS]
+def distributions(measures: Measures, path: Path | str) -> None:
+    """Draw a histogram of each measure, as shares of each class."""
+    num_rows = -(-len(measures) // _COLUMNS)
+    with styled_figure(path, 11, 2.5 * num_rows + 0.3) as figure:
+        panels = figure.subplots(num_rows, _COLUMNS, squeeze=False).ravel()
+        for axes, (name, by_class) in zip(panels, measures.items(), strict=False):
+            _histogram(axes, by_class)
+            axes.set_title(name)
+        for axes in panels[len(measures) :]:
+            axes.set_visible(False)
+        for name, colour in _COLOURS.items():
+            if any(name in by_class for by_class in measures.values()):
+                panels[0].plot([], [], color=colour, lw=3, label=name)
+        figure.legend(loc="outside lower center", ncols=len(_COLOURS))
+
+
+def _histogram(axes: Axes, by_class: Mapping[str, Floats]) -> None:
+    everything = np.concatenate(list(by_class.values()))
+    low, high = float(everything.min()), float(everything.max())
+    if high - low < 1e-9:  # one value: a bar with room around it
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, _NUM_BINS + 1).tolist()
+    for name, values in by_class.items():
+        weights = np.full(len(values), 1 / len(values))
+        axes.hist(values, edges, weights=weights, color=_COLOURS[name], alpha=0.45)
+    axes.set_yticks([])
+    axes.grid(visible=False)
+
+
+def shortcut_marks(shortcuts: Mapping[str, Any], path: Path | str) -> None:
+    """Draw each probe's AP with interval and chance, a panel for each target that has probes."""
+    panels = {target: part for target, part in shortcuts.items() if "probes" in part}
+    with styled_figure(path, 5.2 * len(panels) + 0.6, 2.8) as figure:
+        axes_of = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (target, part) in zip(axes_of, panels.items(), strict=True):
+            names = list(part["probes"])
+            for place, result in enumerate(part["probes"].values()):
+                _mark(axes, place, result)
+            axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+            axes.set(xlim=(0, 1.02), ylim=(len(names) - 0.5, -0.5), xlabel="average precision")
+            axes.set_title(f"{target} (bar: chance; red: a shortcut, or likely)")
+            axes.grid(axis="y", visible=False)
+
+
+def _mark(axes: Axes, place: int, result: Mapping[str, Any]) -> None:
+    ap = result["ap"]
+    colour = BLUE if result["grade"] == "not shown" else RED
+    axes.vlines(result["chance"], place - 0.32, place + 0.32, INK, lw=2)
+    if ap["low"] is not None:
+        axes.hlines(place, ap["low"], ap["high"], colour, lw=2.4)
+    axes.plot(ap["value"], place, "o", color=colour, ms=7)

@@ -59,6 +59,11 @@ class Picture:
 Block: TypeAlias = Heading | Text | Code | Picture | Grid
 
 
+def titled(grid: Grid, level: int = 2) -> list[Block]:
+    """A table under its title."""
+    return [Heading(grid.title, level), grid]
+
+
 def write_page(folder: Path, blocks: Sequence[Block]) -> None:
     """Write ``results.md`` and ``results.html`` into a folder that exists."""
     write_whole(folder / "results.md", as_markdown_page(blocks, folder))

@@ -19,20 +19,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve
 
+from collision.metrics.calibration import Calibration
 from collision.metrics.estimate import Estimate
 from collision.metrics.nexar import horizon_key
+from collision.metrics.rates import FalseAlarms, RecallByTime
 from collision.metrics.scored import Scored, ranked_rows, stand_in_weights
 from collision.metrics.summary import Summary
 
 # Okabe and Ito's colours: told apart by colour-blind readers and in grey print.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-)
+BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
+RED, PURPLE, SKY = "#D55E00", "#CC79A7", "#56B4E9"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
 INK, MUTED, FAINT = "#222222", "#6B6B6B", "#DDDDDD"
 
@@ -74,9 +70,9 @@ def ap_by_horizon(summary: Summary, path: Path | str) -> None:
     places = np.arange(len(keys), dtype=float)
     with styled_figure(path, 6, 3.6) as figure:
         axes = figure.subplots()
-        _levels(axes, keys, summary.chance, color=MUTED, ls="--", label="chance")
+        _levels(axes, summary.chance, color=MUTED, ls="--", label="chance")
         if summary.oracle:
-            _levels(axes, keys, summary.oracle, color=GREEN, ls="-", label="oracle")
+            _levels(axes, summary.oracle, color=GREEN, ls="-", label="oracle")
         for place, key in zip(places, keys, strict=True):
             _ap_mark(axes, place, summary.ap[key])
         axes.set_xticks(places, [key if key == "mean" else f"{key} s" for key in keys])
@@ -103,9 +99,8 @@ def precision_recall(scored: Scored, path: Path | str) -> None:
             precision, recall, _ = precision_recall_curve(
                 scored.label[rows], scored.judged_score[rows], sample_weight=weights
             )
-            axes.step(
-                recall, precision, where="post", color=colour, label=f"{horizon_key(horizon)} s"
-            )
+            key = f"{horizon_key(horizon)} s"
+            axes.step(recall, precision, where="post", color=colour, label=key)
             axes.axhline(label.mean(), color=colour, lw=1, ls=":", zorder=1)
         axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
         axes.set_title("Precision-recall curves (dotted: chance)")
@@ -116,17 +111,16 @@ def precision_recall(scored: Scored, path: Path | str) -> None:
 def score_by_variant(scored: Scored, path: Path | str, tag: str = "variant") -> None:
     """Scores at each horizon, apart for each value of a tag, or for the labels without the tag."""
     names = scored.tags.get(tag, np.where(scored.label == 1, "positive", "negative"))
+    positive_share = {name: scored.label[names == name].mean() for name in np.unique(names)}
     # Positives first: a reader looks for the gap between the classes.
-    order = sorted(
-        set(names.tolist()), key=lambda name: (-scored.label[names == name].mean(), name)
-    )
+    order = sorted(positive_share, key=lambda name: (-positive_share[name], name))
     horizons, ranked = np.unique(scored.horizon), ranked_rows([scored])
     with styled_figure(path, max(5.0, 2.4 * len(horizons) + 1), 3.8) as figure:
         panels = figure.subplots(1, len(horizons), sharey=True, squeeze=False)[0]
         for axes, horizon in zip(panels, horizons, strict=True):
             for place, name in enumerate(order):
                 rows = ranked & (scored.horizon == horizon) & (names == name)
-                colour = RED if scored.label[names == name].mean() > 0.5 else BLUE
+                colour = RED if positive_share[name] > 0.5 else BLUE
                 _cloud(axes, place, scored.judged_score[rows], colour)
             axes.set_xticks(range(len(order)), [name or "unknown" for name in order])
             axes.tick_params(axis="x", rotation=30)
@@ -139,10 +133,8 @@ def score_by_variant(scored: Scored, path: Path | str, tag: str = "variant") -> 
 def learning_curves(rows: Sequence[Mapping[str, str]], path: Path | str) -> None:
     """Losses and ``val/nexar_map`` over epochs from the rows of a Lightning CSV log.
 
-    Args:
-        rows: By column: ``epoch`` and any of ``train/loss``, ``val/loss`` and
-            ``val/nexar_map``, cells empty where a row does not hold that number.
-        path: The picture to write.
+    Columns are ``epoch`` and any of ``train/loss``, ``val/loss`` and ``val/nexar_map``; a cell is
+    empty where a row does not hold that number.
     """
     with styled_figure(path, 8, 3.4) as figure:
         losses, metric = figure.subplots(1, 2)
@@ -167,12 +159,59 @@ def learning_curves(rows: Sequence[Mapping[str, str]], path: Path | str) -> None
             axes.xaxis.get_major_locator().set_params(integer=True)
 
 
-def _levels(
-    axes: Axes, keys: Sequence[str], values: Mapping[str, float | None], **style: Any
-) -> None:
+def reliability(calibration: Calibration, path: Path | str) -> None:
+    """Draw the reliability diagram, with the number of examples in each bin below."""
+    bins = [one for one in calibration.reliability if one.count]
+    with styled_figure(path, 4.8, 5.2) as figure:
+        curve, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
+        curve.plot([0, 1], [0, 1], color=MUTED, ls="--", lw=1.2, label="perfectly calibrated")
+        predicted = [one.mean_probability for one in bins]
+        ends = [one.low for one in bins], [one.high for one in bins]
+        curve.vlines(predicted, *ends, BLUE, lw=1.6)
+        curve.plot(predicted, [one.positive_share for one in bins], "o-", color=BLUE, ms=5, lw=1)
+        curve.plot([], [], "o", color=BLUE, label="observed, 95 % interval")
+        curve.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="share of positives")
+        curve.set_title("Reliability diagram")
+        curve.legend(loc="upper left")
+        corner: dict[str, Any] = {"xycoords": "axes fraction", "ha": "right", "va": "bottom"}
+        curve.annotate(_errors(calibration), (0.97, 0.04), fontsize=9, **corner)
+        width = 0.92 / max(1, len(calibration.reliability))
+        middles = [(one.start + one.stop) / 2 for one in bins]
+        counts.bar(middles, [one.count for one in bins], width=width, color=BLUE)
+        counts.set(xlabel="predicted probability of a collision", ylabel="examples")
+        counts.set_ylim(0, None)
+        counts.grid(axis="x", visible=False)
+        counts.yaxis.get_major_locator().set_params(integer=True, nbins=3)
+
+
+def recall_by_time(recall: RecallByTime, rates: FalseAlarms, path: Path | str) -> None:
+    """Draw the share of positives that have alarmed, over the time left before the event.
+
+    Recall and false alarms are those of one threshold.
+    """
+    seconds = recall.seconds
+    with styled_figure(path, 6, 4.4) as figure:
+        axes = figure.subplots()
+        axes.step(seconds, recall.scored, where="mid", color=MUTED, lw=1.2, ls="--")
+        axes.fill_between(seconds, recall.low, recall.high, color=BLUE, alpha=0.18, lw=0)
+        axes.plot(seconds, recall.recall, "o-", color=BLUE, ms=3.5)
+        axes.plot([], [], color=MUTED, lw=1.2, ls="--", label="scored by then")
+        axes.plot([], [], "o-", color=BLUE, ms=3.5, label="alarmed by then, 95 % interval")
+        furthest = max(seconds, default=1.0)
+        axes.set(xlim=(furthest, 0), ylim=(0, 1.02))  # time runs to the right, to the event
+        axes.set_xlabel(f"seconds before the event\n\n{_false_alarms(rates)}")
+        axes.set_ylabel("share of positives")
+        axes.set_title(f"Recall before the event at threshold {recall.threshold:.2f}")
+        figure.legend(loc="outside lower center", ncols=2)
+        if not seconds:
+            reason = recall.reason or "no time was asked for"
+            axes.annotate(reason, (0.5, 0.5), xycoords="axes fraction", ha="center", color=MUTED)
+
+
+def _levels(axes: Axes, values: Mapping[str, float | None], **style: Any) -> None:
     """A short level line at each horizon whose value is known."""
-    heights = np.array([values[key] for key in keys], dtype=float)  # None becomes NaN
-    places = np.arange(len(keys))
+    heights = np.array(list(values.values()), dtype=float)  # None becomes NaN
+    places = np.arange(len(values))
     axes.hlines(heights, places - 0.3, places + 0.3, lw=1.8, **style)
 
 
@@ -183,15 +222,10 @@ def _ap_mark(axes: Axes, place: float, entry: Estimate) -> None:
     if entry.interval:
         axes.vlines(place, *entry.interval, BLUE, lw=2.4)
     axes.plot(place, entry.value, "o", color=BLUE, ms=7)
-    axes.annotate(
-        f"{entry.value:.2f}",
-        (place, entry.value),
-        xytext=(8, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=9,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},  # over the line of chance
-    )
+    beside: dict[str, Any] = {"xytext": (8, 0), "textcoords": "offset points", "va": "center"}
+    over_chance = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+    at = (place, entry.value)
+    axes.annotate(f"{entry.value:.2f}", at, fontsize=9, bbox=over_chance, **beside)
 
 
 def _cloud(axes: Axes, place: float, scores: np.ndarray, colour: str) -> None:
@@ -212,3 +246,24 @@ def _by_epoch(rows: Sequence[Mapping[str, str]], name: str) -> tuple[list[int], 
         if row.get(name) and row.get("epoch"):
             values[int(float(row["epoch"])) + 1] = float(row[name])  # Lightning's begin at 0
     return sorted(values), np.array([values[epoch] for epoch in sorted(values)])
+
+
+def _errors(calibration: Calibration) -> str:
+    brier, error = calibration.brier, calibration.ece
+    if brier.value is None or error.value is None:
+        return f"not defined:\n{brier.reason}"
+    return (
+        f"expected calibration error {error.value:.3f}\nBrier score {brier.value:.3f}\n"
+        f"of the base rate alone {calibration.brier_of_base_rate:.3f}"
+    )
+
+
+def _false_alarms(rates: FalseAlarms) -> str:
+    lines = []
+    kinds = (("normal videos", rates.normal_videos), ("before events", rates.before_events))
+    for words, rate in kinds:
+        rest = "none scored"
+        if rate.per_hour is not None:
+            rest = f"{rate.per_hour:.1f} [{rate.low:.1f}, {rate.high:.1f}] in {rate.hours:.2f} h"
+        lines.append(f"{words}: {rest}")
+    return "False alarms per hour in " + "\nand ".join(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,15 @@ from typing import Any
 from collision.evaluation.evaluation import Evaluation
 from collision.evaluation.numbers import Numbers
 from collision.metrics.scored import Scored
-from collision.report import curve_plots, plots
-from collision.report.other_metrics import numbers_grid
-from collision.report.page import Block, Code, Heading, Picture, Text, write_page
+from collision.report import plots
+from collision.report.page import Block, Code, Heading, Picture, Text, titled, write_page
 from collision.report.tables import (
     Grid,
     counts_grid,
     final_grid,
     mistakes_grid,
     number,
+    numbers_grid,
     slices_grid,
     with_interval,
 )
@@ -26,35 +26,24 @@ from collision.report.tables import (
 
 @dataclass(frozen=True, eq=False)
 class DatasetResults:
-    """What there is to show of one data set's scores.
-
-    Attributes:
-        scored: The scores behind plots and mistakes; of several seeds one.
-        warnings: What the guards found, each with ``name`` and ``message``.
-        log: Rows of the Lightning CSV log, for the learning curves.
-    """
+    """What there is to show of one data set's scores."""
 
     dataset: str
     split: str
     num_videos: int
     numbers: Numbers
-    scored: Scored
-    warnings: Sequence[Mapping[str, Any]] = ()
-    log: Sequence[Mapping[str, str]] = ()
+    scored: Scored  # of several seeds one
+    warnings: Sequence[Mapping[str, Any]] = ()  # each with ``name`` and ``message``
+    log: Sequence[Mapping[str, str]] = ()  # rows of the Lightning CSV log
 
 
 def results_of(evaluation: Evaluation, log: Sequence[Mapping[str, str]] = ()) -> DatasetResults:
     """Take what there is to show of an evaluation that has numbers; of several seeds the first."""
     assert evaluation.numbers is not None
-    return DatasetResults(
-        evaluation.name,
-        evaluation.split,
-        len(evaluation.experiment.records),
-        evaluation.numbers,
-        next(iter(evaluation.scores.values())).best,
-        [finding.as_dict() for finding in evaluation.findings],
-        log,
-    )
+    named = (evaluation.name, evaluation.split, len(evaluation.experiment.records))
+    scored = next(iter(evaluation.scores.values())).best
+    warnings = [finding.as_json() for finding in evaluation.findings]
+    return DatasetResults(*named, evaluation.numbers, scored, warnings, log)
 
 
 @dataclass(frozen=True)
@@ -71,27 +60,17 @@ class RunDescription:
 
 
 def write_results(folder: Path, run: RunDescription, results: DatasetResults) -> None:
-    """Draw the plots of a run and write ``results.md`` and ``results.html`` in its folder.
-
-    Plots go to its sub-folder ``plots``.
-    """
+    """Write ``results.md``, ``results.html`` and the sub-folder ``plots`` of a run."""
     blocks: list[Block] = [Heading(run.title, level=1), Code(run.command)]
     blocks += result_blocks(folder / "plots", results)
     if run.counts:
-        blocks += [Heading("Examples"), counts_grid(run.counts)]
+        blocks += titled(counts_grid(run.counts))
     rows = [[name, str(value)] for name, value in run.facts.items()]
-    blocks += [Heading("Run"), Grid("Run", ["property", "value"], rows)]
-    write_page(folder, blocks)
+    write_page(folder, [*blocks, *titled(Grid("Run", ["property", "value"], rows))])
 
 
 def result_blocks(pictures: Path, results: DatasetResults, level: int = 2) -> list[Block]:
-    """Report one data set's scores in full, and draw its pictures.
-
-    Args:
-        pictures: A folder for them, made if need be.
-        results: Of the data set.
-        level: Of the headings.
-    """
+    """Report one data set's scores in full; draw its pictures into a folder, made if need be."""
     numbers = results.numbers
     summary = numbers.summary
     blocks: list[Block] = []
@@ -100,14 +79,12 @@ def result_blocks(pictures: Path, results: DatasetResults, level: int = 2) -> li
         blocks += [Text(f"**{one['name']}**: {one['message']}") for one in results.warnings]
     blocks += [Heading("Result", level), final_grid(summary, numbers.last_epoch)]
     blocks += [Text(_reading(numbers)), *_draw(pictures, results)]
-    other = numbers_grid(numbers)
-    blocks += [Heading(other.title, level), other]
+    blocks += titled(numbers_grid(numbers), level)
     if summary.slices:
-        blocks += [Heading("Slices", level), slices_grid(summary)]
+        blocks += titled(slices_grid(summary), level)
     mistakes = mistakes_grid(results.scored)
-    blocks += [Heading(mistakes.title, level)]
-    blocks += [mistakes] if mistakes.rows else [Text("No score is on the wrong side of 0.5.")]
-    return blocks
+    none = Text("No score is on the wrong side of 0.5.")
+    return [*blocks, Heading(mistakes.title, level), mistakes if mistakes.rows else none]
 
 
 def datasets_grid(results: Sequence[DatasetResults]) -> Grid:
@@ -131,26 +108,24 @@ def datasets_grid(results: Sequence[DatasetResults]) -> Grid:
 
 def _draw(folder: Path, results: DatasetResults) -> list[Picture]:
     folder.mkdir(exist_ok=True)
-    numbers, scored = results.numbers, results.scored
-    pictures = [
-        Picture(folder / "ap_by_horizon.png", "Average precision by time before the event"),
-        Picture(folder / "precision_recall.png", "Precision-recall curves"),
-        Picture(folder / "scores.png", "Scores by variant and label"),
-    ]
-    plots.ap_by_horizon(numbers.summary, pictures[0].path)
-    plots.precision_recall(scored, pictures[1].path)
-    plots.score_by_variant(scored, pictures[2].path)
+    numbers, scored, along = results.numbers, results.scored, results.numbers.anticipation
+    pictures = []
+
+    def draw(name: str, caption: str, plot: Callable[..., None], *shown: object) -> None:
+        pictures.append(Picture(folder / f"{name}.png", caption))
+        plot(*shown, pictures[-1].path)
+
+    before = "time before the event"
+    draw("ap_by_horizon", f"Average precision by {before}", plots.ap_by_horizon, numbers.summary)
+    draw("precision_recall", "Precision-recall curves", plots.precision_recall, scored)
+    draw("scores", "Scores by variant and label", plots.score_by_variant, scored)
     if numbers.calibration.reliability:
-        pictures.append(Picture(folder / "reliability.png", "Reliability diagram"))
-        curve_plots.reliability(numbers.calibration, pictures[-1].path)
-    along = numbers.anticipation
+        draw("reliability", "Reliability diagram", plots.reliability, numbers.calibration)
     if along and along.recall_by_time.seconds:
-        pictures.append(Picture(folder / "recall_by_time.png", "Recall by time before the event"))
-        rates = along.false_alarms_per_hour
-        curve_plots.recall_by_time(along.recall_by_time, rates, pictures[-1].path)
-    if results.log:
-        pictures.append(Picture(folder / "learning_curves.png", "Loss and nexar_map by epoch"))
-        plots.learning_curves(results.log, pictures[-1].path)
+        shown = along.recall_by_time, along.false_alarms_per_hour
+        draw("recall_by_time", f"Recall by {before}", plots.recall_by_time, *shown)
+    if log := results.log:
+        draw("learning_curves", "Loss and nexar_map by epoch", plots.learning_curves, log)
     return pictures
 
 
@@ -173,11 +148,11 @@ def _reading(numbers: Numbers) -> str:
         sentences.append(f"Share of the gap from chance to the oracle that is closed: {closed}.")
         sentences.append("The oracle is a model that is given the true state of the scene.")
     counts = summary.counts.values()
-    missing = [sum(c.missing_positive for c in counts), sum(c.missing_negative for c in counts)]
-    total = sum(c.positive for c in counts), sum(c.negative for c in counts)
+    positive, negative = sum(c.positive for c in counts), sum(c.negative for c in counts)
     sentences.append(
-        f"Without a score: {missing[0]} of {total[0]} positive examples, which count as 0, and "
-        f"{missing[1]} of {total[1]} negative ones, which are left out."
+        f"Without a score: {sum(c.missing_positive for c in counts)} of {positive} positive "
+        f"examples, which count as 0, and {sum(c.missing_negative for c in counts)} of {negative} "
+        "negative ones, which are left out."
     )
     if summary.absent_slices:
         sentences.append(f"Not in these data: tag {', '.join(summary.absent_slices)}.")

@@ -20,6 +20,7 @@ from collision.metrics.scored import NEGATIVES_FROM, Scored
 from collision.metrics.summary import NEGATIVES, Summary, fraction_to_oracle
 
 if TYPE_CHECKING:  # tables of plain numbers need no torch
+    from collision.evaluation.numbers import AlongVideos, Numbers
     from collision.features.planning import Plan
     from collision.types import Example
 
@@ -41,16 +42,20 @@ class Grid:
 def count_examples(
     examples: Mapping[str, Iterable[Example]],
 ) -> dict[str, dict[str, dict[str, int]]]:
-    """Count each split's examples by horizon and class.
+    """Count by split, horizon (shortest first) and class (``"positive"``, ``"negative"``).
 
-    Args:
-        examples: Examples by split.
-
-    Returns:
-        ``{split: {horizon: {"positive", "negative"}}}``, shortest horizon first. Hard negatives
-        have no horizon in common with anything; they are counted together under ``"hard"``.
+    Hard negatives have no horizon in common with anything; together they are ``"hard"``.
     """
-    return {split: _count_by_horizon(rows) for split, rows in examples.items()}
+    counts = {}
+    for split, rows in examples.items():
+        by_horizon: dict[float, dict[str, int]] = {}
+        for example in (row for row in rows if row.label in (0, 1)):  # of others it is secret
+            horizon = np.inf if example.hard_negative else round(example.horizon, 3)
+            count = by_horizon.setdefault(horizon, {"positive": 0, "negative": 0})
+            count["positive" if example.label else "negative"] += 1
+        names = {h: "hard" if h == np.inf else horizon_key(h) for h in sorted(by_horizon)}
+        counts[split] = {name: by_horizon[horizon] for horizon, name in names.items()}
+    return counts
 
 
 def counts_grid(counts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Grid:
@@ -60,37 +65,24 @@ def counts_grid(counts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Grid:
         for horizon, count in by_horizon.items():
             name = "hard negatives" if horizon == "hard" else f"{horizon} s"
             rows.append([split, name, str(count["positive"]), str(count["negative"])])
-        total = [
-            str(sum(count[side] for count in by_horizon.values()))
-            for side in ("positive", "negative")
-        ]
-        rows.append([split, "all", *total])
+        totals = (sum(c[side] for c in by_horizon.values()) for side in ("positive", "negative"))
+        rows.append([split, "all", *map(str, totals)])
     return Grid("Examples", ["split", "horizon", "positive", "negative"], rows)
 
 
 def plan_table(plans: Iterable[tuple[str, str, Plan]]) -> Table:
     """What extractions would cost: a line for each ``(data set, backbone, plan)``."""
     header = ["data set", "backbone", "videos", "windows", "reused", "frames", "MiB", "time"]
-    rows = [
-        [
-            dataset,
-            backbone,
-            *map(str, (plan.num_videos, plan.num_windows, plan.num_reused, plan.num_frames)),
-            f"{plan.num_bytes / 2**20:.1f}",
-            _duration(plan.expected_seconds),
-        ]
-        for dataset, backbone, plan in plans
-    ]
+    rows = []
+    for dataset, backbone, plan in plans:
+        counts = (plan.num_videos, plan.num_windows, plan.num_reused, plan.num_frames)
+        costs = [f"{plan.num_bytes / 2**20:.1f}", _duration(plan.expected_seconds)]
+        rows.append([dataset, backbone, *map(str, counts), *costs])
     return as_rich(Grid("To extract", header, rows))
 
 
 def final_grid(best: Summary, last: Mapping[str, Estimate] | None = None) -> Grid:
-    """The table at the end of a run: a row for each horizon and one for their mean.
-
-    Args:
-        best: Of the selected checkpoint, of one seed or of several.
-        last: AP of the last epoch, shown beside it.
-    """
+    """The best epoch's AP by horizon and its mean, beside the last epoch's: the end of a run."""
     with_seeds = best.ap["mean"].sd is not None
     against = {
         name: part
@@ -112,10 +104,8 @@ def final_grid(best: Summary, last: Mapping[str, Estimate] | None = None) -> Gri
         if best.oracle:
             closed = fraction_to_oracle(entry.value, chance, best.oracle[key])
             row += [number(best.oracle[key]), ABSENT if closed is None else f"{closed:.0%}"]
-        row += [
-            f"{number(part.ap[key].value)} ({number(part.chance[key])})"
-            for part in against.values()
-        ]
+        kinds = ((part.ap[key].value, part.chance[key]) for part in against.values())
+        row += [f"{number(ap)} ({number(own_chance)})" for ap, own_chance in kinds]
         row += [number(last[key].value if key in last else None)] if last else []
         rows.append(row)
     of_seeds = f", mean of {len(best.ap['mean'].seeds)} seeds" if with_seeds else ""
@@ -126,12 +116,9 @@ def slices_grid(summary: Summary) -> Grid:
     """Every slice of a summary: its mean AP with interval, its own chance, and its size."""
     rows = []
     for name, part in summary.slices.items():
-        groups = [
-            str(max(getattr(count, f"{side}_groups") for count in part.counts.values()))
-            for side in ("positive", "negative")
-        ]
-        mean = part.ap["mean"]
-        row = [name, with_interval(mean), number(part.chance["mean"]), *groups]
+        mean, counts = part.ap["mean"], part.counts.values()
+        groups = max(c.positive_groups for c in counts), max(c.negative_groups for c in counts)
+        row = [name, with_interval(mean), number(part.chance["mean"]), *map(str, groups)]
         rows.append([*row, part.side, mean.reason or ""])
     header = ["slice", "mAP [95 % interval]", "chance", "positive\ngroups", "negative\ngroups"]
     return Grid("Slices", [*header, "examples", "note"], rows)
@@ -142,26 +129,82 @@ def mistakes_grid(scored: Scored, num_mistakes: int = 10) -> Grid:
     known = np.flatnonzero(~scored.missing)
     error = np.abs(scored.label[known] - scored.score[known])
     worst = known[np.argsort(-error, kind="stable")][:num_mistakes]
-    rows = [
-        [
-            scored.video[row],
-            "missed collision" if scored.label[row] else "false alarm",
-            f"{horizon_key(scored.horizon[row])} s",
-            number(float(scored.score[row])),
-            *(values[row] for values in scored.tags.values()),
-        ]
-        for row in worst
-        if abs(scored.label[row] - scored.score[row]) > 0.5
-    ]
+    rows = []
+    for row in (row for row in worst if abs(scored.label[row] - scored.score[row]) > 0.5):
+        kind = "missed collision" if scored.label[row] else "false alarm"
+        score = [f"{horizon_key(scored.horizon[row])} s", number(float(scored.score[row]))]
+        tags = [values[row] for values in scored.tags.values()]
+        rows.append([scored.video[row], kind, *score, *tags])
     return Grid("Worst mistakes", ["video", "kind", "horizon", "score", *scored.tags], rows)
+
+
+def numbers_grid(numbers: Numbers) -> Grid:
+    """AUC, calibration, the operating point and, where there are curves, anticipation.
+
+    Of several seeds these are means, but a threshold and a temperature belong to one head: what
+    hangs on them is of the first.
+    """
+    calibration, auc = numbers.calibration, numbers.auc["mean"]
+    base_rate = number(calibration.brier_of_base_rate)
+    rows = [
+        _row("AUC, mean of the horizons", auc, "chance .500"),
+        _row("Brier score", calibration.brier, f"of the base rate alone: {base_rate}"),
+        _row("expected calibration error (ECE)", calibration.ece, "perfectly calibrated: 0"),
+    ]
+    for fitted in numbers.temperatures[:1]:
+        beside = f"validation log loss {number(fitted.nll_before)} without, "
+        beside += f"{number(fitted.nll_after)} with it"
+        beside += "; at the bound of the search: no estimate" if fitted.at_bound else ""
+        beside += _first_of(len(numbers.temperatures), "heads")
+        rows.append(["temperature", number(fitted.value), beside])
+    points = numbers.operating_points
+    of_first = _first_of(len(points), "seeds")
+    for point in points[:1]:
+        threshold = f"at the threshold {number(point.threshold)} from validation{of_first}"
+        rows.append(["precision", number(point.precision), threshold])
+        rows.append(["recall", number(point.recall), threshold])
+        rows.append(["false alarm rate", number(point.false_alarm_rate), threshold])
+    if numbers.anticipation:
+        rows += _anticipation_rows(numbers.anticipation, of_first)
+    return Grid("Other metrics", ["metric", "value [95 % interval]", "reference"], rows)
+
+
+def _row(name: str, entry: Estimate, reference: str) -> list[str]:
+    """A number beside its reference, or beside the reason why there is none."""
+    beside = reference if entry.value is not None else entry.reason or ""
+    return [name, with_interval(entry), beside]
+
+
+def _first_of(count: int, what: str) -> str:
+    return f"; the first of {count} {what}" if count > 1 else ""
+
+
+def _anticipation_rows(along: AlongVideos, of_first: str) -> list[list[str]]:
+    literature, at_rate = along.anticipation, along.at_false_alarm_rate
+    rate = f"at a false-alarm rate of at most {at_rate.rate:g}"
+    always_on = f"a model that always alarms: {number(literature.always_on_mtta)}"
+    recall = f"at recall {number(literature.tta_at_r80.recall)}"
+    rows = [
+        _row("anticipation AP", literature.anticipation_ap, "videos, any score before the event"),
+        _row("mTTA (s)", literature.mtta, always_on),
+        _row("TTA@R80 (s)", literature.tta_at_r80, recall),
+        _row(f"mTTA (s) {rate}", at_rate.mtta_all, "missed positives count 0 s"),
+        _row(f"recall {rate}", at_rate.recall, "videos"),
+    ]
+    alarms = along.false_alarms_per_hour
+    kinds = (("normal videos", alarms.normal_videos), ("before events", alarms.before_events))
+    for words, one in kinds:
+        value = with_interval(Estimate(one.per_hour, one.low, one.high), "{:.0f}".format)
+        length = f"{one.hours:.2f} h" if one.hours >= 0.1 else f"{3600 * one.hours:.0f} s"
+        rows.append([f"false alarms per hour, {words}", value, f"{length} of video{of_first}"])
+    return rows
 
 
 def print_warnings(console: Console, warnings: Iterable[Mapping[str, Any]]) -> None:
     """Print what the guards found."""
     for warning in warnings:
-        console.print(
-            f"warning: {warning['message']}", style="yellow", markup=False, highlight=False
-        )
+        text = f"warning: {warning['message']}"
+        console.print(text, style="yellow", markup=False, highlight=False)
 
 
 def as_rich(grid: Grid) -> Table:
@@ -178,20 +221,6 @@ def as_markdown(grid: Grid) -> str:
     """The grid as a Markdown table, without its title."""
     lines = [grid.header, ["---"] + ["---:"] * (len(grid.header) - 1), *grid.rows]
     return "\n".join("| " + " | ".join(map(_markdown_cell, line)) + " |" for line in lines)
-
-
-def _count_by_horizon(examples: Iterable[Example]) -> dict[str, dict[str, int]]:
-    by_horizon: dict[float, dict[str, int]] = {}
-    for example in examples:
-        if example.label not in (0, 1):
-            continue  # a label that the owners keep secret
-        horizon = float("inf") if example.hard_negative else round(example.horizon, 3)
-        count = by_horizon.setdefault(horizon, {"positive": 0, "negative": 0})
-        count["positive" if example.label else "negative"] += 1
-    return {
-        "hard" if horizon == float("inf") else horizon_key(horizon): by_horizon[horizon]
-        for horizon in sorted(by_horizon)
-    }
 
 
 def _duration(seconds: float | None) -> str:
@@ -216,6 +245,5 @@ def with_interval(entry: Estimate, form: Callable[[float], str] = number) -> str
 
 def _markdown_cell(text: str) -> str:
     """Keep a cell on its line and in its column, whatever a file is called."""
-    return (
-        " ".join(str(text).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
-    )
+    text = " ".join(text.split())
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,20 +22,14 @@ WIDTH = 10.0  # inches
 class Timeline:
     """The probability of a collision over the time of one video.
 
-    Attributes:
-        times: ``[N]`` rising seconds: what each probability knows ends there.
-        probabilities: ``[N]``; NaN leaves a gap in the curve.
-        first_time: End of the first full window; the time before it is hatched, not invented.
-        threshold: Suggested threshold on the probability, if there is one.
-        event_time: When the event happens, where known.
-        title: Usually the name of the video.
+    The time before the end of the first full window (``first_time``) is hatched, not invented.
 
     Raises:
         MetricError: Times and probabilities differ in number.
     """
 
-    times: np.ndarray
-    probabilities: np.ndarray
+    times: np.ndarray  # [N] rising seconds: what each probability knows ends there
+    probabilities: np.ndarray  # [N]; NaN leaves a gap in the curve
     first_time: Seconds
     threshold: float | None = None
     event_time: Seconds | None = None
@@ -44,10 +39,8 @@ class Timeline:
         for name in ("times", "probabilities"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
         if self.times.shape != self.probabilities.shape or self.times.ndim != 1:
-            raise MetricError(
-                f"{self.times.size} times and {self.probabilities.size} probabilities do not "
-                "belong together. Give one probability for each time."
-            )
+            both = f"{self.times.size} times and {self.probabilities.size} probabilities"
+            raise MetricError(f"{both} do not belong together. Give one probability for each time.")
 
 
 def draw_timeline(
@@ -56,22 +49,14 @@ def draw_timeline(
     frames: Sequence[np.ndarray] = (),
     frame_times: Sequence[Seconds] | np.ndarray = (),
 ) -> None:
-    """Draw the curve above a strip of frames.
-
-    Args:
-        timeline: What to draw.
-        path: The picture to write.
-        frames: ``uint8 [H, W, 3]`` each, evenly spread over the video.
-        frame_times: Seconds of the frames.
+    """Draw the curve above a strip of frames, ``uint8 [H, W, 3]``, spread over the video.
 
     Raises:
         MetricError: Frames and their times differ in number.
     """
     if len(frames) != len(frame_times):
-        raise MetricError(
-            f"{len(frames)} frames and {len(frame_times)} frame times do not belong together. "
-            "Give one time for each frame."
-        )
+        numbers = f"{len(frames)} frames and {len(frame_times)} frame times"
+        raise MetricError(f"{numbers} do not belong together. Give one time for each frame.")
     first_time, event_time = timeline.first_time, timeline.event_time
     start = float(min([0.0, first_time, *timeline.times, *frame_times]))
     end = float(max([first_time, *timeline.times, *frame_times, event_time or start]))
@@ -82,18 +67,12 @@ def draw_timeline(
         _curve(axes, timeline)
         if first_time > start:
             axes.axvspan(start, first_time, fc="none", ec=MUTED, hatch="///", lw=0, alpha=0.5)
+            style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8}
+            style["rotation"] = 0 if first_time - start > (end - start) / 9 else 90
+            style["bbox"] = {"fc": "white", "ec": "none", "pad": 2}
             # Data coordinates across, axes coordinates up: the note stays within the hatched part.
-            axes.text(
-                (start + first_time) / 2,
-                0.5,
-                "not enough\nvideo yet",
-                transform=axes.get_xaxis_transform(),
-                ha="center",
-                va="center",
-                fontsize=8,
-                rotation=0 if first_time - start > (end - start) / 9 else 90,
-                bbox={"fc": "white", "ec": "none", "pad": 2},
-            )
+            style["transform"] = axes.get_xaxis_transform()
+            axes.text((start + first_time) / 2, 0.5, "not enough\nvideo yet", **style)
         if event_time is not None:
             axes.axvline(event_time, color=RED, lw=1.8, label=f"event at {event_time:.2f} s")
         axes.set(xlim=(start, end), ylim=(-0.02, 1.02), ylabel="probability of a collision")

@@ -21,7 +21,7 @@ ReadDurations: TypeAlias = Callable[
 
 
 class DurationStore(Protocol):
-    """Remembers durations from run to run; ``collision.audit.durations`` does."""
+    """Remembers durations from run to run; ``collision.audit.facts`` does."""
 
     def recall(self, file: TimedFile) -> Seconds | None:
         """Give what is remembered, or None."""

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from collision.audit import durations as module
-from collision.audit.durations import FILE_NAME, DurationCache
+from collision.audit import facts as module
+from collision.audit.facts import DURATIONS, DurationCache
 from collision.features.digest import VideoDigests
 from collision.sampling import durations as reader
 from collision.sampling.durations import Durations
@@ -41,9 +41,9 @@ def test_a_second_run_opens_nothing_that_it_knows(records, tmp_path, monkeypatch
 @pytest.mark.parametrize("text", ["[]", "{", '{"durations": {"a": "x"}}', '{"version": 2}'])
 def test_a_damaged_file_is_started_anew(records, tmp_path, text):
     first = read(tmp_path / "cache", records)
-    (tmp_path / "cache" / FILE_NAME).write_text(text)
+    (tmp_path / "cache" / DURATIONS).write_text(text)
     assert read(tmp_path / "cache", records) == first
-    assert json.loads((tmp_path / "cache" / FILE_NAME).read_text())["version"] == 1
+    assert json.loads((tmp_path / "cache" / DURATIONS).read_text())["version"] == 1
 
 
 def test_a_cache_that_may_only_be_read(records, tmp_path, monkeypatch):

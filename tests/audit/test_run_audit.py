@@ -1,5 +1,5 @@
 from collision.audit.jobs import Pool
-from collision.audit.run_audit import FoldToAudit, audit_fold
+from collision.audit.shortcuts import audit_fold
 from collision.features.digest import VideoDigests
 from collision.types import Example, VideoRecord
 from tests.kit.video import numbered_frames, write_video
@@ -13,6 +13,7 @@ def test_files_that_cannot_be_looked_at_leave_no_probes_and_stop_nothing(tmp_pat
     ]
     examples = [Example(r.id, 1.0, r.label, 0.5) for r in records]
     digests = VideoDigests(tmp_path / "videos.json")
-    fold = FoldToAudit(records, examples, examples)
-    audited = audit_fold(fold, digests, tmp_path, Pool(0, progress=False))
+    by_id = {record.id: record for record in records}
+    pool = Pool(0, progress=False)
+    audited = audit_fold(by_id, examples, examples, digests, tmp_path, pool)
     assert (audited.pairs, audited.scores) == ([], {})

@@ -1,6 +1,6 @@
 from collision.evaluation import guards
-from collision.metrics.counts import Counts
 from collision.metrics.estimate import Difference, Estimate
+from collision.metrics.scored import Counts
 from collision.sampling.policy import SamplingPolicy
 
 
@@ -100,4 +100,4 @@ def test_a_head_must_beat_its_shortcuts():
 def test_found_keeps_what_was_found_as_plain_data():
     finding = guards.judged_on("val")
     assert guards.found([None, finding]) == [finding]
-    assert finding.as_dict()["name"] == "judged_on_validation"
+    assert finding.as_json()["name"] == "judged_on_validation"

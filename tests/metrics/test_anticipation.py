@@ -13,9 +13,9 @@ from collision.errors import MetricError
 from collision.metrics import anticipation
 from collision.metrics.anticipation import Point, anticipation_ap, mtta_at_false_alarm_rate
 from collision.metrics.bootstrap import group_weights
-from collision.metrics.counts import Counts
 from collision.metrics.curves import Curve
 from collision.metrics.estimate import Estimate
+from collision.metrics.scored import Counts
 from tests.kit.curves import literature_numbers, made_up_curves
 
 NAMES = ("anticipation_ap", "mtta", "tta_at_r80")
@@ -37,7 +37,7 @@ def sets_of_curves(draw) -> list[Curve]:
     return curves
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(sets_of_curves())
 def test_numbers_are_those_of_the_definition(curves) -> None:
     result = anticipation_ap(curves, num_resamples=3)
@@ -58,12 +58,12 @@ def test_many_thresholds_and_a_whole_data_set() -> None:
     assert result.always_on_mtta == 5.0
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(sets_of_curves())
 def test_a_resample_is_the_definition_on_copied_groups(curves) -> None:
     """Group g's curves twice or not at all give what its weight 2 or 0 gives."""
     names = sorted({curve.group for curve in curves})
-    table = anticipation._tabulate(curves, anticipation._grid(curves))
+    table = anticipation._tabulate(curves, anticipation._grid(curves), 1.0)
     for weights in np.concatenate(list(group_weights(len(names), 5, 0)), axis=1).T:
         copies = [
             replace(curve, video=f"{curve.video}/{copy}")
@@ -76,7 +76,7 @@ def test_a_resample_is_the_definition_on_copied_groups(curves) -> None:
             continue
         everything = np.ones((len({c.group for c in copies}), 1))
         # The grid is that of all curves: the lowest score of a resample may be another.
-        own = anticipation._tabulate(copies, anticipation._grid(curves))
+        own = anticipation._tabulate(copies, anticipation._grid(curves), 1.0)
         assert found == pytest.approx(
             anticipation._points(own, everything)[:, 0], abs=1e-9, nan_ok=True
         )
@@ -237,10 +237,10 @@ def test_what_cannot_be_judged_says_why() -> None:
 
 
 def test_intervals_of_times_cover_the_truth() -> None:
-    many = made_up_curves(1500, seed=99)
+    many = made_up_curves(1000, seed=99)
     truth = mtta_at_false_alarm_rate(many, num_resamples=1).mtta_all.value
     covered = 0
-    for seed in range(60):
-        result = mtta_at_false_alarm_rate(made_up_curves(60, seed=seed), num_resamples=200)
+    for seed in range(40):
+        result = mtta_at_false_alarm_rate(made_up_curves(60, seed=seed), num_resamples=100)
         covered += result.mtta_all.low <= truth <= result.mtta_all.high
-    assert 0.87 <= covered / 60 <= 1
+    assert 0.87 <= covered / 40 <= 1

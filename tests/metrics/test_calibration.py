@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
+from scipy.special import expit
 from sklearn.metrics import brier_score_loss
 
 from collision.errors import MetricError
 from collision.metrics.calibration import (
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
-    apply_temperature,
     brier_score,
+    calibrated,
     calibration,
     expected_calibration_error,
     fit_temperature,
@@ -167,13 +168,13 @@ def test_no_temperature_within_bounds_is_better(rows) -> None:
     assert fitted.nll_after <= fitted.nll_before + 1e-9
     for other in np.geomspace(MIN_TEMPERATURE, MAX_TEMPERATURE, 41):
         assert fitted.nll_after <= loss(labels, logits, other) + 1e-9
-    assert json.loads(json.dumps(fitted.as_dict())) == fitted.as_dict()
+    assert json.loads(json.dumps(fitted.as_json())) == fitted.as_json()
 
 
 def test_a_known_temperature_is_found() -> None:
     generator = np.random.default_rng(0)
     true = generator.normal(size=50_000) * 2
-    labels = (generator.random(true.size) < apply_temperature(true, 1.0)).astype(int)
+    labels = (generator.random(true.size) < expit(true)).astype(int)
     for factor in (0.3, 1.0, 4.0):
         fitted = fit_temperature(labels, true * factor)
         assert fitted.value == pytest.approx(factor, rel=0.03)
@@ -203,13 +204,13 @@ def test_temperatures_that_cannot_be_fitted_or_applied() -> None:
         fit_temperature([], [])
     for wrong in (0.0, -1.0, np.nan, np.inf):
         with pytest.raises(MetricError, match="temperature is"):
-            apply_temperature([0.1], wrong)
+            calibrated([0.1], wrong)
 
 
 def test_logits_and_back() -> None:
     scores = np.array([0.0, 1e-6, 0.3, 0.999, 1.0])
     assert np.isfinite(logits_of(scores)).all()
-    np.testing.assert_allclose(apply_temperature(logits_of(scores), 1.0), scores, atol=2e-7)
+    np.testing.assert_allclose(expit(logits_of(scores)), scores, atol=2e-7)
     assert np.isnan(logits_of([np.nan])).all()
-    cooler = apply_temperature(logits_of(scores), 2.0)
+    cooler = calibrated(scores, 2.0)
     assert (np.diff(cooler) > 0).all() and cooler[3] < 0.999

@@ -26,7 +26,7 @@ def any_curves(draw) -> list[Curve]:
     return curves
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(any_curves())
 def test_csv_holds_a_row_for_each_score(tmp_path_factory, curves) -> None:
     path = tmp_path_factory.mktemp("curves") / "curves.csv"

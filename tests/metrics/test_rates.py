@@ -70,7 +70,7 @@ def test_nothing_scored_is_none_with_a_reason() -> None:
     result = recall_by_time(empty, 0.5)
     assert set(result.recall) == set(result.scored) == {0}
     result = recall_by_time(empty[:1], 0.5)
-    assert result.recall == [] and result.reason == "there are no positives"
+    assert not result.recall and result.reason == "there are no positives"
 
 
 def test_recall_falls_with_time_and_counts_groups() -> None:

@@ -10,12 +10,13 @@ from sklearn.metrics import roc_auc_score
 
 from collision.errors import MetricError
 from collision.metrics.bootstrap import Ranking
-from collision.metrics.roc import area_under_roc, auc_by_horizon
+from collision.metrics.horizons import auc_by_horizon
+from collision.metrics.nexar import area_under_roc
 from collision.metrics.scored import Scored
 from tests.kit.scores import made_up_scores
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 3), st.floats(0.01, 9)),
@@ -60,13 +61,13 @@ def test_intervals_cover_the_truth() -> None:
     generator = np.random.default_rng(0)
     label = np.repeat([1, 0], 60)
     covered = 0
-    for seed in range(80):
+    for seed in range(50):
         score = 1 / (1 + np.exp(-generator.normal(size=120) - label))
         names = np.arange(120)
         scored = Scored(names, names % 60, label, np.full(120, 0.5), score)
-        entry = auc_by_horizon(scored, num_resamples=300, seed=seed)["0.5"]
+        entry = auc_by_horizon(scored, num_resamples=200, seed=seed)["0.5"]
         covered += entry.low <= 0.7602 <= entry.high
-    assert covered / 80 >= 0.88
+    assert covered / 50 >= 0.88
 
 
 def test_one_class_missing_scores_and_few_groups() -> None:
@@ -86,7 +87,7 @@ def test_one_class_missing_scores_and_few_groups() -> None:
 def test_what_has_no_area() -> None:
     with pytest.raises(MetricError, match=r"ROC.*both classes"):
         area_under_roc([1, 1], [0.1, 0.2])
-    with pytest.raises(MetricError, match=r"ROC.*NaN"):
+    with pytest.raises(MetricError, match="NaN"):
         area_under_roc([1, 0], [0.1, np.nan])
     with pytest.raises(MetricError, match="no scored examples"):
         auc_by_horizon()

@@ -8,9 +8,8 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from collision.errors import MetricError
-from collision.metrics.counts import Counts
 from collision.metrics.estimate import Estimate
-from collision.metrics.scored import Scored
+from collision.metrics.scored import Counts, Scored
 from collision.metrics.summary import fraction_to_oracle, summarise
 from tests.kit.scores import HORIZONS, ORACLE, made_up_scores, nexar_ap
 

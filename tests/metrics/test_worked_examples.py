@@ -17,9 +17,8 @@ from collision.metrics.calibration import (
 )
 from collision.metrics.comparison import holm_adjusted
 from collision.metrics.curves import Curve
-from collision.metrics.nexar import average_precision
+from collision.metrics.nexar import area_under_roc, average_precision
 from collision.metrics.rates import alarm_times, false_alarms_per_hour, recall_by_time
-from collision.metrics.roc import area_under_roc
 from collision.metrics.scored import Scored
 from collision.metrics.summary import summarise
 

@@ -8,7 +8,7 @@ from collision.evaluation.numbers import Numbers, judge, judge_curves
 from collision.metrics.calibration import Temperature
 from collision.metrics.curves import Curve
 from collision.metrics.scored import Scored
-from collision.report.other_metrics import numbers_grid
+from collision.report.tables import numbers_grid
 from tests.kit.scores import made_up_scores
 
 TEMPERATURE = Temperature(1.5, 0.6, 0.5, at_bound=False)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from collision.evaluation.numbers import judge
 from collision.report.run_page import (
@@ -27,24 +29,32 @@ def write(folder, scored=None, numbers=None, counts=None, **changes) -> tuple[st
     return (folder / "results.md").read_text(), (folder / "results.html").read_text()
 
 
-def test_page_tells_the_run_and_links_pictures_that_exist(tmp_path) -> None:
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> tuple[Path, str, str]:
+    """A folder, ``results.md`` and ``results.html``."""
+    folder = tmp_path_factory.mktemp("page")
     log = [{"epoch": "0", "train/loss": "0.7"}, {"epoch": "0", "val/nexar_map": "0.6"}]
     counts = {"test": {"0.5": {"positive": 30, "negative": 30}}}
-    markdown, html = write(tmp_path, log=log, counts=counts)
+    warning = {"name": "leaks", "message": "LEAKS: look out.", "numbers": {}}
+    return folder, *write(folder, log=log, counts=counts, warnings=[warning])
+
+
+def test_page_tells_the_run_and_links_pictures_that_exist(page) -> None:
+    folder, markdown, html = page
     for text in ("head=zipformer", "abc1234", "val/nexar_map", "30 groups resampled 50 times"):
         assert text in markdown and text in html
     assert "0 of 90 positive examples, which count as 0, and 0 of 90 negative ones" in markdown
     pictures = re.findall(r"!\[.*\]\((.*)\)", markdown)
     assert len(pictures) == 5
-    assert all((tmp_path / name).is_file() for name in pictures)
+    assert all((folder / name).is_file() for name in pictures)
 
 
-def test_html_is_whole_and_needs_no_other_file(tmp_path) -> None:
-    _, html = write(tmp_path)
+def test_html_is_whole_and_needs_no_other_file(page) -> None:
+    _, _, html = page
     tags = Tags()
     tags.feed(html)
     assert tags.open == []
-    assert tags.seen.count("img") == 4
+    assert tags.seen.count("img") == 5
     assert set(re.findall(r'src="([^"]{10})', html)) == {"data:image"}
     assert "<synthetic>" not in html and "&lt;synthetic&gt;" in html
 
@@ -60,9 +70,8 @@ def test_page_counts_what_is_missing_and_names_what_is_absent(tmp_path) -> None:
     assert "No score is on the wrong side of 0.5" in markdown
 
 
-def test_warnings_come_first_and_the_other_numbers_stand_with_theirs(tmp_path) -> None:
-    warning = {"name": "leaks", "message": "LEAKS: look out.", "numbers": {}}
-    markdown, html = write(tmp_path, warnings=[warning])
+def test_warnings_come_first_and_the_other_numbers_stand_with_theirs(page) -> None:
+    _, markdown, html = page
     assert "LEAKS: look out." in html
     assert markdown.index("LEAKS") < markdown.index("## Result")
     for row in ("AUC, mean of the horizons", "Brier score", "expected calibration error", "recall"):

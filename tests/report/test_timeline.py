@@ -15,7 +15,7 @@ def frames(count: int, shape=(36, 64, 3)) -> list[np.ndarray]:
 
 def draw(path, times, probabilities, **options) -> np.ndarray:
     given = {"first_time": 2.0, "threshold": 0.6, **options}
-    strip = given.pop("frames", frames(8)), given.pop("frame_times", np.linspace(0, 9, 8))
+    strip = given.pop("frames", frames(3)), given.pop("frame_times", np.linspace(0, 9, 3))
     draw_timeline(Timeline(times, probabilities, **given), path, *strip)
     return pixels(path)
 
@@ -48,7 +48,7 @@ def test_timeline_invents_nothing_before_the_first_full_window(tmp_path) -> None
         (
             [0.5],
             [0.5],
-            {"first_time": 0.0, "frames": frames(30, (64, 36, 3)), "frame_times": np.arange(30)},
+            {"first_time": 0.0, "frames": frames(12, (64, 36, 3)), "frame_times": np.arange(12)},
         ),
         ([0.0], [0.5], {"first_time": 0.0, "frames": [], "frame_times": []}),
     ],
@@ -60,6 +60,6 @@ def test_timeline_of_odd_videos(tmp_path, times, probabilities, options) -> None
 def test_timeline_refuses_what_does_not_belong_together(tmp_path) -> None:
     with pytest.raises(MetricError, match="2 times and 1 probabilities"):
         draw(tmp_path / "a.png", [1.0, 2.0], [0.5])
-    with pytest.raises(MetricError, match="8 frames and 1 frame times"):
+    with pytest.raises(MetricError, match="3 frames and 1 frame times"):
         draw(tmp_path / "a.png", [2.0], [0.5], frame_times=[1.0])
     assert not (tmp_path / "a.png").exists()

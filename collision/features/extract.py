@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from collision.features.source import FeatureSource
     from collision.options import ExtractionOptions
 
-# Windows at once where the user names no number. A CPU's caches like few: tf_efficientnet_lite0 at
-# 224x224 ran at 44 frames/s in batches of 8 and at 22 in batches of 32.
-BATCH_SIZE = {"cpu": 8, "cuda": 32}
+# Windows at once where the user names no number. A core's caches like few: a frame of 224x224 took
+# tf_efficientnet_lite0 17 ms in batches of 4, 20 in batches of 8 and 28 in batches of 32.
+BATCH_SIZE = {"cpu": 4, "cuda": 32}
 
 # A slow backbone's features are stored at least this often, so that a kill costs no more.
 _STORE_EVERY: Seconds = 30.0

@@ -19,6 +19,7 @@ from timm.data import resolve_model_data_config
 from timm.models import PretrainedCfg, get_pretrained_cfg
 from torch import nn
 
+from collision.checks import UserPath, user_path
 from collision.errors import ConfigError, WeightsNotFoundError
 from collision.features.folding import folded
 from collision.features.weights import StateDict, first_words, hub_file, package_file, read_weights
@@ -43,7 +44,7 @@ class TimmImage(nn.Module):
 
     model: str
     pretrained: bool = True
-    weights: str | None = None
+    weights: UserPath | None = None
     package: str | None = None
     height: int | None = None
     width: int | None = None
@@ -64,7 +65,8 @@ class TimmImage(nn.Module):
             )
         state, source = (None, "random")
         if self.pretrained:
-            state, source = _find(model, self.weights, self.package)
+            weights = user_path(self.weights) if self.weights else None
+            state, source = _find(model, weights, self.package)
         config = _published(model)
         height, width = config.input_size[1:]
         height = height if self.height is None else self.height
@@ -113,7 +115,8 @@ class TimmImage(nn.Module):
         assert frames.dtype == torch.uint8 and frames.shape[1] == 1, (frames.dtype, frames.shape)
         images = frames[:, 0].permute(0, 3, 1, 2)  # a view that is channels_last already
         normal = images.float() * self.scale + self.shift
-        network = self._network if images.is_cuda else self._for_cpu(*images.shape[-2:])
+        on_cpu = images.device.type == "cpu"  # `meta` has shapes alone, and nothing to fold
+        network = self._for_cpu(*images.shape[-2:]) if on_cpu else self._network
         features = network.forward_head(network.forward_features(normal), pre_logits=True)
         return features[:, None]
 
@@ -158,11 +161,10 @@ def _published(model: str) -> PretrainedCfg:
     return config
 
 
-def _find(model: str, weights: str | None, package: str | None) -> tuple[StateDict, str]:
+def _find(model: str, weights: Path | None, package: str | None) -> tuple[StateDict, str]:
     """Find pretrained weights; give them and the words that say where they come from."""
     if weights:
-        path = Path(weights).expanduser()
-        return read_weights(path), path.name
+        return read_weights(weights), weights.name
     if package:
         return _renamed(read_weights(package_file(package, "models/*.pth")), model), package
     config = _published(model)

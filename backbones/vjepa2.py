@@ -21,6 +21,7 @@ from einops import rearrange, reduce
 from torch import nn
 from transformers import VJEPA2Config, VJEPA2Model
 
+from collision.checks import UserPath, user_path
 from collision.errors import ConfigError, WeightsNotFoundError
 from collision.features.weights import StateDict, first_words, hub_file, read_weights
 from collision.types import BackboneSpec
@@ -82,7 +83,7 @@ class VJEPA2(nn.Module):
 
     size: str = "l"
     pretrained: bool = True
-    weights: str | None = None
+    weights: UserPath | None = None
     num_frames: int = 16
     fps: int | float = 8  # 8 and 8.0 have different fingerprints: it stays as it is given
     crop_size: int | None = None
@@ -105,7 +106,7 @@ class VJEPA2(nn.Module):
                 f"backbone.weights={self.weights}. Leave out one or the other."
             )
         if self.weights:
-            folder = Path(self.weights).expanduser()
+            folder = user_path(self.weights)
             config, state = _read_checkpoint(lambda *names: _local_file(folder, names))
             name, source, licence = f"vjepa2/{folder.name}", folder.name, ""
         elif self.pretrained:

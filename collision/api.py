@@ -1,12 +1,6 @@
-"""The library: what ``import collision`` offers. The verbs are written on it.
+"""The library: what ``import collision`` offers; see docs/library.md. The verbs are written on it.
 
-import collision
-
-model = collision.load("runs/latest")
-prediction = model.predict("drive.mp4")     # .times, .probabilities, .alarms, .plot("x.png")
-windows = collision.features("drive.mp4")   # .times [N], .values [N, S, D]
-result = collision.evaluate("runs/latest", "clips.csv")
-print(result)
+Shapes: N windows, S steps a window, D feature dim.
 """
 
 from __future__ import annotations
@@ -15,14 +9,21 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import torch
 from rich.console import Console
 
-from collision.config import Part, listed, names_of, part
+from collision.checks import arguments_of, user_path
+from collision.config import Part, described, names_of, part
 from collision.devices import device_of, precision_of
-from collision.errors import CheckpointError, VideoDecodeError
+from collision.errors import (
+    CheckpointError,
+    ConfigError,
+    DatasetNotFoundError,
+    VideoDecodeError,
+)
 from collision.evaluation.evaluation import Evaluation, Judging, evaluate_heads
 from collision.experiment import Experiment
 from collision.features.clips import WindowRequest
@@ -30,6 +31,7 @@ from collision.features.missing import store_key
 from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore
 from collision.learning.fitted import FittedHead
+from collision.learning.head import build_model
 from collision.learning.predictor import Predictor, find_predictors, load_predictor
 from collision.options import ExtractionOptions
 from collision.prediction import Alarm, Moments, Prediction, predict
@@ -59,12 +61,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Features of one video.
-
-    Attributes:
-        times: Seconds, float64 ``[N]``: when each window ends.
-        values: ``[N, S, D]``: S steps a window, D features, in the stored dtype.
-    """
+    """Features of one video: ``[N]`` seconds at which windows end, and ``[N, S, D]`` values."""
 
     times: np.ndarray
     values: np.ndarray
@@ -72,13 +69,7 @@ class Windows:
 
 @dataclass
 class Model:
-    """A trained run: one predictor a seed, on the same features.
-
-    Attributes:
-        path: The run folder or the predictor's file.
-        predictors: One a seed.
-        source: The features they look at.
-    """
+    """A trained run (its folder or a predictor's file): one predictor a seed, on one source."""
 
     path: Path
     predictors: list[Predictor]
@@ -106,7 +97,7 @@ class Model:
 
         Args:
             video: A file, or a folder of images (``Moments(frame_rate=...)``).
-            moments: Which moments; default: every 0.25 s.
+            moments: Default: every 0.25 s.
             extraction: Batch size, device, workers.
 
         Raises:
@@ -119,18 +110,12 @@ class Model:
                 "seen: it does not foresee one. Train with another sampling, such as "
                 "sampling=nexar."
             )
-        return predict(
-            self.predictors[0],
-            self.source,
-            Path(video).expanduser(),
-            moments or Moments(),
-            extraction or ExtractionOptions(),
-        )
+        moments, extraction = moments or Moments(), extraction or ExtractionOptions()
+        return predict(self.predictors[0], self.source, user_path(video), moments, extraction)
 
 
-def cache_folder() -> Path:
-    """Where features go if nothing else is said: ``COLLISION_CACHE``, else ``cache``."""
-    return Path(os.environ.get("COLLISION_CACHE", "cache")).expanduser()
+def _cache(root: str | Path | None) -> Path:
+    return user_path(root or os.environ.get("COLLISION_CACHE", "cache"))
 
 
 def load(
@@ -146,12 +131,10 @@ def load(
     Raises:
         CheckpointError: Not there, damaged, or naming code that is not trusted.
     """
-    path = Path(checkpoint).expanduser()
+    path, cache = user_path(checkpoint), _cache(cache_root)
     predictors = [load_predictor(file, trust) for file in find_predictors(path)]
     first = predictors[0]
-    source = FeatureSource.of_fingerprint(
-        first.fingerprint, first.parts["backbone"], Path(cache_root or cache_folder()).expanduser()
-    )
+    source = FeatureSource.of_fingerprint(first.fingerprint, first.parts["backbone"], cache)
     return Model(path, predictors, source)
 
 
@@ -171,16 +154,15 @@ def features(
         backbone: Its name, or a part of your own.
         every: Seconds between the ends of neighbouring windows.
         end_times: The ends themselves, in seconds, instead.
-        cache_root: Folder of features; default: ``COLLISION_CACHE``, else ``cache``.
+        cache_root: As in ``load``.
         options: Of the backbone, such as ``height=128``.
 
     Raises:
         VideoDecodeError: It can't be read.
     """
     chosen = backbone if isinstance(backbone, Part) else part("backbone", backbone, **options)
-    root = Path(cache_root or cache_folder()).expanduser()
-    source = FeatureSource.of_part(chosen, root, precision_of("auto", None))
-    path = Path(video).expanduser()
+    source = FeatureSource.of_part(chosen, _cache(cache_root), precision_of("auto", None))
+    path = user_path(video)
     if end_times is None:
         ends = np.arange(0, float(index_video(path).frame_times[-1]) + 1e-6, every)
     else:
@@ -199,7 +181,6 @@ class Request:
     """What is to be judged, and how.
 
     Attributes:
-        split: Of the data set.
         limit: At most so many videos.
         within: (near, far), seconds: cuts near the event against cuts of the same videos far from
             it.
@@ -208,7 +189,7 @@ class Request:
         num_resamples: Of the bootstrap behind the intervals.
         skip_failures: Go on without videos that can't be read; they are counted.
         accelerator: Of the head.
-        extraction: Batch size, device, workers of what has to be extracted.
+        extraction: Of what is not in the cache.
     """
 
     split: Split = "test"
@@ -259,7 +240,7 @@ def _dataset_of(clips: str | Path | Dataset) -> Dataset:
         return clips
     if str(clips) in names_of("dataset"):
         return part("dataset", str(clips)).build()
-    path = Path(clips).expanduser()
+    path = user_path(clips)
     return part("dataset", "manifest", csv=str(path), name=path.stem).build()
 
 
@@ -270,29 +251,76 @@ class Listed:
     Attributes:
         name: On the command line and in ``collision.features(backbone=...)``.
         about: What it is, in a line.
-        options: With their defaults.
+        options: With their defaults; one that must be given is ``???``.
     """
 
     name: str
     about: str
     options: Mapping[str, Any]
 
+    @classmethod
+    def all(cls, group: str) -> list[Self]:
+        """List a group's."""
+        return [cls(name, *described(group, name)) for name in names_of(group)]
 
-def list_backbones() -> list[Listed]:
-    """List the backbones; ``collision.features(video, NAME)`` uses one."""
-    return _listed("backbone")
+
+class ListedBackbone(Listed):
+    """A backbone; ``collision.features(video, NAME)`` uses one."""
+
+    def spec(self, **options: Any) -> dict[str, float]:
+        """Say what its windows are and give, with some options; no weights are loaded.
+
+        ``num_frames``, ``fps``, ``height``, ``width``, ``num_steps`` and ``feature_dim``, as in
+        ``BackboneSpec``. Takes a second or two: the network is built, without its numbers.
+
+        Raises:
+            ConfigError: An option that cannot work, or one without a default that is not given.
+        """
+        chosen = part("backbone", self.name, **options)
+        unweighted = {"pretrained": False, "weights": None, "package": None}
+        known = arguments_of(chosen.imported())
+        with torch.device("meta"):
+            spec = chosen.changed({k: v for k, v in unweighted.items() if k in known}).build().spec
+        fields = ("num_frames", "fps", "height", "width", "num_steps", "feature_dim")
+        return {name: getattr(spec, name) for name in fields}
 
 
-def list_heads() -> list[Listed]:
+class ListedHead(Listed):
+    """A head."""
+
+    def num_parameters(self, feature_dim: int, **options: Any) -> int:
+        """Count what is trained on features of size D, with pooling ``last`` and a classifier."""
+        with torch.device("meta"):
+            chosen = part("head", self.name, **options)
+            return build_model(chosen, part("pooling", "last"), feature_dim).num_parameters
+
+
+class ListedDataset(Listed):
+    """A data set; ``collision.evaluate(RUN, NAME)`` scores one."""
+
+    def is_there(self, **options: Any) -> bool:
+        """Say whether all its files are there, with some options; nothing is opened or made.
+
+        Raises:
+            AnnotationError: Lines of its annotation files that cannot be read.
+        """
+        try:
+            records = part("dataset", self.name, **options).build().records()
+        except (ConfigError, DatasetNotFoundError):  # as where a path must be given
+            return False
+        return all(record.path.exists() for record in records)
+
+
+def list_backbones() -> list[ListedBackbone]:
+    """List the backbones."""
+    return ListedBackbone.all("backbone")
+
+
+def list_heads() -> list[ListedHead]:
     """List the heads."""
-    return _listed("head")
+    return ListedHead.all("head")
 
 
-def list_datasets() -> list[Listed]:
-    """List the data sets; ``collision.evaluate(RUN, NAME)`` scores one."""
-    return _listed("dataset")
-
-
-def _listed(group: str) -> list[Listed]:
-    found = [(name, *listed(group, name)) for name in names_of(group)]
-    return [Listed(name, about, chosen.options) for name, chosen, about in found]
+def list_datasets() -> list[ListedDataset]:
+    """List the data sets."""
+    return ListedDataset.all("dataset")

@@ -12,17 +12,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import (
-    Annotated,
-    Any,
-    NamedTuple,
-    NotRequired,
-    Required,
-    TypeAlias,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Annotated, Any, NamedTuple, TypeAlias, get_args, get_type_hints
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
@@ -82,14 +72,9 @@ def typed(
     Nothing is converted but lists into tuples, whole numbers into floats, and text into paths.
     Dataclasses carry ``__pydantic_config__ = STRICT``, and so refuse names that they do not have.
 
-    Args:
-        kind: Any annotation.
-        value: What was given.
-        where: Prefix of the names in the message, such as ``head``.
-        error: What is raised.
-
     Raises:
-        CollisionError: ``error``, with a line for each thing that is wrong.
+        CollisionError: ``error``, with a line for each thing that is wrong; names in it begin with
+            ``where``, such as ``head``.
     """
     text = json.dumps(value, default=str)
     try:
@@ -110,8 +95,7 @@ def call_typed(made: type, options: Mapping[str, Any], given: Mapping[str, Any],
         where: What the options belong to, such as ``head``; empty for a verb's own.
 
     Raises:
-        ConfigError: An option that does not exist, is missing, or has the wrong type; or the
-            class's own complaint.
+        ConfigError: An option does not exist, is missing, or has the wrong type.
     """
     prefix = f"{where}." if where else ""
     arguments = {k: v for k, v in arguments_of(made).items() if k not in given}
@@ -121,10 +105,7 @@ def call_typed(made: type, options: Mapping[str, Any], given: Mapping[str, Any],
     for name, argument in arguments.items():
         if argument.is_required and name not in options:
             raise ConfigError(must_be_given(prefix + name))
-    checked = {
-        name: typed(arguments[name].kind, value, where=prefix + name)
-        for name, value in options.items()
-    }
+    checked = {n: typed(arguments[n].kind, v, where=prefix + n) for n, v in options.items()}
     return made(**checked, **given)
 
 
@@ -144,11 +125,9 @@ def arguments_of(made: type) -> dict[str, Argument]:
         if parameter.kind is not parameter.VAR_KEYWORD:
             arguments[name] = Argument(kind, parameter.default is parameter.empty)
             continue
-        for several in get_args(kind):
-            for key, inner in get_type_hints(several, include_extras=True).items():
-                is_optional = get_origin(inner) is NotRequired or key in several.__optional_keys__
-                bare = get_args(inner)[0] if get_origin(inner) in (Required, NotRequired) else inner
-                arguments[key] = Argument(bare, not is_optional)
+        for several in get_args(kind):  # without include_extras: NotRequired is taken off
+            for key, inner in get_type_hints(several).items():
+                arguments[key] = Argument(inner, key in several.__required_keys__)
     return arguments
 
 
@@ -167,47 +146,42 @@ def unknown_option(name: str, there: Iterable[str]) -> str:
     return f"There is no option {name!r}. {hint}"
 
 
-@lru_cache(maxsize=512)
-def _adapter_of(kind: Any) -> TypeAdapter:
-    return TypeAdapter(kind)
+_cached_adapter = lru_cache(maxsize=512)(TypeAdapter)
 
 
 def _adapter(kind: Any) -> TypeAdapter:
     try:
-        return _adapter_of(kind)
+        return _cached_adapter(kind)
     except TypeError:  # an annotation that has no hash
         return TypeAdapter(kind)
 
 
 def _sentences(wrong: ValidationError, kind: Any, where: str) -> list[str]:
     """Give a line for each option that is wrong; the alternatives of a union share one."""
-    wanted: dict[str, list[str]] = {}
+    wanted: dict[tuple[str, str], list[str]] = {}
     lines: list[str] = []
-    values: dict[str, Any] = {}
     for detail in wrong.errors():
         place = [str(step) for step in detail["loc"] if not _is_union_step(step)]
         name = ".".join(filter(None, [where, *place])) or "value"
+        shown = json.dumps(detail["input"], default=str).strip('"')
         if detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             fields = [".".join(filter(None, [where, *place[:-1], f])) for f in _fields(kind, place)]
             lines.append(unknown_option(name, fields))
         elif detail["type"] == "missing" and isinstance(detail["loc"][-1], int):  # of a tuple
-            name = name.rpartition(".")[0]
-            wanted[name], values[name] = [f"at least {int(place[-1]) + 1} values"], detail["input"]
+            wanted[name.rpartition(".")[0], shown] = [f"at least {int(place[-1]) + 1} values"]
         elif detail["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
             lines.append(must_be_given(name))
         else:
             text = _WANTED.get(detail["type"], detail["msg"])
-            context = {key: _plain(item) for key, item in detail.get("ctx", {}).items()}
-            wanted.setdefault(name, []).append(text.format(**context))
-            values[name] = detail["input"]
-    for name, kinds in wanted.items():
-        shown = json.dumps(values[name], default=str).strip('"')
+            # `expected` comes with quotes around each choice.
+            context = {
+                k: v.replace("'", "") if isinstance(v, str) else v
+                for k, v in detail.get("ctx", {}).items()
+            }
+            wanted.setdefault((name, shown), []).append(text.format(**context))
+    for (name, shown), kinds in wanted.items():
         lines.append(f"{name}={shown}: give {' or '.join(dict.fromkeys(kinds))}.")
     return lines
-
-
-def _plain(item: Any) -> Any:
-    return item.replace("'", "") if isinstance(item, str) else item
 
 
 def _is_union_step(step: int | str) -> bool:

@@ -24,7 +24,7 @@ class Part:
     """A backbone, head, data set ... that is chosen and not yet made.
 
     Attributes:
-        group: What kind of part it is: the folder of its YAML, such as ``head``.
+        group: The folder of its YAML, such as ``head``.
         name: Its YAML's name; empty for one without.
         target: Import path of the class.
         options: By the names of the class's arguments.
@@ -36,16 +36,12 @@ class Part:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self, **given: Any) -> Any:
-        """Import the class and call it with the options, checked against its signature.
-
-        Args:
-            **given: Further arguments, from us.
+        """Import the class and call it with the options, checked, and with what is given by us.
 
         Raises:
-            CollisionError: The class's own complaint, or a ConfigError for a wrong option or a
-                class that is not there.
+            CollisionError: The class's own complaint, a wrong option, or a class that is not there.
         """
-        made = self._class()
+        made = self.imported()
         try:
             return call_typed(made, self.options, given, where=self.group)
         except CollisionError:
@@ -61,13 +57,18 @@ class Part:
 
     def as_saved(self) -> dict[str, Any]:
         """Give plain data for a file: short name and options, or the class where it is not ours."""
-        shipped = [path for path in config_dir().glob(f"{self.group}/*.yaml")]
-        same = sorted(path.stem for path in shipped if _target_in(path) == self.target)
+        shipped = sorted(path.stem for path in config_dir().glob(f"{self.group}/*.yaml"))
+        same = [n for n in shipped if _read(self.group, n).get("_target_") == self.target]
         if not same:
             return {"target": self.target, "options": dict(self.options)}
         return {"name": self.name if self.name in same else same[0], "options": dict(self.options)}
 
-    def _class(self) -> type:
+    def imported(self) -> type:
+        """Import the class.
+
+        Raises:
+            ConfigError: It is not there, or no class.
+        """
         try:
             module, _, name = self.target.rpartition(".")
             found = getattr(importlib.import_module(module), name)
@@ -82,12 +83,7 @@ class Part:
 
 
 def part(group: str, name: str, /, **changes: Any) -> Part:
-    """Choose a part by its YAML's name.
-
-    Args:
-        group: Such as ``head``.
-        name: Such as ``zipformer``.
-        **changes: Options that differ from the YAML's.
+    """Choose a part, such as ``part("head", "zipformer")``, with changes to its YAML's options.
 
     Raises:
         ConfigError: There is no such YAML (the message lists those there are), or an option without
@@ -99,27 +95,15 @@ def part(group: str, name: str, /, **changes: Any) -> Part:
 def changed_part(
     group: str, name: str, changes: Mapping[str, Any], folders: Mapping[str, Any] | None = None
 ) -> Part:
-    """Choose a part as ``part`` does, with changes by dotted names.
+    """Choose a part as ``part`` does, with changes by dotted names (``columns.video``).
 
-    Args:
-        group: Such as ``dataset``.
-        name: Such as ``manifest``.
-        changes: Such as ``{"columns.video": "file"}``.
-        folders: ``data_root`` and the like, if not the environment's.
-
-    Raises:
-        ConfigError: As ``part``.
+    ``folders`` are ``data_root`` and the like, if not the environment's.
     """
-    roots = folders or OmegaConf.load(config_dir() / "folders.yaml")
-    config = OmegaConf.create({**roots, group: _read(group, name)})[group]
-    return part_of(group, config, name, changes)
+    return part_of(group, _resolved(group, name, folders), name, changes)
 
 
 def part_of(
-    group: str,
-    mapping: Mapping[str, Any] | DictConfig,
-    name: str = "",
-    changes: Mapping[str, Any] | None = None,
+    group: str, mapping: Mapping[str, Any], name: str = "", changes: Mapping[str, Any] | None = None
 ) -> Part:
     """Take a part from a mapping that holds ``_target_`` beside the options.
 
@@ -134,9 +118,8 @@ def part_of(
     return chosen
 
 
-def _part_of(group: str, mapping: Mapping[str, Any] | DictConfig, name: str) -> Part:
-    resolved = OmegaConf.to_container(mapping, resolve=True) if OmegaConf.is_config(mapping) else {}
-    options: dict[str, Any] = {**(resolved or mapping)}  # type: ignore[dict-item]
+def _part_of(group: str, mapping: Mapping[str, Any], name: str) -> Part:
+    options = dict(mapping)
     target = options.pop("_target_", None)
     if not isinstance(target, str):
         there = ", ".join(names_of(group))
@@ -147,11 +130,7 @@ def _part_of(group: str, mapping: Mapping[str, Any] | DictConfig, name: str) -> 
 def with_changes(
     options: Mapping[str, Any], changes: Mapping[str, Any], where: str = ""
 ) -> dict[str, Any]:
-    """Set nested options by dotted names; a mapping is merged into the one that is there.
-
-    Raises:
-        ConfigError: A name goes below an option that is no mapping.
-    """
+    """Set nested options by dotted names; a mapping is merged into the one that is there."""
     changed = deepcopy(dict(options))
     for name, value in changes.items():
         *above, last = name.split(".")
@@ -184,7 +163,7 @@ def names_of(group: str) -> list[str]:
 
 def option_names(group: str, name: str) -> list[str]:
     """List the options in a part's YAML as they can be typed: ``dataset.columns.video``."""
-    options: Any = OmegaConf.to_container(_read(group, name), resolve=False)
+    options: Any = OmegaConf.to_container(_read(group, name))
     return [f"{group}.{option}" for option in dotted(options) if option != "_target_"]
 
 
@@ -210,11 +189,7 @@ def config_dirs() -> list[Path]:
 
 
 def use_config_dirs(folders: Iterable[Path | str]) -> None:
-    """Look for parts in these folders, too: what ``--config-dir`` does.
-
-    Raises:
-        ConfigError: One is not there.
-    """
+    """Look for parts in these folders, too: what ``--config-dir`` does."""
     own = [user_path(folder).absolute() for folder in folders]
     for folder in own:
         if not folder.is_dir():
@@ -240,14 +215,14 @@ def _path(group: str, name: str) -> Path:
     return next(path for path in candidates if path.is_file())
 
 
-def _target_in(path: Path) -> str | None:
-    return _read(path.parent.name, path.stem).get("_target_")
-
-
-def listed(group: str, name: str) -> tuple[Part, str]:
-    """Give a part as its YAML has it, options that must be given as ``???``, and what it says."""
-    roots = OmegaConf.load(config_dir() / "folders.yaml")
+def _resolved(group: str, name: str, folders: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    roots = folders or OmegaConf.load(config_dir() / "folders.yaml")
     config = OmegaConf.create({**roots, group: _read(group, name)})[group]
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+
+
+def described(group: str, name: str) -> tuple[str, dict[str, Any]]:
+    """Give a YAML's first comment, and its options; those that must be given are ``???``."""
     first = _path(group, name).read_text(encoding="utf-8").splitlines()[0]
     about = first.removeprefix("#").strip() if first.startswith("#") else ""
-    return _part_of(group, config, name), about
+    return about, dict(_part_of(group, _resolved(group, name), name).options)

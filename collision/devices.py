@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast, get_args
 
 from collision.errors import ConfigError
 from collision.options import Accelerator, Precision
@@ -15,11 +16,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 def device_of(accelerator: str, group: str = "") -> torch.device:
-    """Give the device that ``accelerator`` means on this machine.
-
-    Args:
-        accelerator: ``auto``, ``cpu`` or ``gpu``.
-        group: That the option belongs to, for the message: ``trainer`` or ``extraction``.
+    """Give the device of ``auto``, ``cpu`` or ``gpu``; messages name the option by its ``group``.
 
     Raises:
         ConfigError: Unknown, or a GPU that is not there.
@@ -27,8 +24,7 @@ def device_of(accelerator: str, group: str = "") -> torch.device:
     import torch
 
     option = f"{group}.accelerator".lstrip(".")
-    if accelerator not in ACCELERATORS:
-        raise ConfigError(f"{option}={accelerator}: choose one of {', '.join(ACCELERATORS)}.")
+    _check_choice(option, accelerator, ACCELERATORS)
     has_gpu = torch.cuda.is_available()
     if accelerator == "gpu" and not has_gpu:
         raise ConfigError(f"{option}=gpu, but there is no CUDA device here. Use auto or cpu.")
@@ -44,8 +40,10 @@ def precision_of(accelerator: str, precision: str | None, group: str = "") -> Pr
     device = device_of(accelerator, group)
     if precision is None:
         return "bf16-mixed" if device.type == "cuda" else "32-true"
-    for known in PRECISIONS:
-        if known == precision:
-            return known
-    option = f"{group}.precision".lstrip(".")
-    raise ConfigError(f"{option}={precision}: choose one of {', '.join(PRECISIONS)}.")
+    _check_choice(f"{group}.precision".lstrip("."), precision, PRECISIONS)
+    return cast(Precision, precision)
+
+
+def _check_choice(option: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ConfigError(f"{option}={value}: choose one of {', '.join(known)}.")

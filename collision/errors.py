@@ -22,7 +22,7 @@ class Interrupted(CollisionError):
     """A signal asked to stop, and the work stopped in good order."""
 
     def __init__(self, signal: int, how_to_go_on: str = "The same command goes on."):
-        """Exit as a process that the signal ended would: 143 after SIGTERM, 130 after SIGINT."""
+        # As a process that the signal ended would exit: 143 after SIGTERM, 130 after SIGINT.
         self.exit_code = 128 + signal
         super().__init__(f"Interrupted; what was finished is kept. {how_to_go_on}")
 
@@ -35,7 +35,6 @@ class DatasetNotFoundError(CollisionError):
     """The files of a data set are not where they were said to be."""
 
     def __init__(self, root: Path | str, expected: Sequence[str], where: str):
-        """Name the folder, the files that should be in it, and where to get them."""
         self.root, self.expected, self.where = Path(root), list(expected), where
         listing = "\n".join(f"  {name}" for name in self.expected)
         super().__init__(f"No data set at {str(root)!r}. Expected there:\n{listing}\n{where}")
@@ -51,11 +50,7 @@ class Rejected:
 
 
 class AnnotationError(CollisionError):
-    """An annotation file, or lines of it, that cannot be read; names file, line and value.
-
-    Attributes:
-        rejected: All lines that cannot be used; the message shows the first of them.
-    """
+    """An annotation file that cannot be read, or all of its lines that cannot (``rejected``)."""
 
     def __init__(self, message: str, rejected: Sequence[Rejected] = ()):
         self.rejected = list(rejected)
@@ -64,13 +59,10 @@ class AnnotationError(CollisionError):
     @classmethod
     def of(cls, rejected: Sequence[Rejected]) -> AnnotationError:
         """List the lines of one or several files."""
-        lines = [f"{one.file}, line {one.line}: {one.reason}" for one in rejected]
-        rest = len(lines) - MOST_LINES_SHOWN
-        if rest > 0:
-            lines = [
-                *lines[:MOST_LINES_SHOWN],
-                f"... and {rest} more: `collision data` lists all of them in a file",
-            ]
+        shown = rejected[:MOST_LINES_SHOWN]
+        lines = [f"{one.file}, line {one.line}: {one.reason}" for one in shown]
+        if rest := len(rejected) - len(shown):
+            lines.append(f"... and {rest} more: `collision data` lists all of them in a file")
         listing = "\n  ".join(lines)
         return cls(f"{len(rejected)} line(s) cannot be used:\n  {listing}", rejected)
 
@@ -79,7 +71,6 @@ class VideoDecodeError(CollisionError):
     """A video that cannot be read whole."""
 
     def __init__(self, path: Path | str, reason: str):
-        """Name the file and say in a few words what is wrong with it."""
         self.path, self.reason = Path(path), reason
         super().__init__(f"Cannot read {str(path)!r}: {reason}")
 

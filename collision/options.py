@@ -35,7 +35,6 @@ class ExtractionOptions:
         batch_size: Windows that the backbone sees at once; None: what suits the device.
         num_workers: Processes that decode.
         timeout: After which decoding a video counts as hanging.
-        accelerator: Of the backbone.
         precision: Of the backbone; None: what suits the device. Part of the fingerprint.
     """
 
@@ -53,12 +52,10 @@ class TrainerOptions:
     """How a head is fitted.
 
     Attributes:
-        max_epochs: At most so many.
         patience: Epochs without a better validation score before training stops.
         batch_size: Examples.
         gradient_clip: Largest norm of the gradient; 0: any.
-        accelerator: Of the head.
-        precision: Of the head; None: what suits the device.
+        precision: None: what suits the device.
     """
 
     __pydantic_config__ = STRICT
@@ -96,12 +93,24 @@ class Folders:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(Folders):
-    """Of ``train``; see configs/train.yaml.
+class OfRun(Folders):
+    """Of verbs on a trained run, which settles how features were computed."""
 
-    Attributes:
-        parts: The name of the YAML that was chosen in each group.
-    """
+    extraction: ExtractionOptions = ExtractionOptions()
+    limit: Count | None = None
+    trust: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (precision := self.extraction.precision) is not None:
+            raise ConfigError(
+                f"extraction.precision={precision}: the run's features have settled it. "
+                "Leave it out."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(Folders):
+    """See configs/train.yaml; ``parts`` is the name of the YAML chosen in each group."""
 
     dataset: Part
     backbone: Part
@@ -132,58 +141,33 @@ class TrainOptions(Folders):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(Folders):
-    """Of ``evaluate``; see configs/evaluate.yaml.
-
-    Attributes:
-        datasets: What is scored, from ``dataset=`` or ``datasets=``; empty: the run's own.
-    """
+class EvaluateOptions(OfRun):
+    """See configs/evaluate.yaml; without ``datasets``, the run's own is scored."""
 
     datasets: tuple[Part, ...] = ()
-    extraction: ExtractionOptions = ExtractionOptions()
     split: Split = "test"
     within: tuple[Duration, Duration] | None = None
-    limit: Count | None = None
     skip_failures: bool = False
     num_resamples: Count = 10000
     dense: Duration | None = None
     slices: tuple[str, ...] | None = None
     accelerator: Accelerator = "auto"
-    trust: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse what the run has settled."""
-        _settled_precision(self.extraction)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions(Folders):
-    """Of ``predict``; see configs/predict.yaml."""
+class PredictOptions(OfRun):
+    """See configs/predict.yaml."""
 
     checkpoint: UserPath
-    extraction: ExtractionOptions = ExtractionOptions()
     output: UserPath = Path("predictions")
     every: Duration = 0.25
     event_time: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] | None = None
     frame_rate: Annotated[float, Field(ge=0.001, allow_inf_nan=False)] | None = None
-    limit: Count | None = None
-    trust: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse what the run has settled."""
-        _settled_precision(self.extraction)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractOptions(Folders):
-    """Of ``extract``; see configs/extract.yaml.
-
-    Attributes:
-        datasets: What is extracted, from ``dataset=`` or ``datasets=``.
-        backbones: With what, from ``backbone=`` or ``backbones=``.
-        devices: As in Lightning: how many, or -1 or ``auto`` for all.
-        num_nodes: Machines of a cluster.
-    """
+    """See configs/extract.yaml; ``devices`` as in Lightning: how many, or -1 or ``auto``: all."""
 
     datasets: tuple[Part, ...]
     backbones: tuple[Part, ...]
@@ -199,7 +183,7 @@ class ExtractOptions(Folders):
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions(Folders):
-    """Of ``data``; see configs/data.yaml."""
+    """See configs/data.yaml."""
 
     dataset: Part
     sampling: Part
@@ -219,7 +203,7 @@ class DataOptions(Folders):
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions(Folders):
-    """Of ``compare``; see configs/compare.yaml."""
+    """See configs/compare.yaml."""
 
     dataset: str | None = None
     num_resamples: Count = 10000
@@ -246,11 +230,3 @@ def as_config(options: Any) -> Any:
     if isinstance(options, Mapping):
         return {key: as_config(value) for key, value in options.items()}
     return str(options) if isinstance(options, Path) else options
-
-
-def _settled_precision(extraction: ExtractionOptions) -> None:
-    if extraction.precision is not None:
-        raise ConfigError(
-            f"extraction.precision={extraction.precision}: the run's features have settled it. "
-            "Leave it out."
-        )

@@ -45,9 +45,9 @@ class Prediction:
         path: The video.
         times: Seconds, float64 ``[N]``: what each probability knows ends there.
         probabilities: float64 ``[N]``; NaN before ``first_time``.
-        first_time: End of the first window that is whole: before it there is not enough video yet.
+        first_time: Before it there is not enough video yet.
         threshold: Suggested on validation; None where none is known.
-        event_time: When the event happens, where the user said so.
+        event_time: Where the user said so.
         frame_rate: By which frames are timed, if not by the file's own clock.
     """
 
@@ -82,10 +82,8 @@ class Prediction:
 
     def __str__(self) -> str:
         """What came out, in a line."""
-        text = (
-            f"{self.path.name}: highest {self.probabilities[self.peak]:.2f} at "
-            f"{self.times[self.peak]:.2f} s"
-        )
+        highest = self.probabilities[self.peak]
+        text = f"{self.path.name}: highest {highest:.2f} at {self.times[self.peak]:.2f} s"
         if self.threshold is None:
             return text
         if not self.alarms:
@@ -98,19 +96,15 @@ class Prediction:
         index = index_video(self.path, self.frame_rate)
         times = np.linspace(index.frame_times[0], index.frame_times[-1], NUM_PICTURES)
         frames = read_frames(index, latest_visible(index.frame_times, times))
-        draw_timeline(
-            Timeline(
-                self.times,
-                self.probabilities,
-                first_time=self.first_time,
-                threshold=self.threshold,
-                event_time=self.event_time,
-                title=self.path.name,
-            ),
-            path,
-            list(frames),
-            times,
+        timeline = Timeline(
+            self.times,
+            self.probabilities,
+            first_time=self.first_time,
+            threshold=self.threshold,
+            event_time=self.event_time,
+            title=self.path.name,
         )
+        draw_timeline(timeline, path, list(frames), times)
         return Path(path)
 
     def _repr_png_(self) -> bytes:
@@ -131,12 +125,11 @@ def history(policy: SamplingPolicy, spec: BackboneSpec) -> Seconds:
 
 @dataclass(frozen=True)
 class Moments:
-    """Which moments of a video are scored.
+    """Which moments of a video are scored: one ``every`` so many seconds.
 
     Attributes:
-        every: Seconds between them.
         frame_rate: By which frames are timed; None: by the file's own clock.
-        event_time: When the event happens, where known: drawn, not used.
+        event_time: Where known: drawn, not used.
     """
 
     every: Seconds = 0.25
@@ -185,12 +178,6 @@ def predict(
     data = load_features(clip, source, policy, [])["test"]
     probabilities = np.full(len(times), np.nan)
     probabilities[-len(scored) :] = predictor.probabilities(data, torch.device("cpu"))
-    return Prediction(
-        path,
-        times,
-        probabilities,
-        first_time,
-        predictor.threshold.threshold if predictor.threshold else None,
-        moments.event_time,
-        moments.frame_rate,
-    )
+    threshold = predictor.threshold.threshold if predictor.threshold else None
+    known = (moments.event_time, moments.frame_rate)
+    return Prediction(path, times, probabilities, first_time, threshold, *known)

@@ -25,16 +25,14 @@ class VideoRecord:
         path: The video file, or a folder of images.
         label: 1 if the video shows a collision or near collision, else 0. ``UNLABELLED`` (-1)
             where the owners keep it secret: such a clip is scored at its end and not judged.
-        split: ``train``, ``val`` or ``test``.
         group: The source event or drive. Videos of one group never meet in two splits.
         event_time: When the collision or near collision happens; positives only.
         alert_time: When it could first be foreseen, where annotated.
         mock_event_time: A negative's stand-in for the event, if the data set defines one.
         cut_horizon: The file was cut this long before its event; its end is the cut. 0 where
             nobody says how long.
-        frame_rate: Frames a second by which the frames are timed (frame n is shown at
-            n / frame_rate) in place of the file's own clock. A folder of images needs it; so does
-            a data set whose annotations count frames.
+        frame_rate: Frame n is shown at n / frame_rate, whatever the file's own clock says. A folder
+            of images needs it; so does a data set whose annotations count frames.
         tags: Anything to slice results by.
     """
 
@@ -53,12 +51,7 @@ class VideoRecord:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A way to look at the frames of a window.
-
-    Attributes:
-        flip: Mirrored left to right.
-        stride: Frames lie this many times as far apart as the backbone asks for.
-    """
+    """A way to look at a window: mirrored, or frames ``stride`` times as far apart as asked for."""
 
     flip: bool = False
     stride: float = 1.0
@@ -66,9 +59,8 @@ class View:
     @property
     def suffix(self) -> str:
         """What is added to the name of features that were made this way; empty for ``PLAIN``."""
-        return ("-flip" if self.flip else "") + (
-            f"-stride{self.stride:.12g}" if self.stride != 1 else ""
-        )
+        stride = f"-stride{self.stride:.12g}" if self.stride != 1 else ""
+        return ("-flip" if self.flip else "") + stride
 
 
 PLAIN = View()
@@ -82,12 +74,11 @@ class Example:
         video: The record's id.
         end_time: The nominal cut: nothing after it is seen.
         label: 1 if a collision follows.
-        horizon: Seconds from the cut to the event or mock event.
+        horizon: From the cut to the event or mock event.
         weight: Factor of this example's loss.
         hard_negative: A moment of a crash video, long before its event.
-        window_stride: Seconds between its windows, if not the policy's.
-        context: Nothing that lies farther back from ``end_time`` is looked at, in seconds; None:
-            all that the policy wants.
+        window_stride: Between its windows, if not the policy's.
+        context: Nothing farther back from ``end_time`` is seen; None: all that the policy wants.
     """
 
     video: str
@@ -116,18 +107,16 @@ class BackboneSpec:
     Attributes:
         name: Model and weights in words, e.g. ``timm/tf_efficientnet_lite0``.
         implementation: Library and version that computes the features.
-        num_frames: Frames in one window (T); 1 for a frame model.
-        fps: Rate at which the window's frames are taken; for a frame model irrelevant.
-        height: Input height in pixels.
-        width: Input width in pixels.
+        num_frames: T, of a window; 1 for a frame model.
+        fps: Of the window's frames; for a frame model irrelevant.
+        height, width: Of the input, in pixels.
+        mean, std: Per channel, of values scaled to 0..1.
+        num_steps: S, that a window gives.
+        feature_dim: D.
         resize: How a frame becomes ``height`` x ``width``; ``squash`` ignores the aspect ratio.
-        mean: Per channel, of values scaled to 0..1.
-        std: Per channel, of values scaled to 0..1.
-        num_steps: Feature steps a window gives (S).
-        feature_dim: Size of one feature (D).
         token_pooling: How tokens or pixels became one feature a step.
         dtype: Of the stored features: ``float16`` or ``float32``.
-        source: Where the weights come from (package, hub id or path's name).
+        source: Of the weights: package, hub id or path's name.
         licence: Of the weights.
     """
 
@@ -149,35 +138,33 @@ class BackboneSpec:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
-        return {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in asdict(self).items()
-        }
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
 
 
 @runtime_checkable
 class Backbone(Protocol):
     """A frozen ``torch.nn.Module`` that turns windows into features.
 
-    ``forward`` takes ``uint8 [B, T, H, W, 3]`` and gives ``float [B, S, D]``; it normalises on its
-    own device. Everything it depends on is in ``spec`` and in its parameters and buffers.
+    Everything that its output depends on is in ``spec`` and in its parameters and buffers.
     """
 
     spec: BackboneSpec
 
     def __call__(self, frames: torch.Tensor) -> torch.Tensor:
-        """Embed windows."""
+        """Turn ``uint8 [B, T, H, W, 3]`` into ``float [B, S, D]``; normalise on the own device."""
         ...
 
 
 class Dataset(Protocol):
     """What a file in ``datasets/`` gives. Its YAML's ``_target_`` names the class.
 
-    A data set may also have
+    Options that several share: ``root``, the folder of its files; ``allow_missing``, don't stop if
+    videos are not there: each then counts as one that can't be read; ``follow_links``, take files
+    that are links out of the root, too; ``frame_rate``, by which frames are timed by their number;
+    ``name`` in reports. A data set may also have
 
     - ``oracle() -> dict | None``: the AP that a model given the true state of the scenes reaches;
-    - ``write_submission(path, scores)``: write the test clips' scores (probability by id) in the
-      form in which the owners take them;
+    - ``write_submission(path, scores)``: write test scores (probability by id) in the owners' form;
     - ``unknown_groups: str``: why clips of one source event or drive count as independent, so that
       intervals over groups are too narrow; empty where they don't.
     """
@@ -185,10 +172,7 @@ class Dataset(Protocol):
     name: str
 
     def prepare(self, splits: Sequence[Split] | None = None) -> None:
-        """Check that the files are there, or make them where the data set can.
-
-        Args:
-            splits: Those whose videos are needed; None: all.
+        """Check that the files of some splits (None: all) are there, or make them.
 
         Raises:
             DatasetNotFoundError: They are not, with the list of those expected.
@@ -202,9 +186,6 @@ class Dataset(Protocol):
 class Encoder(Protocol):
     """What a file in ``temporal/`` gives: a module over a sequence of features.
 
-    ``forward(features [B, L, D], times [B, L], mask [B, L]) -> [B, L, output_dim]``. ``times`` are
-    seconds relative to the cut (0 is the cut, negative before it), oldest first; ``mask`` is True
-    where a step holds data. What lies under a False mask must not change any valid step's output.
     The constructor takes ``input_dim`` (D) beside the options in its YAML.
     """
 
@@ -213,5 +194,12 @@ class Encoder(Protocol):
     def __call__(
         self, features: torch.Tensor, times: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor:
-        """Encode a sequence."""
+        """Turn ``[B, L, D]`` into ``[B, L, output_dim]``.
+
+        Args:
+            features: Oldest first.
+            times: ``[B, L]``, seconds relative to the cut: 0 is the cut, negative before it.
+            mask: ``[B, L]``, True where a step holds data; what lies under False must not change
+                any valid step's output.
+        """
         ...

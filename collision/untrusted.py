@@ -65,14 +65,9 @@ def values_in(data: Any, where: str) -> Iterator[tuple[str, Any]]:
 
 
 def plain_data(data: Any, where: str) -> Any:
-    """Refuse what is more than JSON, or would become more when OmegaConf reads it.
+    """Give parsed data back, unless it is more than JSON or becomes more when OmegaConf reads it.
 
-    Args:
-        data: As ``json`` or ``yaml.safe_load`` gave it.
-        where: Names the file in messages.
-
-    Returns:
-        ``data`` itself.
+    ``where`` names the file in messages, here and below.
 
     Raises:
         CheckpointError: A string holds ``${``; a value is no JSON; nested too deep, or too large.
@@ -90,11 +85,7 @@ def plain_data(data: Any, where: str) -> Any:
 
 
 def json_data(text: str | bytes, where: str) -> Any:
-    """Read JSON that others wrote; see ``plain_data``.
-
-    Raises:
-        CheckpointError: It is no JSON, or more than that.
-    """
+    """Read JSON that others wrote; errors as in ``plain_data``."""
     try:
         return plain_data(json.loads(text), where)
     except (ValueError, RecursionError) as error:
@@ -103,18 +94,12 @@ def json_data(text: str | bytes, where: str) -> Any:
 
 @contextmanager
 def reading(where: str) -> Iterator[None]:
-    """Make whatever a file's values lead to one error that names the file.
-
-    Raises:
-        CheckpointError: For any exception.
-    """
+    """Turn any exception that a file's values lead to into a ``CheckpointError`` that names it."""
     try:
         yield
-    except CheckpointError as error:
-        named = where in str(error)
-        raise CheckpointError(str(error) if named else f"{where}: {error}") from None
     except CollisionError as error:
-        raise CheckpointError(f"{where}: {error}") from None
+        is_named = isinstance(error, CheckpointError) and where in str(error)
+        raise CheckpointError(str(error) if is_named else f"{where}: {error}") from None
     except KeyError as error:
         raise CheckpointError(f"{where} lacks {error}. Train again, or copy it again.") from None
     except Exception as error:  # what a class does with values that nobody has foreseen
@@ -125,18 +110,14 @@ def reading(where: str) -> Iterator[None]:
 
 
 def check_format(found: Any, newest: int, where: str) -> None:
-    """Refuse a file of a newer version by name.
-
-    Raises:
-        CheckpointError: ``found`` is not one of 1 .. ``newest``.
-    """
-    if isinstance(found, int) and not isinstance(found, bool) and found > newest:
+    """Refuse (``CheckpointError``) a file whose format is none of 1 .. ``newest``."""
+    if type(found) is not int or found < 1:
+        raise CheckpointError(f"{where} has format {found!r}, which no version has written.")
+    if found > newest:
         raise CheckpointError(
             f"{where} has format {found}, and this version reads formats up to {newest}: it was "
             "written by a newer version. Update dashcam-collision."
         )
-    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
-        raise CheckpointError(f"{where} has format {found!r}, which no version has written.")
 
 
 def saved_part(data: Any, group: str, where: str, trust: Collection[str] = ()) -> Part:
@@ -147,9 +128,6 @@ def saved_part(data: Any, group: str, where: str, trust: Collection[str] = ()) -
         group: What kind of part it must be, such as ``head``.
         where: Names the file in messages.
         trust: Packages outside this one whose classes may be named.
-
-    Returns:
-        The part; its options are checked when it is built.
 
     Raises:
         CheckpointError: Something else, or a class from elsewhere.
@@ -217,10 +195,7 @@ def _renamed(target: str) -> str:
 
 
 def _checked_target(target: Any, group: str, where: str, trust: Collection[str]) -> str:
-    """Give the import path of a part's class, once it is known to be one that may be used.
-
-    The prefix alone would let ``collision.learning.head.torch.hub.load`` through.
-    """
+    # The prefix alone would let ``collision.learning.head.torch.hub.load`` through.
     if not isinstance(target, str) or not _TARGET.fullmatch(target):
         raise CheckpointError(f"{where} names {target!r} as its {group}, which is no class.")
     target = _renamed(target)

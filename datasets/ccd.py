@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from collision.checks import user_path
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError
 from collision.records.annotations import (
     ErrorCollector,
@@ -51,8 +52,7 @@ class Crash:
         stem: Of the file's name, 6 digits.
         event_frame: The first frame labelled as accident; the first of the clip is 0.
         source: Number of the YouTube video that the clip was cut from.
-        tags: ``light`` (Day or Night), ``weather``, and ``ego``: whether the car with the camera
-            is involved (yes or no).
+        tags: ``light``, ``weather``, and ``ego``: is the car with the camera involved (yes or no)?
     """
 
     stem: str
@@ -75,13 +75,7 @@ class CCD:
             clips of one YouTube video into both splits. ``grouped``: whole groups, four fifths to
             training, by a hash of their names. None: official where the lists are there.
         ego_only: Leave out crashes that the car with the camera is not involved in.
-        allow_missing: Don't stop if videos are not there; each then counts as a video that cannot
-            be read.
-        follow_links: Take videos that are links out of the root, too.
-        name: Of the data set, in reports.
-
-    Raises:
-        ConfigError: There is no such split.
+        allow_missing, follow_links, name: As in ``collision.types.Dataset``.
     """
 
     root: Path
@@ -92,7 +86,7 @@ class CCD:
     name: str = "ccd"
 
     def __post_init__(self) -> None:
-        self.root = Path(self.root).expanduser().absolute()
+        self.root = user_path(self.root).absolute()
         if self.split not in (None, "official", "grouped"):
             raise ConfigError(f"dataset.split={self.split!r}: give official, grouped or null.")
 
@@ -100,8 +94,7 @@ class CCD:
         """Check every line, and that the videos of some splits (default: all) are there.
 
         Raises:
-            DatasetNotFoundError: Folders, tables or videos are missing; lists them.
-            AnnotationError: Lines that cannot be read; lists them.
+            CollisionError: As ``records``, or videos are missing; lists them.
         """
         paths = paths_of(self.records(), splits)
         if not self.allow_missing:
@@ -111,16 +104,13 @@ class CCD:
         """Read the annotations and list the normal videos: crashes first, each by name.
 
         Raises:
-            DatasetNotFoundError: Folders or tables are missing.
-            AnnotationError: Lines that cannot be read, all of a file, by number.
-            ConfigError: Videos are links out of the root, and those are not followed.
+            CollisionError: Folders or tables are missing, lines cannot be read (it lists all), or
+                videos are links out of the root, and those are not followed.
         """
         self._check_layout()
         tables = ErrorCollector()
         crashes = tables.try_read(read_crashes, self.root / ANNOTATIONS, default={})
-        lists: dict[Path, dict[int, str]] = {
-            file: tables.try_read(read_split_list, file, default={}) for file in self._list_files()
-        }
+        lists = {f: tables.try_read(read_split_list, f, default={}) for f in self._list_files()}
         tables.check()
         official = _official_split(lists, {f"crash/{crash.stem}" for crash in crashes.values()})
         normals = {f"normal/{path.stem}" for path in (self.root / NORMALS).glob("*.mp4")}
@@ -133,8 +123,7 @@ class CCD:
             if not self.ego_only or crash.tags["ego"] == "yes"
         ]
         records += [self._record(name, official) for name in sorted(normals)]
-        unlisted = [record.id for record in records if official and record.id not in official]
-        if unlisted:
+        if unlisted := [record.id for record in records if official and record.id not in official]:
             raise AnnotationError(
                 f"{len(unlisted)} videos are in neither train.txt nor test.txt, such as "
                 f"{unlisted[:3]}. Take the lists that belong to these videos, or split without "
@@ -160,48 +149,28 @@ class CCD:
         )
 
     def _check_layout(self) -> None:
-        needed = {
-            ANNOTATIONS: ANNOTATIONS,
-            CRASHES: f"{CRASHES}/000001.mp4 ...",
-            NORMALS: f"{NORMALS}/000001.mp4 ...",
-        }
-        missing = [text for name, text in needed.items() if not (self.root / name).exists()]
-        if missing:
-            raise DatasetNotFoundError(self.root, missing, WHERE)
+        needed = (ANNOTATIONS, CRASHES, NORMALS)
+        if missing := [name for name in needed if not (self.root / name).exists()]:
+            shown = [n if n == ANNOTATIONS else f"{n}/000001.mp4 ..." for n in missing]
+            raise DatasetNotFoundError(self.root, shown, WHERE)
 
     def _list_files(self) -> tuple[Path, ...]:
-        """Find the official train.txt and test.txt; none if they are not to be used.
-
-        Raises:
-            DatasetNotFoundError: One of them is missing.
-        """
+        """Find the official train.txt and test.txt; none if they are not to be used."""
         if self.split == "grouped":
             return ()
-        folders = [self.root / name for name in LIST_FOLDERS]
-        lists = [(folder / "train.txt", folder / "test.txt") for folder in folders]
-        found = [pair for pair in lists if any(file.exists() for file in pair)]
+        names = [(f"{folder}/train.txt", f"{folder}/test.txt") for folder in LIST_FOLDERS]
+        found = [pair for pair in names if any((self.root / name).exists() for name in pair)]
         if not found and self.split is None:
             return ()
-        pair = found[0] if found else lists[0]
-        if missing := [file for file in pair if not file.exists()]:
-            raise DatasetNotFoundError(
-                self.root,
-                [file.relative_to(self.root).as_posix() for file in missing],
-                "Official splits need both lists. Without them: dataset.split=grouped.",
-            )
-        return pair
+        pair = (found or names)[0]
+        if missing := [Path(name).as_posix() for name in pair if not (self.root / name).exists()]:
+            remedy = "Official splits need both lists. Without them: dataset.split=grouped."
+            raise DatasetNotFoundError(self.root, missing, remedy)
+        return tuple(self.root / name for name in pair)
 
 
 def _official_split(lists: Mapping[Path, Mapping[int, str]], crashes: set[str]) -> dict[str, Split]:
-    """Put the official lists together, by class-qualified id; empty if there are none.
-
-    Args:
-        lists: What train.txt and test.txt hold, by line.
-        crashes: The ids in Crash-1500.txt; the lists may name no others.
-
-    Raises:
-        AnnotationError: They name other crashes, or a clip twice.
-    """
+    """Put train.txt and test.txt together, by class-qualified id; they may name known crashes."""
     splits: dict[str, Split] = {}
     sides: tuple[Split, ...] = ("train", "test")
 
@@ -214,20 +183,14 @@ def _official_split(lists: Mapping[Path, Mapping[int, str]], crashes: set[str]) 
 
     tables = ErrorCollector()
     for side, (file, names) in zip(sides, lists.items(), strict=False):
-        known: dict[int, str] = tables.try_read(
-            parse_lines, file, names.items(), checked, default={}
-        )
+        known = tables.try_read(parse_lines, file, names.items(), checked, default={})
         splits |= dict.fromkeys(known.values(), side)
     tables.check()
     return splits
 
 
 def read_crashes(file: Path) -> dict[int, Crash]:
-    """Read Crash-1500.txt, by line number; with or without brackets around the labels.
-
-    Raises:
-        AnnotationError: With all lines that cannot be read.
-    """
+    """Read Crash-1500.txt, by line number; bad lines are all in one ``AnnotationError``."""
     crashes = parse_lines(file, read_text(file), parse_crash)
     if not crashes:
         raise AnnotationError(f"{str(file)!r} lists no video.")
@@ -237,6 +200,8 @@ def read_crashes(file: Path) -> dict[int, Crash]:
 
 def parse_crash(line: str) -> Crash:
     """Read one line: video, 50 labels, start frame, YouTube number, timing, weather, egoinvolve.
+
+    The labels may stand in brackets.
 
     Raises:
         ValueError: Says what is wrong with it.
@@ -280,11 +245,7 @@ def _event_frame(labels: list[str]) -> int:
 
 
 def read_split_list(file: Path) -> dict[int, str]:
-    """Read train.txt or test.txt: class-qualified ids, by line number.
-
-    Raises:
-        AnnotationError: With all lines that cannot be read.
-    """
+    """Read train.txt or test.txt: class-qualified ids, by line; errors as ``read_crashes``."""
 
     def name(line: str) -> str:
         match = re.fullmatch(r"(positive|negative)/([0-9]{6})\.npz\s+([01])", line)

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from collision.checks import user_path
 from collision.errors import ConfigError, DatasetNotFoundError
 from collision.records.annotations import parse_csv, path_below, warn_once
 from collision.records.badas import ego_clips, with_consensus
@@ -47,12 +48,7 @@ class Dad:
         crash_frames: A CSV (``Video Name,Crash Frame``) with better event frames of some positives.
         badas: The BADAS consensus of the test positives; overrides both.
         ego_only: Of the positives, only those known to involve the camera's own car.
-        frame_rate: Frames a second, by count.
-        follow_links: Take videos that are links out of the root, too.
-        name: Of the data set, in reports.
-
-    Raises:
-        ConfigError: One of these cannot be.
+        frame_rate, follow_links, name: As in ``collision.types.Dataset``.
     """
 
     root: Path
@@ -65,21 +61,19 @@ class Dad:
     name: str = "dad"
 
     def __post_init__(self) -> None:
-        self.root = Path(self.root).expanduser()
-        self.crash_frames = Path(self.crash_frames).expanduser() if self.crash_frames else None
-        self.badas = Path(self.badas).expanduser() if self.badas else None
+        self.root = user_path(self.root)
+        self.crash_frames = user_path(self.crash_frames) if self.crash_frames else None
+        self.badas = user_path(self.badas) if self.badas else None
         self.frame_rate = check_rate(self.frame_rate)
         if type(self.event_frame) is not int or not 0 < self.event_frame < NUM_FRAMES:
-            raise ConfigError(
-                f"dataset.event_frame={self.event_frame!r}: clips have frames 0 to 99."
-            )
+            found = repr(self.event_frame)
+            raise ConfigError(f"dataset.event_frame={found}: clips have frames 0 to 99.")
 
     def prepare(self, splits: Sequence[Split] | None = None) -> None:
         """Check that the videos are there, whatever splits are wanted.
 
         Raises:
-            DatasetNotFoundError: A folder or a listed video is missing.
-            AnnotationError: Lines that cannot be read.
+            CollisionError: As ``records``, or a listed video is missing.
         """
         found = Counter(record.path.parent for record in self.records() if not self.ego_only)
         for folder, number in found.items():
@@ -93,20 +87,16 @@ class Dad:
         """List the folders, in the order of file names.
 
         Raises:
-            DatasetNotFoundError: A folder is missing or holds no video.
-            ConfigError: Videos are links out of the root, or in both splits, or none is left.
-            AnnotationError: Lines of ``crash_frames`` or ``badas`` that cannot be read.
+            CollisionError: A folder is missing or holds no video; videos are links out of the root,
+                or in both splits, or none is left; lines of a table cannot be read.
         """
         crash_frames = self._read_crash_frames()
-        records: list[VideoRecord] = []
-        empty = []
-        for folder in FOLDERS:
-            names = sorted(path.name for path in (self.root / "videos" / folder).glob("*.mp4"))
-            if not names:
-                empty.append(f"videos/{folder}/*.mp4")
-            records += [self._record(folder, name) for name in names]
-        if empty:
+        videos = {
+            folder: sorted((self.root / "videos" / folder).glob("*.mp4")) for folder in FOLDERS
+        }
+        if empty := [f"videos/{folder}/*.mp4" for folder, found in videos.items() if not found]:
             raise DatasetNotFoundError(self.root, empty, WHERE)
+        records = [self._record(f, path.name) for f, found in videos.items() for path in found]
         if twice := [name for name, n in Counter(r.id for r in records).items() if n > 1]:
             raise ConfigError(
                 f"dataset.root={self.root}: {twice[0]} is in training and in testing. The set's "
@@ -139,7 +129,6 @@ class Dad:
         return replace(record, event_time=frames[record.path] / self.frame_rate, tags=tags)
 
     def _read_crash_frames(self) -> dict[Path, int]:
-        """Give the crash frame of each video that the optional file lists."""
         file = self.crash_frames
         if file is None:
             return {}

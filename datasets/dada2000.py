@@ -21,9 +21,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from collision.checks import user_path
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError, Rejected
 from collision.records.annotations import (
     ErrorCollector,
@@ -43,14 +45,10 @@ from collision.records.files import (
     paths_of,
     require_videos,
 )
-from collision.types import Split, VideoRecord
+from collision.types import SPLITS, Split, VideoRecord
 
 SMALL: dict[Split, str] = {"train": "training", "val": "validation", "test": "testing"}
-LISTS: dict[Split, str] = {
-    "train": "train_file.json",
-    "val": "val_file.json",
-    "test": "test_file.json",
-}
+LISTS: dict[Split, str] = {split: f"{split}_file.json" for split in SPLITS}
 TABLE = "dada_text_annotations.csv"
 COLUMNS = ("video", "type", "abnormal start frame", "accident frame")
 NUM_CLASSES = 54  # in the lists; the table goes on to 61
@@ -81,12 +79,7 @@ class Dada2000:
         ego_only: Only the clips that involve the camera's own car.
         leave_out_unannotated: Leave out clips of which nothing says when the accident happens;
             otherwise each is an error.
-        frame_rate: Frames a second, by count.
-        follow_links: Take clips that are links out of the root, too.
-        name: Of the data set, in reports.
-
-    Raises:
-        ConfigError: One of these cannot be.
+        frame_rate, follow_links, name: As in ``collision.types.Dataset``.
     """
 
     root: Path
@@ -99,10 +92,10 @@ class Dada2000:
     name: str = "dada2000"
 
     def __post_init__(self) -> None:
-        self.root = Path(self.root).expanduser()
-        self.annotations = Path(self.annotations).expanduser() if self.annotations else None
+        self.root = user_path(self.root)
+        self.annotations = user_path(self.annotations) if self.annotations else None
         self.table = self.annotations or self.root / TABLE
-        self.badas = Path(self.badas).expanduser() if self.badas else None
+        self.badas = user_path(self.badas) if self.badas else None
         self.frame_rate = check_rate(self.frame_rate)
         if self.annotations and self.table.suffix.lower() in (".xlsx", ".xls"):
             raise ConfigError(
@@ -116,8 +109,7 @@ class Dada2000:
         """Check every line, and that the clips of some splits (default: all) are there.
 
         Raises:
-            DatasetNotFoundError: Lists or clips are missing.
-            AnnotationError: Lines that cannot be read, and clips without a time of the accident.
+            CollisionError: As ``records``, or clips are missing; lists them.
         """
         require_videos(self.root, paths_of(self.records(), splits), WHERE)
 
@@ -125,9 +117,8 @@ class Dada2000:
         """Read lists or table: train, val, test, each in its own order.
 
         Raises:
-            DatasetNotFoundError: There is none.
-            AnnotationError: Lines that cannot be read, and clips without a time of the accident.
-            ConfigError: ``ego_only`` leaves none.
+            CollisionError: There is none; lines cannot be read, or clips have no time of the
+                accident (it lists all); or ``ego_only`` leaves none.
         """
         listed = _each_once(self._listed())
         records = [record for _, _, record in listed]
@@ -138,28 +129,22 @@ class Dada2000:
             for (file, line, _), record in zip(listed, records, strict=True)
             if record.event_time is None
         ]
-        if without_time and not self.leave_out_unannotated:
+        if not self.leave_out_unannotated:
             reject(without_time)
-        if without_time:
-            warn_once(
-                f"{self.root}: left out {len(without_time)} clips without an accident's time."
-            )
+        if num_left_out := len(without_time):
+            warn_once(f"{self.root}: left out {num_left_out} clips without an accident's time.")
             records = [record for record in records if record.event_time is not None]
         return ego_clips(records) if self.ego_only else records
 
     def _listed(self) -> list[Listed]:
-        """Read what the root holds: file and line of each clip, and its record."""
         small = {split: self.root / name / f"{name}.txt" for split, name in SMALL.items()}
         lists = {split: self.root / name for split, name in LISTS.items()}
         for files, read in ((small, self._read_small), (lists, self._read_list)):
-            found = {split: file for split, file in files.items() if file.is_file()}
-            if found:
+            if found := {split: file for split, file in files.items() if file.is_file()}:
                 tables = ErrorCollector()
-                parts = [
-                    tables.try_read(read, split, file, default=[]) for split, file in found.items()
-                ]
+                listed = [tables.try_read(read, *one, default=[]) for one in found.items()]
                 tables.check()
-                return [one for part in parts for one in part]
+                return [clip for part in listed for clip in part]
         if self.table.is_file():
             return [(self.table, line, record) for line, record in self._read_table().items()]
         expected = [
@@ -175,9 +160,9 @@ class Dada2000:
                 f"dataset.annotations={self.annotations}: {str(file)!r} has the times of these "
                 "videos, which were cut; a table counts frames of the whole ones. Leave it out."
             )
+        lines = parse_lines(file, read_text(file), partial(self._small_line, split))
         listed: list[Listed] = []
         seen: dict[str, VideoRecord] = {}
-        lines = parse_lines(file, read_text(file), lambda text: self._small_line(split, text))
         for line, record in lines.items():
             # The same accident comes again where its video was cut in several ways.
             if record is not None and seen.get(record.id) != record:
@@ -240,16 +225,9 @@ class Dada2000:
         return self._timed(record, accident - 1, None if abnormal is None else abnormal - 1)
 
     def _record(self, split: Split, number: str, video: str, path: Path) -> VideoRecord:
-        name = f"{number}_{video}"
-        return VideoRecord(
-            id=name,
-            path=path,
-            label=1,
-            split=split,
-            group=name,  # which clips share a source was never published
-            frame_rate=self.frame_rate,
-            tags={"class": number, "ego": "yes" if int(number) in EGO_CLASSES else "no"},
-        )
+        name = f"{number}_{video}"  # a group of its own: nobody published which share a source
+        tags = {"class": number, "ego": "yes" if int(number) in EGO_CLASSES else "no"}
+        return VideoRecord(name, path, 1, split, group=name, frame_rate=self.frame_rate, tags=tags)
 
     def _timed(self, record: VideoRecord, accident: int, abnormal: int | None) -> VideoRecord:
         return replace(
@@ -271,11 +249,7 @@ class Dada2000:
 
 
 def _each_once(listed: list[Listed]) -> list[Listed]:
-    """Leave a clip that several lists name to the last of them: the owners' val and test share 5.
-
-    Raises:
-        AnnotationError: One list names it twice.
-    """
+    """Leave a clip of several lists to the last of them: the owners' val and test share 5."""
     for name in {file: None for file, _, _ in listed}:
         reject_repeated(name, ((line, one.id) for file, line, one in listed if file == name))
     last = {record.id: file for file, _, record in listed}
@@ -314,7 +288,6 @@ def _whole(field: Mapping[str, str], name: str) -> int | None:
 
 
 def _conditions(field: Mapping[str, str]) -> dict[str, str]:
-    """Read weather, light and scene where the table has them."""
     tags = {}
     for column, text in field.items():
         name = column.partition("(")[0].strip()

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from collision.checks import user_path
 from collision.errors import DatasetNotFoundError, Rejected
 from collision.records.annotations import ErrorCollector, path_below, reject, reject_repeated
 from collision.records.badas import ego_clips, with_consensus
@@ -52,12 +53,7 @@ class Dota:
         badas: The BADAS consensus of the test clips: times of alert and collision in place of
             ``anomaly_start``.
         ego_only: Only the clips that involve the camera's own car.
-        frame_rate: Frames a second, by count.
-        follow_links: Take folders that are links out of the root, too.
-        name: Of the data set, in reports.
-
-    Raises:
-        ConfigError: One of these cannot be.
+        frame_rate, follow_links, name: As in ``collision.types.Dataset``.
     """
 
     root: Path
@@ -68,16 +64,15 @@ class Dota:
     name: str = "dota"
 
     def __post_init__(self) -> None:
-        self.root = Path(self.root).expanduser()
-        self.badas = Path(self.badas).expanduser() if self.badas else None
+        self.root = user_path(self.root)
+        self.badas = user_path(self.badas) if self.badas else None
         self.frame_rate = check_rate(self.frame_rate)
 
     def prepare(self, splits: Sequence[Split] | None = None) -> None:
         """Check every entry, and that the frames of some splits (default: all) are there.
 
         Raises:
-            DatasetNotFoundError: Metadata or folders of frames are missing.
-            AnnotationError: Entries that cannot be read.
+            CollisionError: As ``records``, or folders of frames are missing; lists them.
         """
         require_videos(self.root, paths_of(self.records(), splits), WHERE)
 
@@ -85,9 +80,8 @@ class Dota:
         """Read the metadata; the order is its own.
 
         Raises:
-            DatasetNotFoundError: There is none.
-            AnnotationError: Entries that cannot be read, all of them, by file and line.
-            ConfigError: ``ego_only`` leaves none.
+            CollisionError: There is none, entries cannot be read (it lists all, by file and line),
+                or ``ego_only`` leaves none.
         """
         files = [
             self.root / first_present(self.root, (name, f"dataset/{name}")) for name in METADATA
@@ -97,22 +91,18 @@ class Dota:
             expected = [*METADATA, "frames/<clip>/images/000000.jpg"]
             raise DatasetNotFoundError(self.root, expected, WHERE)
         tables = ErrorCollector()
-        entries: list[tuple[Path, list[tuple[int, VideoRecord]]]] = [
-            (file, tables.try_read(parse_entries, file, dict, self._record, default=[]))
+        entries = {
+            file: tables.try_read(parse_entries, file, dict, self._record, default=[])
             for file in files
-        ]
+        }
         tables.check()
         records: list[VideoRecord] = []
-        for file, read in entries:
+        for file, read in entries.items():
             earlier = {record.id for record in records}
             reject_repeated(file, ((line, record.id) for line, record in read))
-            reject(
-                [
-                    Rejected(file, line, f"clip {record.id!r} is in {files[0].name}, too")
-                    for line, record in read
-                    if record.id in earlier
-                ]
-            )
+            also = f"is in {files[0].name}, too"
+            twice = [(line, one.id) for line, one in read if one.id in earlier]
+            reject([Rejected(file, line, f"clip {name!r} {also}") for line, name in twice])
             records += [record for _, record in read]
         if self.badas is not None:
             records = with_consensus(records, self.badas, lambda record: record.id)
@@ -128,7 +118,7 @@ class Dota:
         start, num_frames = _count(facts, "anomaly_start"), _count(facts, "num_frames")
         if start >= num_frames:
             raise ValueError(f"anomaly_start {start} lies behind the clip's {num_frames} frames")
-        whose, anomaly = _anomaly(facts)
+        ego, anomaly = _anomaly(facts)
         subset = facts.get("subset")
         if not isinstance(subset, str) or subset not in SPLIT_OF:
             raise ValueError(f"subset {subset!r} is none of {', '.join(SPLIT_OF)}")
@@ -142,11 +132,7 @@ class Dota:
             group=found.group(1),  # clips of one YouTube compilation share its cutter's style
             event_time=start / self.frame_rate,
             frame_rate=self.frame_rate,
-            tags={
-                "ego": "yes" if whose == "ego" else "no",
-                "anomaly": anomaly,
-                "event_from": "anomaly_start",
-            },
+            tags={"ego": ego, "anomaly": anomaly, "event_from": "anomaly_start"},
         )
 
 
@@ -158,9 +144,9 @@ def _count(facts: Mapping[str, Any], name: str) -> int:
 
 
 def _anomaly(facts: Mapping[str, Any]) -> tuple[str, str]:
-    """Part ``ego: turning`` into whose anomaly it is and of which class."""
+    """Part ``ego: turning`` into whether it is the own car's (yes or no) and its class."""
     text = facts.get("anomaly_class")
     whose, colon, anomaly = text.partition(":") if isinstance(text, str) else ("", "", "")
     if whose not in ("ego", "other") or not colon or not anomaly.strip():
         raise ValueError(f"anomaly_class {text!r} is not of the form 'ego: turning'")
-    return whose, anomaly.strip()
+    return "yes" if whose == "ego" else "no", anomaly.strip()

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
+from collision.checks import user_path
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError, Rejected
 from collision.records.annotations import (
     parse_csv,
@@ -54,13 +55,7 @@ class Manifest:
         cut_horizon: The clips without an event time, of both classes, were cut this many seconds
             before their event (or mock event): their end is the cut.
         split: Of every video, if the file has no ``split`` column.
-        allow_missing: Don't stop if listed videos are not there; each then counts as a video that
-            cannot be read.
-        follow_links: Take videos that are links out of the root, too.
-        name: Of the data set, in reports.
-
-    Raises:
-        ConfigError: One of these cannot be.
+        allow_missing, follow_links, name: As in ``collision.types.Dataset``.
     """
 
     csv: Path
@@ -73,8 +68,8 @@ class Manifest:
     name: str = "manifest"
 
     def __post_init__(self) -> None:
-        self.csv = Path(self.csv).expanduser()
-        self.folder = Path(self.root).expanduser() if self.root is not None else self.csv.parent
+        self.csv = user_path(self.csv)
+        self.folder = user_path(self.root) if self.root is not None else self.csv.parent
         self.columns = {key: key for key in REQUIRED + OPTIONAL} | dict(self.columns)
         if unknown := sorted(set(self.columns) - set(REQUIRED + OPTIONAL)):
             raise ConfigError(
@@ -84,16 +79,15 @@ class Manifest:
         if self.split not in SPLITS:
             raise ConfigError(f"dataset.split={self.split}: give {', '.join(SPLITS)}.")
         horizon = self.cut_horizon
-        is_number = isinstance(horizon, (int, float)) and 0 <= horizon < math.inf
-        if horizon is not None and not is_number:
+        is_time = isinstance(horizon, (int, float)) and 0 <= horizon < math.inf
+        if horizon is not None and not is_time:
             raise ConfigError(f"dataset.cut_horizon={horizon}: give seconds, 0 or more.")
 
     def prepare(self, splits: Sequence[Split] | None = None) -> None:
         """Check every line, and that the videos of some splits (default: all) are there.
 
         Raises:
-            DatasetNotFoundError: The CSV file or videos are missing; lists them.
-            AnnotationError: Lines that cannot be read; lists them.
+            CollisionError: As ``records``, or videos are missing; lists them.
         """
         paths = paths_of(self.records(), splits)
         where = f"{str(self.csv)!r} lists them. If they lie elsewhere: dataset.root=FOLDER. "
@@ -104,9 +98,8 @@ class Manifest:
         """Read the file; the order is its own.
 
         Raises:
-            DatasetNotFoundError: There is no such file.
-            AnnotationError: Lines that cannot be read, all of them, by number.
-            ConfigError: It is a folder; or videos are links out of the root.
+            CollisionError: There is no such file, lines cannot be read (it lists all), or videos
+                are links out of the root.
         """
         if self.csv.is_dir():
             raise ConfigError(
@@ -114,9 +107,8 @@ class Manifest:
                 f"videos in it: collision data {self.csv} write=clips.csv"
             )
         if not self.csv.is_file():
-            raise DatasetNotFoundError(
-                self.csv.parent, [self.csv.name], "Give the path of your list as dataset.csv=FILE."
-            )
+            remedy = "Give the path of your list as dataset.csv=FILE."
+            raise DatasetNotFoundError(self.csv.parent, [self.csv.name], remedy)
         self._check_header(read_header(self.csv))
         records = parse_csv(self.csv, (), self._record)
         faults = _repeated_videos(records) | _split_groups(records)
@@ -135,11 +127,7 @@ class Manifest:
                 require_columns(self.csv, header, [column], remedy)
 
     def _record(self, row: Mapping[str, str]) -> VideoRecord:
-        """Make a record of one line; its id, not yet unique, is the path below the root.
-
-        Raises:
-            ValueError: Says what is wrong with the line.
-        """
+        """Make a record of one line; its id is the path below the root."""
         fields = {key: row.get(column or "", "") for key, column in self.columns.items()}
         path = path_below(self.folder, fields["video"], self.follow_links)
         if fields["label"] not in ("0", "1"):

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from collision.checks import user_path
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError
 from collision.records.annotations import (
     ErrorCollector,
@@ -23,7 +24,7 @@ from collision.records.annotations import (
     path_below,
     reject_repeated,
     seconds,
-)  # fmt: skip
+)
 from collision.records.files import COMPLETE_IT, paths_of, require_videos, with_unique_ids
 from collision.records.splits import fraction_from
 from collision.records.submission import write_scores
@@ -56,8 +57,7 @@ class Row:
         stem: Of the file's name: the id, in 5 digits.
         video: The file, where the table knows its folder.
         label: 1 for a collision or near collision.
-        event_time: In the uncut video; positives only.
-        alert_time: Likewise.
+        event_time, alert_time: In the uncut video; positives only.
         horizon: How long before its event the clip was cut; test clips only.
         usage: ``Public`` or ``Private``: the part of the test set.
         tags: Light, weather and scene.
@@ -91,13 +91,7 @@ class Nexar:
         root: The folder; its layout is recognised by what is there.
         test_fraction: Of the train videos, set apart as test split (tag ``usage`` Held-out) where
             Nexar's own test clips are not there.
-        allow_missing: Don't stop if listed videos are not there; each then counts as a video that
-            cannot be read.
-        follow_links: Take videos that are links out of the root, too.
-        name: Of the data set, in reports.
-
-    Raises:
-        ConfigError: ``test_fraction`` is no fraction.
+        allow_missing, follow_links, name: As in ``collision.types.Dataset``.
     """
 
     root: Path
@@ -107,15 +101,14 @@ class Nexar:
     name: str = "nexar"
 
     def __post_init__(self) -> None:
-        self.root = Path(self.root).expanduser().absolute()
+        self.root = user_path(self.root).absolute()
         if not 0 <= self.test_fraction < 1:
-            raise ConfigError(
-                f"dataset.test_fraction={self.test_fraction!r}: give 0 or more, below 1."
-            )
+            found = repr(self.test_fraction)
+            raise ConfigError(f"dataset.test_fraction={found}: give 0 or more, below 1.")
 
     @property
     def unknown_groups(self) -> str:
-        """Why clips of one source event count as independent; empty where they don't."""
+        """As in ``collision.types.Dataset``."""
         has_test_clips = any((self.root / name).exists() for name in ("test", *USAGES))
         if (self.root / SOURCES).exists() or not has_test_clips:
             return ""
@@ -138,26 +131,23 @@ class Nexar:
         """Read the tables; train videos first, each table in its own order.
 
         Raises:
-            DatasetNotFoundError: Folders or tables are missing.
-            AnnotationError: Lines that cannot be read, all of a file, by number.
-            ConfigError: Both layouts are there.
+            CollisionError: Folders or tables are missing, lines cannot be read (it lists all), or
+                both layouts are there.
         """
         tables = ErrorCollector()
         groups = tables.try_read(self._read, SOURCES, read_sources, {}, default={})
         solutions = tables.try_read(self._read, "solution.csv", read_solution, None, default=None)
-        rows = [
-            (split, table, tables.try_read(read, table, default={}))
+        rows = {
+            table: (split, tables.try_read(read, table, default={}))
             for split, table, read in self._tables()
-        ]
+        }
         tables.check()
         solved = None if solutions is None else {row.stem: row for row in solutions.values()}
+        test_record = partial(self._test_record, solved, groups)
         records: list[VideoRecord] = []
-        for split, table, lines in rows:
-            clip = partial(self._test_record, solved, groups)
-            make = self._train_record if split == "train" else clip
-            made: dict[int, VideoRecord] = tables.try_read(
-                parse_lines, table, lines.items(), make, default={}
-            )
+        for table, (split, lines) in rows.items():
+            make = self._train_record if split == "train" else test_record
+            made = tables.try_read(parse_lines, table, lines.items(), make, default={})
             records += made.values()
         tables.check()
         if not records:
@@ -179,7 +169,7 @@ class Nexar:
         write_scores(Path(path), self.records(), dict(listing.values()), scores)
 
     def _tables(self) -> list[Table]:
-        """Find the tables of the layout that is there: split, file and what reads it."""
+        """Find the tables of the layout that is there."""
         classes = [f"train/{name}" for name in LABELS]
         hub = [name for name in [*classes, *USAGES] if (self.root / name).is_dir()]
         names = ("train.csv", "test.csv", "test")
@@ -191,13 +181,10 @@ class Nexar:
                 f"{kaggle[0]} from Kaggle. Keep each in a folder of its own and choose with "
                 "dataset.root=FOLDER."
             )
-        if kaggle:
-            return self._kaggle_tables()
         if hub:
             return self._hugging_face_tables()
-        raise DatasetNotFoundError(self.root, EXPECTED, WHERE)
-
-    def _kaggle_tables(self) -> list[Table]:
+        if not kaggle:
+            raise DatasetNotFoundError(self.root, EXPECTED, WHERE)
         tables: list[Table] = []
         for split, read in (("train", read_train), ("test", read_test)):
             folder, table = self.root / split, self.root / f"{split}.csv"
@@ -222,7 +209,6 @@ class Nexar:
         return tables
 
     def _need(self, *paths: Path) -> None:
-        """Stop with those files and folders that are not there."""
         missing = [p.relative_to(self.root).as_posix() for p in paths if not p.exists()]
         if missing:
             raise DatasetNotFoundError(self.root, missing, f"The download is incomplete. {WHERE}")
@@ -283,7 +269,7 @@ class Nexar:
 
 
 def read_train(file: Path) -> dict[int, Row]:
-    """Read Kaggle's train.csv. Columns that are not Kaggle's are not looked at."""
+    """Read Kaggle's train.csv; other columns are not looked at."""
 
     def row(fields: Mapping[str, str]) -> Row:
         stem, label = _stem(fields["id"]), _label(fields["target"])
@@ -338,11 +324,7 @@ def read_solution(file: Path) -> dict[int, Row]:
 
 def read_ids(file: Path) -> dict[int, tuple[str, str]]:
     """Read the column id of test.csv or sample_submission.csv: file stem and spelling."""
-
-    def names(fields: Mapping[str, str]) -> tuple[str, str]:
-        return _stem(fields["id"]), fields["id"]
-
-    return parse_csv(file, ("id",), names, key=lambda names: names[0])
+    return parse_csv(file, ("id",), lambda f: (_stem(f["id"]), f["id"]), key=lambda names: names[0])
 
 
 def read_sources(file: Path) -> dict[str, str]:
@@ -368,7 +350,6 @@ def _stem(text: str) -> str:
 
 
 def _kaggle_video(table: Path, stem: str) -> Path:
-    """Find a video in the folder that is called like its table."""
     return table.with_suffix("") / f"{stem}.mp4"
 
 

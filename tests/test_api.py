@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 import collision
+from collision.config import part
+from collision.errors import ConfigError
+from collision.learning.head import build_model
 from tests.conftest import ROOT
+from tests.kit.video import numbered_frames, write_video
 
 PAGE = (ROOT / "docs/library.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -56,6 +60,41 @@ def test_features_are_those_of_the_windows_asked_for(somewhere_else):
     assert windows.values.shape == (2, 1, 1280)
     again = collision.features("examples/drive.mp4", end_times=[2.0])
     assert np.array_equal(again.values[0], windows.values[1])
+
+
+def test_what_a_part_is_and_gives_is_told_without_its_weights(monkeypatch, tmp_path):
+    def refuse(*_):
+        raise AssertionError("weights were read")
+
+    monkeypatch.setattr("collision.backbones.timm_image.read_weights", refuse)
+    monkeypatch.setattr("collision.backbones.vjepa2.read_weights", refuse)
+    backbones = {one.name: one for one in collision.list_backbones()}
+    assert backbones["efficientnet_lite0"].spec() == {
+        **{"num_frames": 1, "fps": 1.0, "height": 128, "width": 224},
+        **{"num_steps": 1, "feature_dim": 1280},
+    }
+    vjepa2 = backbones["vjepa2"].spec(num_frames=8, num_layers=1)
+    assert vjepa2["num_frames"] == 8 and vjepa2["num_steps"] == 4
+    assert vjepa2["feature_dim"] == 1024
+    assert backbones["timm_image"].options["model"] == "???"
+    assert backbones["timm_image"].spec(model="resnet18")["feature_dim"] == 512
+    with pytest.raises(ConfigError, match=r"backbone\.model must be given"):
+        backbones["timm_image"].spec()
+
+    heads = {one.name: one for one in collision.list_heads()}
+    built = build_model(part("head", "gru"), part("pooling", "last"), 96)
+    assert heads["gru"].num_parameters(96) == built.num_parameters
+    assert heads["linear"].num_parameters(96) == 97
+
+    datasets = {one.name: one for one in collision.list_datasets()}
+    monkeypatch.chdir(tmp_path)
+    assert not any(dataset.is_there() for dataset in datasets.values())
+    assert not list(tmp_path.iterdir())  # nothing is painted to find out
+    write_video(tmp_path / "0.mp4", numbered_frames(4, 32, 32), fps=10)
+    (tmp_path / "clips.csv").write_text("video,label,event_time\n0.mp4,1,0.2\n")
+    assert datasets["manifest"].is_there(csv="clips.csv")
+    (tmp_path / "0.mp4").unlink()
+    assert not datasets["manifest"].is_there(csv="clips.csv")
 
 
 def test_import_takes_no_torch():

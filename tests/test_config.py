@@ -36,7 +36,7 @@ def chosen(group: str, name: str) -> Part:
 
 
 def class_of(group: str, name: str) -> type:
-    return chosen(group, name)._class()
+    return chosen(group, name).imported()
 
 
 @pytest.fixture

@@ -52,14 +52,12 @@ def test_the_pages_hold_commands():
 def test_a_command_composes(
     verb: str, overrides: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    """And the data sets of these pages lie where the page says."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips.csv").touch()
-    compose(verb, *overrides)
-
-
-@pytest.mark.parametrize(("verb", "overrides"), commands(DATASETS), ids=str)
-def test_a_data_set_lies_where_its_page_says(verb: str, overrides: tuple[str, ...]):
     config = compose(verb, *overrides)
+    if (verb, overrides) not in commands(DATASETS):
+        return
     (part,) = config.datasets if hasattr(config, "datasets") else [config.dataset]
     dataset = part.build()
     assert dataset.name in ("nexar", "ccd")

@@ -12,7 +12,6 @@ import hydra
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
@@ -21,24 +20,15 @@ from omegaconf.errors import OmegaConfBaseException
 from collision.checks import call_typed, must_be_given, typed, unknown_option
 from collision.commands._lists import listed_parts, named_csv, settled
 from collision.commands._overrides import parse, readable
-from collision.config import (
-    Part,
-    config_dir,
-    config_dirs,
-    dotted,
-    names_of,
-    no_such_part,
-    part_of,
-)
+from collision.config import Part, config_dir, config_dirs, dotted, names_of, no_such_part, part_of
 from collision.errors import ConfigError
 from collision.options import OPTIONS
 
 
 class OwnConfigDirs(SearchPathPlugin):
-    """Lets Hydra find the YAML files of ``--config-dir``."""
+    """Lets Hydra find the YAML files of ``--config-dir``, after our own."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Look there after our own."""
         for folder in config_dirs()[1:]:
             search_path.append("own", f"file://{folder}")
 
@@ -54,12 +44,7 @@ def hydra_context() -> Iterator[ConfigLoader]:
 
 
 def options_for(verb: str, given: Sequence[str], config_name: str | None = None) -> Any:
-    """Give a verb's options, checked.
-
-    Args:
-        verb: Such as ``train``.
-        given: Overrides of one job, as they were typed.
-        config_name: The YAML to compose, if not the verb's.
+    """Type a verb's options from the overrides of one job, composing its YAML or ``config_name``.
 
     Raises:
         ConfigError: One sentence about the first thing that cannot be.
@@ -76,16 +61,13 @@ def options_for(verb: str, given: Sequence[str], config_name: str | None = None)
 def typed_options(
     verb: str, plain: Mapping[str, Any], choices: Mapping[str, str], examples: str
 ) -> Any:
-    """Type a verb's composed configuration.
+    """Type a verb's composed configuration, in which ``???`` must be given.
 
     Args:
         verb: Such as ``train``.
-        plain: The configuration; what must be given and is not is ``???``.
+        plain: The configuration.
         choices: The YAML's name of each group.
         examples: Text that shows options with values.
-
-    Raises:
-        ConfigError: One sentence about the first thing that cannot be.
     """
     hints, rest = get_type_hints(OPTIONS[verb]), dict(plain)
     part_groups = [g for g in choices if f"{g}s" in hints or Part in _kinds(hints.get(g))]
@@ -98,12 +80,14 @@ def typed_options(
     folders = {key: value for key, value in plain.items() if key.endswith("_root")}
     given: dict[str, Any] = {}
     for group, node in nodes.items():
-        name = choices[group]
-        if f"{group}s" in hints:
-            entries = rest.pop(f"{group}s", None)
-            given[f"{group}s"] = _several(group, entries, node, name, folders)
+        composed_one = {choices[group]: node} if node else {}
+        if entries := rest.pop(f"{group}s", None):
+            names = typed(tuple[str, ...], entries, where=f"{group}s")
+            given[f"{group}s"] = listed_parts(group, names, composed_one, folders)
+        elif f"{group}s" in hints:
+            given[f"{group}s"] = tuple(part_of(group, it, n) for n, it in composed_one.items())
         elif node:
-            given[group] = part_of(group, node, name)
+            given[group] = part_of(group, node, choices[group])
     for group in [name for name, hint in hints.items() if hint is Part and name not in given]:
         there = ", ".join(names_of(group))
         raise ConfigError(f"{group} must be given: {group}=NAME. There are: {there}.")
@@ -115,12 +99,7 @@ def typed_options(
 def spelled(verb: str, given: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
     """Put overrides into what Hydra reads.
 
-    Returns:
-        The overrides, and options that it cannot be given: it takes ``dataset=mine`` of ``compare``
-        for the name of a YAML.
-
-    Raises:
-        ConfigError: One cannot be read, or options in lists of parts are nobody's.
+    Beside them, give options that it would misread: ``dataset=mine`` of ``compare`` is no YAML.
     """
     hints = get_type_hints(OPTIONS[verb])
     plain_names = [n for n, hint in hints.items() if str in _kinds(hint) and names_of(n)]
@@ -148,11 +127,7 @@ def spelled(verb: str, given: Sequence[str]) -> tuple[list[str], dict[str, Any]]
 
 
 def composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
-    """Compose a verb's configuration, with Hydra's own under ``hydra``.
-
-    Raises:
-        ConfigError: In our words, whatever Hydra says.
-    """
+    """Compose a verb's configuration, with Hydra's own under ``hydra``; errors are in our words."""
     try:
         with hydra_context():
             return hydra.compose(config_name, list(overrides), return_hydra_config=True)
@@ -177,14 +152,13 @@ def _explained(config_name: str, overrides: Sequence[str]) -> str | None:
     options = dotted(plain_of(composed(config_name, chosen)))
     there = [*choices, *(one for one in options if not one.endswith("_target_"))]
     choices |= {group: str(name) for group, name in changes_of(chosen).items()}
-    for text in overrides:
-        name = parse(text).key_or_group
+    for override in map(parse, overrides):
+        name = override.key_or_group
         is_known = any(f"{one}.".startswith(f"{name}.") for one in there)
-        if not is_known and not name.startswith("hydra") and not parse(text).is_add():
+        if not is_known and not name.startswith("hydra") and not override.is_add():
             part = name.partition(".")[0]
-            return _no_option(name, there) + (
-                f" ({part}={choices[part]})" if part in choices else ""
-            )
+            whose = f" ({part}={choices[part]})" if part in choices else ""
+            return _no_option(name, there) + whose
     return None
 
 
@@ -202,28 +176,18 @@ def _no_option(name: str, there: Sequence[str]) -> str:
     return unknown_option(name, beside)
 
 
-def _several(
-    group: str, entries: Any, node: Mapping[str, Any], name: str, folders: Mapping[str, Any]
-) -> tuple[Part, ...]:
-    if entries:
-        names = typed(tuple[str, ...], entries, where=f"{group}s")
-        return listed_parts(group, names, {name: node} if node else {}, folders)
-    return (part_of(group, node, name),) if node else ()
-
-
 def changes_of(overrides: Sequence[str]) -> dict[str, Any]:
     """Give the values of overrides by dotted names; None for what is deleted."""
     changes = {}
     for override in map(parse, overrides):
+        key = override.key_or_group
         if override.is_sweep_override():
-            raise ConfigError(_several_values(override))
-        changes[override.key_or_group] = None if override.is_delete() else override.value()
+            raise ConfigError(
+                f"{override.input_line}: several values are a list, {key}=[a,b], or a sweep, "
+                "with -m."
+            )
+        changes[key] = None if override.is_delete() else override.value()
     return changes
-
-
-def _several_values(override: Override) -> str:
-    key = override.key_or_group
-    return f"{override.input_line}: several values are a list, {key}=[a,b], or a sweep, with -m."
 
 
 def path_options(verb: str) -> list[str]:
@@ -238,11 +202,7 @@ def choices_of(config: DictConfig) -> dict[str, str]:
 
 
 def plain_of(config: DictConfig) -> dict[str, Any]:
-    """Resolve everything but Hydra's own; what is missing stays ``???``.
-
-    Raises:
-        ConfigError: An interpolation leads nowhere.
-    """
+    """Resolve everything but Hydra's own; what is missing stays ``???``."""
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     try:
         return OmegaConf.to_container(own, resolve=True)  # type: ignore[return-value]

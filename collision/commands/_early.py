@@ -13,19 +13,14 @@ from collision.options import DataOptions, EvaluateOptions, PredictOptions, Trai
 
 
 def check_early(options: Any, paths: Sequence[str]) -> None:
-    """Refuse files and folders that are not there.
-
-    Raises:
-        CollisionError: The first of them.
-    """
+    """Refuse files and folders that are not there."""
     if isinstance(options, PredictOptions):
         _check_checkpoint(options.checkpoint)
         _check_clips(paths)
     elif isinstance(options, EvaluateOptions):
         _check_checkpoint(user_path(paths[0]))
-    elif isinstance(options, TrainOptions):
-        if options.init_from is not None:
-            _check_checkpoint(options.init_from)
+    elif isinstance(options, TrainOptions) and options.init_from is not None:
+        _check_checkpoint(options.init_from)
     elif isinstance(options, DataOptions):
         _check_data(options, paths)
 

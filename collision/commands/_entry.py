@@ -9,24 +9,17 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import math
 import re
 import signal
 import string
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
-from collision.commands._compose import (
-    choices_of,
-    composed,
-    hydra_context,
-    options_for,
-    path_options,
-    spelled,
-)
+from collision.commands import _compose
 from collision.commands._early import check_early
 from collision.commands._overrides import exists, is_override, jobs_of, readable
 from collision.config import names_of, use_config_dirs
@@ -40,21 +33,13 @@ _DISK_ERRORS = (
 )
 
 
-@dataclass(frozen=True)
-class Paths:
-    """How many positional arguments a verb takes, and what they are called."""
-
-    name: str = ""
-    least: int = 0
-    most: int | None = 0
-
-
-# Beside the verbs' files, so that help and wrong options are answered without loading torch.
-POSITIONALS = {
-    "compare": Paths("two or more run folders", 2, None),
-    "data": Paths("folder of videos", 0, 1),
-    "evaluate": Paths("a run folder or a predictor.safetensors", 1, 1),
-    "predict": Paths("one or more video files", 1, None),
+# Positional arguments: what they are called, at least and at most how many there are. Not in the
+# verbs' files, so that help and wrong options are answered without loading torch.
+POSITIONALS: dict[str, tuple[str, int, float]] = {
+    "compare": ("two or more run folders", 2, math.inf),
+    "data": ("folder of videos", 0, 1),
+    "evaluate": ("a run folder or a predictor.safetensors", 1, 1),
+    "predict": ("one or more video files", 1, math.inf),
 }
 # What belongs to a trained run. Hydra would take `+sampling=badas` and nothing would come of it.
 _OF_THE_RUN = ("backbone", "head", "pooling", "sampling", "loss", "optimizer", "trainer")
@@ -62,13 +47,10 @@ _VERBS_ON_RUNS = ("compare", "evaluate", "predict")
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part positional paths from flags and overrides.
+    """Part positional paths from flags with overrides.
 
     A path is whatever is not a flag and not ``key=value``, and any argument that names an existing
     file. So ``clip(1).mp4``, ``a,b.mp4``, ``~/x.mp4`` and URLs are left alone by Hydra's grammar.
-
-    Returns:
-        Paths, and flags with overrides.
     """
     paths: list[str] = []
     rest: list[str] = []
@@ -91,21 +73,22 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
 def _run(verb: str, arguments: Sequence[str]) -> int:
     paths, rest = split_arguments(arguments)
     flags, overrides = _Flags(verb).parse_known_args(rest)
-    strange = next((text for text in overrides if text.startswith("-")), None)
-    if strange is not None:
-        raise ConfigError(f"There is no flag {strange!r}. See: collision {verb} --help")
+    if strange := [text for text in overrides if text.startswith("-")]:
+        raise ConfigError(f"There is no flag {strange[0]!r}. See: collision {verb} --help")
     use_config_dirs(flags.config_dir)
     if flags.help or flags.cfg:
-        config = composed(flags.config_name or verb, spelled(verb, overrides)[0])
+        given, _ = _compose.spelled(verb, overrides)
+        config = _compose.composed(flags.config_name or verb, given)
         print(_help(config) if flags.help else _shown(config, flags.cfg, flags.resolve))
         return 0
-    _check_number(verb, POSITIONALS.get(verb, Paths()), paths)
+    _check_number(verb, paths)
     _check_settled_by_the_run(verb, overrides)
     jobs = [overrides]
     if flags.multirun:
-        with hydra_context() as loader:
-            jobs = jobs_of(readable(overrides, path_options(verb), is_sweep=True), loader)
-    asked = [options_for(verb, job, flags.config_name) for job in jobs]
+        paths_of_verb = _compose.path_options(verb)
+        with _compose.hydra_context() as loader:
+            jobs = jobs_of(readable(overrides, paths_of_verb, is_sweep=True), loader)
+    asked = [_compose.options_for(verb, job, flags.config_name) for job in jobs]
     for options in asked:
         check_early(options, paths)
     command = importlib.import_module(f"collision.commands.{verb}")
@@ -130,16 +113,11 @@ class _Flags(argparse.ArgumentParser):
         self.add_argument("--config-name", "-cn")
 
     def error(self, message: str) -> NoReturn:
-        """Leave it to the door to print this.
-
-        Raises:
-            ConfigError: Always.
-        """
         raise ConfigError(f"{message}. See: collision {self.prog} --help")
 
 
 def _help(config: DictConfig) -> str:
-    groups = [f"  {group}: {', '.join(names_of(group))}" for group in sorted(choices_of(config))]
+    groups = [f"  {g}: {', '.join(names_of(g))}" for g in sorted(_compose.choices_of(config))]
     return string.Template(config.hydra.help.template).safe_substitute(
         APP_CONFIG_GROUPS="\n".join(groups) + "\n", CONFIG=_shown(config, "job", resolve=False)
     )
@@ -150,17 +128,15 @@ def _shown(config: DictConfig, what: str, resolve: bool) -> str:
     return OmegaConf.to_yaml(OmegaConf.masked_copy(config, own), resolve=resolve)
 
 
-def _check_number(verb: str, wanted: Paths, given: Sequence[str]) -> None:
-    if wanted.most == 0 and given:
-        raise ConfigError(
-            f"{verb} takes only key=value options, not {given[0]!r}. See: collision {verb} --help"
-        )
-    if len(given) < wanted.least:
-        raise ConfigError(f"{verb} needs {wanted.name}. See: collision {verb} --help")
-    if wanted.most is not None and len(given) > wanted.most:
-        raise ConfigError(
-            f"{verb} takes {wanted.most} {wanted.name}, not {len(given)}: {', '.join(given)}"
-        )
+def _check_number(verb: str, given: Sequence[str]) -> None:
+    name, least, most = POSITIONALS.get(verb, ("", 0, 0))
+    see = f"See: collision {verb} --help"
+    if most == 0 and given:
+        raise ConfigError(f"{verb} takes only key=value options, not {given[0]!r}. {see}")
+    if len(given) < least:
+        raise ConfigError(f"{verb} needs {name}. {see}")
+    if len(given) > most:
+        raise ConfigError(f"{verb} takes {most} {name}, not {len(given)}: {', '.join(given)}")
 
 
 def _check_settled_by_the_run(verb: str, overrides: Sequence[str]) -> None:

@@ -39,20 +39,13 @@ def named_csv(overrides: Sequence[str]) -> list[str]:
 
 
 def settled(overrides: Sequence[str], group: str, default: str | None) -> list[str]:
-    """Choose the listed part that options on the command line belong to.
-
-    Args:
-        overrides: Of one job.
-        group: Such as ``dataset``.
-        default: The part that is chosen without a word.
-
-    Returns:
-        The overrides, with ``group=NAME`` where that is needed.
+    """Add ``group=NAME`` where options on the command line belong to one of several listed parts.
 
     Raises:
         ConfigError: An entry does not exist, or options belong to none, or to none in particular.
     """
-    values = [parse(text).value() for text in overrides if text.startswith(f"{group}s=")]
+    given = {text: parse(text) for text in overrides}
+    values = [one.value() for one in given.values() if one.key_or_group == f"{group}s"]
     if not values or not isinstance(values[-1], list):
         return list(overrides)
     bases = list(dict.fromkeys(base_of(str(entry)) for entry in values[-1]))
@@ -60,19 +53,14 @@ def settled(overrides: Sequence[str], group: str, default: str | None) -> list[s
     for name in bases:
         if name not in names_of(group):
             raise ConfigError(no_such_part(group, name))
-    keys = {text: parse(text).key_or_group for text in overrides}
-    own = [text for text in overrides if keys[text].startswith(f"{group}.")]
-    for text in overrides:
-        if keys[text] == group:
-            if parse(text).value() not in bases:
-                raise ConfigError(f"{text}: it is not in {shown}. Add it there, or leave it out.")
-            return list(overrides)
-    fitting = [
-        name
-        for name in bases
-        if len(bases) == 1 or {keys[text] for text in own} <= set(option_names(group, name))
-    ]
-    if not own or (default in fitting and len(fitting) > 1):
+    named = [text for text, one in given.items() if one.key_or_group == group]
+    for text in named:
+        if given[text].value() not in bases:
+            raise ConfigError(f"{text}: it is not in {shown}. Add it there, or leave it out.")
+    own = [text for text, one in given.items() if one.key_or_group.startswith(f"{group}.")]
+    keys = {given[text].key_or_group for text in own}
+    fitting = [n for n in bases if len(bases) == 1 or keys <= set(option_names(group, n))]
+    if named or not own or (default in fitting and len(fitting) > 1):
         return list(overrides)
     if not fitting:
         raise ConfigError(f"{own[0]}: none of {shown} has this option.")
@@ -90,13 +78,7 @@ def listed_parts(
     composed: Mapping[str, Mapping[str, Any]],
     folders: Mapping[str, Any],
 ) -> tuple[Part, ...]:
-    """Give the part of each entry.
-
-    Args:
-        group: Such as ``dataset``.
-        entries: Names and CSV files.
-        composed: By its name the part that has what was overridden, with ``_target_``.
-        folders: ``data_root`` and the like.
+    """Give the part of each entry; that in ``composed``, by its name, has what was overridden.
 
     Raises:
         ConfigError: An entry does not exist, or is given twice.

@@ -39,11 +39,7 @@ def exists(name: str) -> bool:
 
 
 def parse(override: str, loader: ConfigLoader | None = None) -> Override:
-    """Read an override; the names that ``glob(*)`` stands for are the loader's.
-
-    Raises:
-        ConfigError: The grammar does not take it.
-    """
+    """Read an override; the names that ``glob(*)`` stands for are the loader's."""
     try:
         return OverridesParser.create(loader).parse_overrides([override])[0]
     except HydraException:
@@ -57,13 +53,7 @@ def parse(override: str, loader: ConfigLoader | None = None) -> Override:
 def readable(
     overrides: Iterable[str], path_options: Collection[str], *, is_sweep: bool = False
 ) -> list[str]:
-    """Quote the values that need it.
-
-    Args:
-        overrides: As they were typed.
-        path_options: Those whose values are always paths.
-        is_sweep: Commas are between the values of a sweep.
-    """
+    """Quote the values that need it, as those of ``path_options``; sweeps keep their commas."""
     return [_readable(override, path_options, is_sweep) for override in overrides]
 
 
@@ -85,12 +75,18 @@ def _readable(override: str, path_options: Collection[str], is_sweep: bool) -> s
     if parsed is None:
         is_text = there or value[:1] not in ("[", "{")
     elif parsed.is_sweep_override():
-        is_text = there or (is_path and not is_sweep)
+        is_text = there or (not is_sweep and (is_path or _is_one_path(value)))
     elif isinstance(given := parsed.value(), str):
         is_text = there and (given != value or "${" in value)
     else:
         is_text = is_path and given is not None
     return f"{key}={quoted(value)}" if is_text else override
+
+
+def _is_one_path(value: str) -> bool:
+    """Take ``my, clips.csv`` for the name of one file, unless its halves name files."""
+    is_path = "/" in value or re.search(r"\.[A-Za-z]\w*$", value.strip("'\""))
+    return bool(is_path) and not any(exists(half.strip()) for half in value.split(","))
 
 
 def quoted(value: str) -> str:
@@ -117,19 +113,15 @@ def _quoted_list(value: str) -> str:
 
 
 def jobs_of(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[list[str]]:
-    """Give the overrides of each job of a sweep: every combination of the values.
-
-    Raises:
-        ConfigError: A value that cannot be listed.
-    """
+    """Give the overrides of each job of a sweep: every combination of the values."""
     choices: list[list[str]] = []
     for override in overrides:
         parsed = parse(override, loader)
-        if not parsed.is_sweep_override():
-            choices.append([override])
-            continue
-        if not parsed.is_discrete_sweep():
+        if parsed.is_discrete_sweep():
+            key = parsed.get_key_element()
+            choices.append([f"{key}={value}" for value in parsed.sweep_string_iterator()])
+        elif parsed.is_sweep_override():
             raise ConfigError(f"{override}: give the values of a sweep, such as head=gru,linear.")
-        key = parsed.get_key_element()
-        choices.append([f"{key}={value}" for value in parsed.sweep_string_iterator()])
+        else:
+            choices.append([override])
     return [list(job) for job in itertools.product(*choices)]

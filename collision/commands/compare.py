@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from collision.config import dotted
 from collision.errors import CheckpointError, ConfigError
 from collision.files import write_json, write_whole
 from collision.metrics.comparison import Comparison, compare
@@ -33,20 +34,18 @@ def run(options: CompareOptions, paths: list[str]) -> int:
     """Compare the runs and write a folder of results."""
     console = Console()
     folders = named_runs(paths)
-    scores = {name: choose_dataset(folder, options.dataset) for name, folder in folders.items()}
-    comparison = compare(
-        {
-            name: [Scored.from_csv(path) for _, path in sorted(files.items())]
-            for name, (_, files) in scores.items()
-        },
-        num_resamples=options.num_resamples,
-    )
+    chosen = {name: choose_dataset(folder, options.dataset) for name, folder in folders.items()}
+    scores = {
+        name: [Scored.from_csv(path) for _, path in sorted(files.items())]
+        for name, (_, files) in chosen.items()
+    }
+    comparison = compare(scores, num_resamples=options.num_resamples)
     made = provenance()
     folder = create_run_folder(options.runs_root, "compare")
     result = {
         "folders": {name: str(path) for name, path in folders.items()},
-        "datasets": {name: dataset for name, (dataset, _) in scores.items()},
-        "seeds": {name: sorted(files) for name, (_, files) in scores.items()},
+        "datasets": {name: dataset for name, (dataset, _) in chosen.items()},
+        "seeds": {name: sorted(files) for name, (_, files) in chosen.items()},
         **comparison.as_json(),
         "provenance": made,
     }
@@ -83,11 +82,9 @@ def write_page(
 def named_runs(paths: list[str]) -> dict[str, Path]:
     """Name each run as shortly as tells them apart: by folder, differing parts, or options.
 
-    Links are followed.
-
     Raises:
         CheckpointError: A folder is not there.
-        ConfigError: A folder was given twice.
+        ConfigError: A folder was given twice, maybe by a link.
     """
     folders: list[Path] = []
     for path in paths:
@@ -115,18 +112,15 @@ def differing_parts(folders: list[Path]) -> list[str]:
     parts = [_metrics(folder).get("parts") or {} for folder in folders]
     if not all(parts):  # the folder of an evaluation does not name them
         return [folder.name for folder in folders]
-    differing = [
-        name
-        for name in dict.fromkeys(name for one in parts for name in one)
-        if len({str(one.get(name)) for one in parts}) > 1
-    ]
+    names = dict.fromkeys(name for one in parts for name in one)
+    differing = [n for n in names if len({str(one.get(n)) for one in parts}) > 1]
     return [", ".join(f"{name}={one.get(name)}" for name in differing) for one in parts]
 
 
 def differing_options(folders: list[Path]) -> list[str]:
     """Name runs of the same parts by the options in which they differ from the first of them."""
     parts = differing_parts(folders)
-    configs = [_flat(_config(folder)) for folder in folders]
+    configs = [_options(folder) for folder in folders]
     names = []
     folder_names = [STAMP.sub("", folder.name) for folder in folders]
     for name, config, folder_name in zip(parts, configs, folder_names, strict=True):
@@ -139,26 +133,18 @@ def differing_options(folders: list[Path]) -> list[str]:
     return names
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _options(folder: Path) -> dict[str, Any]:
+    """Give a run's options by dotted keys; where things lie and how often is no difference."""
     try:
-        return read_config(folder)
+        config = read_config(folder)
     except CheckpointError:
         return {}
-
-
-def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Give nested options by dotted keys; where things lie and how often is no difference."""
-    flat: dict[str, Any] = {}
-    for key, value in options.items():
-        if prefix == "" and (key in NO_DIFFERENCE or key.endswith("_root")):
-            continue
-        name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return flat
+    kept = (key for key in config if key not in NO_DIFFERENCE and not key.endswith("_root"))
+    return dotted({key: config[key] for key in kept})
 
 
 def choose_dataset(folder: Path, wanted: str | None) -> tuple[str | None, dict[int, Path]]:
-    """Give the data set whose scores are compared, and the file of each seed.
+    """Give the data set whose scores are compared (None: unknown), and the file of each seed.
 
     Raises:
         CheckpointError: The folder holds no scores.
@@ -167,7 +153,8 @@ def choose_dataset(folder: Path, wanted: str | None) -> tuple[str | None, dict[i
     found: dict[str | None, dict[int, Path]] = {}
     for path in sorted(folder.iterdir()):
         if match := PREDICTIONS.fullmatch(path.name):
-            dataset = match["dataset"] or trained_on(folder)
+            own = _metrics(folder).get("dataset")
+            dataset = match["dataset"] or (own if isinstance(own, str) else None)
             found.setdefault(dataset, {})[int(match["seed"])] = path
     if not found:
         raise CheckpointError(
@@ -183,12 +170,6 @@ def choose_dataset(folder: Path, wanted: str | None) -> tuple[str | None, dict[i
     if wanted is not None and wanted not in found:
         raise ConfigError(f"dataset={wanted}: {str(folder)!r} holds only scores of {there}.")
     return (wanted, found[wanted]) if wanted is not None else next(iter(found.items()))
-
-
-def trained_on(folder: Path) -> str | None:
-    """Name the data set that a train run scored; None if its ``metrics.json`` does not say."""
-    dataset = _metrics(folder).get("dataset")
-    return dataset if isinstance(dataset, str) else None
 
 
 def _metrics(folder: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,8 @@ from collision.audit.inventory import (
 )
 from collision.audit.jobs import Job, Pool, find_jobs
 from collision.audit.shortcuts import audit, one_cut_a_video
-from collision.errors import (
-    AnnotationError,
-    CollisionError,
-    ConfigError,
-    DatasetNotFoundError,
-)
+from collision.checks import user_path
+from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
 from collision.features.digest import VideoDigests
 from collision.files import write_json, write_whole
 from collision.options import DataOptions
@@ -44,7 +40,9 @@ from collision.runs.provenance import provenance
 from collision.sampling.examples import build_examples
 from collision.sampling.index import DENSE, DataIndex, Selection, index_records
 from collision.sampling.policy import SamplingPolicy
-from collision.types import Dataset, Example, Failure, Seconds, VideoRecord
+from collision.types import Dataset, Failure, Seconds, VideoRecord
+
+_OF_PAIRS = ("is_copy", "num_matching", "num_overlapping", "shift")
 
 
 @dataclass
@@ -52,9 +50,7 @@ class DatasetFacts:
     """What all parts of the report work on.
 
     Attributes:
-        name: Of the data set.
         records: As the data set lists them, in its own splits.
-        policy: How they are cut.
         jobs: By record id; a file that is not there has none.
         facts: By record id; a file that cannot be read has none.
         failures: Why.
@@ -85,7 +81,7 @@ def run(options: DataOptions, paths: list[str]) -> int:
     """Look at a data set, print the report, and write it to a folder of its own."""
     console = Console()
     if options.write is not None:  # then there is a folder: see ``collision.commands._early``
-        return write_list(options.write, Path(paths[0]).expanduser(), console)
+        return write_list(options.write, user_path(paths[0]), console)
     policy: SamplingPolicy = options.sampling.build()
     dataset: Dataset = options.dataset.build()
     listed, complaint = list_records(dataset, options)
@@ -105,15 +101,11 @@ def run(options: DataOptions, paths: list[str]) -> int:
 
 
 def write_list(file: Path, folder: Path, console: Console) -> int:
-    """List the videos of a folder in a CSV file, and say what to do with it.
-
-    Raises:
-        ConfigError: The file is there already, or the folder holds no video.
-    """
+    """List the videos of a folder in a new CSV file, and say what to do with it."""
     if file.exists():
         raise ConfigError(f"write={file}: it is there already; give another file, or remove it.")
     listed = list_videos(folder, file)
-    _write_csv(file, COLUMNS, ([row[name] for name in COLUMNS] for row in listed.rows))
+    _write_csv(file, COLUMNS, listed.rows)
     say = [f"{len(listed.rows)} videos: {file}"]
     if listed.num_unlabelled:
         say += [f"Fill in the label of {listed.num_unlabelled}: 1 for a collision, or nearly one."]
@@ -143,8 +135,7 @@ def list_records(dataset: Dataset, options: DataOptions) -> tuple[list[VideoReco
         if not error.rejected:
             raise
         file = create_run_folder(options.runs_root, f"data_{dataset.name}") / "rejected.csv"
-        rows = [(line.file, line.line, line.reason) for line in error.rejected]
-        _write_csv(file, ("file", "line", "reason"), rows)
+        _write_csv(file, ("file", "line", "reason"), map(asdict, error.rejected))
         raise AnnotationError(f"{error}\nAll of them: {file}", error.rejected) from error
     except DatasetNotFoundError as error:
         raise CollisionError(complaint or str(error)) from error
@@ -183,10 +174,7 @@ def make_report(found: DatasetFacts, options: DataOptions) -> tuple[dict[str, An
         "without_alert": sum(
             r.event_time is not None and r.alert_time is None for r in records if r.label == 1
         ),
-        "failures": [
-            {"video": one.video, "path": str(one.path), "reason": one.reason}
-            for one in found.failures
-        ],
+        "failures": [{**asdict(one), "path": str(one.path)} for one in found.failures],
         "failures_by_class": dict(Counter(label_of[one.video] for one in found.failures)),
         "faults": find_faults(records, facts, found.anchors, found.policy.horizons),
         "notes": _notes({video: fact.notes for video, fact in facts.items()}),
@@ -245,10 +233,7 @@ def _duplicates(found: DatasetFacts) -> dict[str, Any]:
                 "second": pair.second.id,
                 "splits": [pair.first.split, pair.second.split],
                 "groups": [pair.first.group, pair.second.group],
-                "is_copy": pair.is_copy,
-                "num_matching": pair.num_matching,
-                "num_overlapping": pair.num_overlapping,
-                "shift": pair.shift,
+                **{name: getattr(pair, name) for name in _OF_PAIRS},
             }
             for pair in pairs
         ],
@@ -270,40 +255,35 @@ def _shortcuts(found: DatasetFacts, options: DataOptions) -> dict[str, Any]:
 
 
 def write_examples(file: Path, found: DatasetFacts) -> int:
-    """List every moment that `train` would learn from and score; give their number.
-
-    Raises:
-        ConfigError: No moment can be cut.
-    """
+    """List every moment that `train` would learn from and score; give their number."""
     if found.index is None:
         raise ConfigError(found.no_cuts)
-    rows = [
-        _example_row(example, found.index, is_dense=split == DENSE)
-        for split, members in found.index.examples.items()
-        for example in members
-    ]
-    columns = (
-        *("video", "split", "group", "label", "end_time", "horizon", "weight"),
-        *("hard_negative", "dense", "anchor", "path"),
-    )
-    _write_csv(file, columns, rows)
+    index, rows = found.index, []
+    for split, members in index.examples.items():
+        for example in members:
+            record = index.records[example.video]
+            row = {
+                "video": example.video,
+                "split": record.split,
+                "group": record.group,
+                "label": example.label,
+                "end_time": round(example.end_time, 6),
+                "horizon": round(example.horizon, 6),
+                "weight": example.weight,
+                "hard_negative": int(example.hard_negative),
+                "dense": int(split == DENSE),
+                "anchor": round(index.anchors[example.video], 6),
+                "path": record.path,
+            }
+            rows.append(row)
+    _write_csv(file, list(rows[0]) if rows else [], rows)
     return len(rows)
 
 
-def _example_row(example: Example, index: DataIndex, is_dense: bool) -> tuple[object, ...]:
-    record = index.records[example.video]
-    times = (round(example.end_time, 6), round(example.horizon, 6), example.weight)
-    return (
-        *(example.video, record.split, record.group, example.label, *times),
-        *(int(example.hard_negative), int(is_dense)),
-        *(round(index.anchors[example.video], 6), record.path),
-    )
-
-
-def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def _write_csv(file: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
     writer.writerows(rows)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -313,18 +293,13 @@ def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object
 
 
 def _complain(report: Mapping[str, Any], complaint: str) -> None:
-    """End with an exit code other than 0 if files are missing or damaged.
-
-    Raises:
-        CollisionError: There are some.
-    """
     failed = {one["video"] for one in report["failures"]}
     failed |= {one["video"] for one in report.get("check", {}).get("damaged", ())}
-    lines = [complaint] if complaint else []
     if failed:
-        lines += [
+        damage = (
             f"{len(failed)} of the videos are missing or damaged; the report lists them. "
             "Mend or remove them; skip_failures=true reports them and exits with 0."
-        ]
-    if lines:
-        raise CollisionError("\n".join(lines))
+        )
+        complaint = f"{complaint}\n{damage}".lstrip()
+    if complaint:
+        raise CollisionError(complaint)

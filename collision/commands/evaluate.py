@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +32,8 @@ def run(options: EvaluateOptions, paths: list[str]) -> int:
     model = api.load(paths[0], trust=options.trust, cache_root=options.cache_root)
     datasets = [part.build() for part in wanted_datasets(options, model.path)]
     prepare_all(datasets, (options.split,))
-    request = {
-        name: getattr(options, name)
-        for name in ("split", "limit", "within", "dense", "slices", "num_resamples")
-    }
-    evaluations = [
-        api.evaluate(
-            model,
-            dataset,
-            skip_failures=options.skip_failures,
-            accelerator=options.accelerator,
-            extraction=options.extraction,
-            **request,
-        )
-        for dataset in datasets
-    ]
+    request = {item.name: getattr(options, item.name) for item in fields(api.Request)}
+    evaluations = [api.evaluate(model, dataset, **request) for dataset in datasets]
     names = "_".join(evaluation.name for evaluation in evaluations)
     folder = create_run_folder(options.runs_root, f"evaluate_{names}")
     write_evaluations(folder, model.path, evaluations, made)
@@ -69,9 +57,9 @@ def print_results(console: Console, evaluations: Sequence[Evaluation]) -> None:
     judged = [results_of(evaluation) for evaluation in evaluations if evaluation.numbers]
     if len(judged) > 1:
         console.print(as_rich(datasets_grid(judged)))
-    for results in judged[:1] if len(judged) == 1 else ():
-        console.print(f"\n{results.dataset}, split {results.split}", style="bold")
-        console.print(as_rich(final_grid(results.numbers.summary)))
+    elif judged:
+        console.print(f"\n{judged[0].dataset}, split {judged[0].split}", style="bold")
+        console.print(as_rich(final_grid(judged[0].numbers.summary)))
     for results in judged:
         if results.numbers.anticipation:
             console.print(f"\n{results.dataset}, along whole videos too", style="bold")

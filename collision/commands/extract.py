@@ -22,8 +22,7 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
     prepare_all(datasets)
     precision = precision_of(options.extraction.accelerator, options.extraction.precision)
     selection = Selection(None, options.limit, options.val_fraction)
-    plans = []
-    complaints: list[str] = []
+    plans, complaints = [], []
     for backbone in options.backbones:
         source = FeatureSource.of_part(backbone, options.cache_root, precision)
         for dataset in datasets:
@@ -35,16 +34,13 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
             report = experiment.extract(
                 options.extraction, devices=options.devices, num_nodes=options.num_nodes
             )
-            console.print(
+            done = (
                 f"{dataset.name} with {source.spec.name}: {report.num_windows} windows computed, "
                 f"{report.num_reused} reused, {report.num_unavailable} beyond the videos, "
-                f"{report.seconds:.0f} s -> {source.store.folder}",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
+                f"{report.seconds:.0f} s -> {source.store.folder}"
             )
-            for line in report.note_lines():
-                console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
+            for line in [done, *(f"note: {note}" for note in report.note_lines())]:
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
             try:
                 experiment.check_failures(options.skip_failures, console)
             except CollisionError as error:

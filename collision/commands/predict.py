@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import track
 
 from collision import api
+from collision.checks import user_path
 from collision.errors import CollisionError, VideoDecodeError
 from collision.files import write_whole
 from collision.options import PredictOptions
@@ -50,9 +51,7 @@ def run(options: PredictOptions, paths: list[str]) -> int:
 
 
 def write_prediction(prediction: Prediction, output: Path) -> Path:
-    """Write ``<clip>.csv`` (``time,probability``; empty where there is not enough video yet) and
-    ``<clip>.png``; give their path without suffix.
-    """
+    """Write ``<clip>.csv`` (``time,probability``; empty at first) and ``.png``; give their stem."""
     target = output / unused_stem(output, prediction.path.stem)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -75,13 +74,9 @@ def unused_stem(folder: Path, stem: str) -> str:
 
 @contextmanager
 def local_file(name: str) -> Iterator[Path]:
-    """Give a path; an http(s) URL is downloaded for as long as it is needed.
-
-    Raises:
-        VideoDecodeError: The download fails.
-    """
+    """Give a path; an http(s) URL is downloaded for as long as it is needed."""
     if not name.startswith(("http://", "https://")):
-        yield Path(name).expanduser()
+        yield user_path(name)
         return
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / (Path(name.partition("?")[0]).name or "video.mp4")

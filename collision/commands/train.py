@@ -49,6 +49,9 @@ if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
     from collision.runs.wandb_tracker import WandbTracker
 
 
+_FACTS = ("split", "data_digest", "feature_fingerprint", "selected_on")
+
+
 def run(options: TrainOptions, paths: list[str]) -> int:
     """Train, or continue a run; then judge."""
     console = Console()
@@ -88,11 +91,7 @@ def run(options: TrainOptions, paths: list[str]) -> int:
 
 
 def source_of(options: TrainOptions) -> FeatureSource:
-    """Find the features; weights or devices that can't be had are told at once.
-
-    Raises:
-        CollisionError: Something that is asked for isn't there or can't work.
-    """
+    """Find the features; weights or devices that can't be had are told at once."""
     extraction, trainer = options.extraction, options.trainer
     precision_of(trainer.accelerator, trainer.precision, "trainer")
     precision = precision_of(extraction.accelerator, extraction.precision, "extraction")
@@ -103,23 +102,12 @@ def setup_of(options: TrainOptions, policy: SamplingPolicy) -> TrainingSetup:
     """Take what a head is made of and how it is trained; what can't be built is told at once."""
     options.loss.build()
     options.optimizer.build()
-    return TrainingSetup(
-        options.head,
-        options.pooling,
-        options.loss,
-        options.optimizer,
-        options.trainer,
-        options.feature_dropout,
-        policy.balanced,
-    )
+    parts = (options.head, options.pooling, options.loss, options.optimizer)
+    return TrainingSetup(*parts, options.trainer, options.feature_dropout, policy.balanced)
 
 
 def initial_predictor(options: TrainOptions, source: FeatureSource) -> Predictor | None:
-    """Load the predictor that training starts from, if one is named.
-
-    Raises:
-        CacheMismatchError: It was trained on other features.
-    """
+    """Load the predictor that training starts from, if one is named; of the same features."""
     if options.init_from is None:
         return None
     predictor = load_predictor(find_predictors(options.init_from)[0], options.trust)
@@ -131,9 +119,8 @@ def collect_features(experiment: Experiment, options: TrainOptions, console: Con
     """Extract what is missing, or check that nothing is; then read it.
 
     Raises:
-        ConfigError: Something is missing and extract=false, or nothing can be learned from it.
-        Interrupted: By a signal.
-        CollisionError: Videos failed, and skip_failures=false.
+        CollisionError: Something is missing and extract=false; videos failed and
+            skip_failures=false; nothing can be learned from it; or a signal asked to stop.
     """
     if options.extract:
         experiment.extract(options.extraction)
@@ -163,15 +150,12 @@ def announce(
     if len(experiment.folds) > 1:
         console.print(f"{len(experiment.folds)} folds over groups; examples of the first:")
     console.print(as_rich(counts_grid(examples_by_split(experiment))))
-    length = data["train"].times.shape[1]
-    console.print(
+    device, precision = trainer.accelerator, trainer.precision
+    print_plain(
+        console,
         f"head {options.head.name}, pooling {options.pooling.name}: {size:,} parameters on "
-        f"{length} steps of {spec.feature_dim} features from {spec.name}\n"
-        f"device {device_of(trainer.accelerator)}, precision "
-        f"{precision_of(trainer.accelerator, trainer.precision)}, run {folder}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"{data['train'].times.shape[1]} steps of {spec.feature_dim} features from {spec.name}\n"
+        f"device {device_of(device)}, precision {precision_of(device, precision)}, run {folder}",
     )
     for split, part in data.items():
         if part.dropped:
@@ -180,6 +164,11 @@ def announce(
                 + (" (positives among them count as missed)" * (split == "test")),
                 style="yellow",
             )
+
+
+def print_plain(console: Console, text: str) -> None:
+    """Print text that may hold paths: as it is, however wide the terminal."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def examples_by_split(experiment: Experiment) -> dict[str, dict[str, dict[str, int]]]:
@@ -207,23 +196,17 @@ class Work:
         if self.tracker:
             part = str(folder.relative_to(self.folder))
             logger = self.tracker.logger(self.folder, part, as_config(self.options))
-            where = self.tracker.where(logger)
-            self.console.print(where, markup=False, highlight=False, soft_wrap=True)
+            print_plain(self.console, self.tracker.where(logger))
         place = Place(folder, seed, self.console, [logger] if logger else [])
         head = fit_predictor(self.setup, self.lesson(fold), self.options.threshold, place)
         if self.tracker and logger:
             self.tracker.finish(logger, folder / FILE_NAME, self.description(head.predictor))
-        value = head.predictor.origin.value
-        assert head.best_epoch is not None and head.last_epoch is not None, "it was trained here"
-        self.console.print(
-            f"seed {seed} {fold.name}".rstrip()
-            + f": best epoch {head.best_epoch + 1} of {head.last_epoch + 1}, {MONITOR} {value:.3f}",
-            highlight=False,
-        )
+        name = f"seed {seed} {fold.name}".rstrip()
+        print_plain(self.console, f"{name}: {epochs_line(epochs_of(head))}")
         return head
 
     def description(self, predictor: Predictor) -> dict[str, Any]:
-        """Tell what a predictor is and what it needs, without the list of its videos."""
+        """Tell what a predictor is and needs, without the list of its videos."""
         origin = asdict(replace(predictor.origin, learned_from=None))
         spec = predictor.spec.as_dict()
         return {**origin, "spec": spec, "feature_fingerprint": predictor.fingerprint.key}
@@ -242,14 +225,22 @@ class Work:
             parts=options.parts,
             learned_from=learned_from,
         )
-        return Lesson(
-            fold.data,
-            {group: getattr(options, group) for group in ("backbone", "head", "pooling")},
-            experiment.policy,
-            experiment.source.fingerprint,
-            origin,
-            self.initial.model if self.initial else None,
-        )
+        parts = {group: getattr(options, group) for group in ("backbone", "head", "pooling")}
+        seen = (experiment.policy, experiment.source.fingerprint)
+        start_model = self.initial.model if self.initial else None
+        return Lesson(fold.data, parts, *seen, origin, start_model)
+
+
+def epochs_of(head: FittedHead) -> dict[str, Any]:
+    """Give a head's epochs, counted from 0, and what the best one was selected by."""
+    value = head.predictor.origin.value
+    return {"best_epoch": head.best_epoch, "last_epoch": head.last_epoch, MONITOR: value}
+
+
+def epochs_line(epochs: Mapping[str, Any]) -> str:
+    """Say it, counted from 1."""
+    best, last = epochs["best_epoch"] + 1, epochs["last_epoch"] + 1
+    return f"best epoch {best} of {last}, {MONITOR} {epochs[MONITOR]:.3f}"
 
 
 def run_facts(
@@ -258,11 +249,7 @@ def run_facts(
     """Give what ``metrics.json`` says of the training itself."""
     split = evaluation.split if options.folds is None else f"{options.folds} folds"
     epochs = {
-        " ".join(filter(None, (str(seed), fold.name))): {
-            "best_epoch": head.best_epoch,
-            "last_epoch": head.last_epoch,
-            MONITOR: head.predictor.origin.value,
-        }
+        f"{seed} {fold.name}".rstrip(): epochs_of(head)
         for seed, heads in evaluation.heads.items()
         for fold, head in zip(evaluation.experiment.folds, heads, strict=True)
     }
@@ -297,10 +284,9 @@ def write_report(
         console.print(as_rich(numbers_grid(numbers)))
     print_warnings(console, metrics["warnings"])
     submission = write_submission(evaluation.experiment.dataset, folder, evaluation.videos)
-    lines = [f"Submission: {submission}"] if submission else []
-    lines.append(f"Results: {folder / 'results.html'} and metrics.json beside it")
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if submission:
+        print_plain(console, f"Submission: {submission}")
+    print_plain(console, f"Results: {folder / 'results.html'} and metrics.json beside it")
 
 
 def facts_of(metrics: Mapping[str, Any]) -> dict[str, object]:
@@ -309,15 +295,8 @@ def facts_of(metrics: Mapping[str, Any]) -> dict[str, object]:
     return {
         "commit": f"{made['commit']}{' and changes' if made['dirty'] else ''}",
         "machine": f"{made['device']}, {made['cpu_cores']} cores",
-        **{
-            name: metrics[name]
-            for name in ("split", "data_digest", "feature_fingerprint", "selected_on")
-        },
-        **{
-            f"seed {seed}": f"best epoch {epochs['best_epoch'] + 1} of {epochs['last_epoch'] + 1}, "
-            f"{MONITOR} {epochs[MONITOR]:.3f}"
-            for seed, epochs in metrics["epochs"].items()
-        },
+        **{name: metrics[name] for name in _FACTS},
+        **{f"seed {seed}": epochs_line(epochs) for seed, epochs in metrics["epochs"].items()},
         "videos that could not be read": metrics["failures"],
         "examples left out": ", ".join(f"{s} {n}" for s, n in metrics["dropped"].items()),
         "limit": metrics["limit"],

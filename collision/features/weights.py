@@ -5,11 +5,11 @@ Only data is read: safetensors, or PyTorch files with ``weights_only=True``.
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import torch
@@ -52,7 +52,11 @@ def read_weights(path: Path) -> StateDict:
 
 def package_file(package: str, pattern: str) -> Path:
     """Find the one file of an installed package that matches ``pattern``, without importing it."""
-    found = importlib.util.find_spec(package)
+    if not package.isidentifier():  # to find `a.b` Python runs `a`, and others' files name packages
+        raise WeightsNotFoundError(
+            f"backbone.package={package}: give the name of an installed package, without dots."
+        )
+    found = PathFinder.find_spec(package)
     folders = list(found.submodule_search_locations or []) if found else []
     files = [file for folder in folders for file in Path(folder).glob(pattern)]
     if len(files) != 1:

@@ -26,11 +26,9 @@ def create_run_folder(root: Path, name: str) -> Path:
         root.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, 1000):
             folder = root / (f"{stamp}_{name}" + (f"-{attempt}" if attempt > 1 else ""))
-            try:
+            with contextlib.suppress(FileExistsError):
                 folder.mkdir()
                 return folder
-            except FileExistsError:
-                continue
     except OSError as error:
         raise ConfigError(
             f"Cannot make a run folder in {str(root)!r}: {error.strerror}. Give runs_root=FOLDER."

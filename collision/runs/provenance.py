@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -17,20 +18,8 @@ import torch
 import collision
 
 _LIBRARIES = (
-    "torch",
-    "torchvision",
-    "lightning",
-    "torchmetrics",
-    "timm",
-    "transformers",
-    "decord",
-    "av",
-    "numpy",
-    "scikit-learn",
-    "opencv-python-headless",
-    "hydra-core",
-    "safetensors",
-    "wandb",
+    *("torch", "torchvision", "lightning", "torchmetrics", "timm", "transformers", "decord", "av"),
+    *("numpy", "scikit-learn", "opencv-python-headless", "hydra-core", "safetensors", "wandb"),
 )
 
 
@@ -45,36 +34,29 @@ def provenance() -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu_cores": os.cpu_count(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "libraries": {
-            name: importlib.metadata.version(name) for name in _LIBRARIES if _is_installed(name)
-        },
+        "libraries": _versions(),
     }
 
 
-def _is_installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in _LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def git_state() -> dict[str, Any]:
     """Give the checkout's commit and whether files differ from it; None outside a checkout."""
     root = Path(collision.__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return {"commit": None, "dirty": None}
-    try:
-        commit, status = (
-            subprocess.run(
-                ["git", "-C", str(root), *arguments],
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=10,
-            ).stdout.strip()
-            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain"))
-        )
-    except (OSError, subprocess.SubprocessError):
-        return {"commit": None, "dirty": None}
-    return {"commit": commit, "dirty": bool(status)}
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.check_output(
+            command, stderr=subprocess.DEVNULL, text=True, timeout=10
+        ).strip()
+
+    if (root / ".git").exists():
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    return {"commit": None, "dirty": None}

@@ -22,10 +22,7 @@ _NEW = ("resume", "trust")  # are said anew each time
 
 
 def resumed(changes: Mapping[str, Any]) -> TrainOptions:
-    """Take a run's options, with those of this command line on top.
-
-    Args:
-        changes: From dotted names to values; ``resume`` is the run's folder.
+    """Take a run's options, with changes by dotted names; ``resume`` is its folder.
 
     Raises:
         ConfigError: The command line swaps a part or changes what is learned from or how, which
@@ -47,20 +44,16 @@ def resumed(changes: Mapping[str, Any]) -> TrainOptions:
     parts = {
         name: saved_part(saved[name], name, where, trust) for name in groups if saved.get(name)
     }
-    plain = {name: saved[name] for name in hints if name in saved and name not in groups}
-    given = {"parts": names}
-    for name in (*_NEW, "parts"):
-        plain.pop(name, None)
+    plain_ones = hints.keys() - {*groups, *_NEW, "parts"}
+    plain = {name: saved[name] for name in hints if name in saved and name in plain_ones}
     own = {name: value for name, value in changes.items() if name not in {*names, *_NEW}}
-    before = call_typed(TrainOptions, plain, {**parts, **given}, "")
-    changed_parts = {group: part.changed(_below(group, own)) for group, part in parts.items()}
+    before = call_typed(TrainOptions, plain, {**parts, "parts": names}, "")
+    given: dict[str, Any] = {
+        group: part.changed(_below(group, own)) for group, part in parts.items()
+    }
+    given |= {"parts": names, "resume": run, "trust": trust}
     others = {name: v for name, v in own.items() if name.partition(".")[0] not in parts}
-    after = call_typed(
-        TrainOptions,
-        with_changes(plain, others),
-        {**changed_parts, **given, "resume": run, "trust": trust},
-        "",
-    )
+    after = call_typed(TrainOptions, with_changes(plain, others), given, "")
     for name in own:
         kept = name.partition(".")[0]
         if kept in _KEPT and getattr(before, kept) != getattr(after, kept):
@@ -81,12 +74,8 @@ def check_learned_from(run_folder: Path, learned_from: Mapping[str, str]) -> Non
 
     Its heads have learned from those: of another split, they may know what tests them.
 
-    Args:
-        run_folder: Of the run that is resumed.
-        learned_from: The digest of the data and the fingerprint of the features, by name.
-
     Raises:
-        ConfigError: One of them differs.
+        ConfigError: A digest or fingerprint in ``learned_from`` differs from the run's.
     """
     try:
         made = json.loads((run_folder / "provenance.json").read_text(encoding="utf-8"))

@@ -55,12 +55,7 @@ class WandbTracker:
             _check_account()
 
     def logger(self, run_folder: Path, part: str, config: Mapping[str, Any]) -> WandbLogger:
-        """Start logging one trained head; a resumed head goes on in its earlier W&B run.
-
-        Args:
-            run_folder: W&B's own files go to ``wandb`` in it.
-            part: What is trained, such as ``seed_0`` or ``fold_1/seed_0``.
-            config: The resolved configuration.
+        """Start logging a head (``seed_0``, ``fold_1/seed_0``); a resumed one goes on in its run.
 
         Raises:
             ConfigError: The server cannot be reached or refuses.
@@ -81,13 +76,7 @@ class WandbTracker:
         return "W&B: disabled, nothing is logged"
 
     def finish(self, logger: WandbLogger, predictor: Path, origin: Mapping[str, Any]) -> None:
-        """Log the trained head as an artifact of type ``model``, and end its W&B run.
-
-        Args:
-            logger: Of this head.
-            predictor: Its ``predictor.safetensors``.
-            origin: The artifact's metadata: what the head is and what it needs.
-        """
+        """Log a head's file as an artifact of type ``model`` with metadata, and end its W&B run."""
         run = logger.experiment
         artifact = wandb.Artifact(f"predictor-{run.id}", type="model", metadata=dict(origin))
         # W&B would otherwise copy the file into the home folder, twice.
@@ -96,11 +85,7 @@ class WandbTracker:
         run.finish()
 
     def summary(self, run_folder: Path, numbers: Numbers) -> None:
-        """Log the final tables, the mAP and the plots of a run folder as a W&B run of their own.
-
-        Args:
-            run_folder: A finished run: its ``config.yaml`` and ``plots`` are read.
-            numbers: Its final numbers.
+        """Log a finished run's tables, mAP and plots as a W&B run of their own.
 
         Raises:
             ConfigError: The server cannot be reached or refuses.
@@ -110,10 +95,8 @@ class WandbTracker:
         tables = {"test/ap": _ap_table(summary)}
         if summary.slices:
             tables["test/slices"] = _slices_table(summary)
-        plots = {
-            f"plots/{path.stem}": wandb.Image(str(path))
-            for path in sorted((run_folder / "plots").glob("*.png"))
-        }
+        pictures = sorted((run_folder / "plots").glob("*.png"))
+        plots = {f"plots/{path.stem}": wandb.Image(str(path)) for path in pictures}
         run.log({**tables, **plots})
         for horizon, entry in summary.ap.items():
             name = "test/nexar_map" if horizon == "mean" else f"test/ap_{horizon}"
@@ -147,11 +130,7 @@ class WandbTracker:
 
 
 def _check_account() -> None:
-    """Ask the server, once, whether it knows this user; never ask the user.
-
-    Raises:
-        ConfigError: No key on this machine, or the server refuses it or does not answer.
-    """
+    """Ask the server, once, whether it knows this user; never ask the user."""
     wandb.setup(wandb.Settings(silent=True, mode="online"))
     try:
         known = wandb.login(prompt=False, verify=True)

@@ -1,3 +1,4 @@
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -10,8 +11,10 @@ from safetensors.torch import save_file
 from timm.data import resolve_data_config
 
 from collision.backbones.timm_image import TimmImage
+from collision.config import part
 from collision.errors import ConfigError, WeightsNotFoundError
 from collision.features.fingerprint import fingerprint
+from collision.untrusted import saved_part
 
 SMALL = {"height": 64, "width": 96}
 
@@ -106,13 +109,38 @@ def test_a_package_of_another_model_is_refused():
         TimmImage("resnet18", package="no_such_package", **SMALL)
 
 
+@pytest.mark.parametrize(
+    "name", ["planted.models", "planted", ".planted", "__main__", "../planted"]
+)
+def test_a_package_that_a_predictor_names_is_not_run(name, tmp_path, monkeypatch):
+    """To find `planted.models`, importlib would import `planted`."""
+    (tmp_path / "planted" / "models").mkdir(parents=True)
+    (tmp_path / "planted" / "__init__.py").write_text("raise SystemExit('it ran')")
+    (tmp_path / "planted" / "models" / "__init__.py").write_text("raise SystemExit('it ran')")
+    monkeypatch.syspath_prepend(tmp_path)
+    saved = {"name": "timm_image", "options": {"model": "resnet18", "package": name}}
+    with pytest.raises(WeightsNotFoundError, match=r"installed package|0 files|not installed"):
+        saved_part(saved, "backbone", "x").build()
+    assert "planted" not in sys.modules
+
+
+def test_weights_may_lie_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    network = TimmImage("resnet18", pretrained=False).get_submodule("model")
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    with pytest.raises(WeightsNotFoundError, match=rf"'{tmp_path}/no.pth'"):
+        part("backbone", "timm_image", model="resnet18", weights="~/no.pth").build()
+    with pytest.raises(WeightsNotFoundError, match="do not fit"):  # found: it lacks the classifier
+        part("backbone", "timm_image", model="resnet18", weights="~/w.pth").build()
+
+
 def test_no_network_is_one_error_that_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(WeightsNotFoundError) as caught:
         TimmImage("resnet18.a1_in1k", **SMALL)
-    for part in ("timm/resnet18.a1_in1k", "backbone.weights=", "backbone=efficientnet_lite0"):
-        assert part in str(caught.value)
+    for words in ("timm/resnet18.a1_in1k", "backbone.weights=", "backbone=efficientnet_lite0"):
+        assert words in str(caught.value)
 
 
 def test_a_network_that_never_answers_is_given_up(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from tests.kit.real import REAL
 from tests.kit.video import write_video
 
 QUICK = ("num_permutations=19", "num_resamples=100", "num_workers=0")
+INVENTORY = ("shortcuts=false", "duplicates=false")  # where the audit is not what is tested
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_every_example_is_listed(clips, collision_data, tmp_path):
 
 
 def test_a_second_run_opens_no_file(clips, collision_data, monkeypatch):
-    assert collision_data(clips, "check=full")[0] == 0
+    assert collision_data(clips, "check=full", *INVENTORY)[0] == 0
     monkeypatch.setattr(facts_module, "read_facts", lambda job: pytest.fail("read again"))
     code, output, (folder,) = collision_data(clips, "check=full")
     assert code == 0
@@ -123,13 +124,13 @@ def test_damaged_and_missing_files_are_reported(clips, collision_data, tmp_path)
     folder = copied(clips, tmp_path)
     (folder / "3.mp4").write_bytes((folder / "3.mp4").read_bytes()[:5000])
     (folder / "4.mp4").unlink()
-    code, output, (made,) = collision_data(folder)
+    code, output, (made,) = collision_data(folder, *INVENTORY)
     assert code == 2
     assert "2 of the videos are missing or damaged" in output and "4.mp4" in output
     report = json.loads((made / "data.json").read_text())
     assert {one["video"] for one in report["failures"]} == {"3", "4"}
     assert report["counts"]["train"]["videos"] == 8
-    assert collision_data(folder, "skip_failures=true")[0] == 0
+    assert collision_data(folder, "skip_failures=true", *INVENTORY)[0] == 0
 
 
 def test_damage_that_only_decoding_shows(clips, collision_data, tmp_path):
@@ -138,7 +139,7 @@ def test_damage_that_only_decoding_shows(clips, collision_data, tmp_path):
     middle = len(data) // 2
     data[middle : middle + 500] = np.random.default_rng(0).bytes(500)
     (folder / "5.mp4").write_bytes(data)
-    code, output, (made,) = collision_data(folder, "check=full")
+    code, output, (made,) = collision_data(folder, "check=full", *INVENTORY)
     assert code == 2 and "Full check" in output
     report = json.loads((made / "data.json").read_text())
     assert [one["video"] for one in report["check"]["damaged"]] == ["5"]
@@ -204,9 +205,9 @@ def test_examples_are_those_that_train_learns_from(clips, collision_data, tmp_pa
 def test_missing_videos_of_a_list_may_be_allowed(clips, collision_data, tmp_path):
     folder = copied(clips, tmp_path)
     (folder / "4.mp4").unlink()
-    code, output, _ = collision_data(folder)
+    code, output, _ = collision_data(folder, *INVENTORY)
     assert code == 2 and "dataset.allow_missing=true" in output and "No data set" not in output
-    options = ("dataset.allow_missing=true", "skip_failures=true")
+    options = ("dataset.allow_missing=true", "skip_failures=true", *INVENTORY)
     code, output, (made,) = collision_data(folder, *options)
     assert code == 0 and "1 videos (1 negative)" in output
     assert json.loads((made / "data.json").read_text())["failures_by_class"] == {"negative": 1}

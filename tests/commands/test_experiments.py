@@ -3,10 +3,11 @@
 import json
 
 import pytest
+import wandb
 
 from collision.config import config_dir
 from collision.errors import ConfigError
-from tests.conftest import run_command, runs_in
+from tests.conftest import Workshop, runs_in
 from tests.kit.experiments import compose
 from tests.kit.layouts import nexar
 
@@ -59,8 +60,10 @@ def test_its_head_can_be_swapped():
 
 def test_the_nexar_experiment_runs_small_and_is_logged(tmp_path):
     nexar.write(tmp_path / "data" / "nexar", "kaggle", num_train=24, num_sources=0)
+    workshop = Workshop(tmp_path, tmp_path, "")
     arguments = (f"experiment={NEXAR}", f"data_root={tmp_path / 'data'}", *TINY)
-    output = run_command(tmp_path, *arguments, program=("train.py",))
+    output = workshop.command("train", *arguments)
+    wandb.teardown()
     assert output.count("W&B: offline; upload with: wandb sync") == 1
     (run,) = runs_in(tmp_path)
     metrics = json.loads((run / "metrics.json").read_text())
@@ -70,7 +73,7 @@ def test_the_nexar_experiment_runs_small_and_is_logged(tmp_path):
 
 def test_without_the_data_the_experiment_says_what_is_missing(tmp_path):
     arguments = (f"experiment={NEXAR}", f"data_root={tmp_path / 'data'}", *TINY)
-    output = run_command(tmp_path, *arguments, program=("train.py",), code=2)
+    output = Workshop(tmp_path, tmp_path, "").command("train", *arguments, code=2)
     assert "Hugging Face: train/positive/*.mp4" in output and "docs/nexar.md" in output
 
 

@@ -71,7 +71,8 @@ def test_extract_train_evaluate(layout, bench, capsys):
     options = (f"dataset={layout}", *FAST)
     sampling = f"sampling={sampling_of(layout)}"
     assert run("extract", *options, sampling) == 0
-    training = ("trainer.max_epochs=3", "num_resamples=50", "head=gru", "extract=false")
+    audit = f"audit={layout == 'nexar'}".lower()
+    training = ("trainer.max_epochs=1", "num_resamples=50", "head=gru", "extract=false", audit)
     assert run("train", *options, sampling, *training) == 0
     trained = newest_run(bench, f"{layout}_efficientnet_lite0")
     metrics = json.loads((trained / "metrics.json").read_text())
@@ -93,7 +94,7 @@ def test_one_checkpoint_on_all_data_sets_is_one_table(bench, capsys):
     trained = newest_run(bench, "ccd_efficientnet_lite0")
     capsys.readouterr()
     everything = f"datasets=[{','.join(LAYOUTS)}]"
-    assert run("evaluate", trained, everything, "num_resamples=50", "dense=0.5") == 0
+    assert run("evaluate", trained, everything, "num_resamples=50", "dense=1") == 0
     output = capsys.readouterr().out
     folder = newest_run(bench, "evaluate")
     metrics = json.loads((folder / "metrics.json").read_text())["datasets"]
@@ -120,7 +121,7 @@ def test_nexar_without_labels_gives_a_submission(bench, tmp_path, capsys):
     writer = importlib.import_module("tests.kit.layouts.nexar")
     overrides = writer.write(tmp_path / "nexar", layout="kaggle", with_solution=False)
     options = (*overrides, *FAST, "head=linear", "trainer.max_epochs=1", "num_resamples=50")
-    assert run("train", *options) == 0
+    assert run("train", *options, "audit=false") == 0
     trained = newest_run(bench, "nexar_efficientnet_lite0")
     metrics = json.loads((trained / "metrics.json").read_text())
     assert metrics["split"] == "val"
@@ -140,7 +141,7 @@ def test_nexar_without_labels_gives_a_submission(bench, tmp_path, capsys):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_wrong_root_lists_what_is_expected(layout, bench, tmp_path, capsys):
-    code = run("train", f"dataset={layout}", f"dataset.root={tmp_path / 'nowhere'}", *FAST)
+    code = run("data", f"dataset={layout}", f"dataset.root={tmp_path / 'nowhere'}")
     output = capsys.readouterr().err
     assert code == 2
     assert "Expected there" in output and str(tmp_path / "nowhere") in output
@@ -155,6 +156,7 @@ def test_a_precomputed_cache_with_a_broken_video_is_trained_on(bench, tmp_path, 
     broken.write_bytes(broken.read_bytes()[:2000])
     cache = (*overrides, *FAST, f"cache_root={tmp_path / 'cache'}")
     training = ("head=linear", "trainer.max_epochs=1", "num_resamples=50", "extract=false")
+    training = (*training, "audit=false")
     assert run("train", *cache, *training, "skip_failures=true") == 2
     assert "windows are not in" in capsys.readouterr().err
     assert run("extract", *cache, "skip_failures=true") == 0

@@ -133,7 +133,7 @@ def test_metrics_without_oracle_slices_or_interval_are_logged(run_folder):
 def test_every_part_of_a_run_is_its_own_run_in_one_group(run_folder):
     tracker = WandbTracker("p", "offline")
     for part in ("fold_0/seed_0", "fold_1/seed_0"):
-        train(tracker, run_folder, part)
+        tracker.logger(run_folder, part, CONFIG).experiment.finish()
     first, second = sorted(logged(run_folder), key=lambda run: run.facts["display_name"])
     assert first.facts["run_id"] != second.facts["run_id"]
     assert first.facts["run_group"] == second.facts["run_group"]

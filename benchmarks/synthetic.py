@@ -15,15 +15,12 @@ import time
 from pathlib import Path
 
 import cv2
-import yaml
 
+from collision.config import part
 from collision.datasets.synthetic.dataset import Synthetic
-from collision.datasets.synthetic.generate import generate
-from collision.datasets.synthetic.paint.encode import ClipWriter, to_planes
+from collision.datasets.synthetic.generate import clip_writer, generate, to_planes
 from collision.datasets.synthetic.paint.painter import Painter
-from collision.datasets.synthetic.scene import Scene, play_of
-
-_CONFIGS = Path(__file__).parents[1] / "configs/dataset"
+from collision.datasets.synthetic.scene import Scene
 
 
 def main() -> None:
@@ -31,11 +28,9 @@ def main() -> None:
     parser.add_argument("--config", default="synthetic", help="a file of configs/dataset/")
     parser.add_argument("--num-scenes", type=int, default=48)
     arguments = parser.parse_args()
-    options = yaml.safe_load((_CONFIGS / f"{arguments.config}.yaml").read_text())
-    del options["_target_"]
     with tempfile.TemporaryDirectory() as folder:
-        options |= {"root": folder + "/set", "num_scenes": arguments.num_scenes}
-        dataset = Synthetic(**options)
+        options = {"root": folder + "/set", "num_scenes": arguments.num_scenes}
+        dataset = part("dataset", arguments.config, **options).build()
         scenes = dataset.scenes
         painting, encoding = measure_parts(dataset, scenes[:8], Path(folder))
         print(f"painting alone    {painting:6.0f} frames/s of processor time")
@@ -55,14 +50,15 @@ def measure_parts(dataset: Synthetic, scenes: list[Scene], folder: Path) -> tupl
     frames, painting, encoding = 0, 0.0, 0.0
     for scene in scenes:
         clip, painter = scene.clips[0], Painter(scene, dataset.domain)
-        play = play_of(scene, clip)
         start = time.process_time()
-        pictures = [to_planes(painter.paint(play, number)) for number in range(clip.num_frames)]
+        pictures = [
+            to_planes(painter.paint(clip.play, number)) for number in range(clip.num_frames)
+        ]
         painted = time.process_time()
         size = (dataset.domain.width, dataset.domain.height)
-        with ClipWriter(folder / "clip.mp4.part", scene.fps, clip.crf, *size) as writer:
+        with clip_writer(folder / "clip.mp4.part", scene.fps, clip.crf, *size) as write:
             for planes in pictures:
-                writer.write(planes)
+                write(planes)
         frames += len(pictures)
         painting += painted - start
         encoding += time.process_time() - painted

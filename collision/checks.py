@@ -12,7 +12,16 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeAlias, get_args, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    NamedTuple,
+    NotRequired,
+    TypeAlias,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
@@ -125,9 +134,10 @@ def arguments_of(made: type) -> dict[str, Argument]:
         if parameter.kind is not parameter.VAR_KEYWORD:
             arguments[name] = Argument(kind, parameter.default is parameter.empty)
             continue
-        for several in get_args(kind):  # without include_extras: NotRequired is taken off
-            for key, inner in get_type_hints(several).items():
-                arguments[key] = Argument(inner, key in several.__required_keys__)
+        for several in get_args(kind):
+            for key, inner in get_type_hints(several, include_extras=True).items():
+                bare = get_args(inner)[0] if get_origin(inner) is NotRequired else inner
+                arguments[key] = Argument(bare, key in several.__required_keys__)
     return arguments
 
 

@@ -8,8 +8,8 @@ their changes up to t are equal to the last bit up to t.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,36 +30,22 @@ class Motion:
     speed: float
     changes: tuple[tuple[float, float], ...] = ()
     reverses: bool = False
-    _starts: NDArray[np.float64] = field(init=False, repr=False, compare=False)
-    _states: NDArray[np.float64] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        position, speed, acceleration, start = self.position, self.speed, 0.0, 0.0
-        starts, states = [0.0], [(position, speed, acceleration)]
-
-        def advance(until: float) -> None:
-            nonlocal position, speed, start
-            step = until - start
-            position += speed * step + 0.5 * acceleration * step * step
-            speed += acceleration * step
-            start = until
-
-        for time, next_acceleration in (*self.changes, (math.inf, 0.0)):
-            if not self.reverses and acceleration < 0 and start - speed / acceleration < time:
-                advance(start - speed / acceleration)
-                speed = acceleration = 0.0
-                starts.append(start)
-                states.append((position, speed, acceleration))
-            if time == math.inf:
-                break
-            advance(time)
-            acceleration = next_acceleration
-            if not self.reverses and speed <= 0 and acceleration < 0:
-                acceleration = 0.0
-            starts.append(start)
-            states.append((position, speed, acceleration))
-        object.__setattr__(self, "_starts", np.array(starts))
-        object.__setattr__(self, "_states", np.array(states))
+    @cached_property
+    def _segments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Starts ``[S]`` of the stretches of constant acceleration, and the state at each."""
+        rows = [(0.0, self.position, self.speed, 0.0)]
+        for time, pushed in (*self.changes, (math.inf, 0.0)):
+            start, _, speed, before = rows[-1]
+            if not self.reverses and before < 0 and start - speed / before < time:
+                stop = start - speed / before
+                rows.append((stop, _advanced(rows[-1], stop)[0], 0.0, 0.0))
+            if time < math.inf:
+                position, speed = _advanced(rows[-1], time)
+                stands = not self.reverses and speed <= 0
+                rows.append((time, position, speed, max(pushed, 0.0) if stands else pushed))
+        table = np.array(rows)
+        return table[:, 0].copy(), table[:, 1:].copy()
 
     def then(self, *changes: tuple[float, float]) -> Motion:
         """Give this motion with its changes from the first new one's time on replaced."""
@@ -68,43 +54,31 @@ class Motion:
 
     def at(self, times: ArrayLike) -> NDArray[np.float64]:
         """Give position, speed and acceleration at ``times [...]`` as ``[..., 3]``."""
+        starts, states = self._segments
         times = np.asarray(times, dtype=np.float64)
-        segment = self._starts.searchsorted(times, side="right") - 1
-        result = self._states[segment]
-        step, acceleration = times - self._starts[segment], result[..., 2]
+        segment = starts.searchsorted(times, side="right") - 1
+        result = states.take(segment, axis=0)  # a copy, for a single time, too
+        step, acceleration = times - starts[segment], result[..., 2]
         result[..., 0] += result[..., 1] * step + 0.5 * acceleration * step * step
         result[..., 1] += acceleration * step
         return result
 
-    def now(self, time: float) -> tuple[float, float, float]:
-        """Like ``at`` for one time, without numpy's overhead."""
-        segment = bisect_right(self._starts, time) - 1
-        position, speed, acceleration = self._states[segment].tolist()
-        step = time - float(self._starts[segment])
-        return (
-            position + speed * step + 0.5 * acceleration * step * step,
-            speed + acceleration * step,
-            acceleration,
-        )
-
     def felt_acceleration(self, time: float, settling: float) -> float:
         """Acceleration as a sprung body shows it: a first-order lag of ``settling`` seconds."""
-        felt = 0.0
-        starts = [*self._starts.tolist(), math.inf]
-        for start, end, state in zip(starts, starts[1:], self._states, strict=False):
-            if time <= start:
-                break
-            decay = math.exp(-(min(time, end) - start) / settling)
-            felt = float(state[2]) + (felt - float(state[2])) * decay
-        return felt
+        starts, states = self._segments
+        waited = np.maximum(time - starts, 0.0)
+        steps = np.diff(states[:, 2], prepend=0.0)
+        return float(-steps @ np.expm1(-waited / settling))
 
     def parts_from(self, other: Motion) -> float:
         """First time at which the two may differ; infinity if they are the same motion."""
         if (self.position, self.speed) != (other.position, other.speed):
             return 0.0
-        for mine, theirs in zip(self.changes, other.changes, strict=False):
-            if mine != theirs:
-                return min(mine[0], theirs[0])
-        longer = max(self.changes, other.changes, key=len)
-        shared = min(len(self.changes), len(other.changes))
-        return longer[shared][0] if len(longer) > shared else math.inf
+        return min((time for time, _ in {*self.changes} ^ {*other.changes}), default=math.inf)
+
+
+def _advanced(row: tuple[float, float, float, float], time: float) -> tuple[float, float]:
+    """Position and speed at ``time`` of what starts as ``row`` says: a time, and the state then."""
+    start, position, speed, acceleration = row
+    step = time - start
+    return position + speed * step + 0.5 * acceleration * step * step, speed + acceleration * step

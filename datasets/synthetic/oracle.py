@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 
-from collision.datasets.synthetic.plan import plan_scenes
-from collision.datasets.synthetic.scene import Scene, draw_scene, play_of
+from collision.datasets.synthetic.scene import Clip, Scene, draw_scene, plan_scenes
 from collision.datasets.synthetic.setting import Domain
-from collision.datasets.synthetic.state import states
+from collision.datasets.synthetic.traffic import states
 from collision.metrics.scored import Scored
 from collision.metrics.summary import summarise
 
@@ -33,11 +32,7 @@ def score_oracle(
 ) -> dict[str, Any]:
     """Train the oracle on state-only scenes and score it on the test split of ``scenes``.
 
-    Args:
-        scenes: The set to score.
-        domain: From which the training scenes are drawn, too.
-        families: Their shares.
-        seed: Of the set.
+    Those are drawn from the same ``domain``, with the same shares of ``families``.
 
     Returns:
         Under ``scores``, as ``collision.metrics.summary`` gives them, AP per horizon and their
@@ -46,7 +41,8 @@ def score_oracle(
     """
     plan = plan_scenes(NUM_TRAINING_SCENES, {"train": 1.0}, families, seed)
     training = [draw_scene(item, seed + _SEED_OFFSET, domain, traffic=False) for item in plan]
-    test = [scene for scene in scenes if scene.split == "test"]
+    test = [(scene, clip) for scene in scenes if scene.split == "test" for clip in scene.clips]
+    known = [(scene, clip) for scene in training for clip in scene.clips]
     return {
         "horizons": list(HORIZONS),
         "trained_on": {
@@ -56,44 +52,27 @@ def score_oracle(
             "history": _HISTORY.tolist(),
         },
         "split": "test",
-        "scores": _score(test, _predict(training, test)) if test else {},
+        "scores": _score(test, known) if test else {},
     }
 
 
-def _predict(training: Sequence[Scene], test: Sequence[Scene]) -> NDArray[np.float64]:
-    """Probabilities ``[clips, horizons]`` of the test clips."""
-    known, asked = _histories(training), _histories(test)
-    labels = [clip.label for scene in training for clip in scene.clips]
-    columns = []
-    for horizon in range(len(HORIZONS)):
+_Clips = Sequence[tuple[Scene, Clip]]
+
+
+def _score(test: _Clips, known: _Clips) -> dict[str, Any]:
+    scores, labels = np.empty((len(test), len(HORIZONS))), [clip.label for _, clip in known]
+    for column, horizon in enumerate(HORIZONS):
         model = ExtraTreesClassifier(100, min_samples_leaf=3, random_state=0)
-        model.fit(known[:, horizon], labels)
-        columns.append(model.predict_proba(asked[:, horizon])[:, 1])
-    return np.stack(columns, axis=1)
-
-
-def _histories(scenes: Sequence[Scene]) -> NDArray[np.float64]:
-    """States up to every cut of every clip, ``[clips, horizons, times * columns]``."""
-    rows = []
-    for scene in scenes:
-        times = scene.event_time - np.array(HORIZONS)[:, None] + _HISTORY
-        times = np.maximum(times, 0.0).ravel()
-        for clip in scene.clips:
-            # The first column is the time: no clue, drawn alike for both labels.
-            rows.append(states(play_of(scene, clip), times)[:, 1:].reshape(len(HORIZONS), -1))
-    return np.array(rows)
-
-
-def _score(test: Sequence[Scene], scores: NDArray[np.float64]) -> dict[str, Any]:
-    clips = [(scene, clip) for scene in test for clip in scene.clips]
+        model.fit(_histories(known, horizon), labels)
+        scores[:, column] = model.predict_proba(_histories(test, horizon))[:, 1]
     repeats = len(HORIZONS)
     scored = Scored(
-        video=np.repeat([clip.stem for _, clip in clips], repeats),
-        group=np.repeat([str(scene.number) for scene, _ in clips], repeats),
-        label=np.repeat([clip.label for _, clip in clips], repeats),
-        horizon=np.tile(HORIZONS, len(clips)),
+        video=np.repeat([clip.stem for _, clip in test], repeats),
+        group=np.repeat([str(scene.number) for scene, _ in test], repeats),
+        label=np.repeat([clip.label for _, clip in test], repeats),
+        horizon=np.tile(HORIZONS, len(test)),
         score=scores.ravel(),
-        tags={"negative": np.repeat(["" if c.label else c.variant for _, c in clips], repeats)},
+        tags={"negative": np.repeat(["" if c.label else c.variant for _, c in test], repeats)},
     )
     summary = summarise(scored, num_resamples=_NUM_RESAMPLES, slices=("negative",)).as_json()
     parts = {"all": summary, **summary["slices"]}
@@ -101,3 +80,13 @@ def _score(test: Sequence[Scene], scores: NDArray[np.float64]) -> dict[str, Any]
         name.removeprefix("negative="): {key: part[key] for key in ("counts", "chance", "ap")}
         for name, part in parts.items()
     }
+
+
+def _histories(clips: _Clips, horizon: float) -> NDArray[np.float64]:
+    """States up to the cut of every clip, ``[clips, columns * times]``."""
+    rows = []
+    for scene, clip in clips:
+        columns = states(clip.play, np.maximum(scene.event_time - horizon + _HISTORY, 0.0))
+        del columns["time"]  # no clue, drawn alike for both labels
+        rows.append(np.concatenate(list(columns.values())))
+    return np.array(rows)

@@ -2,18 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Any
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
+from pydantic import AfterValidator, Field
 
-from collision.datasets.synthetic.paint.palette import PALETTES
+from collision.checks import STRICT
+from collision.datasets.synthetic.motion import Motion
+from collision.datasets.synthetic.traffic import EGO_SHAPE, SHAPES, Shape, Vehicle
 from collision.errors import ConfigError
 
-LIGHTS = ("Normal", "Twilight", "Dark")
-WEATHERS = ("Clear", "Rain", "Fog")
-SCENES = ("Urban", "Highway", "Rural")
+Light: TypeAlias = Literal["Normal", "Twilight", "Dark"]
+Weather: TypeAlias = Literal["Clear", "Rain", "Fog"]
+SceneKind: TypeAlias = Literal["Urban", "Highway", "Rural"]
+
+Tone: TypeAlias = tuple[int, int, int]  # BGR
+
+
+class Palette(NamedTuple):
+    """Colours of a region; those of asphalt and verge (what lies beside the road) by scene."""
+
+    asphalt: dict[str, Tone]
+    verge: dict[str, Tone]
+    edge_line: Tone
+    centre_line: Tone
+    walls: tuple[Tone, ...]
+    leaves: Tone
+    street_lamp: Tone
+
+
+PALETTES = {
+    "temperate": Palette(
+        asphalt={"Urban": (88, 86, 84), "Highway": (104, 103, 101), "Rural": (92, 92, 94)},
+        verge={"Urban": (118, 122, 126), "Highway": (72, 108, 92), "Rural": (52, 104, 78)},
+        edge_line=(215, 218, 220),
+        centre_line=(215, 218, 220),
+        walls=((120, 135, 160), (150, 160, 165), (105, 110, 120), (95, 115, 150)),
+        leaves=(45, 95, 62),
+        street_lamp=(120, 190, 235),
+    ),
+    "arid": Palette(
+        asphalt={"Urban": (112, 116, 122), "Highway": (134, 138, 142), "Rural": (96, 104, 116)},
+        verge={"Urban": (140, 158, 176), "Highway": (98, 138, 172), "Rural": (86, 130, 170)},
+        edge_line=(200, 206, 212),
+        centre_line=(58, 168, 222),
+        walls=((150, 185, 215), (190, 205, 215), (120, 155, 205), (165, 165, 170)),
+        leaves=(62, 112, 104),
+        street_lamp=(215, 220, 225),
+    ),
+}
 
 # m/s
 SPEEDS = {"Urban": (9.0, 14.0), "Highway": (17.0, 26.0), "Rural": (11.0, 18.0)}
@@ -24,106 +65,69 @@ _COLOURS = (
     (150, 70, 35), (95, 45, 25), (40, 35, 150), (30, 25, 95), (60, 90, 60), (120, 160, 190),
 )  # fmt: skip
 
+_Key = TypeVar("_Key")
+_Number = TypeVar("_Number", int, float)
+
+
+def _checked(holds: Callable[[Any], bool], wanted: str) -> AfterValidator:
+    def check(value: Any) -> Any:
+        if not holds(value):
+            raise ValueError(wanted)
+        return value
+
+    return AfterValidator(check)
+
+
+Pixels: TypeAlias = Annotated[
+    int, _checked(lambda size: size >= 64 and size % 4 == 0, "a multiple of 4 that is at least 64")
+]
+Shares: TypeAlias = Annotated[
+    Mapping[_Key, Annotated[float, Field(ge=0)]],
+    _checked(lambda shares: sum(shares.values()) > 0, "shares of which one is above 0"),
+]
+Range: TypeAlias = Annotated[
+    tuple[_Number, _Number],
+    _checked(lambda ends: 0 <= ends[0] <= ends[1], "[lowest, highest], both at least 0"),
+]
+
 
 @dataclass(frozen=True)
 class Domain:
     """What a camera, its recorder and its roads are like; a second domain has other values.
 
-    Attributes:
-        width: Of the picture, pixels; even.
-        height: Likewise.
-        field_of_view: Horizontal, degrees.
-        camera_height: Metres above the road.
-        nose_dive: Degrees that the camera dips per m/s² of braking.
-        fps: Frame rate -> its share of the scenes.
-        crf: Lowest and highest quality factor of the H.264 encoder.
-        event_time: Earliest and latest event, seconds.
-        tail: Least and most seconds that a clip goes on after its event.
-        resolve_lead: Seconds before the would-be impact in which ordinary braking begins.
-        evade_lead: Seconds before the would-be impact in which an evasion begins.
-        light: Light -> share.
-        weather: Weather -> share.
-        scene: Scene -> share; a family draws among those that it can happen in.
-        texture_contrast: 0 (even surfaces) to 2 (rough ones).
-        palette: Colours of road and roadside: a name in palette.py.
+    configs/dataset/synthetic.yaml explains each, in seconds, metres, degrees and shares of scenes.
     """
 
-    width: int
-    height: int
-    field_of_view: float
-    camera_height: float
+    __pydantic_config__ = STRICT
+
+    width: Pixels
+    height: Pixels
+    field_of_view: Annotated[float, Field(ge=20, le=130)]
+    camera_height: Annotated[float, Field(ge=0.5, le=4)]
     nose_dive: float
-    fps: dict[float, float]
-    crf: tuple[int, int]
-    event_time: tuple[float, float]
-    tail: tuple[float, float]
-    resolve_lead: tuple[float, float]
-    evade_lead: tuple[float, float]
-    light: dict[str, float]
-    weather: dict[str, float]
-    scene: dict[str, float]
+    fps: Shares[Annotated[float, Field(ge=1, le=120)]]
+    crf: Range[Annotated[int, Field(le=51)]]
+    event_time: Range[float]
+    tail: Range[float]
+    resolve_lead: Range[Annotated[float, Field(ge=1.5, le=3)]]
+    evade_lead: Range[Annotated[float, Field(lt=1)]]
+    light: Shares[Light]
+    weather: Shares[Weather]
+    scene: Shares[SceneKind]
     texture_contrast: float
-    palette: str
+    palette: Annotated[str, _checked(PALETTES.__contains__, " or ".join(PALETTES))]
 
-    @classmethod
-    def parse(cls, values: dict[str, Any]) -> Domain:
-        """Check the values of a YAML file.
+    @property
+    def focal(self) -> float:
+        """Focal length of the camera in pixels."""
+        return self.width / 2 / math.tan(math.radians(self.field_of_view) / 2)
 
-        Raises:
-            ConfigError: One is missing, unknown or out of range.
-        """
-        names = [item.name for item in fields(cls)]
-        for name in sorted(set(names) ^ set(values)):
-            problem = "is missing" if name in names else "does not exist"
+    def __post_init__(self) -> None:
+        if self.event_time[0] < self.resolve_lead[1] + 1:
             raise ConfigError(
-                f"dataset.domain.{name} {problem}. A domain has: {', '.join(names)}. "
-                "See configs/dataset/synthetic.yaml."
+                f"dataset.domain.event_time={list(self.event_time)}: the event must come at least "
+                f"1 s after the first braking, {self.resolve_lead[1]:g} s before the impact."
             )
-        given: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        domain = cls(**given)
-        domain._check()
-        return domain
-
-    def _check(self) -> None:
-        for name, holds, reason in (*self._rules(), *self._share_rules()):
-            if not holds:
-                raise ConfigError(f"dataset.domain.{name}={getattr(self, name)!r}: {reason}.")
-
-    def _rules(self) -> Iterator[tuple[str, bool, str]]:
-        for name in ("width", "height"):
-            size = getattr(self, name)
-            yield name, size >= 64 and size % 4 == 0, "choose a multiple of 4 that is at least 64"
-        yield "field_of_view", 20 <= self.field_of_view <= 130, "choose 20 to 130 degrees"
-        yield "camera_height", 0.5 <= self.camera_height <= 4, "choose 0.5 to 4 metres"
-        for name in ("crf", "event_time", "tail", "resolve_lead", "evade_lead"):
-            value = getattr(self, name)
-            ordered = isinstance(value, tuple) and len(value) == 2 and 0 <= value[0] <= value[1]
-            yield name, ordered, "choose [lowest, highest], both at least 0"
-        yield "crf", self.crf[1] <= 51, "H.264 knows 0 to 51"
-        ordinary = self.resolve_lead[0] >= 1.5 and self.resolve_lead[1] <= 3
-        yield "resolve_lead", ordinary, "ordinary braking begins 1.5 to 3 s before the impact"
-        hurried = self.evade_lead[1] < 1
-        yield "evade_lead", hurried, "an evasion begins less than 1 s before the impact"
-        late = self.event_time[0] >= self.resolve_lead[1] + 1
-        yield "event_time", late, "the event must come at least 1 s after the first braking"
-        yield "palette", self.palette in PALETTES, f"there are {', '.join(PALETTES)}"
-
-    def _share_rules(self) -> Iterator[tuple[str, bool, str]]:
-        known = {"light": LIGHTS, "weather": WEATHERS, "scene": SCENES}
-        for name in ("fps", *known):
-            shares = getattr(self, name)
-            some = bool(shares) and min(shares.values()) >= 0 and sum(shares.values()) > 0
-            yield name, some, "give shares of which one is above 0"
-            for key in shares:
-                if name == "fps":
-                    rate = 1 <= float(key) <= 120
-                    yield name, rate, f"{key!r} is no frame rate between 1 and 120"
-                else:
-                    one = key in known[name]
-                    yield name, one, f"{key!r} is not one of {', '.join(known[name])}"
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,30 @@ class Setting:
     resolve_lead: tuple[float, float]
     evade_lead: tuple[float, float]
 
+    @cached_property
+    def ego(self) -> Vehicle:
+        """The ego as it drives if nothing happens."""
+        return Vehicle(0.0, 0.0, 0.0, Motion(0.0, self.ego_speed))
+
+    @property
+    def contact(self) -> float:
+        """Where the bumper of an undisturbed ego is at the impact (m)."""
+        return self.ego_speed * self.event_time + EGO_SHAPE.length / 2
+
     @staticmethod
-    def draw_colour(rng: np.random.Generator) -> tuple[int, int, int]:
-        """Draw the colour of a vehicle, BGR."""
+    def draw_shape(rng: np.random.Generator, *kinds: str) -> Shape:
+        """Draw a shape: any, or one of ``kinds``."""
+        return SHAPES[str(rng.choice(list(kinds or SHAPES)))]
+
+    @staticmethod
+    def draw_colour(rng: np.random.Generator) -> Tone:
+        """Draw the colour of a vehicle."""
         return _COLOURS[int(rng.integers(len(_COLOURS)))]
+
+    def draw_agent(
+        self, rng: np.random.Generator, shape: Shape, place: tuple[float, float], heading: float,
+        speed: float,
+    ) -> Vehicle:  # fmt: skip
+        """Give the other vehicle at ``place`` (x, z) at time 0, in a drawn colour."""
+        along, colour = Motion(0.0, speed), self.draw_colour(rng)
+        return Vehicle(*place, heading, along, shape=shape, colour=colour)

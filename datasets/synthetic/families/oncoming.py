@@ -10,18 +10,9 @@ import math
 
 import numpy as np
 
-from collision.datasets.synthetic.motion import Motion
 from collision.datasets.synthetic.setting import Setting
 from collision.datasets.synthetic.steering import steer_to
-from collision.datasets.synthetic.traffic import (
-    EGO_SHAPE,
-    LANE,
-    SHAPES,
-    STILL,
-    Conflict,
-    Play,
-    Vehicle,
-)
+from collision.datasets.synthetic.traffic import LANE, STILL, Conflict, Play
 
 SCENES = ("Urban", "Rural")  # the lanes of a highway all go one way
 _CRUSH = 0.06  # seconds in which both come to a standstill
@@ -29,11 +20,11 @@ _CRUSH = 0.06  # seconds in which both come to a standstill
 
 def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
     """Draw a conflict; None where the draw has no plausible way out, and is to be repeated."""
-    impact, speed = setting.event_time, setting.ego_speed
-    resolve_lead = rng.uniform(*setting.resolve_lead)
-    evade_lead = rng.uniform(*setting.evade_lead)
-    onset = impact - resolve_lead - rng.uniform(0.6, 1.1)
-    shape = SHAPES[str(rng.choice(["hatchback", "sedan", "suv", "van", "truck"]))]
+    impact, speed, ego = setting.event_time, setting.ego_speed, setting.ego
+    resolve = impact - rng.uniform(*setting.resolve_lead)
+    evade = impact - rng.uniform(*setting.evade_lead)
+    onset = float(resolve - rng.uniform(0.6, 1.1))
+    shape = setting.draw_shape(rng)
     oncoming_speed = speed * rng.uniform(0.7, 1.1)
     shift = LANE - rng.uniform(0.4, 1.2)  # how far it comes over
     drift_push = 4 * shift / (impact - onset - rng.uniform(0.1, 0.5)) ** 2
@@ -43,26 +34,14 @@ def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
     if drift_push > 4.0:
         return None
 
-    ego = Vehicle(0.0, 0.0, 0.0, Motion(0.0, speed))
-    agent = Vehicle(
-        x=-LANE,
-        z=(EGO_SHAPE.length + shape.length) / 2 + (speed + oncoming_speed) * impact,
-        heading=math.pi,
-        along=Motion(0.0, oncoming_speed),
-        shape=shape,
-        colour=setting.draw_colour(rng),
-    )
+    place = (-LANE, (ego.shape.length + shape.length) / 2 + (speed + oncoming_speed) * impact)
+    agent = setting.draw_agent(rng, shape, place, math.pi, oncoming_speed)
     drifting = steer_to(STILL, onset, -shift, drift_push)  # its left is the ego's side
-    returning = steer_to(drifting, impact - resolve_lead, 0.0, return_push)
-    slowing = ego.along.then(
-        (impact - resolve_lead, -deceleration), (impact - resolve_lead + braking_time, 0.0)
-    )
-    start = impact - evade_lead
-    jerking = steer_to(drifting, start, 0.0, jerk_push)
-    evading = ego.driven(
-        ego.along.then((start, -4.0), (start + 1.5, 0.0)),
-        steer_to(STILL, start, rng.uniform(0.9, 1.3), jerk_push),
-    )
+    returning = steer_to(drifting, resolve, 0.0, return_push)
+    slowing = ego.along.then((resolve, -deceleration), (resolve + braking_time, 0.0))
+    braking = ego.along.then((evade, -4.0), (evade + 1.5, 0.0))
+    evading = ego.driven(braking, steer_to(STILL, evade, rng.uniform(0.9, 1.3), jerk_push))
+    jerking = steer_to(drifting, evade, 0.0, jerk_push)
     crashing = ego.along.then((impact, -speed / _CRUSH))
     struck = agent.along.then((impact, -oncoming_speed / _CRUSH))
     plays = {
@@ -71,4 +50,4 @@ def draw(rng: np.random.Generator, setting: Setting) -> Conflict | None:
         "resolved": Play(ego.driven(slowing), agent.driven(across=returning)),
         "harmless": Play(ego, agent),
     }
-    return Conflict(float(onset), plays, None, 1)
+    return Conflict(onset, plays, 1)

@@ -1,19 +1,83 @@
-"""All that stands or moves is made of flat faces; a frame's are seen, lit and filled at once.
+"""A pinhole camera, and the flat faces that all is made of that stands or moves.
 
-A record of ``FACE`` is one face, so that many are an array: F faces of 4 corners, the last one
-repeated in a triangle. Local axes of a mesh: x to its right, y up, z ahead.
+World axes as in traffic.py, y up from the road. A frame's faces are seen, lit and filled at once. A
+record of ``FACE`` is one face, so that many are an array: F faces of 4 corners. Local axes of a
+mesh: x to its right, y up, z ahead.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collision.datasets.synthetic.paint.camera import NEAR, Camera
 from collision.datasets.synthetic.paint.light import Atmosphere, add_glow
+from collision.datasets.synthetic.setting import Domain
+
+NEAR = 0.6  # metres: nothing is drawn closer to the lens
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Where the camera is and looks at one moment; angles in radians, pitch positive downwards."""
+
+    domain: Domain
+    x: float
+    z: float
+    yaw: float
+    pitch: float
+
+    @cached_property
+    def position(self) -> Array:
+        """In world axes ``[3]``."""
+        return np.array([self.x, self.domain.camera_height, self.z])
+
+    @cached_property
+    def axes(self) -> Array:
+        """Unit vectors ``[3, 3]`` to the right, up and ahead."""
+        sin, cos = math.sin(self.yaw), math.cos(self.yaw)
+        down, level = math.sin(self.pitch), math.cos(self.pitch)
+        return np.array(
+            [[cos, 0, -sin], [sin * down, level, cos * down], [sin * level, -down, cos * level]]
+        )
+
+    @property
+    def _middle(self) -> tuple[float, float]:
+        return self.domain.width / 2, self.domain.height / 2
+
+    @property
+    def horizon(self) -> float:
+        """Row at which the road ends."""
+        return self.domain.height / 2 - self.domain.focal * math.tan(self.pitch)
+
+    @property
+    def first_road_row(self) -> int:
+        """The row of the horizon itself has no finite distance: this is the next."""
+        return int(min(max(math.floor(self.horizon) + 1, 0), self.domain.height - 1))
+
+    def view(self, points: Array) -> Array:
+        """World ``[..., 3]`` to metres to the right, up and ahead."""
+        return (points - self.position) @ self.axes.T
+
+    def project(self, seen: Array) -> Array:
+        """Columns and rows ``[..., 2]`` of what ``view`` gave; what is nearer is held at NEAR."""
+        scale = self.domain.focal / np.maximum(seen[..., 2:], NEAR)
+        return seen[..., :2] * scale * (1, -1) + self._middle
+
+    def ground_to_image(self, start: float) -> Array:
+        """Homography ``[3, 3]`` from road coordinates (x, z - start, 1) to pixels."""
+        x, y, z = self.position
+        road_to_world = np.array([[1, 0, -x], [0, 0, -y], [0, 1, start - z]])
+        lens = np.diag([self.domain.focal, -self.domain.focal, 1.0])
+        lens[:2, 2] = self._middle
+        return lens @ self.axes @ road_to_world
+
 
 FACE = np.dtype(
     [
@@ -29,10 +93,10 @@ FACE = np.dtype(
     ]
 )
 _SMALLEST = 1.5  # pixels: what is smaller both ways is left out
-_FARTHEST = 64000  # sixteenths of a pixel: corners beyond are held there
+_FARTHEST = 4000  # pixels: corners beyond are held there
 
 
-def make(corners: ArrayLike, colour: ArrayLike, place: float, disc: bool = False) -> NDArray:
+def make(corners: ArrayLike, colour: ArrayLike, place: float, disc: ArrayLike = False) -> NDArray:
     """Build faces ``[F]`` of ``corners [F, 4, 3]`` and ``colour [3]`` or ``[F, 3]``."""
     corners = np.asarray(corners, np.float64)
     faces = np.zeros(len(corners), FACE)
@@ -43,6 +107,16 @@ def make(corners: ArrayLike, colour: ArrayLike, place: float, disc: bool = False
 def upright(x: tuple[float, float], y: tuple[float, float], z: float) -> list[tuple]:
     """Corners of a rectangle that faces along the road."""
     return [(x[0], y[0], z), (x[1], y[0], z), (x[1], y[1], z), (x[0], y[1], z)]
+
+
+def beside(x: float, y: tuple[float, float], z: tuple[float, float]) -> list[tuple]:
+    """Corners of a rectangle that faces across the road."""
+    return [(x, y[0], z[0]), (x, y[0], z[1]), (x, y[1], z[1]), (x, y[1], z[0])]
+
+
+def level(x: tuple[float, float], y: float, z: tuple[float, float]) -> list[tuple]:
+    """Corners of a rectangle that lies."""
+    return [(x[0], y, z[0]), (x[1], y, z[0]), (x[1], y, z[1]), (x[0], y, z[1])]
 
 
 def placed(mesh: NDArray, x: float, z: float, heading: float) -> NDArray:
@@ -66,24 +140,24 @@ def joined(parts: list[NDArray]) -> NDArray:
     return faces
 
 
+def fixed_point(pixels: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Pixels in sixteenths, as OpenCV's ``shift=4`` wants them."""
+    return (np.clip(pixels, -_FARTHEST, _FARTHEST) * 16).astype(np.int32)
+
+
 def fill(
     picture: NDArray[np.uint8], camera: Camera, atmosphere: Atmosphere, faces: NDArray
 ) -> None:
     """Fill the faces that can be seen, far ones first, each lamp with its halo."""
-    corners = faces["corners"]
-    right, up, ahead = camera.view(corners.transpose(1, 0, 2))  # each [4, F]
-    columns, rows = camera.project(right, up, ahead)
-    seen = _in_view(camera, faces, columns, rows, ahead)
-    seen = seen[np.argsort(-faces["place"][seen], kind="stable")]
-    faces, depth = faces[seen], (ahead[0, seen] + ahead[2, seen]) / 2
-    side = (right[0, seen] + right[2, seen]) / 2
-    colours = atmosphere.lit(faces["colour"], side, depth, faces["lamp"]).tolist()
-    outlines = np.empty((len(seen), 4, 2), np.int32)  # sixteenths of a pixel
-    outlines[..., 0] = np.clip(columns[:, seen] * 16, -_FARTHEST, _FARTHEST).T
-    outlines[..., 1] = np.clip(rows[:, seen] * 16, -_FARTHEST, _FARTHEST).T
+    seen = camera.view(faces["corners"])
+    pixels = camera.project(seen)
+    shown = _in_view(camera, faces, seen, pixels)
+    shown = shown[np.argsort(-faces["place"][shown], kind="stable")]
+    faces, middles = faces[shown], (seen[shown, 0] + seen[shown, 2]) / 2
+    colours = atmosphere.lit(faces["colour"], middles[:, 0], middles[:, 2], faces["lamp"]).tolist()
     edges = np.where(faces["smooth"], cv2.LINE_AA, cv2.LINE_8).tolist()
     discs, halos = faces["disc"].tolist(), faces["reach"].tolist()
-    for number, outline in enumerate(outlines):
+    for number, outline in enumerate(fixed_point(pixels[shown])):
         colour, edge = colours[number], edges[number]
         if discs[number]:
             left, _, right, _ = outline.tolist()
@@ -94,22 +168,17 @@ def fill(
             cv2.fillConvexPoly(picture, outline, colour, edge, 4)
         if halos[number]:
             spot = ((outline[0] + outline[2]) / 32).tolist()
-            distance = max(float(depth[number]), NEAR)
+            distance = max(float(middles[number, 2]), NEAR)
             light = atmosphere.halo(faces["glow"][number].tolist(), distance)
-            add_glow(picture, spot, camera.focal * halos[number] / distance, light)
+            add_glow(picture, spot, camera.domain.focal * halos[number] / distance, light)
 
 
-def _in_view(
-    camera: Camera, faces: NDArray, columns: NDArray, rows: NDArray, ahead: NDArray
-) -> NDArray[np.int64]:
-    """Which faces look at the camera and lie within the picture; ``columns`` and others [4, F]."""
-    left, right, top, bottom = columns.min(0), columns.max(0), rows.min(0), rows.max(0)
-    x, y, z = (faces["normal"][:, axis] for axis in range(3))
-    first = faces["corners"][:, 0]
-    towards = x * (camera.x - first[:, 0]) + y * (camera.y - first[:, 1])
-    towards += z * (camera.z - first[:, 2])
-    shown = (towards >= 0) & (ahead.max(axis=0) > NEAR)
-    shown &= (left < camera.width) & (right > 0)
-    shown &= (top < camera.height) & (bottom > 0)
-    shown &= (np.maximum(right - left, bottom - top) > _SMALLEST) | faces["lamp"]
+def _in_view(camera: Camera, faces: NDArray, seen: NDArray, pixels: NDArray) -> NDArray[np.int64]:
+    """Which faces look at the camera and lie within the picture."""
+    low, high = pixels.min(axis=1), pixels.max(axis=1)
+    towards = (faces["normal"] * (camera.position - faces["corners"][:, 0])).sum(axis=1)
+    shown = (towards >= 0) & (seen[..., 2].max(axis=1) > NEAR)
+    shown &= (high > 0).all(axis=1)
+    shown &= (low[:, 0] < camera.domain.width) & (low[:, 1] < camera.domain.height)
+    shown &= ((high - low).max(axis=1) > _SMALLEST) | faces["lamp"]
     return np.flatnonzero(shown)

@@ -11,7 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from collision.datasets.synthetic.setting import Domain
+
 _DAYLIGHT = {"Normal": 1.0, "Twilight": 0.5, "Dark": 0.13}
+_HEADLIGHTS = {"Normal": 0.0, "Twilight": 0.2, "Dark": 0.75}
 _SKY = {  # at the horizon and at the top, BGR
     "Normal": ((232, 222, 208), (205, 150, 95)),
     "Twilight": ((120, 140, 190), (120, 75, 60)),
@@ -26,49 +29,44 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Atmosphere:
-    """How a scene is lit.
+    """How a scene is lit; colours are BGR."""
 
-    Attributes:
-        daylight: 1 in the day, near 0 at night.
-        headlights: Strength of the ego's own.
-        lamps: Whether vehicles have their lights on.
-        haze: Colour into which things fade, BGR.
-        zenith: Colour of the sky overhead, BGR.
-        sight: Distance after which a share of 1/e is left of a colour, metres.
-    """
-
-    daylight: float
-    headlights: float
-    lamps: bool
-    haze: Array
-    zenith: Array
-    sight: float
+    daylight: float  # 1 in the day, near 0 at night
+    headlights: float  # strength of the ego's own
+    lamps: bool  # whether vehicles have their lights on
+    haze: Array  # colour into which things fade
+    zenith: Array  # colour of the sky overhead
+    sight: float  # metres after which a share of 1/e is left of a colour
 
     @classmethod
     def of(cls, light: str, weather: str, rng: np.random.Generator) -> Atmosphere:
         """Build the atmosphere of a scene; ``rng`` varies its exposure a little."""
-        exposure = float(rng.uniform(0.88, 1.1))
-        low, high = (_OVERCAST[light],) * 2 if weather != "Clear" else _SKY[light]
+        exposure, clear = float(rng.uniform(0.88, 1.1)), weather == "Clear"
+        low, high = _SKY[light] if clear else (_OVERCAST[light],) * 2
         return cls(
-            daylight=_DAYLIGHT[light] * exposure * (0.85 if weather != "Clear" else 1.0),
-            headlights={"Normal": 0.0, "Twilight": 0.2, "Dark": 0.75}[light],
-            lamps=light != "Normal" or weather != "Clear",
+            daylight=_DAYLIGHT[light] * exposure * (1.0 if clear else 0.85),
+            headlights=_HEADLIGHTS[light],
+            lamps=light != "Normal" or not clear,
             haze=np.minimum(np.array(low) * exposure, 255.0),
             zenith=np.minimum(np.array(high) * exposure, 255.0),
             sight=_SIGHT[weather],
         )
+
+    def light_at(self, side: Array, ahead: Array) -> tuple[Array, Array]:
+        """Brightness and clarity of surfaces so many metres to the right and ahead."""
+        ahead = np.maximum(ahead, 0.0)
+        spread = side / (0.3 * ahead + 1.2)  # of the headlights, a cone that fades
+        beam = np.exp(-spread * spread - ahead / 32.0)
+        return self.daylight + self.headlights * beam, np.exp(-ahead / self.sight)
 
     def lit(self, colour: Array, side: Array, ahead: Array, lamp: ArrayLike = False) -> Array:
         """Colours ``[F, 3]`` of surfaces ``[F]`` metres to the right and ahead, as they are seen.
 
         ``lamp [F]``: whether one shines by itself.
         """
-        brightness = np.full(np.shape(ahead), self.daylight)
-        if self.headlights:
-            brightness += self.headlights * _beam(side, ahead)
-        brightness = np.where(lamp, 1.0, brightness)
-        clarity = np.exp(np.maximum(ahead, 0.0) / -self.sight)[:, None]
-        return np.minimum(colour * brightness[:, None], 255.0) * clarity + self.haze * (1 - clarity)
+        brightness, clarity = self.light_at(side, ahead)
+        bright = np.minimum(colour * np.where(lamp, 1.0, brightness)[:, None], 255.0)
+        return self.haze + clarity[:, None] * (bright - self.haze)
 
     def halo(self, glow: list[float], ahead: float) -> tuple[float, ...]:
         """Colour of the halo of a lamp, in few levels: the discs are reused."""
@@ -76,28 +74,17 @@ class Atmosphere:
         level = round(clarity * 8) / 8
         return (glow[0] * level, glow[1] * level, glow[2] * level)
 
-    def ground_maps(
-        self, width: int, height: int, focal: float, camera_height: float
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def ground_maps(self, domain: Domain) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Factor (of 128) and summand ``[H, W, 3]`` for the road; row 0 is the horizon."""
-        rows = np.arange(height, dtype=np.float64)[:, None] + 0.7
-        ahead = focal * camera_height / rows
-        side = (np.arange(width)[None] - width / 2) * ahead / focal
-        clarity = np.exp(-ahead / self.sight)
-        light = self.daylight + self.headlights * _beam(side, ahead)
-        factor = np.clip(light * clarity * 128, 0, 255)
+        rows = np.arange(domain.height, dtype=np.float64) + 0.7
+        ahead = domain.focal * domain.camera_height / rows
+        side = (np.arange(domain.width) - domain.width / 2) * ahead[:, None] / domain.focal
+        brightness, clarity = self.light_at(side, ahead[:, None])
+        factor = np.clip(brightness * clarity * 128, 0, 255)[..., None]
         haze = (1 - clarity)[..., None] * self.haze
-        return (
-            np.repeat(factor[..., None], 3, axis=2).astype(np.uint8),
-            np.ascontiguousarray(np.broadcast_to(haze, (height, width, 3))).astype(np.uint8),
-        )
-
-
-def _beam(side: Array, ahead: Array) -> Array:
-    """Strength of the ego's headlights: a cone that fades."""
-    ahead = np.maximum(ahead, 0.0)
-    spread = side / (0.3 * ahead + 1.2)
-    return np.exp(-spread * spread - ahead / 32.0)
+        shape = (domain.height, domain.width, 3)
+        maps = (np.broadcast_to(part, shape).astype(np.uint8, order="C") for part in (factor, haze))
+        return next(maps), next(maps)
 
 
 def add_glow(

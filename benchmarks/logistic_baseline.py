@@ -26,7 +26,7 @@ from collision.features.clips import WindowRequest
 from collision.features.missing import store_key
 from collision.features.source import FeatureSource
 from collision.learning.predictor import load_predictor
-from collision.metrics.comparison import paired_difference
+from collision.metrics.comparison import compare
 from collision.metrics.estimate import Difference, Estimate
 from collision.metrics.scored import Scored
 from collision.metrics.summary import summarise
@@ -57,7 +57,8 @@ def main(runs: list[Path]) -> None:
             print(run.name)
             for path in sorted(run.glob("predictions_seed*.csv")):
                 theirs, own = in_common(Scored.from_csv(path), everything)
-                difference = paired_difference(theirs, own)
+                compared = compare({"logistic": [own], "run": [theirs]})
+                difference = compared.differences["run"]
                 print(
                     f"  {path.stem.removeprefix('predictions_')}: AP {ap_of(theirs)} on "
                     f"{sizes(theirs)}; minus logistic {shown(difference)}"

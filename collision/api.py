@@ -29,34 +29,16 @@ from collision.experiment import Experiment
 from collision.features.clips import WindowRequest
 from collision.features.missing import store_key
 from collision.features.source import FeatureSource
-from collision.features.store import FeatureStore
+from collision.features.store import FeatureStore  # noqa: F401 - offered to users
 from collision.learning.fitted import FittedHead
 from collision.learning.head import build_model
 from collision.learning.predictor import Predictor, find_predictors, load_predictor
 from collision.options import ExtractionOptions
-from collision.prediction import Alarm, Moments, Prediction, predict
+from collision.prediction import Alarm, Moments, Prediction, predict  # noqa: F401
 from collision.sampling.index import Selection
 from collision.types import Dataset, Seconds, Split
 from collision.untrusted import read_config
 from collision.video.index import index_video
-
-__all__ = [
-    "Alarm",
-    "Evaluation",
-    "FeatureStore",
-    "Model",
-    "Moments",
-    "Part",
-    "Prediction",
-    "Request",
-    "evaluate",
-    "features",
-    "list_backbones",
-    "list_datasets",
-    "list_heads",
-    "load",
-    "part",
-]
 
 
 @dataclass(frozen=True, eq=False)

@@ -81,7 +81,6 @@ class Prediction:
         ]
 
     def __str__(self) -> str:
-        """What came out, in a line."""
         highest = self.probabilities[self.peak]
         text = f"{self.path.name}: highest {highest:.2f} at {self.times[self.peak]:.2f} s"
         if self.threshold is None:
@@ -108,7 +107,6 @@ class Prediction:
         return Path(path)
 
     def _repr_png_(self) -> bytes:
-        """What a notebook shows."""
         with tempfile.TemporaryDirectory() as folder:
             return self.plot(Path(folder) / "timeline.png").read_bytes()
 

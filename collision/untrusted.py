@@ -123,11 +123,7 @@ def check_format(found: Any, newest: int, where: str) -> None:
 def saved_part(data: Any, group: str, where: str, trust: Collection[str] = ()) -> Part:
     """Read a part: ``{"name", "options"}``, ``{"target", "options"}``, or as Hydra has it.
 
-    Args:
-        data: Plain data from a file.
-        group: What kind of part it must be, such as ``head``.
-        where: Names the file in messages.
-        trust: Packages outside this one whose classes may be named.
+    ``trust`` are packages outside this one whose classes may be named.
 
     Raises:
         CheckpointError: Something else, or a class from elsewhere.

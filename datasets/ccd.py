@@ -9,7 +9,7 @@ high score on this set says little.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from collision.records.annotations import (
     read_text,
     reject_repeated,
 )
-from collision.records.files import COMPLETE_IT, paths_of, require_videos
+from collision.records.files import ListedVideos
 from collision.records.splits import fraction_from
 from collision.types import Split, VideoRecord
 
@@ -62,7 +62,7 @@ class Crash:
 
 
 @dataclass(eq=False)
-class CCD:
+class CCD(ListedVideos):
     """The Car Crash Dataset.
 
     Ids are class-qualified (``crash/000001``, ``normal/000001``): the same names are in both
@@ -86,19 +86,9 @@ class CCD:
     name: str = "ccd"
 
     def __post_init__(self) -> None:
-        self.root = user_path(self.root).absolute()
+        self.root = self.folder = user_path(self.root).absolute()
         if self.split not in (None, "official", "grouped"):
             raise ConfigError(f"dataset.split={self.split!r}: give official, grouped or null.")
-
-    def prepare(self, splits: Sequence[Split] | None = None) -> None:
-        """Check every line, and that the videos of some splits (default: all) are there.
-
-        Raises:
-            CollisionError: As ``records``, or videos are missing; lists them.
-        """
-        paths = paths_of(self.records(), splits)
-        if not self.allow_missing:
-            require_videos(self.root, paths, COMPLETE_IT)
 
     def records(self) -> list[VideoRecord]:
         """Read the annotations and list the normal videos: crashes first, each by name.
@@ -107,7 +97,10 @@ class CCD:
             CollisionError: Folders or tables are missing, lines cannot be read (it lists all), or
                 videos are links out of the root, and those are not followed.
         """
-        self._check_layout()
+        needed = (ANNOTATIONS, CRASHES, NORMALS)
+        if missing := [name for name in needed if not (self.root / name).exists()]:
+            shown = [n if n == ANNOTATIONS else f"{n}/000001.mp4 ..." for n in missing]
+            raise DatasetNotFoundError(self.root, shown, WHERE)
         tables = ErrorCollector()
         crashes = tables.try_read(read_crashes, self.root / ANNOTATIONS, default={})
         lists = {f: tables.try_read(read_split_list, f, default={}) for f in self._list_files()}
@@ -147,12 +140,6 @@ class CCD:
             frame_rate=FRAME_RATE,
             tags=crash.tags if crash else {},
         )
-
-    def _check_layout(self) -> None:
-        needed = (ANNOTATIONS, CRASHES, NORMALS)
-        if missing := [name for name in needed if not (self.root / name).exists()]:
-            shown = [n if n == ANNOTATIONS else f"{n}/000001.mp4 ..." for n in missing]
-            raise DatasetNotFoundError(self.root, shown, WHERE)
 
     def _list_files(self) -> tuple[Path, ...]:
         """Find the official train.txt and test.txt; none if they are not to be used."""

@@ -19,7 +19,7 @@ All have 30 frames a second, and every clip shows an accident or nearly one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -38,13 +38,7 @@ from collision.records.annotations import (
     warn_once,
 )
 from collision.records.badas import ego_clips, with_consensus
-from collision.records.files import (
-    check_rate,
-    first_present,
-    parse_entries,
-    paths_of,
-    require_videos,
-)
+from collision.records.files import ListedVideos, check_rate, first_present, parse_entries
 from collision.types import SPLITS, Split, VideoRecord
 
 SMALL: dict[Split, str] = {"train": "training", "val": "validation", "test": "testing"}
@@ -69,7 +63,7 @@ Listed = tuple[Path, int, VideoRecord]
 
 
 @dataclass(eq=False)
-class Dada2000:
+class Dada2000(ListedVideos):
     """The clips of the lists, or of the table.
 
     Args:
@@ -92,7 +86,8 @@ class Dada2000:
     name: str = "dada2000"
 
     def __post_init__(self) -> None:
-        self.root = user_path(self.root)
+        self.remedy = WHERE
+        self.root = self.folder = user_path(self.root)
         self.annotations = user_path(self.annotations) if self.annotations else None
         self.table = self.annotations or self.root / TABLE
         self.badas = user_path(self.badas) if self.badas else None
@@ -104,14 +99,6 @@ class Dada2000:
             )
         if self.annotations and not self.table.is_file():
             raise ConfigError(f"dataset.annotations={self.table}: there is no such file. {WHERE}")
-
-    def prepare(self, splits: Sequence[Split] | None = None) -> None:
-        """Check every line, and that the clips of some splits (default: all) are there.
-
-        Raises:
-            CollisionError: As ``records``, or clips are missing; lists them.
-        """
-        require_videos(self.root, paths_of(self.records(), splits), WHERE)
 
     def records(self) -> list[VideoRecord]:
         """Read lists or table: train, val, test, each in its own order.
@@ -198,7 +185,9 @@ class Dada2000:
         by_id = {record.id: record for record in table.values()}
 
         def read(entry: Any) -> VideoRecord:
-            number, video = _listed_names(entry)
+            if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[0], list):
+                raise ValueError(f"{str(entry)[:60]} is not of the form [[class, video], index]")
+            number, video = _names(entry[0])
             record = self._record(split, number, video, self._find(number, video))
             return replace(by_id.get(record.id, record), split=split)
 
@@ -238,7 +227,6 @@ class Dada2000:
         )
 
     def _find(self, number: str, video: str) -> Path:
-        """Find a clip's folder of images or its file."""
         folder = f"{number}/{video}"
         flat = f"{number}_{video}"
         names = (f"{folder}/images", folder, f"frames/{folder}/images", f"frames/{folder}")
@@ -257,13 +245,6 @@ def _each_once(listed: list[Listed]) -> list[Listed]:
     if twice := len(listed) - len(kept):
         warn_once(f"{listed[0][0].parent}: {twice} clips are in two lists; the later list counts.")
     return kept
-
-
-def _listed_names(entry: Any) -> tuple[str, str]:
-    """Read ``[[class, video], index]`` of a split list."""
-    if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[0], list):
-        raise ValueError(f"{str(entry)[:60]} is not of the form [[class, video], index]")
-    return _names(entry[0])
 
 
 def _names(parts: list[Any]) -> tuple[str, str]:

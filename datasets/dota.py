@@ -19,7 +19,7 @@ BADAS it lies 0.6 s after the alert and 1.0 s before the collision (medians).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,7 @@ from collision.checks import user_path
 from collision.errors import DatasetNotFoundError, Rejected
 from collision.records.annotations import ErrorCollector, path_below, reject, reject_repeated
 from collision.records.badas import ego_clips, with_consensus
-from collision.records.files import (
-    check_rate,
-    first_present,
-    parse_entries,
-    paths_of,
-    require_videos,
-)
+from collision.records.files import ListedVideos, check_rate, first_present, parse_entries
 from collision.types import Split, VideoRecord
 
 # The set has no third part; its own code and the literature test on what it calls val.
@@ -45,7 +39,7 @@ _CLIP_ID = re.compile(r"([A-Za-z0-9_-]+)_(\d+)")
 
 
 @dataclass(eq=False)
-class Dota:
+class Dota(ListedVideos):
     """The clips that the metadata files list; all of them show an anomaly.
 
     Args:
@@ -64,17 +58,10 @@ class Dota:
     name: str = "dota"
 
     def __post_init__(self) -> None:
-        self.root = user_path(self.root)
+        self.remedy = WHERE
+        self.root = self.folder = user_path(self.root)
         self.badas = user_path(self.badas) if self.badas else None
         self.frame_rate = check_rate(self.frame_rate)
-
-    def prepare(self, splits: Sequence[Split] | None = None) -> None:
-        """Check every entry, and that the frames of some splits (default: all) are there.
-
-        Raises:
-            CollisionError: As ``records``, or folders of frames are missing; lists them.
-        """
-        require_videos(self.root, paths_of(self.records(), splits), WHERE)
 
     def records(self) -> list[VideoRecord]:
         """Read the metadata; the order is its own.

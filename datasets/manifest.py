@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -37,7 +37,7 @@ from collision.records.annotations import (
     require_columns,
     seconds,
 )
-from collision.records.files import COMPLETE_IT, paths_of, require_videos
+from collision.records.files import COMPLETE_IT, ListedVideos
 from collision.types import SPLITS, Seconds, Split, VideoRecord
 
 REQUIRED = ("video", "label")
@@ -45,7 +45,7 @@ OPTIONAL = ("event_time", "alert_time", "group", "split")
 
 
 @dataclass(eq=False)
-class Manifest:
+class Manifest(ListedVideos):
     """Videos listed in a CSV file.
 
     Args:
@@ -70,6 +70,8 @@ class Manifest:
     def __post_init__(self) -> None:
         self.csv = user_path(self.csv)
         self.folder = user_path(self.root) if self.root is not None else self.csv.parent
+        lists = f"{str(self.csv)!r} lists them. If they lie elsewhere: dataset.root=FOLDER. "
+        self.remedy = lists + COMPLETE_IT
         self.columns = {key: key for key in REQUIRED + OPTIONAL} | dict(self.columns)
         if unknown := sorted(set(self.columns) - set(REQUIRED + OPTIONAL)):
             raise ConfigError(
@@ -82,17 +84,6 @@ class Manifest:
         is_time = isinstance(horizon, (int, float)) and 0 <= horizon < math.inf
         if horizon is not None and not is_time:
             raise ConfigError(f"dataset.cut_horizon={horizon}: give seconds, 0 or more.")
-
-    def prepare(self, splits: Sequence[Split] | None = None) -> None:
-        """Check every line, and that the videos of some splits (default: all) are there.
-
-        Raises:
-            CollisionError: As ``records``, or videos are missing; lists them.
-        """
-        paths = paths_of(self.records(), splits)
-        where = f"{str(self.csv)!r} lists them. If they lie elsewhere: dataset.root=FOLDER. "
-        if not self.allow_missing:
-            require_videos(self.folder, paths, where + COMPLETE_IT)
 
     def records(self) -> list[VideoRecord]:
         """Read the file; the order is its own.

@@ -9,7 +9,7 @@ the Hugging Face tables give for them count in the uncut video, so no record car
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,10 @@ from collision.records.annotations import (
     reject_repeated,
     seconds,
 )
-from collision.records.files import COMPLETE_IT, paths_of, require_videos, with_unique_ids
+from collision.records.files import ListedVideos, with_unique_ids
 from collision.records.splits import fraction_from
 from collision.records.submission import write_scores
-from collision.types import UNLABELLED, Seconds, Split, VideoRecord
+from collision.types import UNLABELLED, Seconds, VideoRecord
 
 HORIZONS: tuple[Seconds, ...] = (0.5, 1.0, 1.5)  # of the groups 0, 1, 2 in solution.csv
 LONGEST = 120.0  # seconds; train videos last up to a minute, a later event is a typing error
@@ -78,7 +78,7 @@ Table: TypeAlias = tuple[str, Path, Callable[[Path], dict[int, Row]]]
 
 
 @dataclass(eq=False)
-class Nexar:
+class Nexar(ListedVideos):
     """Nexar's videos of collisions, near collisions and normal driving.
 
     A train video is a group of its own. Test clips that were cut from one source event share a
@@ -101,7 +101,7 @@ class Nexar:
     name: str = "nexar"
 
     def __post_init__(self) -> None:
-        self.root = user_path(self.root).absolute()
+        self.root = self.folder = user_path(self.root).absolute()
         if not 0 <= self.test_fraction < 1:
             found = repr(self.test_fraction)
             raise ConfigError(f"dataset.test_fraction={found}: give 0 or more, below 1.")
@@ -116,16 +116,6 @@ class Nexar:
             f"{SOURCES} is not in {str(self.root)!r}, so test clips that were cut from one event "
             "or drive count as independent; the file is in the data set at Hugging Face"
         )
-
-    def prepare(self, splits: Sequence[Split] | None = None) -> None:
-        """Check every line, and that the videos of some splits (default: all) are there.
-
-        Raises:
-            CollisionError: As ``records``, or videos are missing; lists them.
-        """
-        paths = paths_of(self.records(), splits)
-        if not self.allow_missing:
-            require_videos(self.root, paths, COMPLETE_IT)
 
     def records(self) -> list[VideoRecord]:
         """Read the tables; train videos first, each table in its own order.
@@ -169,7 +159,6 @@ class Nexar:
         write_scores(Path(path), self.records(), dict(listing.values()), scores)
 
     def _tables(self) -> list[Table]:
-        """Find the tables of the layout that is there."""
         classes = [f"train/{name}" for name in LABELS]
         hub = [name for name in [*classes, *USAGES] if (self.root / name).is_dir()]
         names = ("train.csv", "test.csv", "test")
@@ -360,7 +349,6 @@ def _label(text: str) -> int:
 
 
 def _times(fields: Mapping[str, str], label: int) -> tuple[Seconds | None, Seconds | None]:
-    """Read event and alert time and check them against each other and the label."""
     event = seconds("time_of_event", fields["time_of_event"])
     alert = seconds("time_of_alert", fields["time_of_alert"])
     if label == 0 and (event, alert) != (None, None):

@@ -16,6 +16,12 @@ class GRU(nn.Module):
 
     ``times`` is not used: steps are taken as evenly spaced. Masked steps are taken out of the
     sequence before it runs, wherever they lie, and their outputs are zero.
+
+    Args:
+        dim: Size of the projected features and of the state, per direction.
+        bidirectional: Run a second GRU from the newest step to the oldest. No step lies after the
+            cut, so this sees no future; it doubles E.
+        dropout: Of the projected features and of each layer's output.
     """
 
     def __init__(
@@ -26,16 +32,6 @@ class GRU(nn.Module):
         bidirectional: bool = False,
         dropout: float = 0.3,
     ):
-        """Build the module.
-
-        Args:
-            input_dim: D, as the backbone gives it.
-            dim: Size of the projected features and of the state, per direction.
-            layers: GRU layers on top of each other.
-            bidirectional: Run a second GRU from the newest step to the oldest. No step lies after
-                the cut, so this sees no future; it doubles E.
-            dropout: Of the projected features and of each layer's output.
-        """
         super().__init__()
         self.projection = nn.Linear(input_dim, dim)
         self.gru = nn.GRU(

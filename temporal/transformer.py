@@ -49,7 +49,6 @@ class Transformer(nn.Module):
     frequencies: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        """Build the module."""
         super().__init__()
         self._check_options()
         dim, dropout = self.dim, self.dropout

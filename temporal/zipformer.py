@@ -55,7 +55,6 @@ class Zipformer(nn.Module):
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        """Build the module."""
         super().__init__()
         self._check_options()
         self.output_dim = max(self.dims)

@@ -63,11 +63,7 @@ def typed_options(
 ) -> Any:
     """Type a verb's composed configuration, in which ``???`` must be given.
 
-    Args:
-        verb: Such as ``train``.
-        plain: The configuration.
-        choices: The YAML's name of each group.
-        examples: Text that shows options with values.
+    Choices are the YAML's name of each group, examples a text that shows options with values.
     """
     hints, rest = get_type_hints(OPTIONS[verb]), dict(plain)
     part_groups = [g for g in choices if f"{g}s" in hints or Part in _kinds(hints.get(g))]

@@ -70,7 +70,8 @@ def _readable(override: str, path_options: Collection[str], is_sweep: bool) -> s
         if parsed is not None and re.search(r"[\[,]\s*[\"']", value):  # quoted by hand
             return override
         has_files = any(exists(element) for element in _elements(value))
-        return f"{key}={_quoted_list(value)}" if parsed is None or has_files else override
+        listed = ",".join(map(quoted, _elements(value)))
+        return f"{key}=[{listed}]" if parsed is None or has_files else override
     is_path = key.lstrip("+") in path_options
     if parsed is None:
         is_text = there or value[:1] not in ("[", "{")
@@ -106,10 +107,6 @@ def _elements(value: str) -> list[str]:
         found.append(",".join(words[:length]).strip())
         words = words[length:]
     return found
-
-
-def _quoted_list(value: str) -> str:
-    return "[" + ",".join(quoted(element) for element in _elements(value)) + "]"
 
 
 def jobs_of(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[list[str]]:

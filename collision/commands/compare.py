@@ -16,9 +16,9 @@ from collision.files import write_json, write_whole
 from collision.metrics.comparison import Comparison, compare
 from collision.metrics.scored import Scored
 from collision.options import CompareOptions
-from collision.report.comparison import differences_grid, folders_grid, forest, reading, runs_grid
+from collision.report.comparison import differences_grid, forest, reading, runs_grid
 from collision.report.page import Block, Code, Heading, Picture, Text, as_markdown_page
-from collision.report.tables import as_rich
+from collision.report.tables import Grid, as_rich
 from collision.runs.folder import create_run_folder
 from collision.runs.provenance import provenance
 from collision.untrusted import read_config
@@ -73,7 +73,7 @@ def write_page(
         differences_grid(comparison),
         picture,
         Text(reading(comparison)),
-        folders_grid(folders),
+        Grid("Folders", ["run", "folder"], [list(row) for row in folders.items()]),
         Text(f"Commit {made['commit'] or 'unknown'}."),
     ]
     write_whole(folder / "compare.md", as_markdown_page(blocks, folder))

@@ -42,30 +42,19 @@ from collision.sampling.index import DENSE, DataIndex, Selection, index_records
 from collision.sampling.policy import SamplingPolicy
 from collision.types import Dataset, Failure, Seconds, VideoRecord
 
-_OF_PAIRS = ("is_copy", "num_matching", "num_overlapping", "shift")
-
 
 @dataclass
 class DatasetFacts:
-    """What all parts of the report work on.
-
-    Attributes:
-        records: As the data set lists them, in its own splits.
-        jobs: By record id; a file that is not there has none.
-        facts: By record id; a file that cannot be read has none.
-        failures: Why.
-        index: What `train` would learn from and score; None where no moment can be cut.
-        no_cuts: Why, in words; empty if there is an index.
-    """
+    """What all parts of the report work on; the records are in the data set's own splits."""
 
     name: str
     records: list[VideoRecord]
     policy: SamplingPolicy
-    jobs: dict[str, Job]
-    facts: dict[str, VideoFacts]
-    failures: list[Failure]
-    index: DataIndex | None = None
-    no_cuts: str = ""
+    jobs: dict[str, Job]  # by record id; a file that is not there has none
+    facts: dict[str, VideoFacts]  # by record id; a file that cannot be read has none
+    failures: list[Failure]  # why
+    index: DataIndex | None = None  # what `train` would learn from and score
+    no_cuts: str = ""  # why there is no index
 
     @property
     def anchors(self) -> dict[str, Seconds]:
@@ -224,6 +213,7 @@ def _notes(notes: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
 def _duplicates(found: DatasetFacts) -> dict[str, Any]:
     digests = {video: job.digest for video, job in found.jobs.items()}
     pairs = near_duplicates(found.records, found.facts, digests)
+    names = ("is_copy", "num_matching", "num_overlapping", "shift")
     return {
         "crossing": len(crossing(pairs)),
         "unrelated": len(unrelated(pairs)),
@@ -233,7 +223,7 @@ def _duplicates(found: DatasetFacts) -> dict[str, Any]:
                 "second": pair.second.id,
                 "splits": [pair.first.split, pair.second.split],
                 "groups": [pair.first.group, pair.second.group],
-                **{name: getattr(pair, name) for name in _OF_PAIRS},
+                **{name: getattr(pair, name) for name in names},
             }
             for pair in pairs
         ],

@@ -18,7 +18,7 @@ from collision.experiment import prepare_all
 from collision.files import write_json
 from collision.options import EvaluateOptions
 from collision.report.page import Block, Code, Heading, Text, write_page
-from collision.report.run_page import datasets_grid, result_blocks, results_of
+from collision.report.run_page import datasets_grid, result_blocks
 from collision.report.tables import as_rich, final_grid, numbers_grid, print_warnings
 from collision.runs.folder import create_run_folder
 from collision.runs.provenance import provenance
@@ -54,16 +54,17 @@ def wanted_datasets(options: EvaluateOptions, run: Path) -> list[Part]:
 
 def print_results(console: Console, evaluations: Sequence[Evaluation]) -> None:
     """Print one table for all data sets, the horizons of a single one, and the warnings."""
-    judged = [results_of(evaluation) for evaluation in evaluations if evaluation.numbers]
+    judged = [(one.name, one.numbers) for one in evaluations if one.numbers]
     if len(judged) > 1:
-        console.print(as_rich(datasets_grid(judged)))
+        console.print(as_rich(datasets_grid(evaluations)))
     elif judged:
-        console.print(f"\n{judged[0].dataset}, split {judged[0].split}", style="bold")
-        console.print(as_rich(final_grid(judged[0].numbers.summary)))
-    for results in judged:
-        if results.numbers.anticipation:
-            console.print(f"\n{results.dataset}, along whole videos too", style="bold")
-            console.print(as_rich(numbers_grid(results.numbers)))
+        name, numbers = judged[0]
+        console.print(f"\n{name}, split {evaluations[0].split}", style="bold")
+        console.print(as_rich(final_grid(numbers.summary)))
+    for name, numbers in judged:
+        if numbers.anticipation:
+            console.print(f"\n{name}, along whole videos too", style="bold")
+            console.print(as_rich(numbers_grid(numbers)))
     for one in evaluations:
         say = ""
         if one.numbers is None:
@@ -72,10 +73,11 @@ def print_results(console: Console, evaluations: Sequence[Evaluation]) -> None:
                 "their labels are secret, so nothing is judged."
             )
         elif one.numbers.summary.absent_slices:
+            tags = sorted(next(iter(one.scores.values())).best.tags)
             say = (
                 f"slices: the videos of {one.name} have no tag "
                 f"{', '.join(one.numbers.summary.absent_slices)}. They have: "
-                f"{', '.join(sorted(one.tags)) or 'none'}."
+                f"{', '.join(tags) or 'none'}."
             )
         if say:
             console.print(say, markup=False, highlight=False)
@@ -89,9 +91,8 @@ def write_evaluations(
     by_name = {one.name: {**one.as_json(), "provenance": made} for one in evaluations}
     write_json(folder / "metrics.json", {"version": 1, "checkpoint": str(run), "datasets": by_name})
     blocks: list[Block] = [Heading(f"Evaluation of {run.name}", level=1), Code(made["command"])]
-    judged = [one for one in evaluations if one.numbers]
-    if len(judged) > 1:
-        blocks += [Heading("All data sets"), datasets_grid([results_of(one) for one in judged])]
+    if sum(one.numbers is not None for one in evaluations) > 1:
+        blocks += [Heading("All data sets"), datasets_grid(evaluations)]
     for one in evaluations:
         blocks += section(folder, one)
     write_page(folder, [*blocks, Text(f"Commit {made['commit'] or 'unknown'}")])
@@ -107,4 +108,4 @@ def section(folder: Path, evaluation: Evaluation) -> list[Block]:
         blocks.append(Text(f"Scores for the owners' own judging: {submission.name}"))
     if evaluation.numbers is None:
         return [*blocks, Text("The labels are secret: nothing is judged.")]
-    return blocks + result_blocks(folder / f"plots_{name}", results_of(evaluation), level=3)
+    return blocks + result_blocks(folder / f"plots_{name}", evaluation, level=3)

@@ -29,7 +29,7 @@ from collision.learning.predictor import (
 )
 from collision.learning.task import MONITOR
 from collision.options import TrainOptions, as_config
-from collision.report.run_page import RunDescription, results_of, write_results
+from collision.report.run_page import RunDescription, write_results
 from collision.report.tables import (
     as_rich,
     count_examples,
@@ -47,9 +47,6 @@ from collision.types import SPLITS
 
 if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
     from collision.runs.wandb_tracker import WandbTracker
-
-
-_FACTS = ("split", "data_digest", "feature_fingerprint", "selected_on")
 
 
 def run(options: TrainOptions, paths: list[str]) -> int:
@@ -278,7 +275,7 @@ def write_report(
     )
     numbers, log = evaluation.numbers, read_log(folder / fold.name / f"seed_{seed}" / "log.csv")
     assert numbers is not None, "a trained run has a split with labels"
-    write_results(folder, page, results_of(evaluation, log))
+    write_results(folder, page, evaluation, log)
     console.print(as_rich(final_grid(numbers.summary, numbers.last_epoch)))
     if numbers.anticipation:
         console.print(as_rich(numbers_grid(numbers)))
@@ -292,10 +289,11 @@ def write_report(
 def facts_of(metrics: Mapping[str, Any]) -> dict[str, object]:
     """Give the rows of the page's table about the run."""
     made = metrics["provenance"]
+    names = ("split", "data_digest", "feature_fingerprint", "selected_on")
     return {
         "commit": f"{made['commit']}{' and changes' if made['dirty'] else ''}",
         "machine": f"{made['device']}, {made['cpu_cores']} cores",
-        **{name: metrics[name] for name in _FACTS},
+        **{name: metrics[name] for name in names},
         **{f"seed {seed}": epochs_line(epochs) for seed, epochs in metrics["epochs"].items()},
         "videos that could not be read": metrics["failures"],
         "examples left out": ", ".join(f"{s} {n}" for s, n in metrics["dropped"].items()),

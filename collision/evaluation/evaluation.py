@@ -76,11 +76,6 @@ class Evaluation:
         return "\n".join([*lines, *(f"warning: {finding.message}" for finding in self.findings)])
 
     @property
-    def tags(self) -> set[str]:
-        """What results can be sliced by."""
-        return {name for scores in self.scores.values() for name in scores.best.tags}
-
-    @property
     def dropped(self) -> dict[str, int]:
         """Examples that have no window at all, by split."""
         dropped: Counter[str] = Counter()
@@ -261,23 +256,16 @@ def _best_shortcut(
     policy, split = evaluation.experiment.policy, evaluation.split
     if policy.within is not None:  # the far cut always comes earlier: no fault of the data
         probes = [probe for probe in probes if probe != "position"]
-    findings = []
+    findings, heads = [], [scores.best for scores in evaluation.scores.values()]
     for probe in probes:
         scored = [
             scored_examples(fold.data[split], audit.scores[probe], fold.index, split, policy)
             for fold, audit in zip(evaluation.experiment.folds, audits, strict=True)
         ]
-        findings.append(_against_probe(probe, concatenated(scored), evaluation, judging))
+        runs = {"probe": [concatenated(scored)], "head": heads}
+        try:
+            against = compare(runs, num_resamples=judging.num_resamples).differences["head"]
+        except MetricError:  # a horizon with one class has its own warning
+            continue
+        findings.append(guards.no_better_than_shortcut(PROBES[probe].description, against))
     return max(guards.found(findings), key=lambda one: one.numbers["second"], default=None)
-
-
-def _against_probe(
-    probe: str, scored: Scored, evaluation: Evaluation, judging: Judging
-) -> Finding | None:
-    """Compare the head, mean over its seeds, with a probe on the same examples."""
-    heads = [scores.best for scores in evaluation.scores.values()]
-    try:
-        compared = compare({"probe": [scored], "head": heads}, num_resamples=judging.num_resamples)
-    except MetricError:  # a horizon with one class has its own warning
-        return None
-    return guards.no_better_than_shortcut(PROBES[probe].description, compared.differences["head"])

@@ -53,7 +53,7 @@ class Maker:
         for name in packages - {"collision"}:
             # OpenCV's distribution has another name than its library.
             for distribution in (name, f"{name}-python-headless"):
-                if found := _version(distribution):
+                if found := installed_version(distribution):
                     versions[distribution] = found
         paths = {key: Path(value).expanduser() for key, value in named.items()}
         weights = {key: stamp(path) for key, path in paths.items() if path.exists()}
@@ -110,7 +110,8 @@ def _source_hash(module: str) -> str:
     return hashlib.sha256(source).hexdigest()[:16] if source else ""
 
 
-def _version(distribution: str) -> str | None:
+def installed_version(distribution: str) -> str | None:
+    """Give a distribution's version; None where it is not installed."""
     try:
         return importlib.metadata.version(distribution)
     except (importlib.metadata.PackageNotFoundError, ValueError):

@@ -157,12 +157,8 @@ class FeatureStore:
     ) -> None:
         """Add windows of one video to what is there; the new ones win where both have one.
 
-        Args:
-            digest: The video's, by ``VideoDigests``.
-            end_times: Seconds, ``[N]``, in any order.
-            features: ``[N, S, D]``.
-            unavailable_times: End times whose window does not exist.
-            video: The file's name, for people who look into the folder.
+        ``end_times [N]`` are seconds in any order, ``features [N, S, D]``; ``unavailable_times``
+        end windows that do not exist. ``video`` is for people who look into the folder.
 
         Raises:
             NotFiniteError: NaN, or values beyond the stored dtype; nothing is written.

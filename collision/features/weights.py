@@ -71,10 +71,7 @@ def package_file(package: str, pattern: str) -> Path:
 def hub_file(repository: str, names: Sequence[str], alternatives: str) -> Path:
     """Get a file of a Hugging Face repository: from the local cache, else from the network.
 
-    Args:
-        repository: The hub id, such as ``timm/resnet18.a1_in1k``.
-        names: File names in the order of preference.
-        alternatives: For the error: what a user without a connection can do.
+    ``names`` are in the order of preference; ``alternatives`` says what to do without a connection.
 
     Raises:
         WeightsNotFoundError: Neither in the cache nor to be had; within 20 s without a connection.

@@ -6,7 +6,7 @@ N windows, W windows of one example, S steps a window, L = W * S, D features.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -87,16 +87,6 @@ class FeatureDataset(Dataset):
         used = torch.unique(self.window_index)
         used = used[used != len(self.bank) - 1]
         return self.bank[used].flatten(0, 1).float()
-
-
-def count_by_horizon(examples: Iterable[Example]) -> dict[str, dict[str, int]]:
-    """Count examples by horizon and class; those whose label is secret are in neither."""
-    counts: dict[str, dict[str, int]] = {}
-    for example in examples:
-        row = counts.setdefault(f"{example.horizon:g}", {"positive": 0, "negative": 0})
-        row["positive"] += example.label == 1
-        row["negative"] += example.label == 0
-    return counts
 
 
 def feature_dataset(

@@ -27,12 +27,7 @@ from collision.devices import precision_of
 from collision.errors import CheckpointError, ConfigError, Interrupted
 from collision.files import write_whole
 from collision.learning import checkpoints
-from collision.learning.datamodule import (
-    FeatureDataModule,
-    FeatureDataset,
-    count_by_horizon,
-    epoch_seed,
-)
+from collision.learning.datamodule import FeatureDataModule, FeatureDataset, epoch_seed
 from collision.learning.head import HeadModel, build_model
 from collision.learning.losses import Loss
 from collision.learning.task import MONITOR, CollisionTask
@@ -273,12 +268,14 @@ def check_trainable(data: Mapping[str, FeatureDataset]) -> None:
                 f"The {split} split has {positive} positive and {negative} negative examples: "
                 "both classes are needed. Add videos of the other class, or raise limit."
             )
-    for horizon, classes in count_by_horizon(data["val"].examples).items():
-        if not all(classes.values()):
+    examples = [(f"{e.horizon:g}", e.label) for e in data["val"].examples]
+    for horizon in dict(examples):
+        positive, negative = examples.count((horizon, 1)), examples.count((horizon, 0))
+        if not positive or not negative:
             raise ConfigError(
-                f"The val split has {classes['positive']} positive and {classes['negative']} "
-                f"negative examples {horizon} s before the event: {MONITOR} needs both classes at "
-                "every horizon. Add longer videos, or leave this one out of sampling.horizons."
+                f"The val split has {positive} positive and {negative} negative examples "
+                f"{horizon} s before the event: {MONITOR} needs both classes at every horizon. "
+                "Add longer videos, or leave this one out of sampling.horizons."
             )
 
 

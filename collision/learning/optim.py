@@ -36,7 +36,6 @@ class AdamWCosine:
     final_fraction: float = 0.01
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work."""
         if not self.lr > 0:
             raise ConfigError(f"optimizer.lr={self.lr}: must be above 0.")
         if self.weight_decay < 0 or self.warmup_epochs < 0:

@@ -103,10 +103,8 @@ def resample(
     """
     chunks = []
     for weights in group_weights(num_groups, num_resamples, seed):
-        chunk = np.empty((len(rankings), weights.shape[1]))
-        for row, ranking in enumerate(rankings):
-            chunk[row] = statistic(ranking, weights)
-        chunks.append(chunk)
+        chunk = [statistic(ranking, weights) for ranking in rankings]
+        chunks.append(np.reshape(chunk, (len(rankings), weights.shape[1])))
     return np.concatenate(chunks, axis=1).T
 
 

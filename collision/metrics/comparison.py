@@ -70,17 +70,6 @@ def compare(
     return Comparison(reference, *size, list(map(horizon_key, horizons)), runs, against, bootstrap)
 
 
-def paired_difference(
-    first: Scored, second: Scored, *, num_resamples: int = 10_000, seed: int = 0
-) -> Difference:
-    """How much better ``first`` ranks than ``second``: ``nexar_map`` of one minus the other's.
-
-    Raises what ``compare`` does.
-    """
-    runs = {"second": [second], "first": [first]}
-    return compare(runs, num_resamples=num_resamples, seed=seed).differences["first"]
-
-
 def holm_adjusted(p_values: Sequence[float | None]) -> list[float | None]:
     """Correct p-values for their number by Holm's step-down method (1979).
 

@@ -85,7 +85,7 @@ def summarise(
     named = [("", "", everything), *(part for tag in slices for part in _slices(first, tag))]
     parts = {name: rows for name, _, rows in named}
     bootstrap = Bootstrap(num_resamples, seed, num_groups=np.unique(first.group[ranked]).size)
-    ap = by_horizon(aligned, parts, ranked, AVERAGE_PRECISION, bootstrap)
+    ap_of = by_horizon(aligned, parts, ranked, AVERAGE_PRECISION, bootstrap)
     judged = {}
     for name, side, part in named:
         counts, chance = {}, {}
@@ -93,10 +93,13 @@ def summarise(
             key, rows = horizon_key(horizon), part & (first.horizon == horizon)
             counts[key] = Counts.of(first.label, first.group, missing, rows, ranked)
             chance[key] = float(first.label[rows].mean()) if rows.any() else None
-        judged[name] = Slice(side, counts, _with_mean(chance), ap[name])
+        judged[name] = Slice(side, counts, _with_mean(chance), ap_of[name])
     whole = judged.pop("")
     oracle_ap = None if oracle is None else _oracle(oracle, list(whole.counts))
-    closed = None if oracle_ap is None else _fractions(whole, oracle_ap)
+    closed = None
+    if oracle_ap is not None:  # of mAP and of both ends of its interval
+        ap, ends = whole.ap["mean"], (whole.chance["mean"], oracle_ap["mean"])
+        closed = Estimate(*(fraction_to_oracle(v, *ends) for v in (ap.value, ap.low, ap.high)))
     absent = [tag for tag in slices if tag not in first.tags]
     of_whole = (whole.counts, whole.chance, whole.ap)
     return Summary(*of_whole, oracle_ap, closed, judged, absent, bootstrap)
@@ -145,10 +148,3 @@ def _oracle(oracle: Mapping[str, Any], keys: Sequence[str]) -> dict[str, float |
             'Give plain numbers by seconds, such as {"0.5": 0.97, "1.0": 0.93}.'
         )
     return _with_mean({key: float(oracle[key]) if key in oracle else None for key in keys})
-
-
-def _fractions(whole: Slice, oracle: Mapping[str, float | None]) -> Estimate:
-    """``fraction_to_oracle`` of mAP and of both ends of its interval."""
-    ap, ends = whole.ap["mean"], (whole.chance["mean"], oracle["mean"])
-    value, low, high = (fraction_to_oracle(one, *ends) for one in (ap.value, ap.low, ap.high))
-    return Estimate(value, low, high)

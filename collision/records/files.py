@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from collision.errors import (
     DatasetNotFoundError,
 )
 from collision.records.annotations import parse_each, read_json
-from collision.types import Split, VideoRecord
+from collision.types import SPLITS, Split, VideoRecord
 
 Value = TypeVar("Value")
 
@@ -83,7 +84,6 @@ class VideosNotFoundError(DatasetNotFoundError):
     """The annotation files are there, but not all the videos that they list."""
 
     def __init__(self, root: Path, missing: Sequence[str], number: int, where: str):
-        """Name the folder and those that are missing of so many, and say what to do."""
         self.root, self.expected, self.where = root, list(missing), where
         shown = self.expected[:MOST_LINES_SHOWN]
         if rest := len(self.expected) - len(shown):
@@ -93,24 +93,46 @@ class VideosNotFoundError(DatasetNotFoundError):
         CollisionError.__init__(self, f"{count}:\n{listing}\n{where}")
 
 
-def paths_of(records: Iterable[VideoRecord], splits: Sequence[Split] | None = None) -> list[Path]:
-    """Give the videos of some splits; None: all.
-
-    Where train or val is wanted, both are: one may be made of the other, and their negatives draw
-    mock events from both.
-    """
-    if splits is None:
-        return [record.path for record in records]
-    wanted = set(splits) | ({"train", "val"} if {"train", "val"} & set(splits) else set())
-    return [record.path for record in records if record.split in wanted]
-
-
 def require_videos(root: Path, paths: Sequence[Path], where: str) -> None:
     """Check that videos, files or folders of images, are there; else VideosNotFoundError."""
     root = root.resolve()
     missing = [path.relative_to(root).as_posix() for path in paths if not _exists(path)]
     if missing:
         raise VideosNotFoundError(root, missing, len(paths), where)
+
+
+class ListedVideos(ABC):
+    """A base of data sets whose annotation files list videos in a folder; gives ``prepare``.
+
+    Attributes:
+        folder: That the videos are in.
+        allow_missing: As in ``collision.types.Dataset``.
+        remedy: What to do about missing videos.
+    """
+
+    folder: Path
+    allow_missing: bool = False
+    remedy = COMPLETE_IT
+
+    @abstractmethod
+    def records(self) -> list[VideoRecord]:
+        """As in ``collision.types.Dataset``."""
+
+    def prepare(self, splits: Sequence[Split] | None = None) -> None:
+        """Check every line, and that the videos of some splits (default: all) are there.
+
+        Where train or val is wanted, both are: one may be made of the other, and their negatives
+        draw mock events from both.
+
+        Raises:
+            CollisionError: As ``records``, or videos are missing; lists them.
+        """
+        wanted = set(SPLITS if splits is None else splits)
+        if wanted & {"train", "val"}:
+            wanted |= {"train", "val"}
+        paths = [record.path for record in self.records() if record.split in wanted]
+        if not self.allow_missing:
+            require_videos(self.folder, paths, self.remedy)
 
 
 def with_unique_ids(records: Sequence[VideoRecord], root: Path) -> list[VideoRecord]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,6 @@ def differences_grid(comparison: Comparison) -> Grid:
         rows.append([name, with_interval(one, "{:+.3f}".format), *p_values, one.reason or ""])
     header = ["run", "difference\n[95 % interval]", "p", "p, Holm", "note"]
     return Grid(f"Against {comparison.reference}", header, rows)
-
-
-def folders_grid(folders: Mapping[str, str]) -> Grid:
-    """Where each run lies."""
-    return Grid("Folders", ["run", "folder"], [list(row) for row in folders.items()])
 
 
 def reading(comparison: Comparison) -> str:

@@ -12,17 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from rich.console import Console
 
-from collision.files import write_whole
-from collision.report.page import (
-    Block,
-    Code,
-    Heading,
-    Picture,
-    Text,
-    as_html_page,
-    as_markdown_page,
-    titled,
-)
+from collision.report.page import Block, Code, Heading, Picture, Text, titled, write_page
 from collision.report.plots import BLUE, INK, MUTED, RED, styled_figure
 from collision.report.tables import Grid, as_rich
 
@@ -55,8 +45,7 @@ def write_data_page(
         picture = folder / "shortcuts.png"
         shortcut_marks(report["shortcuts"], picture)
         blocks += [Heading("Shortcuts as a picture"), Picture(picture, "AP of each probe")]
-    write_whole(folder / "data.md", as_markdown_page(blocks, folder))
-    write_whole(folder / "data.html", as_html_page(blocks))
+    write_page(folder, blocks, "data")
 
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
@@ -276,17 +265,13 @@ def shortcut_marks(shortcuts: Mapping[str, Any], path: Path | str) -> None:
         for axes, (target, part) in zip(axes_of, panels.items(), strict=True):
             names = list(part["probes"])
             for place, result in enumerate(part["probes"].values()):
-                _mark(axes, place, result)
+                ap, chance = result["ap"], result["chance"]
+                colour = BLUE if result["grade"] == "not shown" else RED
+                axes.vlines(chance, place - 0.32, place + 0.32, INK, lw=2)
+                if ap["low"] is not None:
+                    axes.hlines(place, ap["low"], ap["high"], colour, lw=2.4)
+                axes.plot(ap["value"], place, "o", color=colour, ms=7)
             axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
             axes.set(xlim=(0, 1.02), ylim=(len(names) - 0.5, -0.5), xlabel="average precision")
             axes.set_title(f"{target} (bar: chance; red: a shortcut, or likely)")
             axes.grid(axis="y", visible=False)
-
-
-def _mark(axes: Axes, place: int, result: Mapping[str, Any]) -> None:
-    ap = result["ap"]
-    colour = BLUE if result["grade"] == "not shown" else RED
-    axes.vlines(result["chance"], place - 0.32, place + 0.32, INK, lw=2)
-    if ap["low"] is not None:
-        axes.hlines(place, ap["low"], ap["high"], colour, lw=2.4)
-    axes.plot(ap["value"], place, "o", color=colour, ms=7)

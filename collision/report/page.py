@@ -64,10 +64,10 @@ def titled(grid: Grid, level: int = 2) -> list[Block]:
     return [Heading(grid.title, level), grid]
 
 
-def write_page(folder: Path, blocks: Sequence[Block]) -> None:
-    """Write ``results.md`` and ``results.html`` into a folder that exists."""
-    write_whole(folder / "results.md", as_markdown_page(blocks, folder))
-    write_whole(folder / "results.html", as_html_page(blocks))
+def write_page(folder: Path, blocks: Sequence[Block], name: str = "results") -> None:
+    """Write ``<name>.md`` and ``<name>.html`` into a folder that exists."""
+    write_whole(folder / f"{name}.md", as_markdown_page(blocks, folder))
+    write_whole(folder / f"{name}.html", as_html_page(blocks))
 
 
 def as_markdown_page(blocks: Sequence[Block], folder: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from collision.evaluation.evaluation import Evaluation
 from collision.evaluation.numbers import Numbers
@@ -23,27 +23,7 @@ from collision.report.tables import (
     with_interval,
 )
 
-
-@dataclass(frozen=True, eq=False)
-class DatasetResults:
-    """What there is to show of one data set's scores."""
-
-    dataset: str
-    split: str
-    num_videos: int
-    numbers: Numbers
-    scored: Scored  # of several seeds one
-    warnings: Sequence[Mapping[str, Any]] = ()  # each with ``name`` and ``message``
-    log: Sequence[Mapping[str, str]] = ()  # rows of the Lightning CSV log
-
-
-def results_of(evaluation: Evaluation, log: Sequence[Mapping[str, str]] = ()) -> DatasetResults:
-    """Take what there is to show of an evaluation that has numbers; of several seeds the first."""
-    assert evaluation.numbers is not None
-    named = (evaluation.name, evaluation.split, len(evaluation.experiment.records))
-    scored = next(iter(evaluation.scores.values())).best
-    warnings = [finding.as_json() for finding in evaluation.findings]
-    return DatasetResults(*named, evaluation.numbers, scored, warnings, log)
+Log: TypeAlias = Sequence[Mapping[str, str]]  # rows of the Lightning CSV log
 
 
 @dataclass(frozen=True)
@@ -59,56 +39,64 @@ class RunDescription:
     counts: Mapping[str, Mapping[str, Mapping[str, int]]] | None = None
 
 
-def write_results(folder: Path, run: RunDescription, results: DatasetResults) -> None:
+def write_results(folder: Path, run: RunDescription, evaluation: Evaluation, log: Log = ()) -> None:
     """Write ``results.md``, ``results.html`` and the sub-folder ``plots`` of a run."""
     blocks: list[Block] = [Heading(run.title, level=1), Code(run.command)]
-    blocks += result_blocks(folder / "plots", results)
+    blocks += result_blocks(folder / "plots", evaluation, log=log)
     if run.counts:
         blocks += titled(counts_grid(run.counts))
     rows = [[name, str(value)] for name, value in run.facts.items()]
     write_page(folder, [*blocks, *titled(Grid("Run", ["property", "value"], rows))])
 
 
-def result_blocks(pictures: Path, results: DatasetResults, level: int = 2) -> list[Block]:
-    """Report one data set's scores in full; draw its pictures into a folder, made if need be."""
-    numbers = results.numbers
+def result_blocks(
+    pictures: Path, evaluation: Evaluation, level: int = 2, log: Log = ()
+) -> list[Block]:
+    """Report an evaluation that has numbers; draw its pictures into a folder, made if need be.
+
+    Curves and mistakes are of the first seed.
+    """
+    numbers, scored = evaluation.numbers, next(iter(evaluation.scores.values())).best
+    assert numbers is not None
     summary = numbers.summary
     blocks: list[Block] = []
-    if results.warnings:
+    if evaluation.findings:
         blocks.append(Heading("Warnings", level))
-        blocks += [Text(f"**{one['name']}**: {one['message']}") for one in results.warnings]
+        blocks += [Text(f"**{one.name}**: {one.message}") for one in evaluation.findings]
     blocks += [Heading("Result", level), final_grid(summary, numbers.last_epoch)]
-    blocks += [Text(_reading(numbers)), *_draw(pictures, results)]
+    blocks += [Text(_reading(numbers)), *_draw(pictures, numbers, scored, log)]
     blocks += titled(numbers_grid(numbers), level)
     if summary.slices:
         blocks += titled(slices_grid(summary), level)
-    mistakes = mistakes_grid(results.scored)
+    mistakes = mistakes_grid(scored)
     none = Text("No score is on the wrong side of 0.5.")
     return [*blocks, Heading(mistakes.title, level), mistakes if mistakes.rows else none]
 
 
-def datasets_grid(results: Sequence[DatasetResults]) -> Grid:
-    """One line for each data set that a run was evaluated on."""
-    of_each = [(one, one.numbers.summary) for one in results]
-    keys = list(dict.fromkeys(key for _, s in of_each for key in s.ap if key != "mean"))
-    with_seeds = any(summary.ap["mean"].sd is not None for _, summary in of_each)
+def datasets_grid(evaluations: Sequence[Evaluation]) -> Grid:
+    """One line for each data set whose labels are known."""
+    of_each = [(one, one.numbers) for one in evaluations if one.numbers]
+    keys = list(dict.fromkeys(key for _, n in of_each for key in n.summary.ap if key != "mean"))
+    with_seeds = any(numbers.summary.ap["mean"].sd is not None for _, numbers in of_each)
     header = ["data set", "mAP [95 % interval]"]
     header += ["sd over\nseeds"] if with_seeds else []
     header += ["chance", *(f"{key} s" for key in keys), "AUC", "videos", "warnings"]
     rows = []
-    for one, summary in of_each:
-        row = [f"{one.dataset} ({one.split})", with_interval(summary.ap["mean"])]
+    for one, numbers in of_each:
+        summary = numbers.summary
+        row = [f"{one.name} ({one.split})", with_interval(summary.ap["mean"])]
         row += [number(summary.ap["mean"].sd)] if with_seeds else []
         row += [number(summary.chance["mean"])]
         row += [number(summary.ap[key].value if key in summary.ap else None) for key in keys]
-        row += [number(one.numbers.auc["mean"].value), str(one.num_videos), str(len(one.warnings))]
+        counts = len(one.experiment.records), len(one.findings)
+        row += [number(numbers.auc["mean"].value), *map(str, counts)]
         rows.append(row)
     return Grid("Data sets", header, rows)
 
 
-def _draw(folder: Path, results: DatasetResults) -> list[Picture]:
+def _draw(folder: Path, numbers: Numbers, scored: Scored, log: Log) -> list[Picture]:
     folder.mkdir(exist_ok=True)
-    numbers, scored, along = results.numbers, results.scored, results.numbers.anticipation
+    along = numbers.anticipation
     pictures = []
 
     def draw(name: str, caption: str, plot: Callable[..., None], *shown: object) -> None:
@@ -124,7 +112,7 @@ def _draw(folder: Path, results: DatasetResults) -> list[Picture]:
     if along and along.recall_by_time.seconds:
         shown = along.recall_by_time, along.false_alarms_per_hour
         draw("recall_by_time", f"Recall by {before}", plots.recall_by_time, *shown)
-    if log := results.log:
+    if log:
         draw("learning_curves", "Loss and nexar_map by epoch", plots.learning_curves, log)
     return pictures
 

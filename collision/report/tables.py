@@ -76,7 +76,9 @@ def plan_table(plans: Iterable[tuple[str, str, Plan]]) -> Table:
     rows = []
     for dataset, backbone, plan in plans:
         counts = (plan.num_videos, plan.num_windows, plan.num_reused, plan.num_frames)
-        costs = [f"{plan.num_bytes / 2**20:.1f}", _duration(plan.expected_seconds)]
+        seconds = plan.expected_seconds
+        time = ABSENT if seconds is None else str(timedelta(seconds=math.ceil(seconds)))
+        costs = [f"{plan.num_bytes / 2**20:.1f}", time]
         rows.append([dataset, backbone, *map(str, counts), *costs])
     return as_rich(Grid("To extract", header, rows))
 
@@ -221,11 +223,6 @@ def as_markdown(grid: Grid) -> str:
     """The grid as a Markdown table, without its title."""
     lines = [grid.header, ["---"] + ["---:"] * (len(grid.header) - 1), *grid.rows]
     return "\n".join("| " + " | ".join(map(_markdown_cell, line)) + " |" for line in lines)
-
-
-def _duration(seconds: float | None) -> str:
-    """Hours, minutes and seconds, rounded up: ``1:02:05``."""
-    return ABSENT if seconds is None else str(timedelta(seconds=math.ceil(seconds)))
 
 
 def number(value: float | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import os
 import platform
 import shlex
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 
 import collision
+from collision.features.manifest import installed_version
 
 _LIBRARIES = (
     *("torch", "torchvision", "lightning", "torchmetrics", "timm", "transformers", "decord", "av"),
@@ -34,16 +34,8 @@ def provenance() -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu_cores": os.cpu_count(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "libraries": _versions(),
+        "libraries": {name: v for name in _LIBRARIES if (v := installed_version(name))},
     }
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in _LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions
 
 
 def git_state() -> dict[str, Any]:

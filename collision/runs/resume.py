@@ -48,10 +48,11 @@ def resumed(changes: Mapping[str, Any]) -> TrainOptions:
     plain = {name: saved[name] for name in hints if name in saved and name in plain_ones}
     own = {name: value for name, value in changes.items() if name not in {*names, *_NEW}}
     before = call_typed(TrainOptions, plain, {**parts, "parts": names}, "")
-    given: dict[str, Any] = {
-        group: part.changed(_below(group, own)) for group, part in parts.items()
-    }
-    given |= {"parts": names, "resume": run, "trust": trust}
+    given: dict[str, Any] = {"parts": names, "resume": run, "trust": trust}
+    for group, part in parts.items():
+        start = f"{group}."
+        below = {n.removeprefix(start): v for n, v in own.items() if n.startswith(start)}
+        given[group] = part.changed(below)
     others = {name: v for name, v in own.items() if name.partition(".")[0] not in parts}
     after = call_typed(TrainOptions, with_changes(plain, others), given, "")
     for name in own:
@@ -62,11 +63,6 @@ def resumed(changes: Mapping[str, Any]) -> TrainOptions:
                 f"{kept!r}. Leave it out, or start a new run without resume."
             )
     return after
-
-
-def _below(group: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    start = f"{group}."
-    return {n.removeprefix(start): value for n, value in changes.items() if n.startswith(start)}
 
 
 def check_learned_from(run_folder: Path, learned_from: Mapping[str, str]) -> None:

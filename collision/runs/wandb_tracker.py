@@ -27,14 +27,10 @@ _STEP = "trainer/global_step"  # under this name Lightning logs its step
 
 
 class WandbTracker:
-    """Where and how runs are logged.
+    """Where and how runs are logged; the entity is a user or team (None: the account's default).
 
-    Args:
-        project: W&B project.
-        mode: ``online``; ``offline``: into the run folder, to be uploaded by ``wandb sync``;
-            ``disabled``: nothing is logged.
-        entity: W&B user or team; None: the account's default.
-        tags: Of every run.
+    ``mode`` is ``online``, ``offline`` (into the run folder, to be uploaded by ``wandb sync``) or
+    ``disabled`` (nothing is logged).
 
     Raises:
         ConfigError: An unknown mode, or online without an account that the server accepts.

@@ -63,12 +63,12 @@ class Motion:
         result[..., 1] += acceleration * step
         return result
 
-    def felt_acceleration(self, time: float, settling: float) -> float:
+    def felt_acceleration(self, times: ArrayLike, settling: float) -> NDArray[np.float64]:
         """Acceleration as a sprung body shows it: a first-order lag of ``settling`` seconds."""
         starts, states = self._segments
-        waited = np.maximum(time - starts, 0.0)
+        waited = np.maximum(np.asarray(times)[..., None] - starts, 0.0)
         steps = np.diff(states[:, 2], prepend=0.0)
-        return float(-steps @ np.expm1(-waited / settling))
+        return -np.expm1(-waited / settling) @ steps
 
     def parts_from(self, other: Motion) -> float:
         """First time at which the two may differ; infinity if they are the same motion."""

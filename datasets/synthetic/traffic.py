@@ -68,14 +68,12 @@ class Vehicle:
         _, speed, acceleration = np.moveaxis(self.along.at(times), -1, 0)
         return (acceleration < BRAKE_LIGHT_FROM) | ((speed < 0.05) & bool(self.along.changes))
 
-    def place(self, time: float) -> tuple[float, float, float]:
-        """Give x, z of the centre and the direction it points in, steering included (radians)."""
-        along, speed, _ = self.along.at(time).tolist()
-        across, drift, _ = self.across.at(time).tolist()
-        sin, cos = math.sin(self.heading), math.cos(self.heading)
-        steering = math.atan2(drift, max(speed, 3.0))  # 3 m/s: no spinning on the spot
-        x, z = self.x + along * sin + across * cos, self.z + along * cos - across * sin
-        return x, z, self.heading + steering
+    def place(self, times: ArrayLike) -> Array:
+        """Give ``[..., 3]``: x, z of the centre, and where it points, steering included (rad)."""
+        drift, speed = self.across.at(times)[..., 1], self.along.at(times)[..., 1]
+        steering = np.arctan2(drift, np.maximum(speed, 3.0))  # 3 m/s: no spinning on the spot
+        heading = self.heading + steering[..., None]
+        return np.concatenate([self.kinematics(times)[..., 0, :], heading], axis=-1)
 
     def kinematics(self, times: ArrayLike) -> Array:
         """Give ``[..., 3, 2]``: position, velocity and acceleration, each as (x, z)."""

@@ -12,7 +12,7 @@ from PIL import Image
 from collision.__main__ import main
 from collision.commands._entry import guarded
 from collision.commands.compare import named_runs, run
-from collision.metrics.comparison import paired_difference
+from collision.metrics.comparison import compare as compare_scores
 from collision.options import CompareOptions
 from tests.conftest import ROOT, run_command
 from tests.kit.experiments import compose
@@ -105,7 +105,7 @@ def test_the_difference_of_two_seeds_is_the_paired_one(compare, tmp_path):
     code, output = compare(*runs, num_resamples=300)
     assert code == 0
     found = json.loads((result_of(output) / "compare.json").read_text())["differences"]["b"]
-    expected = paired_difference(second, first, num_resamples=300)
+    expected = compare_scores({"a": [first], "b": [second]}, num_resamples=300).differences["b"]
     for name in ("value", "low", "high", "p_value"):
         assert found[name] == pytest.approx(getattr(expected, name))
 

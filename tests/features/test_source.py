@@ -169,7 +169,7 @@ def test_a_changed_file_of_weights_is_noticed(folder):
     assert source_of(folder, TinyPart(options, may_build=False)).look(requests_of(folder))[0] == 0
 
 
-@pytest.mark.parametrize("changed", ["_source_hash", "_version"])
+@pytest.mark.parametrize("changed", ["_source_hash", "installed_version"])
 def test_changed_code_or_libraries_are_noticed(folder, monkeypatch, changed):
     fill(folder, TinyPart())
     part = TinyPart()

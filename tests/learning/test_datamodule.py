@@ -1,5 +1,4 @@
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,12 @@ from collision.features.store import FeatureStore
 from collision.learning.datamodule import (
     EpochShuffle,
     FeatureDataModule,
-    count_by_horizon,
     feature_dataset,
     feature_loader,
 )
 from collision.metrics.torch_metric import mean_by_example
 from collision.sampling.policy import SamplingPolicy
-from collision.types import UNLABELLED, BackboneSpec, Example, VideoRecord, View
+from collision.types import BackboneSpec, Example, VideoRecord, View
 from tests.kit.features import planted
 
 VIDEOS = ("crash", "calm", "gone")
@@ -179,14 +177,6 @@ def test_stored_half_precision_is_kept_in_memory_and_given_as_float32(tmp_path):
     dataset = shelf.take(cut("crash", 3.0))
     assert dataset.bank.dtype == torch.float16
     assert dataset[0]["features"].dtype == dataset.valid_features().dtype == torch.float32
-
-
-def test_counts_by_horizon_and_class():
-    examples = planted(6, seed=0).examples
-    wanted = {h: {"positive": 3, "negative": 3} for h in ("0.5", "1")}
-    assert count_by_horizon(examples) == wanted
-    secret = replace(examples[0], label=UNLABELLED)
-    assert count_by_horizon([*examples, secret]) == wanted
 
 
 def test_validation_keeps_the_order_and_training_shuffles_whole_batches():

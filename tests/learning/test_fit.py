@@ -14,7 +14,7 @@ from collision.learning.datamodule import FeatureDataModule, FeatureDataset, fea
 from collision.learning.fit import Place, check_classes, class_weights, fit_head, read_log
 from collision.learning.task import MONITOR, CollisionTask, probabilities
 from collision.sampling.policy import SamplingPolicy
-from collision.types import VideoRecord
+from collision.types import UNLABELLED, VideoRecord
 from tests.kit.features import FEATURE_DIM, SETUP, planted, planted_splits, setup_with
 
 
@@ -252,6 +252,11 @@ def test_a_validation_horizon_of_one_class_is_refused_before_training(tmp_path, 
     data = planted_splits()
     data["val"] = only(data["val"], lambda example: example.label == 1 or example.horizon == 0.5)
     with pytest.raises(ConfigError, match=r"10 positive and 0 negative.* 1 s before"):
+        fit(tmp_path, data=data)
+    examples = data["val"].examples
+    hidden = [replace(e, label=e.label if e.horizon == 0.5 else UNLABELLED) for e in examples]
+    data["val"].examples = hidden  # a secret label is of neither class
+    with pytest.raises(ConfigError, match=r"0 positive and 0 negative.* 1 s before"):
         fit(tmp_path, data=data)
 
 

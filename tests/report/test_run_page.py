@@ -3,29 +3,33 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from collision.evaluation.evaluation import Evaluation, SeedScores
+from collision.evaluation.guards import Finding
 from collision.evaluation.numbers import judge
-from collision.report.run_page import (
-    DatasetResults,
-    RunDescription,
-    datasets_grid,
-    write_results,
-)
+from collision.report.run_page import RunDescription, datasets_grid, write_results
 from tests.kit.pages import Tags
 from tests.kit.scores import ORACLE, made_up_scores
 
 
-def write(folder, scored=None, numbers=None, counts=None, **changes) -> tuple[str, str]:
+def evaluation(name, scored, numbers, findings=()) -> Evaluation:
+    experiment = SimpleNamespace(dataset=SimpleNamespace(name=name), records=range(60))
+    scores = {0: SeedScores(scored, None, [])}
+    return Evaluation(experiment, "test", {}, scores, [], numbers, list(findings))
+
+
+def write(folder, scored=None, numbers=None, counts=None, findings=(), log=()) -> tuple[str, str]:
     scored = scored or made_up_scores(30)
     numbers = numbers or judge([scored], oracle=ORACLE, num_resamples=50, thresholds=[0.5])
     facts = {"commit": "abc1234", "selected on": "val/nexar_map"}
     run = RunDescription(
         "zipformer on <synthetic>", "python train.py head=zipformer", facts, counts
     )
-    write_results(folder, run, DatasetResults("made_up", "test", 60, numbers, scored, **changes))
+    write_results(folder, run, evaluation("made_up", scored, numbers, findings), log)
     return (folder / "results.md").read_text(), (folder / "results.html").read_text()
 
 
@@ -35,8 +39,8 @@ def page(tmp_path_factory) -> tuple[Path, str, str]:
     folder = tmp_path_factory.mktemp("page")
     log = [{"epoch": "0", "train/loss": "0.7"}, {"epoch": "0", "val/nexar_map": "0.6"}]
     counts = {"test": {"0.5": {"positive": 30, "negative": 30}}}
-    warning = {"name": "leaks", "message": "LEAKS: look out.", "numbers": {}}
-    return folder, *write(folder, log=log, counts=counts, warnings=[warning])
+    leaks = Finding("leaks", "LEAKS: look out.")
+    return folder, *write(folder, log=log, counts=counts, findings=[leaks])
 
 
 def test_page_tells_the_run_and_links_pictures_that_exist(page) -> None:
@@ -82,7 +86,7 @@ def test_a_line_for_each_data_set() -> None:
     day, night = made_up_scores(30), made_up_scores(30, seed=1).take(np.arange(120))
     night = replace(night, horizon=night.horizon + 1)
     results = [
-        DatasetResults(name, "test", 60, judge([s], num_resamples=20), s, [{"name": "leaks"}])
+        evaluation(name, s, judge([s], num_resamples=20), [Finding("leaks", "look out")])
         for name, s in (("day", day), ("night", night))
     ]
     grid = datasets_grid(results)

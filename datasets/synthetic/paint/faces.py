@@ -175,7 +175,10 @@ def fill(
 
 def _in_view(camera: Camera, faces: NDArray, seen: NDArray, pixels: NDArray) -> NDArray[np.int64]:
     """Which faces look at the camera and lie within the picture."""
-    low, high = pixels.min(axis=1), pixels.max(axis=1)
+    low, high = (
+        np.minimum.reduce([*pixels.swapaxes(0, 1)]),
+        np.maximum.reduce([*pixels.swapaxes(0, 1)]),
+    )
     towards = (faces["normal"] * (camera.position - faces["corners"][:, 0])).sum(axis=1)
     shown = (towards >= 0) & (seen[..., 2].max(axis=1) > NEAR)
     shown &= (high > 0).all(axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from functools import cache
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ from collision.datasets.synthetic.traffic import CAMERA_AHEAD, PEOPLE, Play, Veh
 _VIEW = 130.0  # metres: what stands or drives further away is not painted
 _DEEPEST = 25.0  # metres: a building reaches so far ahead of its place
 _SPRINGS = 0.18  # seconds in which the body settles into its nose dive
-_DEEPEST_DIVE = math.radians(5.0)
+_DEEPEST_DIVE = 5.0  # degrees
 _SHIFTS = 64  # pixels by which noise and rain are shifted from frame to frame, at most
 
 
@@ -37,42 +37,44 @@ class Painter:
         self._atmosphere = Atmosphere.of(scene.light, scene.weather, rng)
         self._ground = Ground(scene, domain, self._atmosphere, rng)
         self._sky = Sky(scene, domain, self._atmosphere, rng)
+        self._times = np.arange(max(clip.num_frames for clip in scene.clips)) / scene.fps
+        # What is known of all frames at once is worked out once.
+        self._cameras = cache(self._cameras_of)
+        self._places = cache(lambda vehicle: vehicle.place(self._times).tolist())
+        self._brakes = cache(lambda vehicle: vehicle.brakes(self._times).tolist())
         self._moving = [vehicle for vehicle in scene.bystanders if vehicle.along.speed]
         self._still = self._draw_still(rng)
-        self._mount_pitch = math.radians(rng.uniform(-0.8, 0.8))
+        self._mount_pitch = rng.uniform(-0.8, 0.8)  # degrees
         self._shake = rng.uniform((0.01, 0.5, 0.0), (0.05, 1.5, 6.28), (3, 3)).tolist()
         self._raised, self._lowered = self._draw_lens(rng)
         self._offsets = rng.integers(0, _SHIFTS, (4096, 2))
 
     def paint(self, play: Play, number: int) -> NDArray[np.uint8]:
         """Paint frame ``number`` as ``uint8 [H, W, 3]``, BGR."""
-        time = number / self._scene.fps
-        camera = self._camera(play, time)
+        camera = self._cameras(play.ego)[number]
         picture = np.empty((self._domain.height, self._domain.width, 3), np.uint8)
         self._sky.paint(picture, camera)
-        self._ground.paint(picture, camera, float(play.ego.along.at(time)[1]))
+        self._ground.paint(picture, camera, float(play.ego.along.at(self._times[number])[1]))
         span = (camera.z - _DEEPEST, camera.z + _VIEW)
         faces = [self._still[slice(*np.searchsorted(self._still["place"], span))]]
         for vehicle in (play.agent, *self._moving):
-            x, z, heading = vehicle.place(time)
+            x, z, heading = self._places(vehicle)[number]
             if -10 < z - camera.z < _VIEW:
-                faces.append(placed(self._mesh(vehicle, time), x, z, heading))
+                faces.append(placed(self._mesh(vehicle, number), x, z, heading))
                 faces[-1]["smooth"] = True
         fill(picture, camera, self._atmosphere, joined(faces))
         self._paint_lens(picture, number)
         return picture
 
-    def _camera(self, play: Play, time: float) -> Camera:
-        x, z, heading = play.ego.place(time)
-        felt = play.ego.along.felt_acceleration(time, _SPRINGS)
-        dive = min(math.radians(-felt * self._domain.nose_dive), _DEEPEST_DIVE)
-        travelled = z / 6.0  # bumps belong to places: a standing ego does not shake
-        shake = sum(
-            math.radians(size) * math.sin(rate * travelled + phase)
-            for size, rate, phase in self._shake
-        )
-        pitch = self._mount_pitch + dive + shake
-        return Camera(self._domain, x, z + CAMERA_AHEAD, heading, pitch)
+    def _cameras_of(self, ego: Vehicle) -> list[Camera]:
+        """One for each frame: the springs of the ego dip it, and bumps of the road shake it."""
+        felt = ego.along.felt_acceleration(self._times, _SPRINGS)
+        pitch = self._mount_pitch + np.minimum(-felt * self._domain.nose_dive, _DEEPEST_DIVE)
+        x, z, heading = ego.place(self._times).T
+        for size, rate, phase in self._shake:  # by place: a standing ego does not shake
+            pitch += size * np.sin(rate * z / 6.0 + phase)
+        columns = (x, z + CAMERA_AHEAD, heading, np.radians(pitch))
+        return [Camera(self._domain, *row) for row in np.stack(columns, axis=1).tolist()]
 
     def _draw_still(self, rng: np.random.Generator) -> NDArray:
         """Faces of what stands beside the road and of who is parked there, near ones first."""
@@ -82,16 +84,16 @@ class Painter:
         parked = [vehicle for vehicle in scene.bystanders if not vehicle.along.speed]
         still = joined(
             [roadside.draw(scene.scene, conflict.junction, end)]
-            + [placed(self._mesh(vehicle, 0.0), *vehicle.place(0.0)) for vehicle in parked]
+            + [placed(self._mesh(vehicle, 0), *vehicle.place(0.0)) for vehicle in parked]
         )
         return still[np.argsort(still["place"], kind="stable")]
 
-    def _mesh(self, vehicle: Vehicle, time: float) -> NDArray:
+    def _mesh(self, vehicle: Vehicle, number: int) -> NDArray:
         lamps = self._atmosphere.lamps
         if vehicle.shape.kind in PEOPLE:
-            return person_at(vehicle, time, lamps)
+            return person_at(vehicle, self._times[number], lamps)
         lamps = lamps and vehicle.along.speed > 0  # who is parked has them off
-        braking = bool(vehicle.brakes(time))
+        braking = self._brakes(vehicle)[number]
         return dressed(vehicle.shape, vehicle.colour, self._ground.asphalt, lamps, braking)
 
     def _paint_lens(self, picture: NDArray[np.uint8], number: int) -> None:

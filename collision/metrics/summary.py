@@ -99,7 +99,8 @@ def summarise(
     closed = None
     if oracle_ap is not None:  # of mAP and of both ends of its interval
         ap, ends = whole.ap["mean"], (whole.chance["mean"], oracle_ap["mean"])
-        closed = Estimate(*(fraction_to_oracle(v, *ends) for v in (ap.value, ap.low, ap.high)))
+        value, low, high = (fraction_to_oracle(v, *ends) for v in (ap.value, ap.low, ap.high))
+        closed = Estimate(value, low, high)
     absent = [tag for tag in slices if tag not in first.tags]
     of_whole = (whole.counts, whole.chance, whole.ap)
     return Summary(*of_whole, oracle_ap, closed, judged, absent, bootstrap)

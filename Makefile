@@ -13,7 +13,7 @@ demo: .venv/.ready ## make data, extract features, train, score, score on a seco
 	$(PY) -m collision evaluate runs/latest 'datasets=[synthetic_night]'
 
 test: .venv/.ready ## the fast tests, two processes side by side; no network
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
 
 test-slow: .venv/.ready ## tests that take minutes
 	$(PY) -m pytest -q -m slow

@@ -1,6 +1,7 @@
 """A small trained run that the tests of the verbs share."""
 
 import contextlib
+import functools
 import io
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from collision.__main__ import main
 
@@ -32,11 +34,20 @@ SMALL = (*DATA, "trainer.max_epochs=3", "num_resamples=200")
 TIMEOUT = 900  # seconds: a busy machine is slow, and only a command that hangs takes longer
 
 
-def pytest_collection_modifyitems(items):
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
     """Keep each file in one process, and all users of the workshop: it is trained once."""
-    for item in items:
-        is_guest = "workshop" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("workshop" if is_guest else str(item.path)))
+    return OneProcessAFile(config, log)
+
+
+class OneProcessAFile(LoadScopeScheduling):
+    def _split_scope(self, nodeid):
+        return group_of(nodeid.partition("::")[0])
+
+
+@functools.cache
+def group_of(file):
+    return "workshop" if "workshop" in (ROOT / file).read_text() else file
 
 
 @dataclass(frozen=True)

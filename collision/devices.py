@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast, get_args
 
 from collision.errors import ConfigError
@@ -47,3 +48,16 @@ def precision_of(accelerator: str, precision: str | None, group: str = "") -> Pr
 def _check_choice(option: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise ConfigError(f"{option}={value}: choose one of {', '.join(known)}.")
+
+
+@contextmanager
+def threads_at_most(number: int) -> Iterator[None]:
+    """Let torch use so many cores, one at least; waiting for each other, its threads spin."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, number)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -12,7 +12,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from collision.devices import threads_at_most
 from collision.errors import ConfigError
 from collision.features.clip_datamodule import ClipDataModule
 from collision.features.clips import Clip, WindowRequest, split_long
@@ -158,7 +158,9 @@ class _Run:
                 with self.store.changing():
                     pass  # a folder that nobody may write to is found before hours of work
                 self.backbone = self.fabric.to_device(self.source.backbone()).eval()
-                with _cores_left_to(self.options.num_workers):
+                # Threads that share cores with the workers slowed the backbone up to five times.
+                free = len(os.sched_getaffinity(0)) - self.options.num_workers
+                with threads_at_most(free):
                     self.compute(videos)
         finally:
             record_failures(self.store, self.source.digests, self.tried, self.report.failures)
@@ -248,21 +250,6 @@ class _Run:
         known = {failure.video for failure in self.report.failures}
         new = [request for request in video.requests if request.video not in known]
         self.report.failures += [Failure(one.video, one.path, reason) for one in new]
-
-
-@contextmanager
-def _cores_left_to(num_workers: int) -> Iterator[None]:
-    """Let torch use the cores that the workers leave.
-
-    Its threads wait for each other spinning: sharing cores slowed the backbone up to five times.
-    """
-    before = torch.get_num_threads()
-    free = len(os.sched_getaffinity(0)) - num_workers
-    torch.set_num_threads(max(1, min(before, free)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _check_options(options: ExtractionOptions, precision: str) -> None:

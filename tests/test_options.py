@@ -132,7 +132,7 @@ def test_options_as_plain_data_are_yaml(tmp_path):
     assert saved["head"]["name"] == "gru" and saved["head"]["options"]["dim"] == 64
     assert saved["init_from"] == str(tmp_path) and saved["trainer"]["max_epochs"] == 20
     assert saved["parts"]["backbone"] == "efficientnet_lite0"
-    assert saved["dataset"]["options"]["domain"]["fps"][12.5] == 0.15
+    assert saved["dataset"]["options"]["domain"]["fps"][12.5] == 0.05
 
 
 def test_no_module_at_the_door_needs_hydra_to_build():

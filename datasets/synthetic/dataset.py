@@ -26,7 +26,7 @@ from collision.files import write_json, write_whole
 from collision.types import VideoRecord
 
 # Part of the folder's name: raise it whenever the same parameters give other clips.
-GENERATOR_VERSION = 3
+GENERATOR_VERSION = 4
 
 
 class Synthetic:

@@ -60,7 +60,7 @@ def test_shipped_set_has_enough_balanced_groups():
 
 def test_event_times_are_spread_and_drawn_alike(scenes):
     events = np.array([scene.event_time for scene in scenes])
-    assert events.min() < 4.6 and events.max() > 7.1 and events.std() > 0.8
+    assert events.min() < 4.6 and events.max() > 5.8 and events.std() > 0.5
     for scene in scenes:
         for clip in scene.clips:
             tail = (clip.num_frames - 1) / scene.fps - scene.event_time

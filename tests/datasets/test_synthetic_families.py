@@ -243,29 +243,29 @@ def test_domains_differ():
 
 FRAMES = {  # (scene, clip, frame): mean grey of 3 x 4 areas
     # Normal, Clear, Highway, lead_brakes
-    (0, 0, 51): [
-        [174.5, 191.5, 183.3, 179.8], [85.3, 119.1, 113.5, 116.6],
-        [86.4, 89.4, 92.8, 91.9],
+    (0, 0, 33): [
+        [177.5, 184.8, 191.5, 178.0], [119.2, 115.5, 131.9, 129.4],
+        [100.3, 91.4, 94.5, 98.9],
     ],
     # Normal, Rain, Rural, lead_brakes
-    (1, 0, 60): [
-        [164.5, 170.2, 171.1, 157.0], [128.4, 130.2, 126.0, 127.0],
-        [74.7, 73.9, 81.8, 73.9],
+    (1, 0, 40): [
+        [156.8, 171.6, 172.7, 163.3], [124.8, 128.6, 123.9, 124.9],
+        [74.6, 75.3, 79.3, 72.8],
     ],
     # Normal, Clear, Urban, lead_brakes
     (2, 0, 33): [
-        [88.7, 168.5, 162.4, 72.4], [100.6, 98.9, 96.8, 97.5],
-        [85.7, 83.3, 84.1, 93.8],
+        [88.5, 173.4, 168.6, 71.0], [98.7, 105.2, 102.3, 96.4],
+        [88.8, 83.2, 83.6, 93.4],
     ],
     # Dark, Clear, Rural, crossing
     (3, 0, 37): [
-        [26.7, 28.8, 28.1, 28.4], [22.7, 37.4, 43.4, 23.7],
-        [46.5, 64.5, 64.9, 43.3],
+        [24.9, 24.8, 23.5, 19.2], [21.4, 40.0, 49.8, 27.4],
+        [41.4, 64.8, 65.4, 41.7],
     ],
     # Twilight, Rain, Urban, lead_brakes
-    (7, 0, 57): [
-        [51.4, 79.7, 82.0, 46.9], [54.2, 65.5, 55.8, 44.2],
-        [47.2, 49.2, 49.1, 42.3],
+    (7, 0, 38): [
+        [48.4, 83.8, 79.2, 49.3], [48.3, 58.8, 55.2, 41.9],
+        [48.3, 49.6, 51.2, 41.0],
     ],
 }  # fmt: skip
 
@@ -295,8 +295,8 @@ def test_the_default_set_is_painted_as_ever(key):
 
 def test_the_default_set_is_drawn_as_ever():
     dataset = default_set()
-    assert dataset.folder.name == "synthetic-5b0f5d42"
+    assert dataset.folder.name == "synthetic-fd1b7888"
     scenes = dataset.scenes
-    assert sum(len(scene.bystanders) for scene in scenes) == 1497
-    assert sum(clip.num_frames for scene in scenes for clip in scene.clips) == 25257
-    assert sum(scene.conflict.alert_time for scene in scenes) == pytest.approx(623.7189079)
+    assert sum(len(scene.bystanders) for scene in scenes) == 1482
+    assert sum(clip.num_frames for scene in scenes for clip in scene.clips) == 19601
+    assert sum(scene.conflict.alert_time for scene in scenes) == pytest.approx(482.5809079)

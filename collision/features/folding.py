@@ -1,4 +1,7 @@
-"""Batch norms folded into the convolutions before them, which saves a CPU a third of its time."""
+"""Batch norms folded into the convolutions before them, which saves a CPU a third of its time.
+
+Convolutions over single pixels become matrix products, which saves a twelfth of the rest.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,18 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 _TOLERANCE = 1e-4  # of the largest output; rounding alone differs by about 1e-6
+
+
+class _Pointwise(nn.Module):
+    """A convolution over single pixels: torch's own is slow for few images on one thread."""
+
+    def __init__(self, conv: nn.Conv2d):
+        super().__init__()
+        self.weight, self.bias = conv.weight.flatten(1), conv.bias
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        rows = nn.functional.linear(images.permute(0, 2, 3, 1), self.weight, self.bias)
+        return rows.permute(0, 3, 1, 2)
 
 
 def folded(network: nn.Module, height: int, width: int) -> nn.Module:
@@ -44,5 +59,9 @@ def folded(network: nn.Module, height: int, width: int) -> nn.Module:
         # timm's norms bring their activation.
         rest = nn.Sequential(norm.drop, norm.act) if hasattr(norm, "act") else nn.Identity()
         fast.set_submodule(norm_name, rest)
+    for name, module in list(fast.named_modules()):
+        alone = isinstance(module, nn.Conv2d) and module.groups == 1 and not any(module.padding)
+        if alone and module.kernel_size == module.stride == (1, 1):
+            fast.set_submodule(name, _Pointwise(module))
     same = (fast(noise) - expected).abs().max() <= _TOLERANCE * expected.abs().max()
     return fast.requires_grad_(False) if feeds and same else network

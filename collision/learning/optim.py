@@ -50,7 +50,7 @@ class AdamWCosine:
             {"params": [p for p in parameters if p.ndim >= 2]},
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
-        optimizer = AdamW(groups, lr=self.lr, weight_decay=self.weight_decay)
+        optimizer = AdamW(groups, self.lr, weight_decay=self.weight_decay, foreach=True)
         warmup = min(round(self.warmup_epochs * steps_per_epoch), max(total_steps - 1, 0))
 
         def factor(step: int) -> float:

@@ -134,6 +134,7 @@ class TrainOptions(Folders):
     extract: bool = True
     skip_failures: bool = False
     resume: UserPath | None = None
+    evaluate_on: tuple[str, ...] = ()
     num_resamples: Count = 10000
     audit: bool = True
     audit_workers: Whole | None = None

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from collision.checks import user_path
+from collision.commands._lists import listed_parts
+from collision.config import Part
 from collision.errors import CheckpointError, CollisionError, ConfigError, VideoDecodeError
-from collision.options import DataOptions, EvaluateOptions, PredictOptions, TrainOptions
+from collision.options import (
+    DataOptions,
+    EvaluateOptions,
+    Folders,
+    PredictOptions,
+    TrainOptions,
+)
 
 
 def check_early(options: Any, paths: Sequence[str]) -> None:
@@ -19,10 +28,18 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
         _check_clips(paths)
     elif isinstance(options, EvaluateOptions):
         _check_checkpoint(user_path(paths[0]))
-    elif isinstance(options, TrainOptions) and options.init_from is not None:
-        _check_checkpoint(options.init_from)
+    elif isinstance(options, TrainOptions):
+        if options.init_from is not None:
+            _check_checkpoint(options.init_from)
+        datasets_after(options)
     elif isinstance(options, DataOptions):
         _check_data(options, paths)
+
+
+def datasets_after(options: TrainOptions) -> tuple[Part, ...]:
+    """Give the data sets that a trained run is scored on as well."""
+    folders = {item.name: str(getattr(options, item.name)) for item in fields(Folders)}
+    return listed_parts("dataset", options.evaluate_on, {}, folders, "evaluate_on")
 
 
 def _check_checkpoint(path: Path) -> None:

@@ -41,8 +41,7 @@ def named_csv(overrides: Sequence[str]) -> list[str]:
 def settled(overrides: Sequence[str], group: str, default: str | None) -> list[str]:
     """Add ``group=NAME`` where options on the command line belong to one of several listed parts.
 
-    Raises:
-        ConfigError: An entry does not exist, or options belong to none, or to none in particular.
+    ConfigError: an entry does not exist, or options belong to none, or to none in particular.
     """
     given = {text: parse(text) for text in overrides}
     values = [one.value() for one in given.values() if one.key_or_group == f"{group}s"]
@@ -77,29 +76,29 @@ def listed_parts(
     entries: Sequence[str],
     composed: Mapping[str, Mapping[str, Any]],
     folders: Mapping[str, Any],
+    option: str,
 ) -> tuple[Part, ...]:
     """Give the part of each entry; that in ``composed``, by its name, has what was overridden.
 
-    Raises:
-        ConfigError: An entry does not exist, or is given twice.
+    ConfigError: an entry does not exist, or is given twice.
     """
     for entry, count in Counter(entries).items():
         if count > 1:
-            raise ConfigError(f"{group}s=[{','.join(entries)}]: {entry} is there twice.")
+            raise ConfigError(f"{option}=[{','.join(entries)}]: {entry} is there twice.")
     return tuple(
         part_of(group, composed[name], name, changes)
         if name in composed
         else changed_part(group, name, changes, folders)
-        for name, changes in zip(map(base_of, entries), _changes(group, entries), strict=True)
+        for name, changes in zip(map(base_of, entries), _changes(option, entries), strict=True)
     )
 
 
-def _changes(group: str, entries: Sequence[str]) -> list[dict[str, Any]]:
+def _changes(option: str, entries: Sequence[str]) -> list[dict[str, Any]]:
     """Name each CSV file by its stem, with as many folders before it as tell them apart."""
     files = {entry: user_path(entry) for entry in entries if base_of(entry) != entry}
     for entry in files:
         if not exists(entry):
-            raise ConfigError(f"{group}s=[{entry}]: there is no such file.")
+            raise ConfigError(f"{option}=[{entry}]: there is no such file.")
     parts = {entry: path.absolute().with_suffix("").parts for entry, path in files.items()}
 
     def name_of(entry: str) -> str:

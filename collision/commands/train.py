@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from collision.audit.jobs import Pool
+from collision.commands import evaluate
+from collision.commands._early import datasets_after
 from collision.devices import device_of, precision_of
 from collision.evaluation.evaluation import Evaluation, Judging, evaluate_heads
 from collision.evaluation.scores import write_submission
-from collision.experiment import Experiment, Fold
+from collision.experiment import Experiment, Fold, prepare_all
 from collision.features.fingerprint import check_same
 from collision.features.source import FeatureSource
 from collision.files import write_json
@@ -28,7 +30,7 @@ from collision.learning.predictor import (
     load_predictor,
 )
 from collision.learning.task import MONITOR
-from collision.options import TrainOptions, as_config
+from collision.options import EvaluateOptions, TrainOptions, as_config
 from collision.report.run_page import RunDescription, write_results
 from collision.report.tables import (
     as_rich,
@@ -59,6 +61,8 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     model = setup.model(source.spec.feature_dim)  # what can't be built is told before data are made
     initial = initial_predictor(options, source)
     selection = Selection(SPLITS, options.limit, options.val_fraction)
+    later = evaluation_after(options)
+    prepare_all([part.build() for part in later.datasets], (later.split,))
     experiment = Experiment.index(options.dataset.build(), policy, source, selection, options.folds)
     check_classes(experiment.records.values(), policy)
     collect_features(experiment, options, console)
@@ -84,7 +88,16 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     mark_latest(folder)
     if tracker:
         tracker.summary(folder, evaluation.numbers)
-    return 0
+    return evaluate.run(later, [str(folder)]) if later.datasets else 0
+
+
+def evaluation_after(options: TrainOptions) -> EvaluateOptions:
+    """Ask for a trained run's scores on other data sets, as it was trained itself."""
+    shared = {item.name for item in fields(EvaluateOptions)} & {i.name for i in fields(options)}
+    given = {name: getattr(options, name) for name in shared}
+    given["extraction"] = replace(options.extraction, precision=None)  # the run's own
+    datasets, accelerator = datasets_after(options), options.trainer.accelerator
+    return EvaluateOptions(**given, datasets=datasets, accelerator=accelerator)
 
 
 def source_of(options: TrainOptions) -> FeatureSource:
@@ -115,9 +128,8 @@ def initial_predictor(options: TrainOptions, source: FeatureSource) -> Predictor
 def collect_features(experiment: Experiment, options: TrainOptions, console: Console) -> None:
     """Extract what is missing, or check that nothing is; then read it.
 
-    Raises:
-        CollisionError: Something is missing and extract=false; videos failed and
-            skip_failures=false; nothing can be learned from it; or a signal asked to stop.
+    CollisionError: something is missing and extract=false; videos failed and skip_failures=false;
+    nothing can be learned from it; or a signal asked to stop.
     """
     if options.extract:
         experiment.extract(options.extraction)

@@ -70,7 +70,9 @@ def test_a_second_run_builds_no_backbone_and_overwrites_nothing(workshop, monkey
 def test_resume_goes_on_where_the_run_stopped(workshop, tmp_path):
     run = tmp_path / "moved"
     shutil.copytree(workshop.run, run)
-    workshop.command("train", f"resume={run}", "trainer.max_epochs=5", "seeds=1")
+    more = ("trainer.max_epochs=5", "seeds=1", "evaluate_on=[examples/clips.csv]")
+    output = workshop.command("train", f"resume={run}", *more)
+    assert output.index("Results:") < output.index("clips, split test")
     with (run / "seed_0" / "log.csv").open() as file:
         epochs = [int(row["epoch"]) for row in csv.DictReader(file)]
     assert epochs == [0, 1, 2, 3, 4]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ import collision
 from collision.checks import call_typed, must_be_given, unknown_option, user_path
 from collision.errors import CollisionError, ConfigError
 
+_MOUNTED = ("backbones", "temporal", "datasets")  # imported as collision.backbones and so on
 _own_dirs: list[Path] = []
 
 
@@ -38,8 +40,7 @@ class Part:
     def build(self, **given: Any) -> Any:
         """Import the class and call it with the options, checked, and with what is given by us.
 
-        Raises:
-            CollisionError: The class's own complaint, a wrong option, or a class that is not there.
+        CollisionError: the class's own complaint, a wrong option, or a class that is not there.
         """
         made = self.imported()
         try:
@@ -64,30 +65,32 @@ class Part:
         return {"name": self.name if self.name in same else same[0], "options": dict(self.options)}
 
     def imported(self) -> type:
-        """Import the class.
-
-        Raises:
-            ConfigError: It is not there, or no class.
-        """
+        """Import the class; ConfigError: it is not there, or no class."""
         try:
             module, _, name = self.target.rpartition(".")
             found = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError, ValueError) as error:
+            remedy = "Install its package, or add its folder to PYTHONPATH"
+            if module.startswith("collision."):
+                remedy = f"Mend _target_ in its YAML, or the name in {module.replace('.', '/')}.py"
             raise ConfigError(
                 f"The {self.group} {self.name!r} names {self.target!r}, which cannot be imported: "
-                f"{error}. Install its package, or add its folder to PYTHONPATH."
+                f"{error}. {remedy}."
             ) from error
         if not isinstance(found, type):
             raise ConfigError(f"The {self.group} {self.name!r} names {self.target!r}: no class.")
+        file = getattr(sys.modules[module], "__file__", None) or ""
+        is_ours = Path(file).is_relative_to(config_dir().parent)
+        if is_ours and module.partition(".")[0] in _MOUNTED:
+            raise ConfigError(f"{self.target!r}: write collision.{self.target}.")  # else made twice
         return found
 
 
 def part(group: str, name: str, /, **changes: Any) -> Part:
     """Choose a part, such as ``part("head", "zipformer")``, with changes to its YAML's options.
 
-    Raises:
-        ConfigError: There is no such YAML (the message lists those there are), or an option without
-            a default is not given.
+    ConfigError: there is no such YAML (the message lists those there are), or an option without a
+    default is not given.
     """
     return changed_part(group, name, changes)
 
@@ -107,8 +110,7 @@ def part_of(
 ) -> Part:
     """Take a part from a mapping that holds ``_target_`` beside the options.
 
-    Raises:
-        ConfigError: There is no ``_target_``, or an option is still missing (``???``).
+    ConfigError: there is no ``_target_``, or an option is still missing (``???``).
     """
     chosen = _part_of(group, mapping, name).changed(changes or {})
     for option, value in dotted(chosen.options).items():

@@ -28,6 +28,7 @@ from collision.features.failures import check_failures, distinct
 from collision.features.source import FeatureSource
 from collision.learning.datamodule import FeatureDataset, load_features
 from collision.options import ExtractionOptions
+from collision.records.check import records_of
 from collision.records.splits import folded
 from collision.sampling.durations import Durations
 from collision.sampling.index import DataIndex, Selection, index_dataset, index_records
@@ -79,7 +80,7 @@ class Experiment:
             # Else every fold would cut, and extract, the same video elsewhere.
             selection = replace(selection, separate_pools=False)
             dataset.prepare()
-            records = [record for record in dataset.records() if record.label != UNLABELLED]
+            records = [record for record in records_of(dataset) if record.label != UNLABELLED]
             folds = []
             for fold in range(num_folds):
                 rows = folded(records, num_folds, fold, policy.seed)

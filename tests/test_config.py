@@ -129,6 +129,10 @@ def test_wrong_names_are_answered_with_those_there_are():
         Part("head", "x", "nowhere.Head").build()
     with pytest.raises(ConfigError, match="no class"):
         Part("head", "x", "os.mkdir").build()
+    with pytest.raises(ConfigError, match=r"no attribute 'Gruu'. Mend _target_ in its YAML"):
+        Part("head", "x", "collision.temporal.gru.Gruu").build()
+    with pytest.raises(ConfigError, match=r"write collision\.temporal\.gru\.GRU"):
+        Part("head", "x", "temporal.gru.GRU").build(input_dim=4)
 
 
 def test_defaults_lists_are_followed():

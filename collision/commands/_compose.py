@@ -46,8 +46,7 @@ def hydra_context() -> Iterator[ConfigLoader]:
 def options_for(verb: str, given: Sequence[str], config_name: str | None = None) -> Any:
     """Type a verb's options from the overrides of one job, composing its YAML or ``config_name``.
 
-    Raises:
-        ConfigError: One sentence about the first thing that cannot be.
+    ConfigError: one sentence about the first thing that cannot be.
     """
     overrides, named = spelled(verb, given)
     changes = changes_of(overrides)
@@ -79,7 +78,7 @@ def typed_options(
         composed_one = {choices[group]: node} if node else {}
         if entries := rest.pop(f"{group}s", None):
             names = typed(tuple[str, ...], entries, where=f"{group}s")
-            given[f"{group}s"] = listed_parts(group, names, composed_one, folders)
+            given[f"{group}s"] = listed_parts(group, names, composed_one, folders, f"{group}s")
         elif f"{group}s" in hints:
             given[f"{group}s"] = tuple(part_of(group, it, n) for n, it in composed_one.items())
         elif node:
@@ -153,7 +152,8 @@ def _explained(config_name: str, overrides: Sequence[str]) -> str | None:
         is_known = any(f"{one}.".startswith(f"{name}.") for one in there)
         if not is_known and not name.startswith("hydra") and not override.is_add():
             part = name.partition(".")[0]
-            whose = f" ({part}={choices[part]})" if part in choices else ""
+            whose = f"; what its YAML leaves out is added with +{name}=VALUE"
+            whose = f" ({part}={choices[part]}{whose})" if part in choices else ""
             return _no_option(name, there) + whose
     return None
 

@@ -32,6 +32,7 @@ from collision.errors import AnnotationError, CollisionError, ConfigError, Datas
 from collision.features.digest import VideoDigests
 from collision.files import write_json, write_whole
 from collision.options import DataOptions
+from collision.records.check import records_of
 from collision.records.listing import COLUMNS, list_videos
 from collision.records.splits import limited, with_validation
 from collision.report.data_page import print_report, write_data_page
@@ -110,8 +111,7 @@ def write_list(file: Path, folder: Path, console: Console) -> int:
 def list_records(dataset: Dataset, options: DataOptions) -> tuple[list[VideoRecord], str]:
     """Give a data set's records, and what is missing although they can be listed.
 
-    Raises:
-        AnnotationError: Lines that cannot be used; all of them are written to a file.
+    AnnotationError: lines that cannot be used; all of them are written to a file.
     """
     complaint = ""
     try:
@@ -119,7 +119,7 @@ def list_records(dataset: Dataset, options: DataOptions) -> tuple[list[VideoReco
             dataset.prepare()
         except DatasetNotFoundError as error:
             complaint = str(error)
-        return dataset.records(), complaint
+        return records_of(dataset), complaint
     except AnnotationError as error:
         if not error.rejected:
             raise

@@ -236,15 +236,24 @@ class _Run:
     @torch.inference_mode()
     def _forward(self, windows: torch.Tensor) -> NDArray[np.floating]:
         """Embed ``uint8 [B, T, H, W, 3]``; gives float32 ``[B, S, D]`` in main memory."""
+        spec = self.backbone.spec
         try:
             with self.fabric.autocast():
-                return self.backbone(windows).float().cpu().numpy()
+                features = self.backbone(windows).float().cpu().numpy()
         except torch.OutOfMemoryError as error:
             raise ConfigError(
                 f"extraction.batch_size={self.batch_size} windows of this backbone do not fit into "
                 f"the memory of {self.fabric.device}. Run the same command with a smaller one: it "
                 "goes on from what is stored, and the features are the same."
             ) from error
+
+        wanted = (len(windows), spec.num_steps, spec.feature_dim)
+        if features.shape != wanted:
+            raise ConfigError(
+                f"The backbone {spec.name!r} gives features of shape {features.shape}; its spec "
+                f"promises {wanted}: windows, num_steps, feature_dim."
+            )
+        return features
 
     def _fail(self, video: WantedVideo, reason: str) -> None:
         known = {failure.video for failure in self.report.failures}

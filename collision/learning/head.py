@@ -61,6 +61,9 @@ class HeadModel(nn.Module):
         times = times.masked_fill(~mask, 0.0)
         kept = self.feature_dropout(standardised.new_ones(features.shape[0], 1, self.feature_dim))
         encoded = self.encoder(standardised * kept, times, mask)
+        wanted = [*features.shape[:2], self.classifier.in_features]
+        if list(encoded.shape) != wanted:
+            raise ConfigError(f"The head gives shape {list(encoded.shape)}, not its {wanted}.")
         pooled = self.pooling(encoded, mask).float()
         # Half precision has too few values for logits: examples would tie.
         with torch.autocast(pooled.device.type, enabled=False):
@@ -113,4 +116,8 @@ def build_model(
 ) -> HeadModel:
     """Make a head for features of size D; ConfigError for an option that can't work."""
     encoder = head.build(input_dim=feature_dim)
+    if not isinstance(getattr(encoder, "output_dim", None), int):
+        raise ConfigError(
+            f"The head {head.name!r} has no output_dim: how many numbers a step it gives."
+        )
     return HeadModel(encoder, pooling.build(dim=encoder.output_dim), feature_dim, feature_dropout)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from collision.errors import ConfigError
+from collision.records.check import records_of
 from collision.records.splits import limited, shared_groups, with_validation
 from collision.sampling.anchors import anchors, mock_event_pool, needs_durations
 from collision.sampling.durations import Durations, ReadDurations
@@ -62,7 +63,7 @@ def index_dataset(
 ) -> DataIndex:
     """List a data set's videos and the moments to score; see ``index_records``."""
     dataset.prepare(selection.splits)
-    return index_records(dataset.name, dataset.records(), policy, selection, durations)
+    return index_records(dataset.name, records_of(dataset), policy, selection, durations)
 
 
 def index_records(

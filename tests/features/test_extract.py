@@ -245,6 +245,13 @@ def test_features_that_are_not_finite_fail_their_video(folder):
     assert report.num_windows == 18
 
 
+def test_features_of_another_shape_than_promised_stop_with_a_sentence(folder):
+    backbone = TinyBackbone()
+    backbone.spec = dataclasses.replace(backbone.spec, feature_dim=backbone.spec.feature_dim + 1)
+    with pytest.raises(ConfigError, match=r"gives features of shape .* its spec promises"):
+        run(folder, backbone)
+
+
 def test_a_full_disk_stops_with_a_sentence(folder, monkeypatch):
     backbone = TinyBackbone()
     run(folder, backbone, requests_of(folder)[:1])

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -47,6 +49,22 @@ def test_features_are_as_they_were_until_fitted_and_standard_after():
     seen = model.encoder.seen[0].reshape(-1, 5)
     torch.testing.assert_close(seen.mean(0), torch.zeros(5), atol=1e-4, rtol=0)
     torch.testing.assert_close(seen.std(0, correction=0), torch.ones(5), atol=1e-4, rtol=0)
+
+
+class Wider(Recorder):
+    def forward(self, features, times, mask):
+        return torch.cat([features, features], dim=-1)
+
+
+def test_a_head_gives_as_many_numbers_as_it_says():
+    model = recording_model()
+    model.encoder = Wider()
+    with pytest.raises(ConfigError, match=r"gives shape \[2, 3, 10\], not its \[2, 3, 5\]"):
+        model(*batch(num_steps=3))
+    with pytest.raises(ConfigError, match="'x' has no output_dim"):
+        build_model(
+            SimpleNamespace(name="x", build=lambda input_dim: torch.nn.Identity()), POOLING, 5
+        )
 
 
 def test_the_standardiser_travels_in_the_state_dict():

@@ -88,6 +88,7 @@ def test_extract_train_evaluate(layout, bench, capsys):
     assert "Data sets" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_one_checkpoint_on_all_data_sets_is_one_table(bench, capsys):
     options = ("dataset=ccd", *FAST, "head=linear", "trainer.max_epochs=1", "num_resamples=50")
     assert run("train", *options, "audit=false") == 0

@@ -251,6 +251,7 @@ def test_a_key_that_the_server_refuses_is_told(monkeypatch, server, capfd, key):
     assert output.out == output.err == ""
 
 
+@pytest.mark.slow
 def test_without_the_logger_wandb_is_not_loaded():
     code = "import sys, collision.commands.train; sys.exit('wandb' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -283,8 +283,7 @@ class ListedDataset(Listed):
     def is_there(self, **options: Any) -> bool:
         """Say whether all its files are there, with some options; nothing is opened or made.
 
-        Raises:
-            AnnotationError: Lines of its annotation files that cannot be read.
+        AnnotationError: lines of its annotation files that cannot be read.
         """
         try:
             records = part("dataset", self.name, **options).build().records()

@@ -19,8 +19,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 def device_of(accelerator: str, group: str = "") -> torch.device:
     """Give the device of ``auto``, ``cpu`` or ``gpu``; messages name the option by its ``group``.
 
-    Raises:
-        ConfigError: Unknown, or a GPU that is not there.
+    ConfigError: unknown, or a GPU that is not there.
     """
     import torch
 
@@ -35,8 +34,7 @@ def device_of(accelerator: str, group: str = "") -> torch.device:
 def precision_of(accelerator: str, precision: str | None, group: str = "") -> Precision:
     """Give the precision in Lightning's words; by default bf16 on a GPU and float32 on a CPU.
 
-    Raises:
-        ConfigError: Unknown.
+    ConfigError: unknown.
     """
     device = device_of(accelerator, group)
     if precision is None:

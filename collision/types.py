@@ -174,8 +174,7 @@ class Dataset(Protocol):
     def prepare(self, splits: Sequence[Split] | None = None) -> None:
         """Check that the files of some splits (None: all) are there, or make them.
 
-        Raises:
-            DatasetNotFoundError: They are not, with the list of those expected.
+        DatasetNotFoundError: they are not, with the list of those expected.
         """
 
     def records(self) -> list[VideoRecord]:

@@ -46,8 +46,7 @@ CONFIG_FORMAT = 1
 def values_in(data: Any, where: str) -> Iterator[tuple[str, Any]]:
     """Walk through plain data: the place and the value of everything in it, keys included.
 
-    Raises:
-        CheckpointError: It is nested too deep, holds itself, or is too large.
+    CheckpointError: it is nested too deep, holds itself, or is too large.
     """
     waiting, num_values = [("", 0, data)], 0
     while waiting:
@@ -70,7 +69,7 @@ def plain_data(data: Any, where: str) -> Any:
     ``where`` names the file in messages, here and below.
 
     Raises:
-        CheckpointError: A string holds ``${``; a value is no JSON; nested too deep, or too large.
+        CheckpointError: a string holds ``${``; a value is no JSON; nested too deep, or too large.
     """
     for place, value in values_in(data, where):
         if isinstance(value, str) and "${" in value:
@@ -158,8 +157,7 @@ def saved_part(data: Any, group: str, where: str, trust: Collection[str] = ()) -
 def read_config(run_folder: Path) -> dict[str, Any]:
     """Read a run's resolved configuration; classes that have moved are named by where they are.
 
-    Raises:
-        CheckpointError: The folder is not a run, or its configuration is more than plain data.
+    CheckpointError: the folder is not a run, or its configuration is more than plain data.
     """
     path = run_folder / "config.yaml"
     if not path.is_file():

@@ -93,9 +93,8 @@ class CCD(ListedVideos):
     def records(self) -> list[VideoRecord]:
         """Read the annotations and list the normal videos: crashes first, each by name.
 
-        Raises:
-            CollisionError: Folders or tables are missing, lines cannot be read (it lists all), or
-                videos are links out of the root, and those are not followed.
+        CollisionError: folders or tables are missing, lines cannot be read (it lists all), or
+        videos are links out of the root, and those are not followed.
         """
         needed = (ANNOTATIONS, CRASHES, NORMALS)
         if missing := [name for name in needed if not (self.root / name).exists()]:

@@ -72,8 +72,7 @@ class Dad:
     def prepare(self, splits: Sequence[Split] | None = None) -> None:
         """Check that the videos are there, whatever splits are wanted.
 
-        Raises:
-            CollisionError: As ``records``, or a listed video is missing.
+        CollisionError: as ``records``, or a listed video is missing.
         """
         found = Counter(record.path.parent for record in self.records() if not self.ego_only)
         for folder, number in found.items():
@@ -86,9 +85,8 @@ class Dad:
     def records(self) -> list[VideoRecord]:
         """List the folders, in the order of file names.
 
-        Raises:
-            CollisionError: A folder is missing or holds no video; videos are links out of the root,
-                or in both splits, or none is left; lines of a table cannot be read.
+        CollisionError: a folder is missing or holds no video; videos are links out of the root, or
+        in both splits, or none is left; lines of a table cannot be read.
         """
         crash_frames = self._read_crash_frames()
         videos = {

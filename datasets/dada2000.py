@@ -103,9 +103,8 @@ class Dada2000(ListedVideos):
     def records(self) -> list[VideoRecord]:
         """Read lists or table: train, val, test, each in its own order.
 
-        Raises:
-            CollisionError: There is none; lines cannot be read, or clips have no time of the
-                accident (it lists all); or ``ego_only`` leaves none.
+        CollisionError: there is none; lines cannot be read, or clips have no time of the accident
+        (it lists all); or ``ego_only`` leaves none.
         """
         listed = _each_once(self._listed())
         records = [record for _, _, record in listed]

@@ -66,9 +66,8 @@ class Dota(ListedVideos):
     def records(self) -> list[VideoRecord]:
         """Read the metadata; the order is its own.
 
-        Raises:
-            CollisionError: There is none, entries cannot be read (it lists all, by file and line),
-                or ``ego_only`` leaves none.
+        CollisionError: there is none, entries cannot be read (it lists all, by file and line), or
+        ``ego_only`` leaves none.
         """
         files = [
             self.root / first_present(self.root, (name, f"dataset/{name}")) for name in METADATA

@@ -88,9 +88,8 @@ class Manifest(ListedVideos):
     def records(self) -> list[VideoRecord]:
         """Read the file; the order is its own.
 
-        Raises:
-            CollisionError: There is no such file, lines cannot be read (it lists all), or videos
-                are links out of the root.
+        CollisionError: there is no such file, lines cannot be read (it lists all), or videos are
+        links out of the root.
         """
         if self.csv.is_dir():
             raise ConfigError(

@@ -120,9 +120,8 @@ class Nexar(ListedVideos):
     def records(self) -> list[VideoRecord]:
         """Read the tables; train videos first, each table in its own order.
 
-        Raises:
-            CollisionError: Folders or tables are missing, lines cannot be read (it lists all), or
-                both layouts are there.
+        CollisionError: folders or tables are missing, lines cannot be read (it lists all), or both
+        layouts are there.
         """
         tables = ErrorCollector()
         groups = tables.try_read(self._read, SOURCES, read_sources, {}, default={})
@@ -152,7 +151,7 @@ class Nexar(ListedVideos):
         Ids are spelled as in sample_submission.csv or test.csv, and every one of them is there.
 
         Raises:
-            MetricError: A score of no video of this set, or one that is no probability.
+            MetricError: a score of no video of this set, or one that is no probability.
         """
         listing = self._read("sample_submission.csv", read_ids, None)
         listing = self._read("test.csv", read_ids, {}) if listing is None else listing

@@ -97,15 +97,9 @@ def _append(file: Path, digest: str, result: CheckResult) -> None:
         writer = csv.writer(lines, lineterminator="\n")
         if not lines.tell():
             writer.writerow(_COLUMNS)
-        elif not _ends_with_newline(file):  # of a process that was killed while writing
+        elif not file.read_bytes().endswith(b"\n"):  # of a process that was killed while writing
             lines.write("\n")
         writer.writerow([VERSION, digest, reason, "; ".join(result.notes)])
-
-
-def _ends_with_newline(file: Path) -> bool:
-    with file.open("rb") as data:
-        data.seek(-1, 2)
-        return data.read(1) == b"\n"
 
 
 def _read(file: Path) -> dict[str, CheckResult]:

@@ -97,11 +97,7 @@ Records: TypeAlias = Mapping[str, VideoRecord]
 
 
 def read_facts(job: Job) -> VideoFacts:
-    """Read a video's facts from the file.
-
-    Raises:
-        VideoDecodeError: It cannot be read.
-    """
+    """Read a video's facts from the file; VideoDecodeError: it cannot be read."""
     index = index_video(job.path, job.frame_rate)
     count = min(MAX_HASHES, int(index.frame_times[-1] / HASH_EVERY) + 1)
     spread = np.linspace(index.frame_times[0], index.frame_times[-1], count)
@@ -240,8 +236,7 @@ class DurationCache:
     def keep(self, durations: Mapping[TimedFile, Seconds]) -> None:
         """Remember durations; in a cache that may only be read, for as long as this lives.
 
-        Raises:
-            CollisionError: The disk is full.
+        CollisionError: the disk is full.
         """
         new = {self.digests.digest(*file): duration for file, duration in durations.items()}
         self._known |= new

@@ -65,8 +65,7 @@ def find_jobs(
 ) -> tuple[dict[str, Job], list[Failure]]:
     """Give the job of each record by its id; files that are missing come back as failures.
 
-    Raises:
-        Interrupted: A signal asked to stop.
+    Interrupted: A signal asked to stop.
     """
     jobs: dict[str, Job] = {}
     failures: list[Failure] = []
@@ -92,8 +91,7 @@ def look_at_all(
 ) -> Iterator[tuple[Job, Found | Failure]]:
     """Look at each content once; give the results in the order in which they are ready.
 
-    Raises:
-        Interrupted: A signal asked to stop; what was given before can be kept.
+    Interrupted: A signal asked to stop; what was given before can be kept.
     """
     distinct = list({job.digest: job for job in jobs}.values())
     if not distinct:

@@ -120,8 +120,7 @@ def audit_fold(
 ) -> FoldAudit:
     """Look for copies across splits, and fit the probes on what the head learns from.
 
-    Raises:
-        Interrupted: A signal asked to stop.
+    Interrupted: A signal asked to stop.
     """
     videos = list(records.values())
     jobs, _ = find_jobs(videos, digests, pool.progress)

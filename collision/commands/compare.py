@@ -83,8 +83,8 @@ def named_runs(paths: list[str]) -> dict[str, Path]:
     """Name each run as shortly as tells them apart: by folder, differing parts, or options.
 
     Raises:
-        CheckpointError: A folder is not there.
-        ConfigError: A folder was given twice, maybe by a link.
+        CheckpointError: a folder is not there.
+        ConfigError: a folder was given twice, maybe by a link.
     """
     folders: list[Path] = []
     for path in paths:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -137,20 +137,12 @@ class FeatureSource:
         return num_missing, failures
 
     def extract(
-        self,
-        requests: Sequence[WindowRequest],
-        options: ExtractionOptions,
-        *,
-        devices: int | str = 1,
-        num_nodes: int = 1,
-        progress: bool = True,
+        self, requests: Sequence[WindowRequest], options: ExtractionOptions, **where: Any
     ) -> ExtractionReport:
         """Compute and store what is missing; see ``collision.features.extract.extract``."""
         from collision.features.extract import extract  # needs Lightning: seconds
 
-        return extract(
-            self, requests, options, devices=devices, num_nodes=num_nodes, progress=progress
-        )
+        return extract(self, requests, options, **where)
 
     def plan(self, requests: Sequence[WindowRequest], options: ExtractionOptions) -> Plan:
         """Count what ``extract`` would compute, and how long it would take."""

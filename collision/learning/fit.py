@@ -108,7 +108,7 @@ def fit_head(
     standardisation.
 
     Raises:
-        ConfigError: A split is empty or has one class; training diverged.
+        ConfigError: a split is empty or has one class; training diverged.
         CheckpointError: ``last.ckpt`` does not fit.
         Interrupted: By a signal; the same call goes on.
     """

@@ -172,8 +172,7 @@ class Predictor:
 def load_predictor(path: Path, trust: Collection[str] = ()) -> Predictor:
     """Read a predictor; nothing in the file is trusted, and no part of a package outside ``trust``.
 
-    Raises:
-        CheckpointError: Missing, damaged, of another kind, too new, or naming code from elsewhere.
+    CheckpointError: missing, damaged, of another kind, too new, or naming code from elsewhere.
     """
     if not path.is_file():
         raise CheckpointError(f"No checkpoint at {str(path)!r}. `train` writes {FILE_NAME}.")

@@ -110,8 +110,7 @@ def anticipation_ap(
 ) -> Anticipation:
     """AP, mTTA and TTA@R80 by the literature's definition.
 
-    Raises:
-        MetricError: No curves, a video twice, or seeds of different videos.
+    MetricError: no curves, a video twice, or seeds of different videos.
     """
     seeds, counts, weight = _judged(curves_by_seed)
     bootstrap = Bootstrap(num_resamples, seed)

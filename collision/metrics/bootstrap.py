@@ -111,8 +111,7 @@ def resample(
 def group_weights(num_groups: int, num_resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Draw groups with replacement; yields how often each came up, ``[G, chunk]`` a time.
 
-    Raises:
-        MetricError: ``num_resamples`` is not positive.
+    MetricError: ``num_resamples`` is not positive.
     """
     if num_resamples < 1:
         raise MetricError(

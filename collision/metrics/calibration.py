@@ -84,8 +84,7 @@ class Calibration(Plain):
 def brier_score(labels: ArrayLike, probabilities: ArrayLike) -> float:
     """Mean squared difference of ``[N]`` probabilities and labels: a constant 0.5 scores 0.25.
 
-    Raises:
-        MetricError: No examples, or values that are no labels or probabilities.
+    MetricError: no examples, or values that are no labels or probabilities.
     """
     labels, probabilities = _checked(labels, probabilities)
     return float(np.mean((probabilities - labels) ** 2))
@@ -208,8 +207,7 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> Temperature:
 def calibrated(probabilities: ArrayLike, temperature: float) -> np.ndarray:
     """Probabilities ``[N]`` at another temperature, in the same order; at 1 they stay as they are.
 
-    Raises:
-        MetricError: The temperature is not a positive number.
+    MetricError: the temperature is not a positive number.
     """
     if not 0 < temperature < math.inf:
         advice = "give a positive number, such as that of fit_temperature"

@@ -41,9 +41,8 @@ def compare(
 ) -> Comparison:
     """Set every run, given by the scores of its seeds, against the first one.
 
-    Raises:
-        MetricError: Fewer than two runs, a run without scores, other examples than the
-            reference's, or a horizon with one class.
+    MetricError: fewer than two runs, a run without scores, other examples than the reference's, or
+    a horizon with one class.
     """
     aligned = _align(scored_by_run)
     reference, *others = aligned

@@ -95,8 +95,7 @@ def check_curves(curves: Sequence[Curve]) -> None:
 def curves_to_csv(curves: Sequence[Curve], path: Path | str) -> None:
     """Write one row a score; a video without scores is one row with no time and no score.
 
-    Raises:
-        MetricError: A video was given twice, or a tag has the name of a column.
+    MetricError: a video was given twice, or a tag has the name of a column.
     """
     check_curves(curves)
     tags = sorted({name for curve in curves for name in curve.tags})

@@ -96,8 +96,7 @@ def resampled(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A statistic of ``[N]`` rows: ``[seeds, cells]``, and its mean over seeds, ``[R, cells]``.
 
-    Raises:
-        MetricError: A cell holds one class.
+    MetricError: a cell holds one class.
     """
     first = aligned[0]
     names, group = np.unique(first.group[ranked], return_inverse=True)

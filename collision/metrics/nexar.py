@@ -19,8 +19,7 @@ from collision.errors import MetricError
 def round_horizons(horizons: ArrayLike) -> np.ndarray:
     """Round seconds to whole milliseconds, so that 1.5 and 1.4999999 are one horizon.
 
-    Raises:
-        MetricError: A horizon is not a finite number.
+    MetricError: a horizon is not a finite number.
     """
     horizons = np.asarray(horizons, dtype=np.float64)
     if not np.isfinite(horizons).all():
@@ -62,8 +61,7 @@ def area_under_roc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | No
 def rankable(labels: ArrayLike, scores: ArrayLike, what: str) -> tuple[np.ndarray, np.ndarray]:
     """Check the ``[N]`` labels and scores of ``what`` is to be computed.
 
-    Raises:
-        MetricError: There are not both classes, or a score is NaN.
+    MetricError: there are not both classes, or a score is NaN.
     """
     labels, scores = labelled(labels, scores)
     num_positive = int(np.sum(labels == 1))
@@ -84,8 +82,7 @@ def rankable(labels: ArrayLike, scores: ArrayLike, what: str) -> tuple[np.ndarra
 def labelled(labels: ArrayLike, values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Check that ``[N]`` values have a label each, 0 or 1; gives both as arrays.
 
-    Raises:
-        MetricError: There are none, they do not belong together, or a label is another.
+    MetricError: there are none, they do not belong together, or a label is another.
     """
     labels, values = np.asarray(labels), np.asarray(values, dtype=np.float64)
     if not labels.size and not values.size:

@@ -106,7 +106,7 @@ def false_alarms_per_hour(
     on no alarm is held to be false. For ``refractory`` see ``alarm_times``.
 
     Raises:
-        MetricError: A video was given twice, or an option is negative or not a number.
+        MetricError: a video was given twice, or an option is negative or not a number.
     """
     _check(curves, threshold, refractory=refractory, gap=gap)
     distances = np.concatenate([np.zeros(0), *(np.diff(curve.times) for curve in curves)])
@@ -126,8 +126,7 @@ def recall_by_time(
 ) -> RecallByTime:
     """Share of positives that have alarmed at least so many seconds (leads) before their event.
 
-    Raises:
-        MetricError: A video was given twice, or a lead is negative or not a number.
+    MetricError: a video was given twice, or a lead is negative or not a number.
     """
     _check(curves, threshold, **{f"leads[{place}]": lead for place, lead in enumerate(leads)})
     positives = [curve.before_event() for curve in curves if curve.label]

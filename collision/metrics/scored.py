@@ -73,8 +73,7 @@ class Scored:
     def aligned_to(self, other: Scored) -> Scored:
         """Give the same rows in the order of ``other``.
 
-        Raises:
-            MetricError: The two do not hold the same examples with the same labels and groups.
+        MetricError: the two do not hold the same examples with the same labels and groups.
         """
         is_same = len(self) == len(other) and _keys(self) == _keys(other)
         order = range(len(self)) if is_same else _matching_order(self, other)
@@ -99,9 +98,8 @@ class Scored:
     def from_csv(cls, path: Path | str) -> Scored:
         """Read what ``to_csv`` wrote; columns it does not know are tags.
 
-        Raises:
-            MetricError: There is no such file, a column is missing, or a cell is not what its
-                column says.
+        MetricError: there is no such file, a column is missing, or a cell is not what its column
+        says.
         """
         if not Path(path).is_file():
             raise MetricError(f"There is no file {str(path)!r}. Pass a predictions.csv of a run.")
@@ -130,8 +128,7 @@ class Scored:
 def align(scored_by_seed: Sequence[Scored]) -> list[Scored]:
     """Put the scores of several seeds in the row order of the first.
 
-    Raises:
-        MetricError: There are no scores, or the seeds hold different examples.
+    MetricError: there are no scores, or the seeds hold different examples.
     """
     if not scored_by_seed or not len(scored_by_seed[0]):
         raise MetricError("There are no scored examples. Look at the failures and the sampling.")

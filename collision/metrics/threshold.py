@@ -65,8 +65,7 @@ def rates_at(
 def threshold_at_best_f1(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
     """The threshold with the best F1; of several, the one with the fewest alarms.
 
-    Raises:
-        MetricError: No examples, only one class, or NaN among the scores.
+    MetricError: no examples, only one class, or NaN among the scores.
     """
     return max(_operating_points(labels, scores), key=lambda point: point.f1)
 
@@ -76,8 +75,7 @@ def threshold_at_precision(
 ) -> OperatingPoint:
     """The threshold with the most recall whose precision is at least ``precision``.
 
-    Raises:
-        MetricError: No threshold reaches it, or as for ``threshold_at_best_f1``.
+    MetricError: no threshold reaches it, or as for ``threshold_at_best_f1``.
     """
     points = _operating_points(labels, scores)
     if not (enough := [point for point in points if point.precision >= precision]):
@@ -94,8 +92,7 @@ def threshold_at_false_alarm_rate(
 ) -> OperatingPoint:
     """The threshold with the most recall that alarms on at most ``rate`` of the negatives.
 
-    Raises:
-        MetricError: Even the highest score alarms more often, or as for ``threshold_at_best_f1``.
+    MetricError: even the highest score alarms more often, or as for ``threshold_at_best_f1``.
     """
     points = _operating_points(labels, scores)
     if not (quiet := [point for point in points if point.false_alarm_rate <= rate]):

@@ -51,8 +51,7 @@ def draw_timeline(
 ) -> None:
     """Draw the curve above a strip of frames, ``uint8 [H, W, 3]``, spread over the video.
 
-    Raises:
-        MetricError: Frames and their times differ in number.
+    MetricError: frames and their times differ in number.
     """
     if len(frames) != len(frame_times):
         numbers = f"{len(frames)} frames and {len(frame_times)} frame times"

@@ -18,8 +18,7 @@ from collision.untrusted import CONFIG_FORMAT
 def create_run_folder(root: Path, name: str) -> Path:
     """Make a new folder ``root/<time>_<name>``; never one that exists.
 
-    Raises:
-        ConfigError: The root can't be written to.
+    ConfigError: the root can't be written to.
     """
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     try:

@@ -71,7 +71,7 @@ def check_learned_from(run_folder: Path, learned_from: Mapping[str, str]) -> Non
     Its heads have learned from those: of another split, they may know what tests them.
 
     Raises:
-        ConfigError: A digest or fingerprint in ``learned_from`` differs from the run's.
+        ConfigError: a digest or fingerprint in ``learned_from`` differs from the run's.
     """
     try:
         made = json.loads((run_folder / "provenance.json").read_text(encoding="utf-8"))

@@ -53,8 +53,7 @@ class WandbTracker:
     def logger(self, run_folder: Path, part: str, config: Mapping[str, Any]) -> WandbLogger:
         """Start logging a head (``seed_0``, ``fold_1/seed_0``); a resumed one goes on in its run.
 
-        Raises:
-            ConfigError: The server cannot be reached or refuses.
+        ConfigError: the server cannot be reached or refuses.
         """
         run = self._start(run_folder, part, "train", config)
         run.define_metric(_STEP)
@@ -83,8 +82,7 @@ class WandbTracker:
     def summary(self, run_folder: Path, numbers: Numbers) -> None:
         """Log a finished run's tables, mAP and plots as a W&B run of their own.
 
-        Raises:
-            ConfigError: The server cannot be reached or refuses.
+        ConfigError: the server cannot be reached or refuses.
         """
         run = self._start(run_folder, "summary", "summary", read_config(run_folder))
         summary = numbers.summary

@@ -69,7 +69,7 @@ def generate(
     A single worker is this process: to start another takes as long as some scenes.
 
     Raises:
-        ConfigError: A worker process was killed.
+        ConfigError: a worker process was killed.
         OSError: The folder cannot be written.
     """
     if num_workers == 1:

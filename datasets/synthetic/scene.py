@@ -122,11 +122,7 @@ class Scene(Planned):
 
 
 def load_family(name: str) -> ModuleType:
-    """Import a file of ``families/`` by its name.
-
-    Raises:
-        ConfigError: There is no such file.
-    """
+    """Import a file of ``families/`` by its name; ConfigError: there is no such file."""
     package = importlib.import_module(_FAMILIES)
     known = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
     if name not in known:

@@ -2,12 +2,20 @@
 
 import re
 import shlex
+import subprocess
+import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from collision.config import part
+from collision.errors import AnnotationError, DatasetNotFoundError
+from collision.learning.head import HeadModel
+from collision.records.check import records_of
 from tests.kit.experiments import compose
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,3 +82,41 @@ def test_the_files_that_a_page_names_are_there(page: str):
     for name in names:
         found = (ROOT / name).exists() or (ROOT / f"{name}.py").exists()
         assert found or any(word in name for word in mine), name
+
+
+PARTS = {"add_a_head": "MyHead", "add_a_backbone": "MyNet", "add_a_data_set": "MySet"}
+
+
+@pytest.mark.parametrize("page", PARTS)
+def test_a_new_part_of_the_page_passes_the_linter_and_does_what_it_says(page: str, tmp_path: Path):
+    (code,) = code_blocks(f"docs/{page}.md", "python")
+    checked = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--stdin-filename", f"{page}.py", "-"],
+        cwd=ROOT,
+        input=code,
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout
+    names: dict[str, Any] = {}
+    exec(code, names)
+    made = names[PARTS[page]]
+    if page == "add_a_head":
+        model = HeadModel(made(6), part("pooling", "mean").build(dim=64), 6)
+        assert model(torch.rand(2, 3, 6), torch.zeros(2, 3), torch.ones(2, 3).bool()).shape == (2,)
+    elif page == "add_a_backbone":
+        net = made(width=32, height=16)
+        frames = torch.zeros(2, net.spec.num_frames, 16, 32, 3, dtype=torch.uint8)
+        assert net(frames).shape == (2, net.spec.num_steps, net.spec.feature_dim)
+    else:
+        head = "file,crash,drive,split\n"
+        (tmp_path / "clips.csv").write_text(f"{head}a.mp4,3.5,x,train\nb.mp4,,y,test\n")
+        assert [(r.id, r.label, r.event_time) for r in records_of(made(tmp_path))] == [
+            ("a", 1, 3.5),
+            ("b", 0, None),
+        ]
+        with pytest.raises(DatasetNotFoundError, match=r"a\.mp4"):
+            made(tmp_path).prepare()
+        (tmp_path / "clips.csv").write_text(f"{head}a.mp4,soon,x,train\nb.mp4,,y,testing\n")
+        with pytest.raises(AnnotationError, match=r"2 line\(s\)"):
+            made(tmp_path).records()

@@ -30,7 +30,7 @@ from collision.records.annotations import warn_once
 from collision.sampling.durations import TimedFile
 from collision.types import Failure, Seconds, VideoRecord
 from collision.video.frames import latest_visible, read_frames
-from collision.video.index import index_video, packet_sizes
+from collision.video.index import index_video
 
 # Part of the folder's name: raise it whenever the same video gives other facts.
 VERSION: Literal[1] = 1
@@ -114,7 +114,7 @@ def read_facts(job: Job) -> VideoFacts:
         duration=float(index.duration),
         file_bytes=sum(file.stat().st_size for file in files),
         frame_times=index.frame_times,
-        frame_bytes=packet_sizes(index),
+        frame_bytes=index.sizes,
         thumbnail=_shrink(frames[0], *THUMBNAIL_SHAPE[:2]).round().astype(np.uint8),
         hash_times=index.frame_times[chosen][~is_flat],
         hashes=hashes[~is_flat],

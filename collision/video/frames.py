@@ -13,15 +13,15 @@ import zlib
 from collections.abc import Iterator
 from itertools import pairwise
 
-import av
 import decord
 import numpy as np
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 
-from collision.errors import VideoDecodeError
 from collision.types import Seconds
+from collision.video.decode import decoded_frames
 from collision.video.folder import read_image
-from collision.video.index import VideoIndex, frame_gap, open_video, rotation_of
+from collision.video.index import VideoIndex, frame_gap, hole_from
+from collision.video.turn import turn_of
 
 # A frame may be shown this much after the asked-for time: floating point noise, no more.
 TIME_NOISE: Seconds = 1e-6
@@ -32,7 +32,8 @@ def latest_visible(frame_times: np.ndarray, times: np.ndarray) -> np.ndarray:
 
     A frame is visible at ``t`` if its presentation time is <= ``t``. The last frame is visible for
     one and a half median gaps and no longer: beyond that the video is over, and no frame is
-    repeated to fill. A single frame is visible at its own time only.
+    repeated to fill. The same holds before a hole: a gap that is longer than ``hole_from``. A
+    single frame is visible at its own time only.
 
     Args:
         frame_times: float64 [N], increasing, at least one.
@@ -40,7 +41,9 @@ def latest_visible(frame_times: np.ndarray, times: np.ndarray) -> np.ndarray:
     """
     times = np.asarray(times, dtype=np.float64)
     indices = np.searchsorted(frame_times, times + TIME_NOISE, side="right") - 1
-    over = times > frame_times[-1] + 1.5 * frame_gap(frame_times) + TIME_NOISE
+    gap = frame_gap(frame_times)
+    before_hole = np.append(np.diff(frame_times) > hole_from(gap), True)
+    over = before_hole[indices] & (times > frame_times[indices] + 1.5 * gap + TIME_NOISE)
     return np.where(over, -1, indices).astype(np.int64)
 
 
@@ -90,8 +93,14 @@ def _pictures(
         for place, number in enumerate(wanted):
             yield place, read_image(index.path, index.images[number], height, width)
         return
-    for place, frame in _frames_at(index, wanted):
-        yield place, _to_array(frame, height, width)
+    reformatter = VideoReformatter()  # one for all: it keeps what it has worked out of the sizes
+    for place, frame in decoded_frames(index, wanted):
+        turn = turn_of(frame)
+        rows, columns = (width, height) if turn.is_transposed else (height, width)
+        picture = reformatter.reformat(
+            frame, columns, rows, "rgb24", interpolation=Interpolation.BILINEAR
+        )
+        yield place, turn(picture.to_ndarray())
 
 
 def frame_checksums(index: VideoIndex) -> np.ndarray:
@@ -104,7 +113,7 @@ def frame_checksums(index: VideoIndex) -> np.ndarray:
         pictures = (read_image(index.path, image, None, None) for image in index.images)
         return np.array([zlib.crc32(picture[::8, ::8].tobytes()) for picture in pictures])
     checksums = np.zeros(len(index.frame_times), np.int64)
-    for number, frame in _frames_at(index, np.arange(len(checksums))):
+    for number, frame in decoded_frames(index, np.arange(len(checksums))):
         plane = frame.planes[0]
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
         checksums[number] = zlib.crc32(rows[::8, : frame.width : 8].tobytes())
@@ -117,47 +126,18 @@ def _read_with_decord(
     """Decode frames [M] (increasing); None where decord's answer cannot be trusted.
 
     decord cannot make some small sizes, and at the end of a damaged file repeats a frame. So if it
-    fails, or hands out one picture twice, PyAV has the last word.
+    fails, or hands out one picture twice, PyAV has the last word. It conceals damage, too, without
+    a word: PyAV looks for that, with the steps of decoding left out that find none.
     """
     try:
         reader = decord.VideoReader(str(index.path), width=width, height=height, num_threads=1)
         if len(reader) != len(index.frame_times):
             return None
         frames = reader.get_batch(wanted.tolist()).asnumpy()
-    except (decord.DECORDError, RuntimeError):
+    except (decord.DECORDError, RuntimeError, UnicodeEncodeError):
         return None
     if any(np.array_equal(one, following) for one, following in pairwise(frames)):
         return None
+    for _ in decoded_frames(index, wanted, only_check=True):
+        pass
     return frames
-
-
-def _frames_at(index: VideoIndex, wanted: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Decode frames [M] (increasing), each found by its presentation time, with their places."""
-    places = {index.file_times[number]: place for place, number in enumerate(wanted)}
-    last_time = -np.inf
-    with open_video(index.path) as (container, stream):
-        for frame in container.decode(stream):
-            if frame.pts is None or frame.time_base is None:
-                continue
-            time = float(frame.pts * frame.time_base)
-            # Decoders give frames in display order. H.264 with B frames in AVI fails this.
-            if time < last_time:
-                wrong = f"{time:.3f} s follows {last_time:.3f} s"
-                raise VideoDecodeError(index.path, f"its frame times are wrong: {wrong}")
-            last_time = time
-            place = places.pop(time, None)
-            if place is not None:
-                if frame.is_corrupt:
-                    raise VideoDecodeError(index.path, f"the frame at {time:.3f} s is damaged")
-                yield place, frame
-            if not places:
-                return
-    raise VideoDecodeError(index.path, f"the frame at {min(places):.3f} s does not decode")
-
-
-def _to_array(frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
-    rotation = rotation_of(frame)
-    if rotation % 180:
-        height, width = width, height
-    picture = frame.reformat(width, height, "rgb24", interpolation=Interpolation.BILINEAR)
-    return np.rot90(picture.to_ndarray(), rotation // 90)

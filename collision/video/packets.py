@@ -1,0 +1,228 @@
+"""The coded pictures of a file: where each lies, when it is shown, and where decoding can begin.
+
+A picture is known by its number (in the order in which packets are stored and decoded) and by its
+rank (in the order in which pictures are shown), never by its time: a clock may start again.
+
+Shapes: P packets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from collision.errors import VideoDecodeError
+from collision.types import Seconds
+from collision.video.streams import CONTAINERS
+
+# FFmpeg's own bound (dts_delta_threshold): a clock that leaps further has been set anew.
+_LEAP: Seconds = 10.0
+_LEAPING = ("ts", "mpg")  # containers whose clock may be set anew
+
+_H264_SLICE, _H264_IDR, _H264_SEI = (1, 2, 5), 5, 6
+_RECOVERY_POINT = 6
+_HEVC_ENTRIES = range(16, 24)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A packet at which decoding can begin; pictures from rank ``good_from`` on come out whole.
+
+    Those that are shown before it, or until an intra refresh is over, lack what they refer to.
+    """
+
+    number: int
+    good_from: int
+    is_clean: bool  # nothing behind it refers to anything before it
+
+
+@dataclass(frozen=True, eq=False)
+class Packets:
+    """A file's packets in the order in which they are stored.
+
+    ``times`` are seconds, of joined segments put in a row; ``places`` are bytes in the file. Of
+    packets at which decoding can begin, ``sync`` has the number, and how many pictures that others
+    refer to must come until all is whole: None, if nothing behind refers to anything before.
+    """
+
+    times: NDArray[np.float64]
+    durations: NDArray[np.float64]
+    sizes: NDArray[np.int64]
+    places: NDArray[np.int64]
+    clock: NDArray[np.int64]  # in the stream's own units, as the container seeks
+    hidden: NDArray[np.bool_]
+    sync: tuple[tuple[int, int | None], ...]
+    num_flagged: int  # as key packets
+    num_references: NDArray[np.int64]  # packets up to each that others refer to, where known
+    num_segments: int
+
+
+def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> Packets:
+    """Read all packets of a stream, without decoding them.
+
+    VideoDecodeError: one has no time, is cut off or blank; or there is none.
+    """
+    kind = CONTAINERS[container.format.name]
+    codec, length = stream.codec_context.codec.canonical_name, length_size(stream)
+    rows, sync, references = [], [], []
+    num_flagged = 0
+    for packet in container.demux(stream):
+        if not packet.size:
+            continue
+        if packet.pts is None or packet.time_base is None:
+            raise VideoDecodeError(path, "a frame has no time; write the file anew with FFmpeg")
+        time = float(packet.pts * packet.time_base)
+        if packet.is_corrupt:
+            raise VideoDecodeError(path, f"it is cut off: the frame at {time:.3f} s is incomplete")
+        data = memoryview(packet)
+        if not any(data[:64]):
+            raise VideoDecodeError(path, f"the frame at {time:.3f} s contains only zeros")
+        if packet.is_keyframe:
+            num_flagged += 1
+            sync += [(len(rows), count) for count in _waits(codec, bytes(data), length)]
+        references.append(codec == "h264" and _is_reference(bytes(data[:4096]), length))
+        is_hidden = packet.is_discard or (kind == "mp4" and packet.pts < 0)
+        by_shown = kind == "mkv" or packet.dts is None
+        clock = packet.pts if by_shown else packet.dts
+        row = packet.pts, clock, packet.duration or 0, packet.size, packet.pos or 0, is_hidden
+        rows.append(row)
+    if not rows:
+        raise VideoDecodeError(path, "it holds no frame")
+    shown, clock, durations, sizes, places, hidden = map(np.array, zip(*rows, strict=True))
+    base = float(stream.time_base or 0)
+    starts = _segments(clock * base) if kind in _LEAPING else [0]
+    times = _in_a_row(shown * base, starts)
+    return Packets(
+        times, durations * base, sizes, places, clock, hidden.astype(bool), tuple(sync),
+        num_flagged, np.cumsum(references), len(starts),
+    )  # fmt: skip
+
+
+def _segments(clock: NDArray[np.float64]) -> list[int]:
+    """Find the packets at which the clock was set anew: it falls, or leaps ahead."""
+    steps = np.diff(clock)
+    return [0, *(np.flatnonzero((steps < 0) | (steps > _LEAP)) + 1).tolist()]
+
+
+def _in_a_row(times: NDArray[np.float64], starts: Sequence[int]) -> NDArray[np.float64]:
+    """Let each segment begin where the one before it ends."""
+    times = times.copy()
+    for begin, end in pairwise([*starts[1:], len(times)]):
+        before = np.unique(times[:begin])
+        gap = float(np.median(np.diff(before))) if len(before) > 1 else 0.0
+        times[begin:end] += before[-1] + gap - times[begin:end].min()
+    return times
+
+
+def entries(packets: Packets, ranks: NDArray[np.int64]) -> list[Entry]:
+    """List where decoding can begin; ``ranks [P]`` are of all packets."""
+    found = []
+    for number, count in packets.sync:
+        whole = _after_references(packets.num_references, number, count or 0)
+        if whole is not None:
+            found.append(Entry(number, int(ranks[[number, whole]].max()), count is None))
+    return found
+
+
+def _waits(codec: str, data: bytes, length: int) -> list[int | None]:
+    """Give a flagged packet's count for ``Packets.sync``; none where it only claims to be an entry.
+
+    A flagged picture of H.264 that is neither IDR nor a recovery point may be followed by others
+    that refer to what was before it.
+    """
+    if codec == "hevc":
+        is_entry = any(unit[0] >> 1 & 63 in _HEVC_ENTRIES for unit in nal_units(data, length))
+        return [None] if is_entry else []
+    if codec != "h264":
+        return [None]
+    units = list(nal_units(data, length))
+    if any(unit[0] & 31 == _H264_IDR for unit in units):
+        return [None]
+    return [count for unit in units for count in _recovery_counts(unit)][:1]
+
+
+def _after_references(num_references: NDArray[np.int64], number: int, count: int) -> int | None:
+    """Find the packet by which ``count`` more pictures came that others refer to."""
+    if not count:
+        return number
+    behind = np.flatnonzero(num_references >= num_references[number] + count)
+    return int(behind[0]) if len(behind) else None
+
+
+def length_size(stream: VideoStream) -> int:
+    """Give the bytes of each unit's length in H.264 and HEVC; 0 where start codes part them."""
+    data = stream.codec_context.extradata or b""
+    if not data or data[0] != 1:
+        return 0
+    if stream.codec_context.codec.canonical_name == "hevc":
+        return (data[21] & 3) + 1 if len(data) > 21 else 0
+    return (data[4] & 3) + 1 if len(data) > 4 else 0
+
+
+def nal_units(data: bytes, length: int) -> Iterator[bytes]:
+    """Take the units of a packet apart; each starts with its header."""
+    if length:
+        place = 0
+        while place + length < len(data):
+            size = int.from_bytes(data[place : place + length], "big")
+            place += length
+            yield data[place : place + size] or b"\0"
+            place += size
+        return
+    for unit in data.split(b"\0\0\1")[1:]:
+        if unit:
+            yield unit
+
+
+def _is_reference(data: bytes, length: int) -> bool:
+    """Whether the first slice of an H.264 packet says that others refer to it."""
+    for unit in nal_units(data, length):
+        if unit[0] & 31 in _H264_SLICE:
+            return unit[0] & 0x60 > 0
+    return True
+
+
+def _recovery_counts(unit: bytes) -> Iterator[int]:
+    """Give ``recovery_frame_cnt`` of the recovery points in an SEI unit of H.264 (D.1.8)."""
+    if unit[0] & 31 != _H264_SEI:
+        return
+    data, place = unit[1:].replace(b"\0\0\3", b"\0\0"), 0
+    while place + 2 < len(data):
+        kind, place = _sei_number(data, place)
+        size, place = _sei_number(data, place)
+        if kind == _RECOVERY_POINT:
+            yield _exp_golomb(data[place : place + size])
+        place += size
+
+
+def _sei_number(data: bytes, place: int) -> tuple[int, int]:
+    value = 0
+    while place < len(data):
+        value += data[place]
+        place += 1
+        if data[place - 1] != 255:
+            break
+    return value, place
+
+
+def _exp_golomb(data: bytes) -> int:
+    bits = "".join(f"{byte:08b}" for byte in data)
+    zeros = len(bits) - len(bits.lstrip("0"))
+    return int(bits[zeros : 2 * zeros + 1] or "0", 2) - 1
+
+
+def clock_start(container: InputContainer, stream: VideoStream, first: Seconds) -> Seconds:
+    """Give when a player begins by the file's clock; ``first`` is when the picture does."""
+    if container.start_time is None:
+        return first
+    start = container.start_time / av.time_base
+    # Microseconds, rounded: where the picture comes first, its own time is exact.
+    return first if abs(start - first) < 1e-3 or start > first else start

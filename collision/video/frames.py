@@ -23,6 +23,11 @@ from collision.video.folder import read_image
 from collision.video.index import VideoIndex, frame_gap, hole_from
 from collision.video.turn import turn_of
 
+decord.logging.set_level(decord.logging.QUIET)
+
+# decord keeps times as 32-bit floats, counted from the first frame.
+_DECORD_TIME_NOISE: Seconds = 2e-3
+
 # A frame may be shown this much after the asked-for time: floating point noise, no more.
 TIME_NOISE: Seconds = 1e-6
 
@@ -64,13 +69,16 @@ def read_frames(
     frame_indices: np.ndarray,
     height: int | None = None,
     width: int | None = None,
+    *,
+    check: bool = True,
 ) -> np.ndarray:
     """Decode frames in one pass over the file: uint8 RGB [M, H, W, 3], in the order asked for.
 
     The whole picture is squashed to ``height`` x ``width`` (default: its own) by FFmpeg's bilinear
     filter, which averages over all the pixels that fall on one when it shrinks. decord uses it, so
     PyAV is told to; the two differ by a tenth of a grey level on average. Indices may repeat.
-    One that does not decode is a VideoDecodeError; no other frame takes its place.
+    One that does not decode is a VideoDecodeError; no other frame takes its place. Without
+    ``check`` damage in a file that decord reads goes unnoticed.
     """
     height, width = height or index.height, width or index.width
     wanted, order = np.unique(np.asarray(frame_indices, dtype=np.int64), return_inverse=True)
@@ -78,7 +86,12 @@ def read_frames(
         return np.empty((0, height, width, 3), np.uint8)
     if wanted[0] < 0 or wanted[-1] >= len(index.frame_times):
         raise IndexError(f"frames {wanted[0]}..{wanted[-1]} of {len(index.frame_times)}")
-    frames = _read_with_decord(index, wanted, height, width) if index.reader == "decord" else None
+    frames = None
+    if index.reader == "decord":
+        frames = _read_with_decord(index, wanted, height, width)
+    if frames is not None and check:
+        for _ in decoded_frames(index, wanted, only_check=True):
+            pass
     if frames is None:
         frames = np.empty((len(wanted), height, width, 3), np.uint8)
         for place, picture in _pictures(index, wanted, height, width):
@@ -126,18 +139,25 @@ def _read_with_decord(
     """Decode frames [M] (increasing); None where decord's answer cannot be trusted.
 
     decord cannot make some small sizes, and at the end of a damaged file repeats a frame. So if it
-    fails, or hands out one picture twice, PyAV has the last word. It conceals damage, too, without
-    a word: PyAV looks for that, with the steps of decoding left out that find none.
+    fails, or hands out one picture twice, PyAV has the last word. It conceals damage, too: PyAV
+    looks for that, with the steps of decoding left out that find none.
     """
     try:
         reader = decord.VideoReader(str(index.path), width=width, height=height, num_threads=1)
-        if len(reader) != len(index.frame_times):
+        if index.coded is None or not _counts_alike(reader, index.coded.times):
             return None
         frames = reader.get_batch(wanted.tolist()).asnumpy()
     except (decord.DECORDError, RuntimeError, UnicodeEncodeError):
         return None
     if any(np.array_equal(one, following) for one, following in pairwise(frames)):
         return None
-    for _ in decoded_frames(index, wanted, only_check=True):
-        pass
     return frames
+
+
+def _counts_alike(reader: decord.VideoReader, frame_times: np.ndarray) -> bool:
+    """Whether decord counts as many frames, at the same times since the first."""
+    if len(reader) != len(frame_times):
+        return False
+    times = reader.get_frame_timestamp(np.arange(len(reader)))[:, 0]
+    off = np.abs((times - times[0]) - (frame_times - frame_times[0]))
+    return bool(off.max() <= _DECORD_TIME_NOISE)

@@ -16,7 +16,6 @@ from functools import cached_property
 from pathlib import Path
 
 import av
-import decord
 import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
@@ -29,17 +28,13 @@ from collision.video.packets import Entry, Packets, clock_start, entries, read_p
 from collision.video.streams import CONTAINERS, open_video, video_streams
 from collision.video.turn import Turn, turn_of
 
-decord.logging.set_level(decord.logging.QUIET)
-
-# decord keeps times as 32-bit floats, counted from the first frame.
-_DECORD_TIME_NOISE: Seconds = 2e-3
-
 
 @dataclass(frozen=True, eq=False)
 class CodedFrames:
     """How a file's packets make its frames.
 
     Attributes:
+        times: float64 [N], when each frame is shown by the file's own clock.
         ranks: int64 [P], which frame each packet is, by the order in which they are shown; -1 of
             what is not shown.
         places: int64 [P], where each lies: bytes in the file.
@@ -49,6 +44,7 @@ class CodedFrames:
         entries: Where decoding can begin.
     """
 
+    times: NDArray[np.float64]
     ranks: NDArray[np.int64]
     places: NDArray[np.int64]
     clock: NDArray[np.int64]
@@ -139,9 +135,9 @@ def _index_file(path: Path) -> VideoIndex:
         times, coded = _shown(path, packets, notes)
         start = clock_start(container, stream, float(times[0]))
         rate = stream.average_rate
+        turn, height, width = _first_picture(path, container, stream)
     if abs(start) > 0.5:
         notes.append(f"its clock begins at {start:.3f} s: times count from there")
-    turn, height, width = _first_picture(path)
     gap = frame_gap(times) or float(packets.durations[0]) or (1 / float(rate) if rate else 0)
     if gap == 0:
         raise VideoDecodeError(path, "it holds one frame and does not say how long it is shown")
@@ -150,20 +146,27 @@ def _index_file(path: Path) -> VideoIndex:
     times = times - start
     reader = "decord"
     why = "it holds several video streams" if num_videos > 1 else ""
-    if why := why or _why_not_decord(path, kind, codec, packets, times, coded, turn):
+    if why := why or _why_not_decord(kind, codec, packets, times, coded, turn):
         reader = "pyav"
         notes.append(f"read by PyAV: {why}")
     shown = path, times, height, width, codec, 1 / gap, float(times[-1]) + gap
     return VideoIndex(*shown, reader, tuple(notes), sizes=sizes, coded=coded)
 
 
-def _first_picture(path: Path) -> tuple[Turn, int, int]:
+def _first_picture(
+    path: Path, container: InputContainer, stream: VideoStream
+) -> tuple[Turn, int, int]:
     """Decode a frame; give its turn, and height and width as it is shown."""
-    with open_video(path) as (container, stream):
+    first = None
+    if CONTAINERS[container.format.name] in ("mp4", "mkv"):  # others find no way back to 0
+        container.seek(0)
         first = next(container.decode(stream), None)
-        if first is None:
-            raise VideoDecodeError(path, "none of its frames decodes")
-        turn = turn_of(first)
+    if first is None:
+        with open_video(path) as (anew, same):
+            first = next(anew.decode(same), None)
+    if first is None:
+        raise VideoDecodeError(path, "none of its frames decodes")
+    turn = turn_of(first)
     height, width = first.height, first.width
     return (turn, width, height) if turn.is_transposed else (turn, height, width)
 
@@ -247,7 +250,7 @@ def _shown(
     # Of hidden frames, the next that is shown.
     first_good = np.searchsorted(times, distinct[[entry.good_from for entry in found]])
     starts = [replace(e, good_from=int(n)) for e, n in zip(found, first_good, strict=True)]
-    return times, CodedFrames(ranks, packets.places, packets.clock, needed, tuple(starts))
+    return times, CodedFrames(times, ranks, packets.places, packets.clock, needed, tuple(starts))
 
 
 def frame_gap(frame_times: np.ndarray) -> Seconds:
@@ -265,13 +268,7 @@ def hole_from(gap: Seconds) -> Seconds:
 
 
 def _why_not_decord(
-    path: Path,
-    kind: str,
-    codec: str,
-    packets: Packets,
-    frame_times: np.ndarray,
-    coded: CodedFrames,
-    turn: Turn,
+    kind: str, codec: str, packets: Packets, frame_times: np.ndarray, coded: CodedFrames, turn: Turn
 ) -> str | None:
     if kind != "mp4" or codec not in ("h264", "mpeg4"):
         return f"decord is trusted with h264 and mpeg4 in mp4, this is {codec} in {kind}"
@@ -283,16 +280,6 @@ def _why_not_decord(
         return "some of its key frames build on what came before (open GOP, intra refresh)"
     if _has_leading_frames(coded):
         return "frames are shown before the key frame that they follow in the file (open GOP)"
-    try:
-        reader = decord.VideoReader(str(path), num_threads=1)
-        times = reader.get_frame_timestamp(np.arange(len(reader)))[:, 0]
-    except (decord.DECORDError, RuntimeError, UnicodeEncodeError):
-        return "decord cannot open it"
-    if len(times) != len(frame_times):
-        return f"decord counts {len(times)} frames, the file's index {len(frame_times)}"
-    difference = np.abs((times - times[0]) - (frame_times - frame_times[0])).max()
-    if difference > _DECORD_TIME_NOISE:
-        return f"decord's frame times are off by up to {difference:.3f} s"
     return None
 
 

@@ -9,6 +9,7 @@ Shapes: M frames wanted, N frames of a file.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterator
 
@@ -57,7 +58,8 @@ def _runs(coded: CodedFrames, wanted: list[int]) -> Iterator[tuple[Entry, list[i
     for rank in wanted:
         entry = coded.entries[int(np.flatnonzero(good_from <= rank)[-1])]
         reached = coded.number_of[run[-1]] if run else -_WORTH_SEEKING
-        if not run or entry.number > reached + _WORTH_SEEKING:
+        far = entry.number > reached + _WORTH_SEEKING and coded.number_at
+        if not run or far:
             if run:
                 yield start, run
             start, run = entry, []
@@ -85,6 +87,8 @@ class _Decoder:
         reached = self.entry.good_from - 1
         for rank, frame in self._all_frames():
             if rank < self.entry.good_from:
+                if frame.is_corrupt:  # what an entry only lacks does not come at all
+                    self.damaged.append(int(self.coded.number_of[rank]))
                 continue
             self._note_damage(rank, frame, reached)
             reached = rank
@@ -141,17 +145,20 @@ class _Decoder:
 
     def _packets(self) -> Iterator[tuple[int | None, av.Packet]]:
         """Read from the entry on; the packet that flushes the decoder has no number."""
-        number_at = self.coded.number_at
-        is_first = True
-        self._seek()
+        number_at, count = self.coded.number_at, len(self.coded.ranks)
+        if number_at:
+            self._seek()
+        numbers = itertools.count()
         for packet in self.container.demux(self.stream):
-            number = number_at.get(packet.pos) if packet.size else None
-            if is_first and packet.size and (number is None or number > self.entry.number):
+            if not packet.size:
+                yield None, packet
+                continue
+            counted = next(numbers)
+            number = number_at.get(packet.pos) if number_at else counted
+            is_late = counted == 0 and (number is None or number > self.entry.number)
+            if is_late or number is None or number >= count:
                 raise VideoDecodeError(self.index.path, "its frames are not found where they were")
-            is_first = False
-            if number is None and packet.size:
-                raise VideoDecodeError(self.index.path, "it has changed since it was indexed")
-            if number is None or number >= self.entry.number:
+            if number >= self.entry.number:
                 yield number, packet
 
     def _seek(self) -> None:

@@ -61,8 +61,9 @@ class CodedFrames:
 
     @cached_property
     def number_at(self) -> dict[int, int]:
-        """The number of the packet that lies at each place."""
-        return {place: number for number, place in enumerate(self.places.tolist())}
+        """The number of the packet that lies at each place; empty if several share one."""
+        found = {place: number for number, place in enumerate(self.places.tolist())}
+        return found if len(found) == len(self.places) else {}
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ Shapes: P packets.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +30,12 @@ _LEAPING = ("ts", "mpg")  # containers whose clock may be set anew
 _H264_SLICE, _H264_IDR, _H264_SEI = (1, 2, 5), 5, 6
 _RECOVERY_POINT = 6
 _HEVC_ENTRIES = range(16, 24)
+# Where a picture's header begins, and whether its next two bytes say that it refers to no other.
+_INTRA: dict[str, tuple[bytes, Callable[[bytes], bool]]] = {
+    "mpeg4": (b"\0\0\1\xb6", lambda data: data[0] >> 6 == 0),
+    "mpeg1video": (b"\0\0\1\0", lambda data: data[1] >> 3 & 7 == 1),
+    "mpeg2video": (b"\0\0\1\0", lambda data: data[1] >> 3 & 7 == 1),
+}
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,8 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
         rows.append(row)
     if not rows:
         raise VideoDecodeError(path, "it holds no frame")
+    # The container may flag more than FFmpeg believes; decord believes the container.
+    num_flagged = max(num_flagged, sum(entry.is_keyframe for entry in stream.index_entries))
     shown, clock, durations, sizes, places, hidden = map(np.array, zip(*rows, strict=True))
     base = float(stream.time_base or 0)
     starts = _segments(clock * base) if kind in _LEAPING else [0]
@@ -141,6 +149,10 @@ def _waits(codec: str, data: bytes, length: int) -> list[int | None]:
     if codec == "hevc":
         is_entry = any(unit[0] >> 1 & 63 in _HEVC_ENTRIES for unit in nal_units(data, length))
         return [None] if is_entry else []
+    if codec in _INTRA:
+        header, is_intra = _INTRA[codec]
+        begin = data.find(header) + len(header)
+        return [None] if is_intra(data[begin : begin + 2]) else []
     if codec != "h264":
         return [None]
     units = list(nal_units(data, length))

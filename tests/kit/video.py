@@ -151,7 +151,12 @@ def zero_media(source: Path, target: Path, begin: float, end: float) -> Path:
 def rotate(source: Path, target: Path, degrees: int) -> Path:
     """Copy an mp4 with a display rotation written into its track header (90, 180 or 270)."""
     matrices = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
-    a, b, c, d = (value * 0x10000 for value in matrices[degrees])
+    return set_display_matrix(source, target, matrices[degrees])
+
+
+def set_display_matrix(source: Path, target: Path, abcd: tuple[int, int, int, int]) -> Path:
+    """Copy an mp4 whose track header sends points to (a x + c y, b x + d y), y downwards."""
+    a, b, c, d = (value * 0x10000 for value in abcd)
     matrix = b"".join(
         value.to_bytes(4, "big", signed=True) for value in (a, b, 0, c, d, 0, 0, 0, 0x40000000)
     )

@@ -1,0 +1,72 @@
+"""What `read_frames` makes of each kind of file of the zoo: `python -m benchmarks.zoo`.
+
+Two tables in Markdown: the reader and the verdict for each kind, and what FFmpeg itself says of the
+damaged ones when it decodes them from start to end. Takes half a minute.
+"""
+
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from collision.errors import VideoDecodeError
+from collision.video.index import index_video
+from tests.kit.zoo import FAMILIES, KINDS, Kind
+from tests.kit.zoo_check import Zoo, changed_numbers, check_kind
+
+
+def main() -> None:
+    """Write the files, read them, print the tables."""
+    with TemporaryDirectory() as folder:
+        zoo = Zoo(Path(folder))
+        verdicts = {name: verdict(kind, zoo) for name, kind in KINDS.items()}
+        counts = Counter(words.partition(":")[0] for words in verdicts.values())
+        print(", ".join(f"{count} {word}" for word, count in counts.most_common()) + "\n")
+        for family, kinds in FAMILIES.items():
+            print_row("family", "codec", "container", "GOP", "clock", "more", "reader", "verdict")
+            print_row(*["---"] * 8)
+            for kind in kinds:
+                more = " ".join(filter(None, (kind.turn, kind.damage, kind.extra)))
+                how = (kind.codec, kind.container, kind.gop, kind.clock, more)
+                print_row(family, *how, chosen_reader(kind, zoo), verdicts[kind.name])
+            print()
+        print_row("damaged", "changed", "flagged", "packets refused", "FFmpeg gives of 60")
+        print_row(*["---"] * 5)
+        for kind in FAMILIES["damage"]:
+            given = zoo.decoded(kind)
+            changed, flagged = len(changed_numbers(kind, zoo)), sum(given.is_flagged)
+            print_row(kind.name, changed, flagged, given.num_refused, len(given.pictures))
+
+
+def verdict(kind: Kind, zoo: Zoo) -> str:
+    try:
+        check_kind(kind, zoo)
+    except (AssertionError, VideoDecodeError) as error:
+        return f"WRONG: {first_line(error)}"
+    try:
+        index_video(zoo.path(kind))
+    except VideoDecodeError as error:
+        sentence = str(error).partition("': ")[2]
+        return f"refused: {' '.join(sentence.split()[:8])}"
+    if kind.damage:
+        return f"not to be told: {kind.cannot_tell}" if kind.cannot_tell else "damaged, told"
+    return "right"
+
+
+def first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].partition("': ")[2] or lines[0]
+
+
+def chosen_reader(kind: Kind, zoo: Zoo) -> str:
+    try:
+        return index_video(zoo.path(kind)).reader
+    except VideoDecodeError:
+        return "none"
+
+
+def print_row(*cells: object) -> None:
+    print("|", " | ".join(map(str, cells)), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()

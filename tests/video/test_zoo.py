@@ -1,0 +1,110 @@
+"""Each kind of file of the zoo: what FFmpeg says of it, and that our reader is right or refuses."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.kit.zoo import COPIED, KINDS
+from tests.kit.zoo_check import (
+    Zoo,
+    check_damage,
+    check_kind,
+    check_oracle,
+    check_reader,
+    remux,
+)
+
+# What happens today, and to which kinds (or kind>container of a copy). What is mended leaves.
+WRONG = {
+    "a frame at the seam of an edit list of two parts is refused": """
+        h264-mp4-plain-parts
+        hevc-mp4-plain-parts
+    """,
+    "frames that refer to the missing one come: FFmpeg does not flag them": """
+        h264-mp4-plain-missing
+        h264-mp4-closed-missing
+        h264-mkv-plain-missing
+        h264-mkv-closed-missing
+        h264-ts-plain-missing
+        h264-ts-closed-missing
+    """,
+    "a refresh hides that a frame was damaged while it went on": """
+        h264-mp4-refresh-inner
+    """,
+    "half pictures come without a flag": """
+        mpeg2video-mpg-closed-cut
+        mpeg2video-mpg-closed-zeros
+        mpeg4-avi-plain-zeros
+    """,
+}
+KNOWN_WRONG = {name: reason for reason, names in WRONG.items() for name in names.split()}
+COPIES = {f"{kind.name}>{container}": (kind, container) for kind, container in COPIED}
+
+
+def expected(names: Iterable[str]) -> list:
+    """Give test parameters: those that are known to be wrong have to be wrong."""
+    return [
+        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=KNOWN_WRONG[name]))
+        if name in KNOWN_WRONG
+        else name
+        for name in names
+    ]
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    return Zoo(tmp_path_factory.mktemp("zoo"))
+
+
+# --- The zoo itself -------------------------------------------------------------------------------
+
+
+def variants(attribute: str) -> set[str]:
+    return {getattr(kind, attribute) for kind in KINDS.values()} - {""}
+
+
+def test_the_zoo_is_large():
+    assert len(KINDS) >= 60
+    assert len(variants("codec")) >= 8
+    assert len(variants("container")) >= 6
+    assert len(variants("gop")) >= 6
+    assert len(variants("clock")) >= 5
+    assert len({kind.orientation for kind in KINDS.values()}) == 8
+    assert len(variants("damage")) >= 4
+    assert sum(bool(kind.may_be_refused) for kind in KINDS.values()) <= 10
+
+
+def test_known_wrong_names_kinds():
+    assert set(KNOWN_WRONG) <= {*KINDS, *COPIES}
+
+
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if not kind.damage])
+def test_ffmpeg_decodes_what_the_kind_says(zoo: Zoo, name: str):
+    check_oracle(KINDS[name], zoo)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.damage])
+def test_damage_spreads_as_the_kind_says(zoo: Zoo, name: str):
+    check_damage(KINDS[name], zoo)
+
+
+# --- The reader -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", expected(KINDS))
+def test_the_reader_is_right_or_refuses(zoo: Zoo, name: str):
+    check_kind(KINDS[name], zoo)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", expected(KINDS))
+def test_the_reader_is_right_or_refuses_at_many_places(zoo: Zoo, name: str):
+    check_kind(KINDS[name], zoo, effort=15)
+
+
+@pytest.mark.parametrize("name", expected(COPIES))
+def test_a_copy_in_another_container_reads_alike(zoo: Zoo, tmp_path: Path, name: str):
+    kind, container = COPIES[name]
+    path = remux(zoo.path(kind), tmp_path / f"copy.{container}", container)
+    check_reader(kind, path, draws=1)

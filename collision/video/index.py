@@ -42,6 +42,8 @@ class CodedFrames:
         needed: int64 [P], the highest rank of the packets up to each: when a decoder has given it,
             it has given all frames of those packets.
         entries: Where decoding can begin.
+        is_seekable: Not of program streams, whose times are interpolated anew after a seek, and not
+            of edit lists, at whose seams FFmpeg loses frames then.
     """
 
     times: NDArray[np.float64]
@@ -50,6 +52,7 @@ class CodedFrames:
     clock: NDArray[np.int64]
     needed: NDArray[np.int64]
     entries: tuple[Entry, ...]
+    is_seekable: bool
 
     @cached_property
     def number_of(self) -> NDArray[np.int64]:
@@ -61,9 +64,9 @@ class CodedFrames:
 
     @cached_property
     def number_at(self) -> dict[int, int]:
-        """The number of the packet that lies at each place; empty if several share one."""
+        """The number of the packet that lies at each place; empty where seeking is not exact."""
         found = {place: number for number, place in enumerate(self.places.tolist())}
-        return found if len(found) == len(self.places) else {}
+        return found if self.is_seekable and len(found) == len(self.places) else {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +254,9 @@ def _shown(
     # Of hidden frames, the next that is shown.
     first_good = np.searchsorted(times, distinct[[entry.good_from for entry in found]])
     starts = [replace(e, good_from=int(n)) for e, n in zip(found, first_good, strict=True)]
-    return times, CodedFrames(times, ranks, packets.places, packets.clock, needed, tuple(starts))
+    return times, CodedFrames(
+        times, ranks, packets.places, packets.clock, needed, tuple(starts), packets.is_seekable
+    )
 
 
 def frame_gap(frame_times: np.ndarray) -> Seconds:

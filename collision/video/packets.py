@@ -69,6 +69,7 @@ class Packets:
     num_flagged: int  # as key packets
     num_references: NDArray[np.int64]  # packets up to each that others refer to, where known
     num_segments: int
+    is_seekable: bool
 
 
 def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> Packets:
@@ -78,7 +79,7 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
     """
     kind = CONTAINERS[container.format.name]
     codec, length = stream.codec_context.codec.canonical_name, length_size(stream)
-    rows, sync, references = [], [], []
+    rows, sync, references, incomplete = [], [], [], []
     num_flagged = 0
     for packet in container.demux(stream):
         if not packet.size:
@@ -87,7 +88,7 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
             raise VideoDecodeError(path, "a frame has no time; write the file anew with FFmpeg")
         time = float(packet.pts * packet.time_base)
         if packet.is_corrupt:
-            raise VideoDecodeError(path, f"it is cut off: the frame at {time:.3f} s is incomplete")
+            incomplete.append((len(rows), time))
         data = memoryview(packet)
         if not any(data[:64]):
             raise VideoDecodeError(path, f"the frame at {time:.3f} s contains only zeros")
@@ -107,10 +108,13 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
     shown, clock, durations, sizes, places, hidden = map(np.array, zip(*rows, strict=True))
     base = float(stream.time_base or 0)
     starts = _segments(clock * base) if kind in _LEAPING else [0]
+    for number, time in incomplete:
+        if number + 1 not in starts:  # the last of a whole part that another was joined to is whole
+            raise VideoDecodeError(path, f"it is cut off: the frame at {time:.3f} s is incomplete")
     times = _in_a_row(shown * base, starts)
     return Packets(
         times, durations * base, sizes, places, clock, hidden.astype(bool), tuple(sync),
-        num_flagged, np.cumsum(references), len(starts),
+        num_flagged, np.cumsum(references), len(starts), kind != "mpg" and not (kind == "mp4" and hidden.any()),
     )  # fmt: skip
 
 

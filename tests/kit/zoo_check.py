@@ -186,7 +186,7 @@ def check_kind(kind: Kind, zoo: Zoo, effort: int = 1) -> VideoIndex | None:
     """Give the index of a kind that is read as it should be, None if it is refused as it may be."""
     if kind.damage:
         return check_reader_of_damaged(kind, zoo, count=4 * effort)
-    return check_reader(kind, zoo.path(kind), draws=2 * effort)
+    return check_reader(kind, zoo.path(kind), draws=4 * effort)
 
 
 def check_reader(kind: Kind, path: Path, draws: int) -> VideoIndex | None:
@@ -202,7 +202,8 @@ def check_reader(kind: Kind, path: Path, draws: int) -> VideoIndex | None:
     np.testing.assert_allclose(times, kind.times, atol=TIME_NOISE)
     random = np.random.default_rng(list(kind.name.encode()))
     for draw in range(draws):
-        wanted = random.integers(0, len(times), 8)
+        # One frame alone hangs on a seek that others may hide.
+        wanted = random.integers(0, len(times), 1 if draw % 4 < 2 else 8)
         # Stretched, not shrunk: the number stays legible, and height and width cannot be swapped.
         size = (None, None) if draw % 2 else (index.height * 2, index.width * 3)
         frames = read_frames(index, wanted, *size)

@@ -201,13 +201,14 @@ def evaluate(
     model = checkpoint if isinstance(checkpoint, Model) else load(checkpoint)
     request = Request(**options)
     dataset = _dataset_of(clips)
-    dataset.prepare((request.split,))
     policy = model.predictors[0].policy
     if request.within is not None:
         policy = replace(policy, within=request.within, dense=None, whole_clip=False)
     elif request.dense is not None:
         policy = replace(policy, dense=request.dense)
-    selection = Selection((request.split,), request.limit, model.val_fraction)
+    selection = Selection(
+        (request.split,), request.limit, model.val_fraction, skip_missing=request.skip_failures
+    )
     experiment = Experiment.index(dataset, policy, model.source, selection)
     experiment.extract(request.extraction)
     experiment.check_failures(request.skip_failures, Console(stderr=True))

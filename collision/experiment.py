@@ -29,6 +29,7 @@ from collision.features.source import FeatureSource
 from collision.learning.datamodule import FeatureDataset, load_features
 from collision.options import ExtractionOptions
 from collision.records.check import records_of
+from collision.records.files import prepare
 from collision.records.splits import folded
 from collision.sampling.durations import Durations
 from collision.sampling.index import DataIndex, Selection, index_dataset, index_records
@@ -79,7 +80,7 @@ class Experiment:
         else:
             # Else every fold would cut, and extract, the same video elsewhere.
             selection = replace(selection, separate_pools=False)
-            dataset.prepare()
+            prepare(dataset, None, selection.skip_missing)
             records = [record for record in records_of(dataset) if record.label != UNLABELLED]
             folds = []
             for fold in range(num_folds):
@@ -178,10 +179,12 @@ def data_digest(records: Iterable[VideoRecord], digest_of: Mapping[str, str]) ->
     return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()[:16]
 
 
-def prepare_all(datasets: Sequence[Dataset], splits: Sequence[Split] | None = None) -> None:
+def prepare_all(
+    datasets: Sequence[Dataset], splits: Sequence[Split] | None, skip_missing: bool
+) -> None:
     """Check data sets before work begins: what the last lacks is told before the first's hours."""
     names = [dataset.name for dataset in datasets]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ConfigError(f"The data set {twice[0]!r} was given twice.")
     for dataset in datasets:
-        dataset.prepare(splits)
+        prepare(dataset, splits, skip_missing)

@@ -1,12 +1,21 @@
-"""Files that are whole or not there: every file that this software writes goes through here."""
+"""Files: written whole or not at all, by one writer at a time; and which a folder holds."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+
+# What flock gives on some mounts of NFS, Lustre, SMB and FUSE.
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
+_LONGEST_WAIT = 300.0  # s, for a lock that its holder, if killed on another machine, leaves behind
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -33,3 +42,53 @@ def write_whole(path: Path, content: bytes | str) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write JSON whole; NaN and infinity are refused, since other programs cannot read them."""
     write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def load_json(path: Path) -> Any:
+    """Read JSON that this software wrote; ValueError where it is damaged, or holds NaN."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"it holds {constant}")
+
+    try:
+        return json.loads(path.read_bytes(), parse_constant=refuse)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file; the lock is the file ``PATH.held`` itself where the disk has no locks.
+
+    Raises:
+        OSError: The file cannot be made, or such a ``PATH.held`` does not go away.
+    """
+    lock: BaseFileLock = FileLock(path)
+    try:
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        lock = SoftFileLock(path.with_name(f"{path.name}.held"), timeout=_LONGEST_WAIT)
+        try:
+            lock.acquire()
+        except Timeout as held:
+            reason = "Another process holds this file; delete it if none is running"
+            raise OSError(errno.ETIMEDOUT, reason, lock.lock_file) from held
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def list_folder(folder: Path, suffixes: Collection[str] = ()) -> list[Path]:
+    """List what a folder holds, by name; nothing where there is none.
+
+    Names that begin with a dot are left out, as of the ``._clip.mp4`` that macOS writes beside
+    each file. Of ``suffixes`` (in lower case) those in any case are listed.
+    """
+    try:
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    return [path for path in found if not suffixes or path.suffix.lower() in suffixes]

@@ -158,9 +158,8 @@ class Backbone(Protocol):
 class Dataset(Protocol):
     """What a file in ``datasets/`` gives. Its YAML's ``_target_`` names the class.
 
-    Options that several share: ``root``, the folder of its files; ``allow_missing``, don't stop if
-    videos are not there: each then counts as one that can't be read; ``follow_links``, take files
-    that are links out of the root, too; ``frame_rate``, by which frames are timed by their number;
+    Options that several share: ``root``, the folder of its files; ``allow_links``, take files that
+    are links out of the root, too; ``frame_rate``, by which frames are timed by their number;
     ``name`` in reports. A data set may also have
 
     - ``oracle() -> dict | None``: the AP that a model given the true state of the scenes reaches;

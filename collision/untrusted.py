@@ -38,6 +38,8 @@ _MOVED = {
     "collision.tracking.": "collision.runs.wandb_tracker.",
     "collision.sampling.SamplingPolicy": "collision.sampling.policy.SamplingPolicy",
 }
+# So do they options of our data sets; None: it is gone.
+_OPTIONS = {"follow_links": "allow_links", "allow_missing": None}
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 _MAX_DEPTH, _MAX_VALUES = 40, 1_000_000
 CONFIG_FORMAT = 1
@@ -175,9 +177,12 @@ def read_config(run_folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{str(path)!r} holds no configuration.")
     plain_data(config, repr(str(path)))
     check_format(config.get("format", 1), CONFIG_FORMAT, repr(str(path)))
-    for options in config.values():
+    for group, options in config.items():
         if isinstance(options, dict) and isinstance(options.get("_target_"), str):
             options["_target_"] = _renamed(options["_target_"])
+            if options["_target_"].startswith("collision.datasets."):
+                named = {_OPTIONS.get(name, name): value for name, value in options.items()}
+                config[group] = {name: value for name, value in named.items() if name}
     return config
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from collision.checks import user_path
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError
+from collision.files import list_folder
 from collision.records.annotations import (
     ErrorCollector,
     parse_lines,
@@ -75,14 +76,13 @@ class CCD(ListedVideos):
             clips of one YouTube video into both splits. ``grouped``: whole groups, four fifths to
             training, by a hash of their names. None: official where the lists are there.
         ego_only: Leave out crashes that the car with the camera is not involved in.
-        allow_missing, follow_links, name: As in ``collision.types.Dataset``.
+        allow_links, name: As in ``collision.types.Dataset``.
     """
 
     root: Path
     split: str | None = None
     ego_only: bool = False
-    allow_missing: bool = False
-    follow_links: bool = False
+    allow_links: bool = False
     name: str = "ccd"
 
     def __post_init__(self) -> None:
@@ -105,7 +105,7 @@ class CCD(ListedVideos):
         lists = {f: tables.try_read(read_split_list, f, default={}) for f in self._list_files()}
         tables.check()
         official = _official_split(lists, {f"crash/{crash.stem}" for crash in crashes.values()})
-        normals = {f"normal/{path.stem}" for path in (self.root / NORMALS).glob("*.mp4")}
+        normals = {f"normal/{path.stem}" for path in list_folder(self.root / NORMALS, [".mp4"])}
         normals |= {name for name in official if name.startswith("normal/")}
         if not normals:
             raise DatasetNotFoundError(self.root, [f"{NORMALS}/000001.mp4 ..."], WHERE)
@@ -131,7 +131,7 @@ class CCD(ListedVideos):
         in_test = fraction_from(f"ccd/test/{group}") < TEST_FRACTION
         return VideoRecord(
             id=name,
-            path=path_below(self.root, f"{FOLDERS[kind]}/{stem}.mp4", self.follow_links),
+            path=path_below(self.root, f"{FOLDERS[kind]}/{stem}.mp4", self.allow_links),
             label=int(crash is not None),
             split=official.get(name, "test" if in_test else "train"),
             group=group,

@@ -22,9 +22,10 @@ from pathlib import Path
 
 from collision.checks import user_path
 from collision.errors import ConfigError, DatasetNotFoundError
+from collision.files import list_folder
 from collision.records.annotations import parse_csv, path_below, warn_once
 from collision.records.badas import ego_clips, with_consensus
-from collision.records.files import check_rate, require_videos
+from collision.records.files import ListedVideos, check_rate
 from collision.types import Split, VideoRecord
 
 FOLDERS: dict[str, tuple[Split, int]] = {
@@ -39,7 +40,7 @@ WHERE = "docs/dad.md says where to get it and how to lay it out."
 
 
 @dataclass(eq=False)
-class Dad:
+class Dad(ListedVideos):
     """The clips below a folder ``videos``.
 
     Args:
@@ -48,7 +49,7 @@ class Dad:
         crash_frames: A CSV (``Video Name,Crash Frame``) with better event frames of some positives.
         badas: The BADAS consensus of the test positives; overrides both.
         ego_only: Of the positives, only those known to involve the camera's own car.
-        frame_rate, follow_links, name: As in ``collision.types.Dataset``.
+        frame_rate, allow_links, name: As in ``collision.types.Dataset``.
     """
 
     root: Path
@@ -57,11 +58,12 @@ class Dad:
     badas: Path | None = None
     ego_only: bool = False
     frame_rate: float = 25
-    follow_links: bool = False
+    allow_links: bool = False
     name: str = "dad"
 
     def __post_init__(self) -> None:
-        self.root = user_path(self.root)
+        self.remedy = WHERE
+        self.root = self.folder = user_path(self.root)
         self.crash_frames = user_path(self.crash_frames) if self.crash_frames else None
         self.badas = user_path(self.badas) if self.badas else None
         self.frame_rate = check_rate(self.frame_rate)
@@ -70,40 +72,46 @@ class Dad:
             raise ConfigError(f"dataset.event_frame={found}: clips have frames 0 to 99.")
 
     def prepare(self, splits: Sequence[Split] | None = None) -> None:
-        """Check that the videos are there, whatever splits are wanted.
-
-        CollisionError: as ``records``, or a listed video is missing.
-        """
+        """Check as other sets do, and warn of folders that lack videos."""
+        super().prepare(splits)
         found = Counter(record.path.parent for record in self.records() if not self.ego_only)
         for folder, number in found.items():
             of_set = NUM_VIDEOS["/".join(folder.parts[-2:])]
             if number < of_set:
                 warn_once(f"{folder} holds {number} videos; the whole set has {of_set} there.")
-        listed = list(self._read_crash_frames())
-        require_videos(self.root, listed, f"{str(self.crash_frames)!r} lists them. {WHERE}")
 
     def records(self) -> list[VideoRecord]:
-        """List the folders, in the order of file names.
+        """List the folders, and what ``crash_frames`` names besides, in the order of file names.
 
         CollisionError: a folder is missing or holds no video; videos are links out of the root, or
         in both splits, or none is left; lines of a table cannot be read.
         """
         crash_frames = self._read_crash_frames()
         videos = {
-            folder: sorted((self.root / "videos" / folder).glob("*.mp4")) for folder in FOLDERS
+            folder: {path.name for path in list_folder(self.root / "videos" / folder, [".mp4"])}
+            for folder in FOLDERS
         }
         if empty := [f"videos/{folder}/*.mp4" for folder, found in videos.items() if not found]:
             raise DatasetNotFoundError(self.root, empty, WHERE)
-        records = [self._record(f, path.name) for f, found in videos.items() for path in found]
-        if twice := [name for name, n in Counter(r.id for r in records).items() if n > 1]:
-            raise ConfigError(
-                f"dataset.root={self.root}: {twice[0]} is in training and in testing. The set's "
-                "numbers go on from training to testing: one of the folders holds other videos."
-            )
+        for path in crash_frames:
+            videos["/".join(path.parts[-3:-1])].add(path.name)
+        records = [self._record(f, name) for f, found in videos.items() for name in sorted(found)]
+        self._check_numbers(records)
         records = [self._with_crash_frame(record, crash_frames) for record in records]
         if self.badas is not None:
             records = with_consensus(records, self.badas, _name_in_consensus)
         return ego_clips(records) if self.ego_only else records
+
+    def _check_numbers(self, records: Sequence[VideoRecord]) -> None:
+        first: dict[str, Path] = {}
+        for record in records:
+            other = first.setdefault(record.id, record.path)
+            if other != record.path:
+                both = " and ".join(str(Path(*path.parts[-3:])) for path in (other, record.path))
+                raise ConfigError(
+                    f"dataset.root={self.root}: {both} have the same number. The set's numbers go "
+                    "on from training to testing: one of the folders holds other videos."
+                )
 
     def _record(self, folder: str, name: str) -> VideoRecord:
         split, label = FOLDERS[folder]
@@ -111,7 +119,7 @@ class Dad:
         identifier = f"{Path(folder).name}/{Path(name).stem}"
         return VideoRecord(
             id=identifier,
-            path=path_below(self.root, f"videos/{folder}/{name}", self.follow_links),
+            path=path_below(self.root, f"videos/{folder}/{name}", self.allow_links),
             label=label,
             split=split,
             group=identifier,  # the source videos were never published
@@ -138,7 +146,7 @@ class Dad:
 
     def _crash_frame(self, field: dict[str, str]) -> tuple[Path, int]:
         """Read a line: which positive, and its frame counted from 0."""
-        path = path_below(self.root, field["Video Name"], self.follow_links)
+        path = path_below(self.root, field["Video Name"], self.allow_links)
         folder = path.parent.relative_to(self.root.resolve()).as_posix()
         if folder not in ("videos/training/positive", "videos/testing/positive"):
             raise ValueError(f"video {field['Video Name']!r} is none of the positives")

@@ -73,7 +73,7 @@ class Dada2000(ListedVideos):
         ego_only: Only the clips that involve the camera's own car.
         leave_out_unannotated: Leave out clips of which nothing says when the accident happens;
             otherwise each is an error.
-        frame_rate, follow_links, name: As in ``collision.types.Dataset``.
+        frame_rate, allow_links, name: As in ``collision.types.Dataset``.
     """
 
     root: Path
@@ -82,7 +82,7 @@ class Dada2000(ListedVideos):
     ego_only: bool = False
     leave_out_unannotated: bool = False
     frame_rate: float = 30
-    follow_links: bool = False
+    allow_links: bool = False
     name: str = "dada2000"
 
     def __post_init__(self) -> None:
@@ -232,7 +232,7 @@ class Dada2000(ListedVideos):
         return self._below(first_present(self.root, (*names, f"{flat}.mp4", flat)))
 
     def _below(self, place: str) -> Path:
-        return path_below(self.root, place, self.follow_links)
+        return path_below(self.root, place, self.allow_links)
 
 
 def _each_once(listed: list[Listed]) -> list[Listed]:

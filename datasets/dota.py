@@ -47,14 +47,14 @@ class Dota(ListedVideos):
         badas: The BADAS consensus of the test clips: times of alert and collision in place of
             ``anomaly_start``.
         ego_only: Only the clips that involve the camera's own car.
-        frame_rate, follow_links, name: As in ``collision.types.Dataset``.
+        frame_rate, allow_links, name: As in ``collision.types.Dataset``.
     """
 
     root: Path
     badas: Path | None = None
     ego_only: bool = False
     frame_rate: float = 10
-    follow_links: bool = False
+    allow_links: bool = False
     name: str = "dota"
 
     def __post_init__(self) -> None:
@@ -112,7 +112,7 @@ class Dota(ListedVideos):
         folder = first_present(self.root, (f"{folder}/images", folder))
         return VideoRecord(
             id=clip,
-            path=path_below(self.root, folder, self.follow_links),
+            path=path_below(self.root, folder, self.allow_links),
             label=1,
             split=SPLIT_OF[subset],
             group=found.group(1),  # clips of one YouTube compilation share its cutter's style

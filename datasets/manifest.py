@@ -6,9 +6,9 @@
 
 ``video`` and ``label`` (1: it shows a collision or near collision) must be there. The others may:
 
-- ``event_time``: seconds from the start of the file. Positives need it, unless ``cut_horizon`` says
-  that the clips end that long before their event. A negative's is its mock event: the moment to cut
-  it at; negatives without one get it drawn.
+- ``event_time``: seconds from the start of the file, or ``mm:ss``. Positives need it, unless
+  ``cut_horizon`` says that the clips end that long before their event. A negative's is its mock
+  event: the moment to cut it at; negatives without one get it drawn.
 - ``alert_time``: when a positive's event could first be foreseen.
 - ``group``: videos of one event or one drive. A group never meets in two splits, and intervals
   resample groups. A video without one is a group of its own: name groups if videos share a drive.
@@ -30,6 +30,8 @@ from typing import cast
 from collision.checks import user_path
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError, Rejected
 from collision.records.annotations import (
+    binary,
+    is_missing,
     parse_csv,
     path_below,
     read_header,
@@ -37,7 +39,7 @@ from collision.records.annotations import (
     require_columns,
     seconds,
 )
-from collision.records.files import COMPLETE_IT, ListedVideos
+from collision.records.files import ListedVideos
 from collision.types import SPLITS, Seconds, Split, VideoRecord
 
 REQUIRED = ("video", "label")
@@ -49,13 +51,13 @@ class Manifest(ListedVideos):
     """Videos listed in a CSV file.
 
     Args:
-        csv: The file: UTF-8, commas, a header line.
+        csv: The file, as in ``parse_csv``.
         root: The folder that paths in it are relative to, and must not leave; default: its own.
         columns: From a name above to the column that holds it; None: do not read it at all.
         cut_horizon: The clips without an event time, of both classes, were cut this many seconds
             before their event (or mock event): their end is the cut.
         split: Of every video, if the file has no ``split`` column.
-        allow_missing, follow_links, name: As in ``collision.types.Dataset``.
+        allow_links, name: As in ``collision.types.Dataset``.
     """
 
     csv: Path
@@ -63,15 +65,13 @@ class Manifest(ListedVideos):
     columns: Mapping[str, str | None] = field(default_factory=dict)
     cut_horizon: Seconds | None = None
     split: str = "test"
-    allow_missing: bool = False
-    follow_links: bool = False
+    allow_links: bool = False
     name: str = "manifest"
 
     def __post_init__(self) -> None:
         self.csv = user_path(self.csv)
         self.folder = user_path(self.root) if self.root is not None else self.csv.parent
-        lists = f"{str(self.csv)!r} lists them. If they lie elsewhere: dataset.root=FOLDER. "
-        self.remedy = lists + COMPLETE_IT
+        self.remedy = f"{str(self.csv)!r} lists them. If they lie elsewhere: dataset.root=FOLDER."
         self.columns = {key: key for key in REQUIRED + OPTIONAL} | dict(self.columns)
         if unknown := sorted(set(self.columns) - set(REQUIRED + OPTIONAL)):
             raise ConfigError(
@@ -119,10 +119,8 @@ class Manifest(ListedVideos):
     def _record(self, row: Mapping[str, str]) -> VideoRecord:
         """Make a record of one line; its id is the path below the root."""
         fields = {key: row.get(column or "", "") for key, column in self.columns.items()}
-        path = path_below(self.folder, fields["video"], self.follow_links)
-        if fields["label"] not in ("0", "1"):
-            raise ValueError(f"label {fields['label']!r} is neither 0 nor 1")
-        label = int(fields["label"])
+        path = path_below(self.folder, fields["video"], self.allow_links)
+        label = binary("label", fields["label"])
         event_time = seconds("event_time", fields["event_time"])
         alert_time = seconds("alert_time", fields["alert_time"])
         if label == 1 and event_time is None and self.cut_horizon is None:
@@ -144,7 +142,7 @@ class Manifest(ListedVideos):
             path=path,
             label=label,
             split=cast(Split, split),
-            group=fields["group"] or relative,
+            group=relative if is_missing(fields["group"]) else fields["group"],
             event_time=event_time if label == 1 else None,
             alert_time=alert_time,
             mock_event_time=event_time if label == 0 else None,

@@ -17,8 +17,10 @@ from typing import Any, TypeAlias
 
 from collision.checks import user_path
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError
+from collision.files import list_folder
 from collision.records.annotations import (
     ErrorCollector,
+    binary,
     parse_csv,
     parse_lines,
     path_below,
@@ -91,13 +93,12 @@ class Nexar(ListedVideos):
         root: The folder; its layout is recognised by what is there.
         test_fraction: Of the train videos, set apart as test split (tag ``usage`` Held-out) where
             Nexar's own test clips are not there.
-        allow_missing, follow_links, name: As in ``collision.types.Dataset``.
+        allow_links, name: As in ``collision.types.Dataset``.
     """
 
     root: Path
     test_fraction: float = 0.2
-    allow_missing: bool = False
-    follow_links: bool = False
+    allow_links: bool = False
     name: str = "nexar"
 
     def __post_init__(self) -> None:
@@ -162,7 +163,7 @@ class Nexar(ListedVideos):
         hub = [name for name in [*classes, *USAGES] if (self.root / name).is_dir()]
         names = ("train.csv", "test.csv", "test")
         kaggle = [name for name in names if (self.root / name).exists()]
-        kaggle += [f"train/{path.name}" for path in (self.root / "train").glob("*.mp4")]
+        kaggle += [f"train/{path.name}" for path in list_folder(self.root / "train", [".mp4"])]
         if hub and kaggle:
             raise ConfigError(
                 f"{str(self.root)!r} holds both layouts: {hub[0]} is from Hugging Face, "
@@ -211,7 +212,7 @@ class Nexar(ListedVideos):
             raise ValueError("a positive needs a time_of_event")
         return VideoRecord(
             id=row.stem,
-            path=path_below(self.root, str(row.video), self.follow_links),
+            path=path_below(self.root, str(row.video), self.allow_links),
             label=row.label,
             split="train",
             group=row.stem,
@@ -238,7 +239,7 @@ class Nexar(ListedVideos):
         usage = {} if row.usage is None else {"usage": row.usage}
         return VideoRecord(
             id=row.stem,
-            path=path_below(self.root, str(row.video), self.follow_links),
+            path=path_below(self.root, str(row.video), self.allow_links),
             label=UNLABELLED if row.label is None else row.label,
             split="test",
             group=groups.get(row.stem) or _source_event(row) or row.stem,
@@ -260,7 +261,7 @@ def read_train(file: Path) -> dict[int, Row]:
     """Read Kaggle's train.csv; other columns are not looked at."""
 
     def row(fields: Mapping[str, str]) -> Row:
-        stem, label = _stem(fields["id"]), _label(fields["target"])
+        stem, label = _stem(fields["id"]), binary("target", fields["target"])
         return Row(stem, _kaggle_video(file, stem), label, *_times(fields, label))
 
     columns = ("id", "target", "time_of_event", "time_of_alert")
@@ -279,7 +280,7 @@ def read_metadata(file: Path) -> dict[int, Row]:
     def row(fields: Mapping[str, str]) -> Row:
         video = file.parent / fields["file_name"]
         label = LABELS.get(video.parent.name)
-        if label is None or video.suffix != ".mp4":
+        if label is None or video.suffix.lower() != ".mp4":
             raise ValueError(
                 f"file_name {fields['file_name']!r} is no .mp4 in a folder positive or negative"
             )
@@ -304,7 +305,7 @@ def read_solution(file: Path) -> dict[int, Row]:
         usage = fields.get("Usage") or None
         if usage not in (None, *USAGES.values()):
             raise ValueError(f"Usage {usage!r} is neither Public nor Private")
-        stem, label = _stem(fields["id"]), _label(fields["target"])
+        stem, label = _stem(fields["id"]), binary("target", fields["target"])
         return Row(stem, label=label, horizon=HORIZONS[int(fields["group"])], usage=usage)
 
     return parse_csv(file, ("id", "target", "group"), row, key=lambda row: row.stem)
@@ -339,12 +340,6 @@ def _stem(text: str) -> str:
 
 def _kaggle_video(table: Path, stem: str) -> Path:
     return table.with_suffix("") / f"{stem}.mp4"
-
-
-def _label(text: str) -> int:
-    if text not in ("0", "1"):
-        raise ValueError(f"target {text!r} is neither 0 nor 1")
-    return int(text)
 
 
 def _times(fields: Mapping[str, str], label: int) -> tuple[Seconds | None, Seconds | None]:

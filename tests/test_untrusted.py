@@ -125,6 +125,13 @@ def test_classes_that_have_moved_are_found(tmp_path, group, target, new):
     assert read_config(tmp_path) == config | {group: {"_target_": new, "a": 1}}
 
 
+def test_options_of_data_sets_that_were_renamed_or_dropped_are_read(tmp_path):
+    made = {"_target_": "collision.datasets.ccd.CCD", "follow_links": True, "allow_missing": False}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"dataset": made}))
+    wanted = {"_target_": "collision.datasets.ccd.CCD", "allow_links": True}
+    assert read_config(tmp_path) == {"dataset": wanted}
+
+
 @pytest.mark.parametrize(
     "target",
     [

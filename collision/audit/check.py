@@ -13,12 +13,12 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from collision.audit.facts import kept_in_cache
 from collision.audit.jobs import Job, Pool, look_at_all
 from collision.errors import VideoDecodeError
+from collision.files import locked
 from collision.types import Failure, Seconds
 from collision.video.frames import frame_checksums
 from collision.video.index import index_video
@@ -92,7 +92,7 @@ def check_all(
 
 def _append(file: Path, digest: str, result: CheckResult) -> None:
     reason = " ".join(result.reason.split())  # a result is one line
-    lock = FileLock(file.with_suffix(".lock"))
+    lock = locked(file.with_suffix(".lock"))
     with kept_in_cache(file), lock, file.open("a+", newline="") as lines:
         writer = csv.writer(lines, lineterminator="\n")
         if not lines.tell():
@@ -110,7 +110,10 @@ def _read(file: Path) -> dict[str, CheckResult]:
     except OSError:
         return results
     for line in text.splitlines():
-        fields = next(csv.reader([line]), [])
+        try:
+            fields = next(csv.reader([line]), [])
+        except csv.Error:  # of a line without end
+            continue
         if len(fields) == len(_COLUMNS) and fields[0] == str(VERSION):
             _, digest, reason, notes = fields
             results[digest] = CheckResult(reason, tuple(notes.split("; ")) if notes else ())

@@ -30,6 +30,8 @@ _DISK_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST),
     *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.ESTALE),
     *(errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBUSY, errno.ETIMEDOUT, errno.ENOTCONN),
+    *(errno.ENOSYS, errno.ENXIO, errno.ENODEV, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+    *(errno.EREMOTEIO, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ETXTBSY),
 )
 
 

@@ -31,7 +31,7 @@ def run(options: EvaluateOptions, paths: list[str]) -> int:
     made = provenance()
     model = api.load(paths[0], trust=options.trust, cache_root=options.cache_root)
     datasets = [part.build() for part in wanted_datasets(options, model.path)]
-    prepare_all(datasets, (options.split,))
+    prepare_all(datasets, (options.split,), options.skip_failures)
     request = {item.name: getattr(options, item.name) for item in fields(api.Request)}
     evaluations = [api.evaluate(model, dataset, **request) for dataset in datasets]
     names = "_".join(evaluation.name for evaluation in evaluations)

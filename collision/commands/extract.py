@@ -19,9 +19,10 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
     console = Console()
     policy: SamplingPolicy = options.sampling.build()
     datasets = [part.build() for part in options.datasets]
-    prepare_all(datasets)
+    prepare_all(datasets, None, options.skip_failures)
     precision = precision_of(options.extraction.accelerator, options.extraction.precision)
-    selection = Selection(None, options.limit, options.val_fraction)
+    skip = options.skip_failures
+    selection = Selection(None, options.limit, options.val_fraction, skip_missing=skip)
     plans, complaints = [], []
     for backbone in options.backbones:
         source = FeatureSource.of_part(backbone, options.cache_root, precision)

@@ -60,9 +60,10 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     setup = setup_of(options, policy)
     model = setup.model(source.spec.feature_dim)  # what can't be built is told before data are made
     initial = initial_predictor(options, source)
-    selection = Selection(SPLITS, options.limit, options.val_fraction)
+    skip = options.skip_failures
+    selection = Selection(SPLITS, options.limit, options.val_fraction, skip_missing=skip)
     later = evaluation_after(options)
-    prepare_all([part.build() for part in later.datasets], (later.split,))
+    prepare_all([part.build() for part in later.datasets], (later.split,), skip)
     experiment = Experiment.index(options.dataset.build(), policy, source, selection, options.folds)
     check_classes(experiment.records.values(), policy)
     collect_features(experiment, options, console)

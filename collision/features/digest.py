@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import re
 from pathlib import Path
-
-from filelock import FileLock
 
 from collision.errors import VideoDecodeError
 from collision.features.saved import check_version, is_read_only, not_written
-from collision.files import write_json
+from collision.files import list_folder, load_json, locked, write_json
 
 _LENGTH = 32  # hex digits: 128 bits, so that two videos never share a name by chance
+_DIGEST = re.compile(rf"[0-9a-f]{{{_LENGTH}}}")
 _VERSION = 2  # of the index file; the first was the mapping of files alone
 
 
@@ -55,7 +54,7 @@ class VideoDigests:
             return
         try:
             self.index_file.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.index_file.with_suffix(".lock")):
+            with locked(self.index_file.with_suffix(".lock")):
                 files = _read_index(self.index_file) | self._new
                 write_json(self.index_file, {"version": _VERSION, "files": files})
         except OSError as error:
@@ -85,7 +84,7 @@ def _digest_file(path: Path) -> str:
 
 def _digest_folder(path: Path) -> str:
     whole = hashlib.sha256()
-    for file in sorted(file for file in path.iterdir() if file.is_file()):
+    for file in filter(Path.is_file, list_folder(path)):
         whole.update(f"{file.name}\0{_digest_file(file)}\0".encode(errors="surrogateescape"))
     return whole.hexdigest()[:_LENGTH]
 
@@ -93,7 +92,7 @@ def _digest_folder(path: Path) -> str:
 def _read_index(index_file: Path) -> dict[str, list[int | str]]:
     """Read ``{path: [size, mtime_ns, digest]}``; whatever is not such an entry is left out."""
     try:
-        content = json.loads(index_file.read_text())
+        content = load_json(index_file)
     except (OSError, ValueError):
         return {}
     if isinstance(content, dict) and "version" in content:
@@ -103,4 +102,5 @@ def _read_index(index_file: Path) -> dict[str, list[int | str]]:
         name: entry
         for name, entry in (content.items() if isinstance(content, dict) else ())
         if isinstance(entry, list) and [type(value) for value in entry] == [int, int, str]
+        if _DIGEST.fullmatch(entry[2])  # files are named by it
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,16 +33,20 @@ class RecordedFailure(Failure):
 
 
 def read_failures(folder: Path) -> list[RecordedFailure]:
-    """Read the list of a store's folder; empty where there is none."""
-    file = folder / FILE_NAME
-    if not file.exists():
+    """Read the list of a store's folder; empty where there is none, without damaged lines."""
+    try:
+        data = (folder / FILE_NAME).read_bytes().replace(b"\0", b"")
+    except OSError:
         return []
     # File names may hold bytes that are no UTF-8.
-    with file.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:
-        rows = list(csv.DictReader(lines))
-    return [
-        RecordedFailure(r["video"], Path(r["path"]), r["reason"], r.get("digest")) for r in rows
-    ]
+    lines = io.StringIO(data.decode(errors="surrogateescape"), newline="")
+    failures = []
+    with suppress(csv.Error):  # what follows is tried again
+        for row in csv.DictReader(lines):
+            if row.keys() >= {*_COLUMNS[:3]} and None not in row.values():
+                video, path, reason = (row[name] for name in _COLUMNS[:3])
+                failures.append(RecordedFailure(video, Path(path), reason, row.get("digest")))
+    return failures
 
 
 def record_failures(

@@ -17,7 +17,7 @@ from collision.checks import STRICT, typed
 from collision.errors import CacheMismatchError
 from collision.features.digest import stamp
 from collision.features.saved import check_version
-from collision.files import write_json
+from collision.files import load_json, write_json
 
 if TYPE_CHECKING:
     from collision.config import Part
@@ -79,7 +79,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     """Read the manifest of a folder, or None; CacheMismatchError if it is damaged or too new."""
     file = folder / FILE_NAME
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = load_json(file)
         if not isinstance(content, dict):
             raise ValueError("it is no JSON object")
     except FileNotFoundError:

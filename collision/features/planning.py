@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from collision.features.clips import WindowRequest, max_distinct_frames
 from collision.features.missing import WantedVideo, decoded_together, look_up
 from collision.features.store import FeatureStore
-from collision.files import write_json
+from collision.files import load_json, write_json
 from collision.types import Failure, Seconds
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def write_speed(store: FeatureStore, options: ExtractionOptions, windows_per_sec
 
 def _read_speed(store: FeatureStore, options: ExtractionOptions) -> float | None:
     try:
-        content = json.loads((store.folder / _SPEED_FILE).read_text())
+        content = load_json(store.folder / _SPEED_FILE)
         speed = float(content.pop("windows_per_second"))
         return speed if content == asdict(options) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):

@@ -22,7 +22,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
@@ -31,7 +30,7 @@ from collision.errors import CacheMismatchError, CollisionError, ConfigError
 from collision.features.fingerprint import Fingerprint, check_same
 from collision.features.manifest import VERSION, Maker, Manifest, read_manifest, write_manifest
 from collision.features.saved import not_written
-from collision.files import write_whole
+from collision.files import locked, write_whole
 from collision.types import BackboneSpec, Seconds
 
 logger = logging.getLogger(__name__)
@@ -178,7 +177,7 @@ class FeatureStore:
         """Hold the folder's lock, for whoever changes a file; makes folder and manifest first."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / ".lock"):
+            with locked(self.folder / ".lock"):
                 for half in () if self._is_clean else self.folder.glob(".*.partial"):
                     half.unlink(missing_ok=True)  # of a writer that was killed
                 self._is_clean = True

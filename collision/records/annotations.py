@@ -6,12 +6,12 @@ lines of a file are reported together, each with file and line number.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
 import logging
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -20,11 +20,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from collision.errors import AnnotationError, ConfigError, Rejected
+from collision.records.near import meant
 from collision.types import Seconds
 
 logger = logging.getLogger(__name__)
 Line = TypeVar("Line")
 Value = TypeVar("Value")
+
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+# Excel writes and hides a first line `sep=;`; saved again it may be padded with separators.
+_SEPARATOR_LINE = re.compile(r'"?sep=([^\w"])"?\1*\s*', re.IGNORECASE)
+# What spreadsheets and pandas write where there is no value.
+_NO_VALUE = {"", "nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null"}
+_LABELS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "no": 0}
+_CLOCK = re.compile(r"(?:(\d+):(?=[0-5]?\d:))?(\d+):([0-5]?\d(?:\.\d*)?)", re.ASCII)
 
 
 def parse_lines(
@@ -87,16 +96,18 @@ def reject_repeated(file: Path, names: Iterable[tuple[int, str]]) -> None:
 
 
 def read_text(file: Path) -> list[tuple[int, str]]:
-    """Give the lines of a UTF-8 file that hold something, with their numbers from 1."""
+    """Give the lines of a text file that hold something, with their numbers from 1."""
     # Not splitlines(): form feeds and the like end no line in an editor.
-    lines = re.split("\r\n|\r|\n", _decoded(file))
+    lines = re.split("\r\n|\r|\n", decoded(file))
     return [(n, line.strip()) for n, line in enumerate(lines, start=1) if line.strip()]
 
 
 def read_header(file: Path) -> list[str]:
     """Read the names of a CSV file's columns, stripped of blanks; none may come twice."""
-    rows = _csv_rows(file)
+    rows, _ = _csv_rows(file)
     header = rows[0][1] if rows else []
+    while header and not header[-1]:  # a spreadsheet that once was wider
+        header.pop()
     if twice := [name for name, count in Counter(header).items() if count > 1]:
         there = ", ".join(header)
         raise AnnotationError(f"{str(file)!r} has two columns {twice[0]!r}. All: {there}.")
@@ -109,11 +120,12 @@ def parse_csv(
     parse: Callable[[dict[str, str]], Value],
     key: Callable[[Value], str] | None = None,
 ) -> dict[int, Value]:
-    """Read every line of a UTF-8 CSV file with a header; give values by line, from 1.
+    """Read every line of a CSV file with a header; give values by line, from 1.
 
-    Fields are stripped of blanks. The number is of a line's first, if a quoted field runs over
-    several. ``parse`` gives the value of a line's fields, or raises ``ValueError``; no two lines
-    may have the same ``key``.
+    Fields are separated by what parts the header into most: commas, semicolons or tabs, or by what
+    a first line ``sep=;`` names. They are stripped of blanks. The number is of a line's first, if a
+    quoted field runs over several. ``parse`` gives the value of a line's fields, or raises
+    ``ValueError``; no two lines may have the same ``key``.
 
     Raises:
         AnnotationError: It is no such file, lacks a column or has it twice; or, all together, lines
@@ -121,15 +133,16 @@ def parse_csv(
     """
     header = read_header(file)
     require_columns(file, header, required)
+    rows, separator = _csv_rows(file)
+    named = _SEPARATORS.get(separator, repr(separator))
 
     def value(row: list[str]) -> Value:
-        if len(row) != len(header):
+        if any(row[len(header) :]) or len(row) < len(header):
             reason = f"{len(row)} fields where the header has {len(header)}"
-            raise ValueError(f"{reason}; quote those that contain a comma")
-        return parse(dict(zip(header, row, strict=True)))
+            raise ValueError(f"{reason}; quote those that contain {named}")
+        return parse(dict(zip(header, row, strict=False)))
 
-    lines = [(number, row) for number, row in _csv_rows(file)[1:] if any(row)]
-    values = parse_lines(file, lines, value)
+    values = parse_lines(file, rows[1:], value)
     if key is not None:
         reject_repeated(file, ((number, key(value)) for number, value in values.items()))
     return values
@@ -140,20 +153,26 @@ def require_columns(
 ) -> None:
     """Stop at the first column that is not there: an AnnotationError with those that there are.
 
-    Where a spreadsheet separated by semicolons or tabs, that is said in place of ``remedy``.
+    Where semicolons or tabs may separate fields, too, that is said in place of ``remedy``.
     """
     absent = [name for name in required if name not in header]
     if not absent:
         return
-    for name, separator in (("semicolons", ";"), ("tabs", "\t")):
+    for separator, name in _SEPARATORS.items():
         if any(separator in column for column in header):
-            remedy = f" Its fields are separated by {name}: save it with commas."
+            remedy = f" If its fields are separated by {name}: save it with commas alone."
     there = ", ".join(header) or "none"
     raise AnnotationError(f"{str(file)!r} has no column {absent[0]!r}. It has: {there}.{remedy}")
 
 
-def _csv_rows(file: Path) -> list[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(_decoded(file), newline=""), strict=True)
+def _csv_rows(file: Path) -> tuple[list[tuple[int, list[str]]], str]:
+    """Give the rows that hold something, with their lines, and what separates their fields."""
+    text = decoded(file)
+    lines = (line for line in re.split("\r\n|\r|\n", text) if line.strip(' ,;\t"'))
+    first = next(lines, "")
+    named = _SEPARATOR_LINE.fullmatch(first)
+    separator = named[1] if named else max(_SEPARATORS, key=lambda one: _num_fields(first, one))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows = []
     begins = 1
     try:
@@ -162,70 +181,107 @@ def _csv_rows(file: Path) -> list[tuple[int, list[str]]]:
             begins = reader.line_num + 1
     except csv.Error as error:
         raise AnnotationError.of([Rejected(file, begins, str(error))]) from error
-    return rows
+    filled = [(number, row) for number, row in rows if any(row)]
+    return filled[1:] if named else filled, separator
 
 
-def _decoded(file: Path) -> str:
+def _num_fields(line: str, separator: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=separator, strict=True), []))
+    except csv.Error:
+        return 0
+
+
+def decoded(file: Path) -> str:
+    """Read a text file: UTF-8, or UTF-16 with its mark; AnnotationError if it is neither."""
     try:
         data = file.read_bytes()
     except OSError as error:  # a folder of that name, for instance
         raise AnnotationError(f"Cannot read {str(file)!r}: {error.strerror}.") from error
+    # Excel begins its files with a byte order mark; its "Unicode text" is UTF-16.
+    is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return data.decode("utf-8-sig")  # Excel begins its files with a byte order mark
+        return data.decode("utf-16" if is_wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        # Counted in what was decoded: without the mark, as `start` is.
-        before = error.object[: error.start].decode()
+        # Counted in what was decoded: of UTF-8 without the mark, as `start` is.
+        before = error.object[: error.start].decode(error.encoding, errors="replace")
         number = len(re.split("\r\n|\r|\n", before))
-        reason = f"not UTF-8 text: byte {error.object[error.start]:#04x}; save it as UTF-8"
-        raise AnnotationError.of([Rejected(file, number, reason)]) from error
+        reason = f"not {error.encoding.upper()} text: byte {error.object[error.start]:#04x}"
+        raise AnnotationError.of([Rejected(file, number, f"{reason}; save it as UTF-8")]) from error
 
 
 def read_json(file: Path) -> Any:
     """Read a JSON file; AnnotationError if it is none."""
     try:
-        return json.loads(_decoded(file))
+        return json.loads(decoded(file))
     except (ValueError, RecursionError) as error:
         raise AnnotationError(f"{str(file)!r} is not JSON: {error}.") from error
 
 
 def seconds(name: str, text: str) -> Seconds | None:
-    """Read a time; an empty field is none, and what is no time a ValueError."""
-    if not text:
+    """Read a time: seconds, ``mm:ss`` or ``hh:mm:ss``, with decimals; None if there is no value.
+
+    ValueError: it is something else.
+    """
+    if is_missing(text):
         return None
     try:
         if "_" in text:  # float() takes 1_5 for 15
             raise ValueError
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"{name} {text!r} is not a number of seconds") from None
+        if clock := _CLOCK.fullmatch(text):
+            value = 3600.0 * int(clock[1] or 0) + 60.0 * int(clock[2]) + float(clock[3])
+        else:
+            value = float(text)
+    except (ValueError, OverflowError):
+        point = text.replace(",", ".")
+        is_comma = re.fullmatch(r"[\d:]*\.\d+", point) and point != text
+        hint = f": write a point, {point}" if is_comma else ""
+        raise ValueError(f"{name} {text!r} is not a number of seconds{hint}") from None
     if not 0 <= value < math.inf:
         raise ValueError(f"{name} {text!r} is not a time in the video")
     return value
 
 
-def path_below(root: Path, text: str, follow_links: bool = False) -> Path:
-    """Find a file or folder below the root, which may be a link itself.
+def is_missing(text: str) -> bool:
+    """Whether a field is empty, or holds what spreadsheets and pandas write for that."""
+    return text.casefold() in _NO_VALUE
+
+
+def binary(name: str, text: str) -> int:
+    """Read a label as 0 or 1, from numbers or words; ValueError: it is something else."""
+    if text.casefold() not in _LABELS:
+        raise ValueError(f"{name} {text!r} is neither 0 nor 1")
+    return _LABELS[text.casefold()]
+
+
+def path_below(root: Path, text: str, allow_links: bool = False) -> Path:
+    """Find a file or folder below the root: under the name of the table, if that is a link.
+
+    A name that differs from that on the disk in case or Unicode form, lacks the suffix or has
+    backslashes is found where only one file can be meant.
 
     Raises:
-        ValueError: It is no path, or names a place elsewhere.
-        ConfigError: It is a link that leads elsewhere, and those are not followed.
+        ValueError: It is no path, names a place elsewhere, or may mean several files.
+        ConfigError: It is a link that leads elsewhere, and those are not allowed.
     """
     if not text:
         raise ValueError("no video is named")
     root = root.resolve()
     try:
-        named, path = Path(os.path.normpath(root / text)), (root / text).resolve()
-    except (OSError, RuntimeError, ValueError) as error:
+        path = meant(root, text)
+        target = path.resolve()
+    except (OSError, RuntimeError) as error:
         raise ValueError(f"video {text!r} is no path: {error}") from error
-    if path.is_relative_to(root) and path != root:
-        return path
-    if not named.is_relative_to(root) or named == root or path == root:
+    if not path.is_relative_to(root) and target.is_relative_to(root):
+        path = target  # an absolute path, by way of a link to the root
+    if not path.is_relative_to(root) or root in (path, target):
         raise ValueError(f"video {text!r} lies outside the root {str(root)!r}")
-    if follow_links:
-        return named
+    if allow_links or target.is_relative_to(root):
+        return path
     raise ConfigError(
-        f"{str(root / text)!r} is a link to {str(path)!r}, outside the data set's folder: such "
-        "links are followed with dataset.follow_links=true."
+        f"{str(path)!r} is a link to {str(target)!r}, outside the data set's folder. Take such "
+        "links with dataset.allow_links=true, or, if this is the cache of a hub, download the "
+        "files themselves: hf download ... --local-dir FOLDER."
     )
 
 

@@ -23,15 +23,11 @@ from collision.errors import (
     ConfigError,
     DatasetNotFoundError,
 )
-from collision.records.annotations import parse_each, read_json
-from collision.types import SPLITS, Split, VideoRecord
+from collision.records.annotations import decoded, parse_each, read_json
+from collision.records.near import alike, with_other_suffix
+from collision.types import SPLITS, Dataset, Split, VideoRecord
 
 Value = TypeVar("Value")
-
-# What to do about missing videos, for data sets with the option ``allow_missing``.
-COMPLETE_IT = (
-    "Complete the download, or go on: dataset.allow_missing=true skip_failures=true counts them."
-)
 
 _BETWEEN = re.compile(r"[\s,:]*")
 
@@ -52,7 +48,7 @@ def parse_entries(
     if not isinstance(whole, kind):
         wanted = {dict: "object", list: "list"}[kind]
         raise AnnotationError(f"{str(file)!r} holds no JSON {wanted} but {str(whole)[:40]!r}.")
-    return parse_each(file, _entries(file.read_text(encoding="utf-8-sig"), kind is dict), parse)
+    return parse_each(file, _entries(decoded(file), kind is dict), parse)
 
 
 def _entries(text: str, is_object: bool) -> Iterator[tuple[int, Any]]:
@@ -77,28 +73,47 @@ def _skip(text: str, position: int) -> int:
 
 def first_present(root: Path, names: Sequence[str]) -> str:
     """Give the first name that exists below the root; the first of all if none does."""
-    return next((name for name in names if _exists(root / name)), names[0])
+    return next((name for name in names if alike(root / name, root)), names[0])
 
 
 class VideosNotFoundError(DatasetNotFoundError):
-    """The annotation files are there, but not all the videos that they list."""
+    """The annotation files are there, but ``expected``, of ``number`` listed videos, are not."""
 
-    def __init__(self, root: Path, missing: Sequence[str], number: int, where: str):
-        self.root, self.expected, self.where = root, list(missing), where
-        shown = self.expected[:MOST_LINES_SHOWN]
-        if rest := len(self.expected) - len(shown):
+    def __init__(self, root: Path, missing: Sequence[Path], number: int, where: str):
+        self.root, self.number, self.where = root, number, where
+        self.expected = [path.relative_to(root).as_posix() for path in missing]
+        shown = [_and_near(root, path) for path in missing[:MOST_LINES_SHOWN]]
+        if rest := len(missing) - len(shown):
             shown.append(f"... and {rest} more")
         listing = "\n".join(f"  {name}" for name in shown)
-        count = f"{len(self.expected)} of {number} listed videos are not in {str(root)!r}"
-        CollisionError.__init__(self, f"{count}:\n{listing}\n{where}")
+        count = f"{len(missing)} of {number} listed videos are not in {str(root)!r}"
+        skip = "\nTo go on without them: skip_failures=true." if len(missing) < number else ""
+        CollisionError.__init__(self, f"{count}:\n{listing}\n{where}{skip}")
+
+
+def _and_near(root: Path, path: Path) -> str:
+    near = with_other_suffix(path)
+    said = f" (there is {', '.join(near)})" if near else ""
+    return path.relative_to(root).as_posix() + said
 
 
 def require_videos(root: Path, paths: Sequence[Path], where: str) -> None:
     """Check that videos, files or folders of images, are there; else VideosNotFoundError."""
-    root = root.resolve()
-    missing = [path.relative_to(root).as_posix() for path in paths if not _exists(path)]
-    if missing:
-        raise VideosNotFoundError(root, missing, len(paths), where)
+    if missing := [path for path in paths if not _exists(path)]:
+        raise VideosNotFoundError(root.resolve(), missing, len(paths), where)
+
+
+def prepare(dataset: Dataset, splits: Sequence[Split] | None, skip_missing: bool = False) -> None:
+    """Let a data set check or make its files.
+
+    ``skip_missing``: Videos that are not there are left to who reads them, and fails, unless none
+    is there.
+    """
+    try:
+        dataset.prepare(splits)
+    except VideosNotFoundError as error:
+        if not skip_missing or len(error.expected) == error.number:
+            raise
 
 
 class ListedVideos(ABC):
@@ -106,13 +121,11 @@ class ListedVideos(ABC):
 
     Attributes:
         folder: That the videos are in.
-        allow_missing: As in ``collision.types.Dataset``.
         remedy: What to do about missing videos.
     """
 
     folder: Path
-    allow_missing: bool = False
-    remedy = COMPLETE_IT
+    remedy = "Complete the download."
 
     @abstractmethod
     def records(self) -> list[VideoRecord]:
@@ -131,8 +144,7 @@ class ListedVideos(ABC):
         if wanted & {"train", "val"}:
             wanted |= {"train", "val"}
         paths = [record.path for record in self.records() if record.split in wanted]
-        if not self.allow_missing:
-            require_videos(self.folder, paths, self.remedy)
+        require_videos(self.folder, paths, self.remedy)
 
 
 def with_unique_ids(records: Sequence[VideoRecord], root: Path) -> list[VideoRecord]:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collision.errors import ConfigError
+from collision.files import list_folder
+from collision.records.near import SUFFIXES
 
 COLUMNS = ("video", "label", "event_time", "group")
-SUFFIXES = (
-    *(".mp4", ".mov", ".m4v", ".3gp", ".3g2", ".mkv", ".webm"),
-    *(".avi", ".ts", ".m2ts", ".mpg", ".mpeg"),
-)
 # What folders are called whose videos all have one label; `-`, `_` and blanks count alike.
 _POSITIVE = {"positive", "crash", "collision", "accident", "near_collision", "near_miss", "event"}
 _NEGATIVE = {"negative", "normal", "safe", "no_crash", "no_collision", "no_accident", "no_event"}
@@ -48,16 +46,13 @@ def list_videos(folder: Path, list_file: Path) -> Listed:
         raise ConfigError(f"{str(folder)!r} is no folder; give the one that holds your videos.")
     folder, base = folder.absolute(), list_file.absolute().parent
     root = base if folder.is_relative_to(base) else folder
-    found = [
-        Path(place) / name
-        for place, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if Path(name).suffix.lower() in SUFFIXES
-    ]
-    shown = [p for p in found if not any(x.startswith(".") for x in p.relative_to(folder).parts)]
-    if not shown:
+    found: list[Path] = []
+    for place, below, _ in os.walk(folder, followlinks=True):
+        below[:] = [name for name in below if not name.startswith(".")]
+        found += list_folder(Path(place), SUFFIXES)
+    if not found:
         raise ConfigError(f"{str(folder)!r} holds no video ({', '.join(SUFFIXES)}).")
-    return Listed(root, [_row(folder, root, path) for path in sorted(shown)])
+    return Listed(root, [_row(folder, root, path) for path in sorted(found)])
 
 
 def _row(folder: Path, root: Path, path: Path) -> dict[str, str]:

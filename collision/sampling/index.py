@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from collision.errors import ConfigError
 from collision.records.check import records_of
+from collision.records.files import prepare
 from collision.records.splits import limited, shared_groups, with_validation
 from collision.sampling.anchors import anchors, mock_event_pool, needs_durations
 from collision.sampling.durations import Durations, ReadDurations
@@ -25,12 +26,14 @@ class Selection:
         splits: Those wanted; None for all that the data set has.
         limit: At most so many videos a split, in whole groups.
         val_fraction: Of the training groups, where there is no validation split.
+        skip_missing: Videos that are not there are left to extraction, which counts them.
     """
 
     splits: Sequence[Split] | None = None
     limit: int | None = None
     val_fraction: float = 0.2
     separate_pools: bool = True
+    skip_missing: bool = False
 
 
 @dataclass
@@ -62,7 +65,7 @@ def index_dataset(
     durations: ReadDurations | None = None,
 ) -> DataIndex:
     """List a data set's videos and the moments to score; see ``index_records``."""
-    dataset.prepare(selection.splits)
+    prepare(dataset, selection.splits, selection.skip_missing)
     return index_records(dataset.name, records_of(dataset), policy, selection, durations)
 
 

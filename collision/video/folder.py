@@ -17,6 +17,7 @@ from av.video.reformatter import Interpolation
 from PIL import Image
 
 from collision.errors import VideoDecodeError
+from collision.files import list_folder
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
@@ -28,7 +29,7 @@ _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 def list_frames(folder: Path) -> list[Path]:
     """Give a folder's images in the order of their numbers; VideoDecodeError if one is missing."""
     try:
-        images = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
+        images = list_folder(folder, SUFFIXES)
     except OSError as error:
         raise VideoDecodeError(folder, error.strerror or str(error)) from error
     if not images:

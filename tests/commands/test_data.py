@@ -202,13 +202,12 @@ def test_examples_are_those_that_train_learns_from(clips, collision_data, tmp_pa
     assert rows and {row["dense"] for row in rows} == {"0"}
 
 
-def test_missing_videos_of_a_list_may_be_allowed(clips, collision_data, tmp_path):
+def test_missing_videos_of_a_list_may_be_skipped(clips, collision_data, tmp_path):
     folder = copied(clips, tmp_path)
     (folder / "4.mp4").unlink()
     code, output, _ = collision_data(folder, *INVENTORY)
-    assert code == 2 and "dataset.allow_missing=true" in output and "No data set" not in output
-    options = ("dataset.allow_missing=true", "skip_failures=true", *INVENTORY)
-    code, output, (made,) = collision_data(folder, *options)
+    assert code == 2 and "skip_failures=true" in output and "No data set" not in output
+    code, output, (made,) = collision_data(folder, "skip_failures=true", *INVENTORY)
     assert code == 0 and "1 videos (1 negative)" in output
     assert json.loads((made / "data.json").read_text())["failures_by_class"] == {"negative": 1}
 

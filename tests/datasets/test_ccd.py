@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from collision.datasets.ccd import CCD, Crash, parse_crash, read_crashes, read_split_list
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError
+from collision.records.files import prepare
 from collision.types import VideoRecord
 from tests.kit.layouts import ccd
 from tests.kit.layouts.ccd import crash_line
@@ -127,9 +128,9 @@ def test_a_link_out_of_the_root(root: Path):
     elsewhere = root.parent / "elsewhere"
     (root / "videos/Normal").rename(elsewhere)
     (root / "videos/Normal").symlink_to(elsewhere)
-    with pytest.raises(ConfigError, match=r"is a link .* dataset\.follow_links=true"):
+    with pytest.raises(ConfigError, match=r"is a link .* dataset\.allow_links=true"):
         records_of(root)
-    assert len(records_of(root, follow_links=True)) == 28
+    assert len(records_of(root, allow_links=True)) == 28
 
 
 def test_a_normal_clip_that_only_a_list_names_is_missing(root: Path):
@@ -138,7 +139,7 @@ def test_a_normal_clip_that_only_a_list_names_is_missing(root: Path):
     with pytest.raises(DatasetNotFoundError, match=r"videos/Normal/000003\.mp4") as caught:
         CCD(str(root)).prepare()
     assert caught.value.expected == ["videos/Normal/000003.mp4"]
-    CCD(str(root), allow_missing=True).prepare()
+    prepare(CCD(str(root)), None, skip_missing=True)
 
 
 def test_half_of_the_lists(root: Path):
@@ -309,7 +310,7 @@ def test_config_names_every_argument(written: Path):
     dataset = instantiate(config)
     assert isinstance(dataset, CCD) and len(dataset.records()) == 28
     assert set(config) == {
-        "_target_", "name", "root", "split", "ego_only", "allow_missing", "follow_links",
+        "_target_", "name", "root", "split", "ego_only", "allow_links",
     }  # fmt: skip
 
 

@@ -7,11 +7,15 @@ that a person would type.
 import csv
 import importlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from collision.__main__ import main
+from collision.config import part
+from collision.records.files import VideosNotFoundError, prepare
+from collision.sampling.durations import Durations
 from tests.conftest import runs_in
 
 KIT = Path(__file__).resolve().parents[1] / "kit" / "layouts"
@@ -149,21 +153,48 @@ def test_a_wrong_root_lists_what_is_expected(layout, bench, tmp_path, capsys):
     assert "Traceback" not in output
 
 
-def test_a_precomputed_cache_with_a_broken_video_is_trained_on(bench, tmp_path, capsys):
+@pytest.mark.parametrize("layout", sorted({*LAYOUTS} - {"dad"}))  # which lists what is there
+def test_a_missing_video_stops_the_others_only_if_nobody_skips_it(layout, bench, tmp_path):
+    root = shutil.copytree(bench / "data" / layout, tmp_path / layout)
+    dataset = part("dataset", layout, root=str(root)).build()
+    *_, gone = dataset.records()
+    place = gone.path.parent if gone.path.name == "images" else gone.path
+    place.rename(tmp_path / "elsewhere")
+    with pytest.raises(VideosNotFoundError, match=place.name):
+        prepare(dataset, None)
+    prepare(dataset, None, skip_missing=True)
+    assert gone.id in {record.id for record in dataset.records()}
+    (failure,) = Durations()(dataset.records())[1]
+    assert failure.video == gone.id
+
+
+def test_a_precomputed_cache_with_broken_and_missing_videos_is_trained_on(bench, tmp_path, capsys):
     """The night's job extracts; the training after it computes no feature."""
     writer = importlib.import_module("tests.kit.layouts.dad")
     overrides = writer.write(tmp_path / "dad")
     broken = tmp_path / "dad" / "videos" / "testing" / "positive" / "000009.mp4"
     broken.write_bytes(broken.read_bytes()[:2000])
+    missing = broken.with_name("000010.mp4")
+    missing.unlink()
+    frames = tmp_path / "frames.csv"  # names it
+    frames.write_text(f"Video Name,Crash Frame\n{missing.relative_to(tmp_path / 'dad')},75\n")
+    overrides = [*overrides, f"dataset.crash_frames={frames}"]
     cache = (*overrides, *FAST, f"cache_root={tmp_path / 'cache'}")
     training = ("head=linear", "trainer.max_epochs=1", "num_resamples=50", "extract=false")
     training = (*training, "audit=false")
+    assert run("extract", *cache) == 2
+    assert "000010.mp4" in capsys.readouterr().err
     assert run("train", *cache, *training, "skip_failures=true") == 2
     assert "windows are not in" in capsys.readouterr().err
     assert run("extract", *cache, "skip_failures=true") == 0
     assert run("train", *cache, *training) == 2
-    assert "000009.mp4" in capsys.readouterr().err
+    assert "000010.mp4" in capsys.readouterr().err
     assert run("train", *cache, *training, "skip_failures=true") == 0
     metrics = json.loads((newest_run(bench, "dad_") / "metrics.json").read_text())
-    assert metrics["failures"] == 1
-    assert {count["missing"] for count in metrics["counts"].values()} == {1}
+    assert metrics["failures"] == 2
+    assert {count["missing"] for count in metrics["counts"].values()} == {2}
+    made = newest_run(bench, "dad_")
+    assert run("evaluate", made, f"cache_root={tmp_path / 'cache'}", "num_resamples=50") == 2
+    assert "skip_failures=true" in capsys.readouterr().err
+    options = (f"cache_root={tmp_path / 'cache'}", "num_resamples=50", "skip_failures=true")
+    assert run("evaluate", made, *options) == 0

@@ -1,5 +1,7 @@
 """Own videos from a CSV: what is read, and what each wrong line is told."""
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from omegaconf import OmegaConf
 
 from collision.datasets.manifest import Manifest
 from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
+from collision.records.files import prepare
 from collision.sampling.index import Selection, index_records
 from collision.sampling.policy import SamplingPolicy
 from collision.video.index import index_video
@@ -88,6 +91,72 @@ def test_spellings_of_csv(tmp_path: Path, text: bytes):
     assert (record.id, record.tags) == ("a", {"note": "x, y"})
 
 
+ROWS = (
+    *(("video", "label", "event_time", "group"), ("a.mp4", "0", "", "g")),
+    *(("b.mp4", "1", "65.5", "g"), ("c, d.mp4", "0", "7", "h")),
+)
+
+
+def saved(separator: str = ",", **changed: str) -> str:
+    """Spell the list as a program saves it; ``changed`` are fields that it spells in its way."""
+    text = io.StringIO(newline="")
+    rows = [[changed.get(f"_{field.replace('.', '_')}", field) for field in row] for row in ROWS]
+    csv.writer(text, delimiter=separator).writerows(rows)
+    return text.getvalue()
+
+
+SPELLINGS: dict[str, str | bytes] = {
+    "plain": saved(),
+    "semicolons": saved(";"),
+    "tabs": saved("\t"),
+    "named": "sep=;\r\n" + saved(";"),
+    "named comma, quoted": '"sep=,"\n' + saved(),
+    "named and padded by a spreadsheet": "sep=;;;;\n" + saved(";"),
+    "named in capitals, with a mark": b"\xef\xbb\xbfSEP=;\n" + saved(";").encode(),
+    "a bar is named": "sep=|\n" + saved("|"),
+    "blank lines on top": "\n  \n,,,\n" + saved(),
+    "blank lines on top of semicolons": "\r\n;;;\r\n" + saved(";"),
+    "once wider": saved(";").replace("\r\n", ";;\r\n"),
+    "Unicode text of Excel": saved("\t").encode("utf-16"),
+    "big-endian": b"\xfe\xff" + saved(";").encode("utf-16-be"),
+    "yes and no": saved(_0="no", _1="yes"),
+    "Yes and NO": saved(_0="NO", _1="Yes"),
+    "True and FALSE": saved(_0="FALSE", _1="True"),
+    "pandas": saved(_0="0.0", _1="1.0").replace(",,", ",NaN,"),
+    "R": saved().replace(",,", ",NA,"),
+    "minutes": saved(_65_5="1:05.5", _7="0:07"),
+    "hours": saved(_65_5="00:01:05.500", _7="0:00:07"),
+    "without suffixes": saved(_b_mp4="b"),
+    "other case": saved(_b_mp4="B.MP4"),
+    "Windows": saved(_b_mp4=".\\b.mp4"),
+}
+
+
+@pytest.mark.parametrize("text", SPELLINGS.values(), ids=SPELLINGS)
+def test_one_list_as_programs_save_it(tmp_path: Path, text: str | bytes):
+    for name in ("a.mp4", "b.mp4", "c, d.mp4"):
+        (tmp_path / name).touch()
+    found = manifest(tmp_path, text).records()
+    assert [(r.path.name, r.label, r.event_time, r.mock_event_time, r.group) for r in found] == [
+        ("a.mp4", 0, None, None, "g"),
+        ("b.mp4", 1, 65.5, None, "g"),
+        ("c, d.mp4", 0, None, 7, "h"),
+    ]
+
+
+def test_a_group_without_a_value_is_none_that_others_share(tmp_path: Path):
+    text = "video,label,group\na.mp4,0,NaN\nb.mp4,0,NaN\n"
+    assert [r.group for r in manifest(tmp_path, text).records()] == ["a.mp4", "b.mp4"]
+
+
+def test_a_name_that_two_files_can_mean_is_told_with_its_line(tmp_path: Path):
+    for name in ("a.mp4", "a.mov", "b.MP4", "B.mp4"):
+        (tmp_path / name).touch()
+    message = fault(tmp_path, "video,label\na,0\nb.mp4,0\n")
+    assert "line 2: video 'a' may be 'a.mp4' or 'a.mov': write the one that is meant" in message
+    assert "line 3: video 'b.mp4' may be" in message
+
+
 def test_clips_that_are_cut_already(tmp_path: Path):
     text = "video,label,event_time\na.mp4,1,\nb.mp4,0,\nc.mp4,1,4\n"
     records = manifest(tmp_path, text, cut_horizon=1.0).records()
@@ -104,7 +173,7 @@ def test_clips_that_are_cut_already(tmp_path: Path):
         (",1,3,,g,test", "no video is named"),
         ("a.mp4,1,soon,,g,test", "event_time 'soon' is not a number"),
         ("a.mp4,1,-1,,g,test", "event_time '-1' is not a time"),
-        ("a.mp4,1,nan,,g,test", "event_time 'nan' is not a time"),
+        ("a.mp4,1,nan,,g,test", "a positive needs an event_time"),
         ("a.mp4,1,inf,,g,test", "event_time 'inf' is not a time"),
         ("a.mp4,1,3,4,g,test", "alert_time 4 is after event_time 3"),
         ("a.mp4,0,,4,g,test", "a negative has no alert_time"),
@@ -151,8 +220,10 @@ def test_every_wrong_line_is_reported_at_once(tmp_path: Path):
             "file,label\na.mp4,0\n",
             "It has: file, label. Name the one that holds it: dataset.columns.video=NAME.",
         ),
-        ("video;label\na.mp4;0\n", "Its fields are separated by semicolons: save it with commas."),
-        ("video\tlabel\na.mp4\t0\n", "Its fields are separated by tabs"),
+        ("file;label,x\na.mp4;0,1\n", "separated by semicolons: save it with commas alone."),
+        ("sep=;\nvideo,label\na.mp4,0\n", "separated by commas"),
+        ("video;label;event_time\na.mp4;1;5,187\n", "line 2: event_time '5,187' is not a number"),
+        ("video,label,event_time\na.mp4,1,5,187\n", "line 2: 4 fields where the header has 3"),
         ("video,label,label\na.mp4,0,0\n", "two columns 'label'"),
         ('video,label\n"a.mp4,0\n', "line 2: unexpected end of data"),
     ],
@@ -202,14 +273,16 @@ def test_prepare_lists_missing_videos(tmp_path: Path):
     manifest(tmp_path, text).prepare()
 
 
-def test_missing_videos_can_be_allowed(tmp_path: Path):
+def test_missing_videos_can_be_skipped_unless_all_are(tmp_path: Path):
     text = "video,label\nthere.mp4,0\ngone.mp4,0\n"
     (tmp_path / "there.mp4").touch()
-    with pytest.raises(DatasetNotFoundError, match=r"dataset\.allow_missing=true"):
-        manifest(tmp_path, text).prepare()
-    allowed = manifest(tmp_path, text, allow_missing=True)
-    allowed.prepare()
-    assert len(allowed.records()) == 2
+    with pytest.raises(DatasetNotFoundError, match=r"skip_failures=true"):
+        prepare(manifest(tmp_path, text), None)
+    prepare(manifest(tmp_path, text), None, skip_missing=True)
+    assert len(manifest(tmp_path, text).records()) == 2
+    (tmp_path / "there.mp4").unlink()
+    with pytest.raises(DatasetNotFoundError, match="2 of 2 listed videos"):
+        prepare(manifest(tmp_path, text), None, skip_missing=True)
 
 
 def test_only_the_videos_of_wanted_splits_must_be_there(tmp_path: Path):
@@ -233,11 +306,11 @@ def test_links_out_of_the_root_are_one_sentence_and_an_option(tmp_path: Path):
         (mount / f"{number}.mp4").touch()
     with pytest.raises(ConfigError) as caught:
         manifest(own, "video,label\n" + rows).records()
-    assert str(caught.value).count("\n") == 0 and "dataset.follow_links=true" in str(caught.value)
-    followed = manifest(own, "video,label\n" + rows, follow_links=True)
+    assert str(caught.value).count("\n") == 0 and "dataset.allow_links=true" in str(caught.value)
+    followed = manifest(own, "video,label\n" + rows, allow_links=True)
     followed.prepare()
     assert [r.path.exists() for r in followed.records()] == [True] * 30
-    message = fault(own, "video,label\nclips/../../x.mp4,0\nloop,0\n", follow_links=True)
+    message = fault(own, "video,label\nclips/../../x.mp4,0\nloop,0\n", allow_links=True)
     assert "lies outside the root" in message and "loop" in message
     # The root itself may be a link: the user named it.
     (tmp_path / "named").symlink_to(mount)

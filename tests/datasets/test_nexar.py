@@ -21,6 +21,7 @@ from collision.datasets.nexar import (
     read_train,
 )
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError, MetricError
+from collision.records.files import prepare
 from collision.types import UNLABELLED, VideoRecord
 from collision.video.index import index_video
 from tests.kit.layouts import nexar
@@ -291,12 +292,12 @@ def test_missing_videos_are_listed(kaggle: Path):
     for path in (kaggle / "test").glob("*.mp4"):
         path.unlink()
     assert len(records_of(kaggle)) == 28
-    with pytest.raises(DatasetNotFoundError, match="allow_missing=true") as caught:
+    with pytest.raises(DatasetNotFoundError, match="skip_failures=true") as caught:
         Nexar(str(kaggle)).prepare()
     expected = caught.value.expected
     assert expected[0] == "train/00002.mp4" and len(expected) == 26
     assert "... and 6 more" in str(caught.value)
-    Nexar(str(kaggle), allow_missing=True).prepare()
+    prepare(Nexar(str(kaggle)), None, skip_missing=True)
 
 
 # Wrong lines
@@ -307,7 +308,7 @@ def test_missing_videos_are_listed(kaggle: Path):
     [
         ("3,9,8,2", "target '2' is neither 0 nor 1"),
         ("3,9,8,", "target '' is neither"),
-        ("3,9,8,1.0", "target '1.0' is neither"),
+        ("3,9,8,1.5", "target '1.5' is neither"),
         ("x,9,8,1", "id 'x' is no number"),
         ("-3,9,8,1", "id '-3' is no number"),
         ("123456,9,8,1", "id '123456' is no number of up to 5 digits"),
@@ -321,7 +322,7 @@ def test_missing_videos_are_listed(kaggle: Path):
         ("3,19500,8,1", "time_of_event 19500 is beyond any video"),
         ("3,soon,8,1", "time_of_event 'soon' is not a number"),
         ("3,1_9,8,1", "time_of_event '1_9' is not a number"),
-        ("3,nan,8,1", "time_of_event 'nan' is not a time"),
+        ("3,inf,8,1", "time_of_event 'inf' is not a time"),
         ("3,-9,8,1", "time_of_event '-9' is not a time"),
         ("3,9,8", "3 fields where the header has 4"),
         ("3,9,8,1,x", "5 fields where the header has 4"),
@@ -531,7 +532,7 @@ def test_config_names_every_argument(written: dict[str, Path]):
     dataset = instantiate(config)
     assert isinstance(dataset, Nexar) and len(dataset.records()) == 28
     assert set(config) == {
-        "_target_", "name", "root", "test_fraction", "allow_missing", "follow_links",
+        "_target_", "name", "root", "test_fraction", "allow_links",
     }  # fmt: skip
 
 

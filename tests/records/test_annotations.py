@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from collision.errors import AnnotationError, ConfigError, Rejected
 from collision.records.annotations import (
     ErrorCollector,
+    is_missing,
     parse_csv,
     parse_lines,
     path_below,
@@ -131,7 +132,7 @@ def test_csv(tmp_path: Path):
 def test_a_field_over_several_lines_counts_from_its_first(tmp_path: Path):
     file = written(tmp_path, 'id,note\n1,"a\nb\nc"\n2\n3,d\n')
     assert rejected(read_csv, file, ["id"]) == [
-        (5, "1 fields where the header has 2; quote those that contain a comma")
+        (5, "1 fields where the header has 2; quote those that contain commas")
     ]
     file = written(tmp_path, 'id,note\n1,"a\nb\nc"\n3,d\n')
     assert [number for number, _ in read_csv(file, [])] == [2, 5]
@@ -148,10 +149,10 @@ def test_quotes_that_do_not_fit(tmp_path: Path, text: str, line: int):
     ("text", "message"),
     [
         ("", "has no column 'id'. It has: none."),
-        ("\n1\n", "has no column 'id'. It has: none."),
+        ("\n1\n", "has no column 'id'. It has: 1."),
         ("ID,b\n", "has no column 'id'. It has: ID, b."),
-        ("id;b\n", "It has: id;b. Its fields are separated by semicolons: save it with"),
-        ("id\tb\n", "Its fields are separated by tabs: save it with commas."),
+        ("id;b,c\n", "It has: id;b, c. If its fields are separated by semicolons: save it with"),
+        ("id\tb,c\n", "If its fields are separated by tabs: save it with commas alone."),
         ("id,b, id\n", "has two columns 'id'. All: id, b, id."),
     ],
 )
@@ -199,15 +200,50 @@ def test_no_json(tmp_path: Path, text: str):
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("", None), ("0", 0), ("12.50", 12.5), ("1e1", 10), ("-0", 0)]
+    ("text", "value"),
+    [
+        ("", None),
+        ("0", 0),
+        ("12.50", 12.5),
+        ("1e1", 10),
+        ("-0", 0),
+        ("0:05.187", 5.187),
+        ("90:00", 5400),
+        ("01:02:03.5", 3723.5),
+        ("NaN", None),
+        ("N/A", None),
+    ],
 )
 def test_times(text: str, value: float | None):
     assert seconds("event", text) == value
 
 
-@pytest.mark.parametrize("text", ["-1", "inf", "nan", "1e999", "soon", "1,5", "1_5", "0x1", "1 2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-1",
+        "inf",
+        "-nan",
+        "1e999",
+        "soon",
+        "1,5",
+        "1_5",
+        "0x1",
+        "1 2",
+        "1:60",
+        "1:60:00",
+        ":5",
+        "0:0:1:5",
+    ],
+)
 def test_no_times(text: str):
     with pytest.raises(ValueError, match=f"event '{re.escape(text)}' is not a"):
+        seconds("event", text)
+
+
+@pytest.mark.parametrize(("text", "point"), [("5,187", "5.187"), ("00:01:05,5", "00:01:05.5")])
+def test_a_decimal_comma_is_told_with_what_to_write(text: str, point: str):
+    with pytest.raises(ValueError, match=f"seconds: write a point, {re.escape(point)}"):
         seconds("event", text)
 
 
@@ -218,7 +254,7 @@ def test_any_text_is_a_time_or_not(text: str):
     except ValueError as error:
         assert str(error).startswith("event ")
         return
-    assert (value is None and text == "") or (value is not None and 0 <= value < float("inf"))
+    assert (value is None and is_missing(text)) or (value is not None and 0 <= value < float("inf"))
 
 
 # Paths
@@ -231,15 +267,17 @@ def test_paths(tmp_path: Path):
     (root / "outside").symlink_to(tmp_path)
     assert path_below(root, "sub/../a.mp4") == root / "a.mp4"
     assert path_below(root, str(root / "a.mp4")) == root / "a.mp4"
-    assert path_below(root, "inside/a.mp4") == root / "sub/a.mp4"
+    assert path_below(root, "inside/a.mp4") == root / "inside/a.mp4"  # under the table's name
+    (tmp_path / "link").symlink_to(root)
+    assert path_below(tmp_path / "link", str(tmp_path / "link/a.mp4")) == root / "a.mp4"
     for text in ("..", ".", "/etc/passwd", "../root2/a", "outside/../../a", "sub/../.."):
         with pytest.raises(ValueError, match="lies outside the root"):
             path_below(root, text)
         with pytest.raises(ValueError, match="lies outside the root"):
-            path_below(root, text, follow_links=True)
-    with pytest.raises(ConfigError, match=r"is a link to .*dataset\.follow_links=true"):
+            path_below(root, text, allow_links=True)
+    with pytest.raises(ConfigError, match=r"is a link to .*allow_links=true.*--local-dir"):
         path_below(root, "outside/a.mp4")
-    assert path_below(root, "outside/a.mp4", follow_links=True) == root / "outside/a.mp4"
+    assert path_below(root, "outside/a.mp4", allow_links=True) == root / "outside/a.mp4"
     with pytest.raises(ValueError, match="no video is named"):
         path_below(root, "")
     with pytest.raises(ValueError, match="is no path"):

@@ -106,7 +106,7 @@ def test_the_file_of_another_set_is_refused(tmp_path: Path):
         ("a.mp4,,Collision,no,many,1,2,1", "min_support 'many'"),
         ("a.mp4,,Collision,no,\u0663,1,2,1", "min_support '\u0663'"),
         ("a.mp4,,Collision,no,9,soon,2,1", "Time-of-alert 'soon'"),
-        ("a.mp4,,Collision,no,9,1,nan,1", "Time-of-collision 'nan'"),
+        ("a.mp4,,Collision,no,9,1,-nan,1", "Time-of-collision '-nan'"),
         ("a.mp4,,Collision,no,9,3,2,-1", "Time-of-alert 3 is after Time-of-collision 2"),
         ("a.mp4,,Collision,no,9,1,2", "7 fields where the header has 8"),
         (GOOD, "'000456' is in line 2 already"),

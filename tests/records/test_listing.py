@@ -17,7 +17,7 @@ def touched(folder: Path, *names: str) -> Path:
 
 def test_labels_and_groups_come_from_folders(tmp_path: Path):
     names = ("Near-Misses/a.mp4", "normal/drive_7/b.MP4", "drive_8/c.mkv", "d.avi", "notes.txt")
-    folder = touched(tmp_path / "clips", *names, ".hidden/e.mp4", ".f.mp4")
+    folder = touched(tmp_path / "clips", *names, ".hidden/e.mp4", ".f.mp4", "drive_8/._c.mkv")
     listed = list_videos(folder, tmp_path / "clips.csv")
     assert listed.root == tmp_path
     assert [tuple(row.values()) for row in listed.rows] == [

@@ -52,6 +52,7 @@ def test_equal_images_and_no_others_share_a_print(tmp_path):
 def test_numbers_order_the_frames_not_names(tmp_path, name):
     folder = write_folder(tmp_path / "images", numbered_frames(12), name, first=1)
     (folder / "notes.txt").write_text("not an image")
+    (folder / f"._{name.format(3)}").write_bytes(b"of macOS")
     frames = read_frames(index_video(folder, 10.0), np.arange(12))
     assert [read_number(frame) for frame in frames] == list(range(12))
 
@@ -140,6 +141,7 @@ def test_the_digest_is_of_the_images_and_the_clock(folder, tmp_path):
     digests = VideoDigests(tmp_path / "videos.json")
     copy = write_folder(tmp_path / "copy", numbered_frames(20))
     digest = digests.digest(folder, 10.0)
+    (copy / ".DS_Store").write_bytes(b"of macOS")
     assert digest == digests.digest(copy, 10.0) != digests.digest(folder, 25.0)
     digests.save()
     again = VideoDigests(tmp_path / "videos.json")

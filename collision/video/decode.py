@@ -56,7 +56,8 @@ def _runs(coded: CodedFrames, wanted: list[int]) -> Iterator[tuple[Entry, list[i
     run: list[int] = []
     start = coded.entries[0]
     for rank in wanted:
-        entry = coded.entries[int(np.flatnonzero(good_from <= rank)[-1])]
+        last = int(np.flatnonzero(good_from <= rank)[-1]) if coded.number_at else 0
+        entry = coded.entries[last]
         reached = coded.number_of[run[-1]] if run else -_WORTH_SEEKING
         far = entry.number > reached + _WORTH_SEEKING and coded.number_at
         if not run or far:

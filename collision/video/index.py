@@ -43,7 +43,8 @@ class CodedFrames:
             it has given all frames of those packets.
         entries: Where decoding can begin.
         is_seekable: Not of program streams, whose times are interpolated anew after a seek, and not
-            of edit lists, at whose seams FFmpeg loses frames then.
+            of edit lists of several parts, at whose seams FFmpeg then loses frames: these are
+            decoded from their first packet on.
     """
 
     times: NDArray[np.float64]

@@ -114,8 +114,15 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
     times = _in_a_row(shown * base, starts)
     return Packets(
         times, durations * base, sizes, places, clock, hidden.astype(bool), tuple(sync),
-        num_flagged, np.cumsum(references), len(starts), kind != "mpg" and not (kind == "mp4" and hidden.any()),
+        num_flagged, np.cumsum(references), len(starts),
+        kind != "mpg" and not _is_hidden_between(hidden),
     )  # fmt: skip
+
+
+def _is_hidden_between(hidden: NDArray[np.bool_]) -> bool:
+    """Whether hidden packets lie between shown ones: an edit list of several parts."""
+    shown = np.flatnonzero(~hidden.astype(bool))
+    return bool(len(shown)) and bool(hidden[shown[0] : shown[-1]].any())
 
 
 def _segments(clock: NDArray[np.float64]) -> list[int]:

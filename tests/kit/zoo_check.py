@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import av
@@ -57,13 +60,27 @@ class Zoo:
 
     def path(self, kind: Kind) -> Path:
         if kind not in self._paths:
-            self._paths[kind] = kind.write(self.folder)
+            # decord brings a libvpx of its own: once it has run, this process cannot encode.
+            is_vpx = kind.codec in ("vp8", "vp9")
+            write = _writer().submit if is_vpx else _now
+            self._paths[kind] = write(kind.write, self.folder).result()
         return self._paths[kind]
 
     def decoded(self, kind: Kind) -> Decoded:
         if kind not in self._decoded:
             self._decoded[kind] = decode(self.path(kind))
         return self._decoded[kind]
+
+
+@cache
+def _writer() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+
+
+def _now(write: Callable[[Path], Path], folder: Path) -> Future[Path]:
+    done: Future[Path] = Future()
+    done.set_result(write(folder))
+    return done
 
 
 def decode(path: Path) -> Decoded:

@@ -155,7 +155,7 @@ class _Decoder:
                 yield None, packet
                 continue
             counted = next(numbers)
-            number = number_at.get(packet.pos) if number_at else counted
+            number = number_at.get(packet.pos or 0) if number_at else counted
             is_late = counted == 0 and (number is None or number > self.entry.number)
             if is_late or number is None or number >= count:
                 raise VideoDecodeError(self.index.path, "its frames are not found where they were")

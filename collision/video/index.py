@@ -150,8 +150,10 @@ def _index_file(path: Path) -> VideoIndex:
     np.add.at(sizes, coded.ranks[coded.ranks >= 0], packets.sizes[coded.ranks >= 0])
     times = times - start
     reader = "decord"
-    why = "it holds several video streams" if num_videos > 1 else ""
-    if why := why or _why_not_decord(kind, codec, packets, times, coded, turn):
+    why = _why_not_decord(kind, codec, packets, times, coded, turn)
+    if num_videos > 1:
+        why = "it holds several video streams"
+    if why:
         reader = "pyav"
         notes.append(f"read by PyAV: {why}")
     shown = path, times, height, width, codec, 1 / gap, float(times[-1]) + gap

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import av
@@ -79,7 +79,9 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
     """
     kind = CONTAINERS[container.format.name]
     codec, length = stream.codec_context.codec.canonical_name, length_size(stream)
-    rows, sync, references, incomplete = [], [], [], []
+    rows: list[tuple[int, ...]] = []
+    sync: list[tuple[int, int | None]] = []
+    references, incomplete = [], []
     num_flagged = 0
     for packet in container.demux(stream):
         if not packet.size:
@@ -97,15 +99,14 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
             sync += [(len(rows), count) for count in _waits(codec, bytes(data), length)]
         references.append(codec == "h264" and _is_reference(bytes(data[:4096]), length))
         is_hidden = packet.is_discard or (kind == "mp4" and packet.pts < 0)
-        by_shown = kind == "mkv" or packet.dts is None
-        clock = packet.pts if by_shown else packet.dts
-        row = packet.pts, clock, packet.duration or 0, packet.size, packet.pos or 0, is_hidden
+        found_by = packet.pts if kind == "mkv" or packet.dts is None else packet.dts
+        row = packet.pts, found_by, packet.duration or 0, packet.size, packet.pos or 0, is_hidden
         rows.append(row)
     if not rows:
         raise VideoDecodeError(path, "it holds no frame")
     # The container may flag more than FFmpeg believes; decord believes the container.
     num_flagged = max(num_flagged, sum(entry.is_keyframe for entry in stream.index_entries))
-    shown, clock, durations, sizes, places, hidden = map(np.array, zip(*rows, strict=True))
+    shown, clock, durations, sizes, places, hidden = np.array(rows, np.int64).T
     base = float(stream.time_base or 0)
     starts = _segments(clock * base) if kind in _LEAPING else [0]
     for number, time in incomplete:
@@ -113,15 +114,15 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
             raise VideoDecodeError(path, f"it is cut off: the frame at {time:.3f} s is incomplete")
     times = _in_a_row(shown * base, starts)
     return Packets(
-        times, durations * base, sizes, places, clock, hidden.astype(bool), tuple(sync),
+        times, durations * base, sizes, places, clock, hidden > 0, tuple(sync),
         num_flagged, np.cumsum(references), len(starts),
-        kind != "mpg" and not _is_hidden_between(hidden),
+        kind != "mpg" and not _is_hidden_between(hidden > 0),
     )  # fmt: skip
 
 
 def _is_hidden_between(hidden: NDArray[np.bool_]) -> bool:
     """Whether hidden packets lie between shown ones: an edit list of several parts."""
-    shown = np.flatnonzero(~hidden.astype(bool))
+    shown = np.flatnonzero(~hidden)
     return bool(len(shown)) and bool(hidden[shown[0] : shown[-1]].any())
 
 
@@ -169,7 +170,7 @@ def _waits(codec: str, data: bytes, length: int) -> list[int | None]:
     units = list(nal_units(data, length))
     if any(unit[0] & 31 == _H264_IDR for unit in units):
         return [None]
-    return [count for unit in units for count in _recovery_counts(unit)][:1]
+    return list(islice(chain.from_iterable(map(_recovery_counts, units)), 1))
 
 
 def _after_references(num_references: NDArray[np.int64], number: int, count: int) -> int | None:

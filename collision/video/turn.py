@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
@@ -26,8 +27,10 @@ class Turn:
 
 def turn_of(frame: av.VideoFrame) -> Turn:
     """Read the matrix that a frame carries; angles between are taken for the next right one."""
-    data = next((one for one in frame.side_data if one.type is Type.DISPLAYMATRIX), None)
-    if data is None:
+    beside: Any = frame.side_data  # PyAV's stub has another type
+    try:
+        data = beside[Type.DISPLAYMATRIX]
+    except KeyError:
         return Turn()
     # x is shown at a x + c y, y at b x + d y; rows of the matrix are (a, b, u), (c, d, v).
     (a, b, _), (c, d, _), _ = np.frombuffer(memoryview(data), np.int32).reshape(3, 3).tolist()

@@ -97,7 +97,7 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
         if packet.is_keyframe:
             num_flagged += 1
             sync += [(len(rows), count) for count in _waits(codec, bytes(data), length)]
-        references.append(codec == "h264" and _is_reference(bytes(data[:4096]), length))
+        references.append(codec == "h264" and _is_reference(data, length))
         is_hidden = packet.is_discard or (kind == "mp4" and packet.pts < 0)
         found_by = packet.pts if kind == "mkv" or packet.dts is None else packet.dts
         row = packet.pts, found_by, packet.duration or 0, packet.size, packet.pos or 0, is_hidden
@@ -206,9 +206,11 @@ def nal_units(data: bytes, length: int) -> Iterator[bytes]:
             yield unit
 
 
-def _is_reference(data: bytes, length: int) -> bool:
+def _is_reference(data: memoryview, length: int) -> bool:
     """Whether the first slice of an H.264 packet says that others refer to it."""
-    for unit in nal_units(data, length):
+    if length and len(data) > length and data[length] & 31 in _H264_SLICE:
+        return data[length] & 0x60 > 0  # most packets begin with it
+    for unit in nal_units(bytes(data[:4096]), length):
         if unit[0] & 31 in _H264_SLICE:
             return unit[0] & 0x60 > 0
     return True

@@ -33,7 +33,7 @@ from collision.video.frames import latest_visible, read_frames
 from collision.video.index import index_video
 
 # Part of the folder's name: raise it whenever the same video gives other facts.
-VERSION: Literal[1] = 1
+VERSION: Literal[2] = 2
 
 # Dense enough for a copy that begins a moment later to share pictures; see tests/audit.
 HASH_EVERY: Seconds = 0.5
@@ -83,7 +83,7 @@ class VideoFacts:
     hash_times: Annotated[NDArray[np.float64], _from_lists(np.float64, list[float])]
     hashes: Annotated[NDArray[np.uint64], _from_lists(np.uint64, list[int])]
     notes: tuple[str, ...]  # what is odd about the file
-    version: Literal[1] = VERSION  # which files have that were written before it was
+    version: Literal[2] = VERSION  # which files have that were written before it was
 
     @property
     def end(self) -> Seconds:

@@ -38,7 +38,6 @@ from collision.prediction import Alarm, Moments, Prediction, predict  # noqa: F4
 from collision.sampling.index import Selection
 from collision.types import Dataset, Seconds, Split
 from collision.untrusted import read_config
-from collision.video.index import index_video
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +145,7 @@ def features(
     source = FeatureSource.of_part(chosen, _cache(cache_root), precision_of("auto", None))
     path = user_path(video)
     if end_times is None:
-        ends = np.arange(0, float(index_video(path).frame_times[-1]) + 1e-6, every)
+        ends = np.arange(0, float(source.looks.index(path).frame_times[-1]) + 1e-6, every)
     else:
         ends = np.unique(np.asarray(end_times, dtype=np.float64))
     request = WindowRequest(path.stem, path, ends.round(6))

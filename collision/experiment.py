@@ -35,6 +35,7 @@ from collision.sampling.durations import Durations
 from collision.sampling.index import DataIndex, Selection, index_dataset, index_records
 from collision.sampling.policy import SamplingPolicy
 from collision.types import UNLABELLED, Dataset, Failure, Split, VideoRecord
+from collision.video.notes import counted
 
 
 @dataclass
@@ -51,7 +52,10 @@ class Fold:
 
 @dataclass
 class Experiment:
-    """A data set, cut by a sampling policy, seen by a backbone; ``failures`` gave no features."""
+    """A data set, cut by a sampling policy, seen by a backbone.
+
+    ``failures`` gave no features; ``notes`` are what is odd about videos that were read, by id.
+    """
 
     dataset: Dataset
     policy: SamplingPolicy
@@ -59,6 +63,7 @@ class Experiment:
     selection: Selection
     folds: list[Fold]
     failures: list[Failure] = field(default_factory=list)
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def index(
@@ -113,6 +118,7 @@ class Experiment:
         if report.signal is not None:
             raise Interrupted(report.signal)
         self.failures = distinct([*self.failures, *report.failures])
+        self.notes |= report.notes
         return report
 
     def require_features(self) -> None:
@@ -141,6 +147,7 @@ class Experiment:
             learned, judged = (fold.data[split].examples for split in ("train", self.judged_split))
             records, digests = fold.index.records, self.source.digests
             audits.append(audit_fold(records, learned, judged, digests, cache_root, pool))
+            self.notes |= audits[-1].notes
         return audits
 
     def digests(self) -> dict[str, str]:
@@ -156,6 +163,7 @@ class Experiment:
             "videos": len(self.records),
             "limit": self.selection.limit,
             "failures": len(self.failures),
+            "notes": counted(self.notes),
             "sampling": asdict(self.policy),
         }
 

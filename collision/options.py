@@ -164,6 +164,7 @@ class PredictOptions(OfRun):
     every: Duration = 0.25
     event_time: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] | None = None
     frame_rate: Annotated[float, Field(ge=0.001, allow_inf_nan=False)] | None = None
+    video_stream: Whole | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ Shapes: N moments.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from collision.sampling.policy import SamplingPolicy
 from collision.sampling.windows import window_spacing
 from collision.types import UNLABELLED, BackboneSpec, Example, Seconds, VideoRecord
 from collision.video.frames import latest_visible, read_frames
-from collision.video.index import index_video
+from collision.video.index import VideoIndex, index_video
 
 NUM_PICTURES = 8
 
@@ -48,7 +48,7 @@ class Prediction:
         first_time: Before it there is not enough video yet.
         threshold: Suggested on validation; None where none is known.
         event_time: Where the user said so.
-        frame_rate: By which frames are timed, if not by the file's own clock.
+        index: Of the video's frames, for ``plot``.
     """
 
     path: Path
@@ -57,7 +57,12 @@ class Prediction:
     first_time: Seconds
     threshold: float | None = None
     event_time: Seconds | None = None
-    frame_rate: float | None = None
+    index: VideoIndex | None = field(default=None, repr=False)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about the file."""
+        return self.index.notes if self.index else ()
 
     @property
     def peak(self) -> int:
@@ -92,7 +97,7 @@ class Prediction:
 
     def plot(self, path: Path | str) -> Path:
         """Draw the curve over a strip of frames; give the picture's path."""
-        index = index_video(self.path, self.frame_rate)
+        index = self.index or index_video(self.path)
         times = np.linspace(index.frame_times[0], index.frame_times[-1], NUM_PICTURES)
         frames = read_frames(index, latest_visible(index.frame_times, times))
         timeline = Timeline(
@@ -128,11 +133,13 @@ class Moments:
     Attributes:
         frame_rate: By which frames are timed; None: by the file's own clock.
         event_time: Where known: drawn, not used.
+        video_stream: Which of the file's video streams, counted from 0; None: as players choose.
     """
 
     every: Seconds = 0.25
     frame_rate: float | None = None
     event_time: Seconds | None = None
+    video_stream: int | None = None
 
 
 def predict(
@@ -150,7 +157,8 @@ def predict(
         Interrupted: A signal asked to stop.
     """
     policy, spec = predictor.policy, source.spec
-    index = index_video(path, moments.frame_rate)
+    rate, stream = moments.frame_rate, moments.video_stream
+    index = source.looks.index(path, rate, stream)
     start, end = float(index.frame_times[0]), float(index.frame_times[-1])
     first_time = start + history(policy, spec)
     if end + 1e-6 < first_time:
@@ -163,19 +171,17 @@ def predict(
     if not len(scored):
         scored = np.array([round(end, 6)])
         times = np.append(times[times < end], scored)
-    record = VideoRecord(
-        path.stem, index.path, UNLABELLED, "test", "", frame_rate=moments.frame_rate
-    )
+    clip = index.path, UNLABELLED
+    record = VideoRecord(path.stem, *clip, "test", "", frame_rate=rate, video_stream=stream)
     examples = [Example(record.id, float(time), UNLABELLED, 0.0) for time in scored]
-    clip = DataIndex("clip", {record.id: record}, {"test": examples})
-    report = source.extract(source.requests(clip, policy), extraction, progress=progress)
+    clips = DataIndex("clip", {record.id: record}, {"test": examples})
+    report = source.extract(source.requests(clips, policy), extraction, progress=progress)
     if report.signal is not None:
         raise Interrupted(report.signal)
     if report.failures:
         raise VideoDecodeError(index.path, report.failures[0].reason)
-    data = load_features(clip, source, policy, [])["test"]
+    data = load_features(clips, source, policy, [])["test"]
     probabilities = np.full(len(times), np.nan)
     probabilities[-len(scored) :] = predictor.probabilities(data, torch.device("cpu"))
     threshold = predictor.threshold.threshold if predictor.threshold else None
-    known = (moments.event_time, moments.frame_rate)
-    return Prediction(path, times, probabilities, first_time, threshold, *known)
+    return Prediction(path, times, probabilities, first_time, threshold, moments.event_time, index)

@@ -33,6 +33,8 @@ class VideoRecord:
             nobody says how long.
         frame_rate: Frame n is shown at n / frame_rate, whatever the file's own clock says. A folder
             of images needs it; so does a data set whose annotations count frames.
+        video_stream: Which of the file's video streams is meant, counted from 0; None: the default
+            one, or the first.
         tags: Anything to slice results by.
     """
 
@@ -46,6 +48,7 @@ class VideoRecord:
     mock_event_time: Seconds | None = None
     cut_horizon: Seconds | None = None
     frame_rate: float | None = None
+    video_stream: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

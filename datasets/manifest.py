@@ -57,6 +57,8 @@ class Manifest(ListedVideos):
         cut_horizon: The clips without an event time, of both classes, were cut this many seconds
             before their event (or mock event): their end is the cut.
         split: Of every video, if the file has no ``split`` column.
+        video_stream: Which of each file's video streams is meant, counted from 0; None: the default
+            one, or the first.
         allow_links, name: As in ``collision.types.Dataset``.
     """
 
@@ -65,6 +67,7 @@ class Manifest(ListedVideos):
     columns: Mapping[str, str | None] = field(default_factory=dict)
     cut_horizon: Seconds | None = None
     split: str = "test"
+    video_stream: int | None = None
     allow_links: bool = False
     name: str = "manifest"
 
@@ -84,6 +87,8 @@ class Manifest(ListedVideos):
         is_time = isinstance(horizon, (int, float)) and 0 <= horizon < math.inf
         if horizon is not None and not is_time:
             raise ConfigError(f"dataset.cut_horizon={horizon}: give seconds, 0 or more.")
+        if self.video_stream is not None and self.video_stream < 0:
+            raise ConfigError(f"dataset.video_stream={self.video_stream}: give 0 or more.")
 
     def records(self) -> list[VideoRecord]:
         """Read the file; the order is its own.
@@ -147,6 +152,7 @@ class Manifest(ListedVideos):
             alert_time=alert_time,
             mock_event_time=event_time if label == 0 else None,
             cut_horizon=self.cut_horizon if event_time is None else None,
+            video_stream=self.video_stream,
             tags={column: text for column, text in row.items() if text and column not in used},
         )
 

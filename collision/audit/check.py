@@ -15,13 +15,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from collision.audit.facts import kept_in_cache
 from collision.audit.jobs import Job, Pool, look_at_all
 from collision.errors import VideoDecodeError
+from collision.features.saved import kept_in_cache
 from collision.files import locked
 from collision.types import Failure, Seconds
 from collision.video.frames import frame_checksums
-from collision.video.index import index_video
 
 FILE_NAME = "checks.csv"
 # Raise it whenever the check finds other things: results of other versions are not used.
@@ -44,7 +43,7 @@ def check_video(job: Job) -> CheckResult:
     reason = ""
     notes: list[str] = []
     try:
-        index = index_video(job.path, job.frame_rate)
+        index = job.index()
         notes += index.notes
         notes += _standstill(frame_checksums(index), index.frame_times)
     except VideoDecodeError as error:

@@ -8,14 +8,13 @@ Shapes: N frames of a video, K hashed frames.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 from pydantic import GetCoreSchemaHandler, GetPydanticSchema
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
@@ -24,13 +23,13 @@ from collision.audit.jobs import Job, Pool, look_at_all
 from collision.checks import STRICT, typed
 from collision.errors import CollisionError, ConfigError, VideoDecodeError
 from collision.features.digest import VideoDigests
-from collision.features.saved import is_read_only, not_written
-from collision.files import write_json, write_whole
-from collision.records.annotations import warn_once
+from collision.features.looks import VideoLooks
+from collision.features.saved import kept_in_cache
+from collision.files import load_json, locked, write_json, write_whole
 from collision.sampling.durations import TimedFile
 from collision.types import Failure, Seconds, VideoRecord
 from collision.video.frames import latest_visible, read_frames
-from collision.video.index import index_video
+from collision.video.index import VideoIndex
 
 # Part of the folder's name: raise it whenever the same video gives other facts.
 VERSION: Literal[2] = 2
@@ -98,7 +97,7 @@ Records: TypeAlias = Mapping[str, VideoRecord]
 
 def read_facts(job: Job) -> VideoFacts:
     """Read a video's facts from the file; VideoDecodeError: it cannot be read."""
-    index = index_video(job.path, job.frame_rate)
+    index = job.index()
     count = min(MAX_HASHES, int(index.frame_times[-1] / HASH_EVERY) + 1)
     spread = np.linspace(index.frame_times[0], index.frame_times[-1], count)
     chosen = np.unique(latest_visible(index.frame_times, spread))
@@ -177,26 +176,10 @@ def _save(folder: Path, digest: str, facts: VideoFacts) -> None:
         write_whole(file, json.dumps({"version": VERSION} | fields))
 
 
-@contextmanager
-def kept_in_cache(file: Path) -> Iterator[Path]:
-    """Write a file of the cache; where that may only be read, say once that nothing is kept.
-
-    A full or broken disk is a ``CollisionError``.
-    """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        yield file
-    except OSError as error:
-        if not is_read_only(error):
-            raise not_written(file, error) from error
-        lost = "what was found in the files is not kept for next time"
-        warn_once(f"{file.parent} may only be read: {lost}.")
-
-
 def _load(folder: Path, digest: str) -> VideoFacts | None:
     """Read facts from the cache; None where there are none, or the file is damaged."""
     try:
-        fields = json.loads((folder / f"{digest}.json").read_bytes())
+        fields = load_json(folder / f"{digest}.json")
         facts: VideoFacts = typed(VideoFacts, fields)
     except (OSError, ValueError, OverflowError, ConfigError):
         return None
@@ -223,7 +206,7 @@ class DurationCache:
     def __init__(self, cache_root: Path, digests: VideoDigests):
         """Read what is known; a damaged file is started anew."""
         self.file = cache_root / DURATIONS
-        self.digests = digests
+        self.digests, self.looks = digests, VideoLooks(digests)
         self._known = _read_durations(self.file)
 
     def recall(self, file: TimedFile) -> Seconds | None:
@@ -233,6 +216,10 @@ class DurationCache:
         except VideoDecodeError:
             return None  # whoever opens the file says why
 
+    def look(self, file: TimedFile) -> VideoIndex:
+        """Give the file's index; what is found is remembered for all who read it."""
+        return self.looks.index(*file)
+
     def keep(self, durations: Mapping[TimedFile, Seconds]) -> None:
         """Remember durations; in a cache that may only be read, for as long as this lives.
 
@@ -240,7 +227,7 @@ class DurationCache:
         """
         new = {self.digests.digest(*file): duration for file, duration in durations.items()}
         self._known |= new
-        with kept_in_cache(self.file), FileLock(self.file.with_suffix(".lock")):
+        with kept_in_cache(self.file), locked(self.file.with_suffix(".lock")):
             write_json(self.file, {"version": 1, "durations": _read_durations(self.file) | new})
         with suppress(CollisionError):  # extraction saves them, too, and says what is wrong
             self.digests.save()
@@ -248,7 +235,7 @@ class DurationCache:
 
 def _read_durations(file: Path) -> dict[str, Seconds]:
     try:
-        saved: _SavedDurations = typed(_SavedDurations, json.loads(file.read_bytes()))
+        saved: _SavedDurations = typed(_SavedDurations, load_json(file))
     except (OSError, ValueError, ConfigError):
         return {}
     return saved.durations

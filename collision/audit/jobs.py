@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from collision.errors import Interrupted, VideoDecodeError
 from collision.features.digest import VideoDigests
 from collision.features.interruption import StopSignals
+from collision.features.looks import VideoLooks
 from collision.features.progress import ExtractionProgress
 from collision.features.workers import decode_all
 from collision.types import Failure, Seconds, VideoRecord
+from collision.video.index import VideoIndex, index_video
 
 Found = TypeVar("Found")
 
@@ -29,6 +31,13 @@ class Job:
     video: str  # the id of a record that names it
     path: Path  # the file, or the folder of images
     frame_rate: float | None
+    video_stream: int | None = None
+    looks: VideoLooks | None = field(default=None, repr=False, compare=False)
+
+    def index(self) -> VideoIndex:
+        """Index the video, from what is remembered; VideoDecodeError: it cannot be read."""
+        index = index_video if self.looks is None else self.looks.index
+        return index(self.path, self.frame_rate, self.video_stream)
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,7 @@ def find_jobs(
     Interrupted: A signal asked to stop.
     """
     jobs: dict[str, Job] = {}
+    looks = VideoLooks(digests)
     failures: list[Failure] = []
     with StopSignals() as stop, ExtractionProgress(progress) as display:
         display.start("Finding videos", {r.id: 1 for r in records}, len(records), "videos")
@@ -75,8 +85,9 @@ def find_jobs(
             if stop.is_requested():
                 break
             try:
-                digest = digests.digest(record.path, record.frame_rate)
-                jobs[record.id] = Job(digest, record.id, record.path, record.frame_rate)
+                timing = record.frame_rate, record.video_stream
+                digest = digests.digest(record.path, *timing)
+                jobs[record.id] = Job(digest, record.id, record.path, *timing, looks)
             except VideoDecodeError as error:
                 failures.append(Failure(record.id, record.path, error.reason))
             display.advance(record.id, 1)

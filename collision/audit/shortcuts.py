@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -104,10 +104,12 @@ class FoldAudit:
 
     ``scores`` are probabilities of the judged examples ``[E]`` by probe, of a model that was fitted
     on the training examples and sees no more than the probe; empty where none can be fitted.
+    ``notes`` are what is odd about the files, by the video's id.
     """
 
     pairs: list[tuple[str, str]]  # ids of videos in different splits that look the same
     scores: dict[str, Floats]
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def audit_fold(
@@ -131,7 +133,8 @@ def audit_fold(
         scores = probe_scores(train, judged, records, facts)
     except MetricError:  # of one class no file could be read whole: no reason not to train
         scores = {}
-    return FoldAudit([(pair.first.id, pair.second.id) for pair in pairs], scores)
+    notes = {video: one.notes for video, one in facts.items() if one.notes}
+    return FoldAudit([(pair.first.id, pair.second.id) for pair in pairs], scores, notes)
 
 
 def judge(

@@ -19,7 +19,13 @@ from collision.files import write_json
 from collision.options import EvaluateOptions
 from collision.report.page import Block, Code, Heading, Text, write_page
 from collision.report.run_page import datasets_grid, result_blocks
-from collision.report.tables import as_rich, final_grid, numbers_grid, print_warnings
+from collision.report.tables import (
+    as_rich,
+    final_grid,
+    numbers_grid,
+    print_notes,
+    print_warnings,
+)
 from collision.runs.folder import create_run_folder
 from collision.runs.provenance import provenance
 from collision.untrusted import read_config, saved_part
@@ -81,6 +87,7 @@ def print_results(console: Console, evaluations: Sequence[Evaluation]) -> None:
             )
         if say:
             console.print(say, markup=False, highlight=False)
+        print_notes(console, one.experiment.notes)
         print_warnings(console, [finding.as_json() for finding in one.findings])
 
 

@@ -9,7 +9,7 @@ from collision.errors import CollisionError
 from collision.experiment import Experiment, prepare_all
 from collision.features.source import FeatureSource
 from collision.options import ExtractOptions
-from collision.report.tables import plan_table
+from collision.report.tables import plan_table, print_notes
 from collision.sampling.index import Selection
 from collision.sampling.policy import SamplingPolicy
 
@@ -40,8 +40,8 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
                 f"{report.num_reused} reused, {report.num_unavailable} beyond the videos, "
                 f"{report.seconds:.0f} s -> {source.store.folder}"
             )
-            for line in [done, *(f"note: {note}" for note in report.note_lines())]:
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(done, markup=False, highlight=False, soft_wrap=True)
+            print_notes(console, report.notes, report.num_outdated)
             try:
                 experiment.check_failures(options.skip_failures, console)
             except CollisionError as error:

@@ -29,7 +29,7 @@ def run(options: PredictOptions, paths: list[str]) -> int:
     """Predict each clip; one that fails is told and the rest go on."""
     console = Console()
     model = api.load(options.checkpoint, trust=options.trust, cache_root=options.cache_root)
-    moments = Moments(options.every, options.frame_rate, options.event_time)
+    moments = Moments(options.every, options.frame_rate, options.event_time, options.video_stream)
     options.output.mkdir(parents=True, exist_ok=True)
     chosen = paths if options.limit is None else paths[: options.limit]
     failures: list[str] = []
@@ -38,10 +38,15 @@ def run(options: PredictOptions, paths: list[str]) -> int:
             with local_file(name) as path:
                 prediction = model.predict(path, moments, options.extraction)
                 target = write_prediction(prediction, options.output)
-            line = f"{prediction} -> {target}.png, .csv"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            notes = [f"  note: {note}" for note in prediction.notes]
+            for line in [f"{prediction} -> {target}.png, .csv", *notes]:
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
         except VideoDecodeError as error:
             failures.append(str(error))
+        except (CollisionError, OSError):  # of the model, the signal or the disk: true of all clips
+            raise
+        except Exception as error:  # one odd clip must not cost the others
+            failures.append(f"{name}: {type(error).__name__}: {error}")
     if failures:
         raise CollisionError(
             f"{len(failures)} of {len(chosen)} clip(s) gave no prediction:\n  "

@@ -38,6 +38,7 @@ from collision.report.tables import (
     counts_grid,
     final_grid,
     numbers_grid,
+    print_notes,
     print_warnings,
 )
 from collision.runs.folder import create_run_folder, mark_latest, write_config
@@ -161,6 +162,7 @@ def announce(
         console.print(f"{len(experiment.folds)} folds over groups; examples of the first:")
     console.print(as_rich(counts_grid(examples_by_split(experiment))))
     device, precision = trainer.accelerator, trainer.precision
+    print_notes(console, experiment.notes)
     print_plain(
         console,
         f"head {options.head.name}, pooling {options.pooling.name}: {size:,} parameters on "

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from lightning import LightningDataModule
 
-from collision.features.clips import Clip, ClipDataset, WindowRequest
+from collision.features.clips import Clip, ClipDataset, IndexVideo, WindowRequest
 from collision.features.workers import decode_all
 from collision.types import BackboneSpec, Failure, Seconds
+from collision.video.index import index_video
 
 
 class ClipLoader:
@@ -29,7 +30,7 @@ class ClipDataModule(LightningDataModule):
     """Clips of video, decoded in worker processes; a batch is one video's windows.
 
     torch's DataLoader is not used: one worker that dies would end a night's job. ``num_workers`` 0
-    decodes in this process; ``should_stop`` is asked between videos.
+    decodes in this process; ``should_stop`` is asked between videos, ``index`` what a file holds.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class ClipDataModule(LightningDataModule):
         num_workers: int = 1,
         timeout: Seconds = 120.0,
         should_stop: Callable[[], bool] = lambda: False,
+        index: IndexVideo = index_video,
     ):
         super().__init__()
-        self.dataset = ClipDataset(requests, spec)
+        self.dataset = ClipDataset(requests, spec, index)
         self.num_workers, self.timeout, self.should_stop = num_workers, timeout, should_stop
 
     def predict_dataloader(self) -> ClipLoader:

@@ -5,9 +5,10 @@ Shapes: N windows, K windows that do not exist, T frames a window, M distinct fr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +17,22 @@ from torch.utils.data import Dataset
 from collision.errors import VideoDecodeError
 from collision.types import PLAIN, BackboneSpec, Failure, View
 from collision.video.frames import read_frames, window_frame_indices
-from collision.video.index import index_video
+from collision.video.index import VideoIndex, index_video
 
 # A worker's piece of a long video is held in memory this big, once in the worker and once here.
 MAX_PIECE_BYTES = 256 * 2**20
+
+# Says what a file holds: path, frame rate and video stream as of ``index_video``.
+IndexVideo: TypeAlias = Callable[[Path, float | None, int | None], VideoIndex]
 
 
 @dataclass(frozen=True, eq=False)
 class WindowRequest:
     """Windows of one video that are wanted; at each end time, the frames visible up to it.
 
-    ``frame_rate`` times the frames, if not the file's own clock. Decoding heeds the stride of the
-    view; whoever embeds the frames mirrors them.
+    ``frame_rate`` times the frames, if not the file's own clock; ``video_stream`` is which stream
+    of the file is read, if not the one that players show. Decoding heeds the stride of the view;
+    whoever embeds the frames mirrors them.
     """
 
     video: str
@@ -35,6 +40,7 @@ class WindowRequest:
     end_times: NDArray[np.float64]
     frame_rate: float | None = None
     view: View = PLAIN
+    video_stream: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +52,7 @@ class Clip:
         windows: ``int64 [N, T]``, indices into ``frames``, oldest first.
         end_times: Seconds, ``[N]``: of the windows that exist.
         unavailable: Seconds, ``[K]``: of those that begin before the video or end after it.
+        revision: Of the file's index.
     """
 
     frames: NDArray[np.uint8]
@@ -53,13 +60,17 @@ class Clip:
     end_times: NDArray[np.float64]
     unavailable: NDArray[np.float64]
     notes: tuple[str, ...]
+    revision: int
 
 
 class ClipDataset(Dataset):
     """Decodes one request an item, each in one pass over its file; runs in worker processes."""
 
-    def __init__(self, requests: Sequence[WindowRequest], spec: BackboneSpec):
-        self.requests, self.spec = requests, spec
+    def __init__(
+        self, requests: Sequence[WindowRequest], spec: BackboneSpec, index: IndexVideo = index_video
+    ):
+        """Ask ``index`` what a file holds."""
+        self.requests, self.spec, self.index = requests, spec, index
 
     def __len__(self) -> int:
         return len(self.requests)
@@ -77,14 +88,14 @@ class ClipDataset(Dataset):
     def decode(self, request: WindowRequest) -> Clip:
         """Decode the windows of a request; VideoDecodeError where their frames cannot be read."""
         spec = self.spec
-        index = index_video(request.path, request.frame_rate)
+        index = self.index(request.path, request.frame_rate, request.video_stream)
         fps, ends = spec.fps / request.view.stride, request.end_times
         wanted = window_frame_indices(index.frame_times, ends, spec.num_frames, fps)
         exists = (wanted >= 0).all(axis=1)
         distinct, windows = np.unique(wanted[exists], return_inverse=True)
         frames = read_frames(index, distinct, spec.height, spec.width)
         windows = windows.reshape(-1, spec.num_frames)
-        return Clip(frames, windows, ends[exists], ends[~exists], index.notes)
+        return Clip(frames, windows, ends[exists], ends[~exists], index.notes, index.revision)
 
 
 def max_distinct_frames(request: WindowRequest, spec: BackboneSpec) -> int:

@@ -29,11 +29,14 @@ class VideoDigests:
         self._known = _read_index(index_file)
         self._new: dict[str, list[int | str]] = {}
 
-    def digest(self, path: Path, frame_rate: float | None = None) -> str:
+    def digest(
+        self, path: Path, frame_rate: float | None = None, video_stream: int | None = None
+    ) -> str:
         """Give the digest of a video file or a folder of images: 32 hex digits.
 
         A ``frame_rate`` in place of the file's own clock is added to it: the same frames at other
-        times are another video. VideoDecodeError: there is no such file, or it cannot be read.
+        times are another video; so is a ``video_stream`` in place of the one that players show.
+        VideoDecodeError: there is no such file, or it cannot be read.
         """
         try:
             name = os.path.abspath(path)  # noqa: PTH100
@@ -46,6 +49,7 @@ class VideoDigests:
                 self._known[name] = self._new[name] = [*stamped, digest]
         except OSError as error:
             raise VideoDecodeError(path, error.strerror or str(error)) from error
+        digest += "" if video_stream is None else f"-v{video_stream}"
         return digest if frame_rate is None else f"{digest}-{frame_rate:.12g}fps"
 
     def save(self) -> None:

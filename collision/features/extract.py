@@ -52,6 +52,7 @@ class ExtractionReport:
     Attributes:
         num_reused: Stored, or found not to exist, before.
         num_unavailable: Found not to exist: begin before their video or lie past its end.
+        num_outdated: Videos computed anew, for an older version of the reader saw other frames.
         failures: Videos that gave no features or not all, one each.
         notes: What is odd about videos that were read, by id.
     """
@@ -59,21 +60,16 @@ class ExtractionReport:
     num_windows: int = 0
     num_reused: int = 0
     num_unavailable: int = 0
+    num_outdated: int = 0
     failures: list[Failure] = field(default_factory=list)
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     seconds: Seconds = 0.0
     signal: int | None = None
 
-    def note_lines(self, at_most: int = 5) -> list[str]:
-        """Say what is odd about videos that were read, a line each."""
-        lines = [f"{video}: {'; '.join(notes)}" for video, notes in self.notes.items()]
-        more = [f"and {len(lines) - at_most} more videos with notes"]
-        return lines[:at_most] + (more if len(lines) > at_most else [])
-
     @classmethod
     def of_all(cls, reports: Sequence[ExtractionReport]) -> ExtractionReport:
         """Put together what several processes did at the same time."""
-        names = ("num_windows", "num_reused", "num_unavailable")
+        names = ("num_windows", "num_reused", "num_unavailable", "num_outdated")
         counts = {name: sum(getattr(report, name) for report in reports) for name in names}
         failures = [failure for report in reports for failure in report.failures]
         notes = {video: notes for report in reports for video, notes in report.notes.items()}
@@ -146,9 +142,10 @@ class _Run:
     def extract(self, requests: Sequence[WindowRequest]) -> None:
         steps = Counter(request.video for request in requests)
         self.display.start("Looking up videos", steps, len(requests), "videos")
-        on_video, digests = self.display.advance, self.source.digests
-        found = look_up(requests, self.store, digests, on_video, self.should_stop)
+        on_video, looks = self.display.advance, self.source.looks
+        found = look_up(requests, self.store, looks, on_video, self.should_stop)
         videos, self.report.failures = found
+        self.report.num_outdated = sum(video.is_outdated for video in videos)
         self.report.num_reused = sum(video.num_reused for video in videos)
         self.tried = {failure.path for failure in self.report.failures}
         self.tried |= {r.path for video in videos if not len(video.missing) for r in video.requests}
@@ -178,7 +175,12 @@ class _Run:
         ]
         options, requests = self.options, [piece for _, piece in pieces]
         clips = ClipDataModule(
-            requests, spec, options.num_workers, options.timeout, self.should_stop
+            requests,
+            spec,
+            options.num_workers,
+            options.timeout,
+            self.should_stop,
+            self.source.looks.index,
         )
         steps = Counter(str(same_frames[0].path) for same_frames, _ in pieces)
         num_windows = sum(len(video.missing) for video in videos)
@@ -203,7 +205,9 @@ class _Run:
         try:
             for end_times, features in self._embed(clip, video.requests[0].view.flip):
                 name, unavailable = video.path.name, clip.unavailable
-                self.store.write(video.digest, end_times, features, unavailable, name)
+                self.store.write(
+                    video.digest, end_times, features, unavailable, name, clip.revision
+                )
                 self.report.num_windows += len(end_times)
             self.report.num_unavailable += len(clip.unavailable)
         except NotFiniteError as error:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from collision.errors import VideoDecodeError
 from collision.features.clips import WindowRequest
 from collision.features.digest import VideoDigests
+from collision.features.looks import VideoLooks
 from collision.features.store import FeatureStore
 from collision.types import Failure
+from collision.video.index import VERSION as READER
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +26,14 @@ class WantedVideo:
         digest: Of the content, its clock and the view: the store's key.
         missing: Seconds, ascending: end times of the windows to compute.
         num_reused: Windows that are stored, or known not to exist.
+        is_outdated: Whether an older reader, which saw other frames, made what is stored.
     """
 
     digest: str
     requests: tuple[WindowRequest, ...]
     missing: NDArray[np.float64]
     num_reused: int
+    is_outdated: bool = False
 
     @property
     def path(self) -> Path:
@@ -45,13 +49,24 @@ class WantedVideo:
 
 def store_key(digests: VideoDigests, request: WindowRequest) -> str:
     """The store's name of a request's features; VideoDecodeError where the file cannot be read."""
-    return digests.digest(request.path, request.frame_rate) + request.view.suffix
+    timing = request.frame_rate, request.video_stream
+    return digests.digest(request.path, *timing) + request.view.suffix
+
+
+def revision(store: FeatureStore, key: str, looks: VideoLooks, request: WindowRequest) -> int:
+    """Give the reader's version that stored features must be of, or later, to be used.
+
+    VideoDecodeError: the file cannot be read as it would be read now.
+    """
+    if store.reader(key) == READER:
+        return READER
+    return looks.index(request.path, request.frame_rate, request.video_stream).revision
 
 
 def look_up(
     requests: Sequence[WindowRequest],
     store: FeatureStore,
-    digests: VideoDigests,
+    looks: VideoLooks,
     on_video: Callable[[str, int], None] = lambda video, units: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[list[WantedVideo], list[Failure]]:
@@ -60,17 +75,22 @@ def look_up(
     ``on_video`` is called after each request; ``should_stop`` leaves out those that follow.
     """
     by_digest: dict[str, list[WindowRequest]] = {}
+    since: dict[str, int] = {}
     failures = []
     for request in requests:
         if should_stop():
             break
         try:
-            by_digest.setdefault(store_key(digests, request), []).append(request)
+            key = store_key(looks.digests, request)
+            if key not in since:
+                since[key] = revision(store, key, looks, request)
+            by_digest.setdefault(key, []).append(request)
         except VideoDecodeError as error:
             failures.append(Failure(request.video, request.path, error.reason))
         on_video(request.video, 1)
-    digests.save()
-    return [_wanted(digest, group, store) for digest, group in by_digest.items()], failures
+    looks.digests.save()
+    wanted = [_wanted(key, group, store, since[key]) for key, group in by_digest.items()]
+    return wanted, failures
 
 
 def decoded_together(videos: Sequence[WantedVideo]) -> list[list[WantedVideo]]:
@@ -78,12 +98,17 @@ def decoded_together(videos: Sequence[WantedVideo]) -> list[list[WantedVideo]]:
     together: dict[tuple[object, ...], list[WantedVideo]] = {}
     for video in videos:
         request = video.requests[0]
-        key = (video.path, request.frame_rate, request.view.stride, video.missing.tobytes())
+        timing = request.frame_rate, request.video_stream, request.view.stride
+        key = (video.path, *timing, video.missing.tobytes())
         together.setdefault(key, []).append(video)
     return list(together.values())
 
 
-def _wanted(digest: str, requests: list[WindowRequest], store: FeatureStore) -> WantedVideo:
+def _wanted(
+    digest: str, requests: list[WindowRequest], store: FeatureStore, since: int
+) -> WantedVideo:
     end_times = np.unique(np.concatenate([request.end_times for request in requests]))
-    missing = store.missing(digest, end_times)
-    return WantedVideo(digest, tuple(requests), missing, len(end_times) - len(missing))
+    missing = store.missing(digest, end_times, since)
+    is_outdated = store.reader(digest) < since
+    num_reused = len(end_times) - len(missing)
+    return WantedVideo(digest, tuple(requests), missing, num_reused, is_outdated)

@@ -53,7 +53,7 @@ def plan(
 ) -> Plan:
     """Count what ``extract`` would compute with the same options; stores no features."""
     spec = source.spec
-    videos, failures = look_up(requests, source.store, source.digests)
+    videos, failures = look_up(requests, source.store, source.looks)
     todo = [video for video in videos if len(video.missing)]
     num_windows = sum(len(video.missing) for video in todo)
     speed = _read_speed(source.store, options) or _measure_speed(source, todo, options)

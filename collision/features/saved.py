@@ -1,13 +1,20 @@
-"""What holds for every file of a cache: its version is known, and what stops writing is told."""
+"""What holds for every file of a cache: version and checksum; what stops writing is told."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
 from collision.errors import CacheMismatchError, CollisionError
+from collision.records.annotations import warn_once
 
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -41,3 +48,50 @@ def not_written(path: Path, error: OSError) -> CollisionError:
         "choose another cache folder (cache_root=FOLDER), and run the same command: it goes on "
         "from there."
     )
+
+
+@contextmanager
+def kept_in_cache(file: Path) -> Iterator[Path]:
+    """Write a file of the cache; where that may only be read, say once that nothing is kept.
+
+    A full or broken disk is a ``CollisionError``.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield file
+    except OSError as error:
+        if not is_read_only(error):
+            raise not_written(file, error) from error
+        lost = "what was found in the files is not kept for next time"
+        warn_once(f"{file.parent} may only be read: {lost}.")
+
+
+def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+    """Put arrays and what belongs to them into a safetensors file with a checksum."""
+    rows = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return save(rows, {**metadata, "checksum": _checksum(rows)})
+
+
+def unpack(file: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Read what ``pack`` made: arrays and metadata.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: It is damaged.
+    """
+    try:
+        with safe_open(file, "numpy") as opened:
+            metadata = opened.metadata() or {}
+            arrays = {name: opened.get_tensor(name) for name in sorted(opened.keys())}
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    if metadata.get("checksum") != _checksum(arrays):
+        raise ValueError("its checksum is wrong")
+    return arrays, metadata
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    checksum = 0
+    for name in sorted(arrays):
+        checksum = zlib.crc32(arrays[name].tobytes(), checksum)
+    return f"{checksum:08x}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ from collision.features.clips import WindowRequest
 from collision.features.digest import VideoDigests
 from collision.features.failures import read_failures
 from collision.features.fingerprint import Fingerprint, check_same, fingerprint
+from collision.features.looks import VideoLooks
 from collision.features.manifest import FILE_NAME, Maker
-from collision.features.missing import store_key
+from collision.features.missing import revision, store_key
 from collision.features.planning import Plan, plan
 from collision.features.store import FeatureStore
 from collision.sampling.index import DataIndex
@@ -68,6 +70,11 @@ class FeatureSource:
         digests = VideoDigests(cache_root / "videos.json")
         return cls(FeatureStore(cache_root, fingerprint), digests, part, whose="the predictor")
 
+    @cached_property
+    def looks(self) -> VideoLooks:
+        """What is remembered of each file."""
+        return VideoLooks(self.digests)
+
     @property
     def spec(self) -> BackboneSpec:
         """What the backbone wants and gives."""
@@ -100,7 +107,9 @@ class FeatureSource:
         """List the windows that an index's examples need, video by video."""
         everything = [example for members in index.examples.values() for example in members]
         return [
-            WindowRequest(record.id, record.path, times, record.frame_rate, view)
+            WindowRequest(
+                record.id, record.path, times, record.frame_rate, view, record.video_stream
+            )
             for (video, view), times in needed_windows(everything, policy, self.spec).items()
             for record in [index.records[video]]
         ]
@@ -113,7 +122,9 @@ class FeatureSource:
             # A video of which no moment is wanted may be missing: nothing has tried to read it.
             with contextlib.suppress(VideoDecodeError):
                 if video not in failed:
-                    found[video] = self.digests.digest(record.path, record.frame_rate)
+                    found[video] = self.digests.digest(
+                        record.path, record.frame_rate, record.video_stream
+                    )
         return found
 
     def look(self, requests: Iterable[WindowRequest]) -> tuple[int, list[Failure]]:
@@ -125,10 +136,11 @@ class FeatureSource:
             try:
                 key = store_key(self.digests, request)
                 content = self.digests.digest(request.path)
+                since = revision(self.store, key, self.looks, request)
             except VideoDecodeError as error:
                 failures.append(Failure(request.video, request.path, error.reason))
                 continue
-            missing = len(self.store.missing(key, np.asarray(request.end_times)))
+            missing = len(self.store.missing(key, np.asarray(request.end_times), since))
             failure = failed.get(request.path)
             if missing and failure and failure.is_of(content):
                 failures.append(replace(failure, video=request.video))

@@ -15,23 +15,21 @@ from __future__ import annotations
 
 import logging
 import re
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from collision.errors import CacheMismatchError, CollisionError, ConfigError
 from collision.features.fingerprint import Fingerprint, check_same
 from collision.features.manifest import VERSION, Maker, Manifest, read_manifest, write_manifest
-from collision.features.saved import not_written
+from collision.features.saved import not_written, pack, unpack
 from collision.files import locked, write_whole
 from collision.types import BackboneSpec, Seconds
+from collision.video.index import VERSION as READER
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +44,15 @@ class NotFiniteError(ValueError):
 
 @dataclass(frozen=True)
 class StoredVideo:
-    """What is stored of one video: both time arrays ascend."""
+    """What is stored of one video: both time arrays ascend.
+
+    ``reader`` is the version of ``collision.video.index`` that its frames were read by.
+    """
 
     features: NDArray[np.floating]
     end_times: NDArray[np.float64]
     unavailable: NDArray[np.float64]
+    reader: int = READER
 
 
 class FeatureStore:
@@ -115,10 +117,19 @@ class FeatureStore:
         with suppress(CollisionError), self.changing():
             self._save_manifest(wrong=maker)
 
-    def missing(self, digest: str, end_times: ArrayLike) -> NDArray[np.float64]:
-        """Give those of the end times that were never attempted, ascending, each once."""
+    def reader(self, digest: str) -> int:
+        """Give the version that read a video's frames; the present one where nothing is stored."""
+        return self._load(digest).reader
+
+    def missing(self, digest: str, end_times: ArrayLike, revision: int = 1) -> NDArray[np.float64]:
+        """Give those of the end times that were never attempted, ascending, each once.
+
+        What was read before ``revision`` (of ``VideoIndex``) counts for nothing.
+        """
         wanted = np.unique(np.asarray(end_times, np.float64))
         stored = self._load(digest)
+        if stored.reader < revision:
+            return wanted
         found = _positions(stored.end_times, wanted) >= 0
         found |= _positions(stored.unavailable, wanted) >= 0
         return wanted[~found]
@@ -153,24 +164,26 @@ class FeatureStore:
         features: NDArray[np.floating],
         unavailable_times: ArrayLike = (),
         video: str = "",
+        revision: int = 1,
     ) -> None:
         """Add windows of one video to what is there; the new ones win where both have one.
 
         ``end_times [N]`` are seconds in any order, ``features [N, S, D]``; ``unavailable_times``
-        end windows that do not exist. ``video`` is for people who look into the folder.
+        end windows that do not exist. ``video`` is for people who look into the folder. What was
+        read before ``revision`` (of ``VideoIndex``) is thrown away.
 
         Raises:
             NotFiniteError: NaN, or values beyond the stored dtype; nothing is written.
             CollisionError: The disk is full or not writable; what was stored stays.
         """
         cast = self._cast(features)
-        new = StoredVideo(
-            cast, *(np.asarray(t, np.float64) for t in (end_times, unavailable_times))
-        )
+        times, never = (np.asarray(t, np.float64) for t in (end_times, unavailable_times))
+        new = StoredVideo(cast, times, never)
         assert new.features.shape == (len(new.end_times), *self._step_shape), new.features.shape
         with self.changing():
-            merged = _merge(self._load(digest), new)
-            write_whole(self._path(digest), self._encode(digest, merged, video))
+            stored = self._load(digest)
+            merged = new if stored.reader < revision else stored
+            write_whole(self._path(digest), self._encode(digest, _merge(merged, new), video))
 
     @contextmanager
     def changing(self) -> Iterator[None]:
@@ -214,7 +227,7 @@ class FeatureStore:
     def _encode(self, digest: str, video: StoredVideo, name: str) -> bytes:
         tensors = {name: getattr(video, name) for name in _TENSORS}
         metadata = {"fingerprint": self.fingerprint.key, "digest": digest, "video": name}
-        return save(tensors, {**metadata, "checksum": _checksum(tensors)})
+        return pack(tensors, {**metadata, "reader": str(video.reader)})
 
     def _load(self, digest: str) -> StoredVideo:
         """Read what is stored of a video; a damaged file is as good as none."""
@@ -224,7 +237,7 @@ class FeatureStore:
             return nothing
         try:
             return self._decode(path, digest)
-        except (SafetensorError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             if digest not in self._warned:
                 self._warned.add(digest)
                 text = "Damaged feature file %s (%s): it will be computed again."
@@ -233,23 +246,12 @@ class FeatureStore:
 
     def _decode(self, path: Path, digest: str) -> StoredVideo:
         """Read a file and check that it is whole and ours; ValueError says what is not."""
-        with safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        tensors, metadata = unpack(path)
         if sorted(tensors) != sorted(_TENSORS):
             raise ValueError(f"it holds {sorted(tensors)}")
-        if metadata.get("checksum") != _checksum(tensors):
-            raise ValueError("its checksum is wrong")
         if (metadata.get("digest"), metadata.get("fingerprint")) != (digest, self.fingerprint.key):
             raise ValueError("it is of another video or backbone")
-        return StoredVideo(**tensors)
-
-
-def _checksum(tensors: Mapping[str, NDArray]) -> str:
-    checksum = 0
-    for name in sorted(tensors):
-        checksum = zlib.crc32(np.ascontiguousarray(tensors[name]).tobytes(), checksum)
-    return f"{checksum:08x}"
+        return StoredVideo(**tensors, reader=int(metadata.get("reader", 1)))
 
 
 def _positions(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -22,6 +22,7 @@ from collision.report.tables import (
     slices_grid,
     with_interval,
 )
+from collision.video.notes import counted
 
 Log: TypeAlias = Sequence[Mapping[str, str]]  # rows of the Lightning CSV log
 
@@ -63,6 +64,9 @@ def result_blocks(
     if evaluation.findings:
         blocks.append(Heading("Warnings", level))
         blocks += [Text(f"**{one.name}**: {one.message}") for one in evaluation.findings]
+    if notes := counted(evaluation.experiment.notes):
+        blocks.append(Heading("Notes on the files", level))
+        blocks += [Text(note) for note in notes]
     blocks += [Heading("Result", level), final_grid(summary, numbers.last_epoch)]
     blocks += [Text(_reading(numbers)), *_draw(pictures, numbers, scored, log)]
     blocks += titled(numbers_grid(numbers), level)

@@ -18,6 +18,7 @@ from collision.metrics.estimate import Estimate
 from collision.metrics.nexar import horizon_key
 from collision.metrics.scored import NEGATIVES_FROM, Scored
 from collision.metrics.summary import NEGATIVES, Summary, fraction_to_oracle
+from collision.video.notes import counted
 
 if TYPE_CHECKING:  # tables of plain numbers need no torch
     from collision.evaluation.numbers import AlongVideos, Numbers
@@ -207,6 +208,17 @@ def print_warnings(console: Console, warnings: Iterable[Mapping[str, Any]]) -> N
     for warning in warnings:
         text = f"warning: {warning['message']}"
         console.print(text, style="yellow", markup=False, highlight=False)
+
+
+def print_notes(
+    console: Console, notes: Mapping[str, Iterable[str]], num_outdated: int = 0
+) -> None:
+    """Print what is odd about videos that were read (``notes`` by id), and how many anew."""
+    lines = [f"note: {line}" for line in counted(notes)]
+    if num_outdated:
+        lines.append(f"{num_outdated} videos computed anew: an older version read other frames")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def as_rich(grid: Grid) -> Table:

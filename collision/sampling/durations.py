@@ -10,10 +10,10 @@ from typing import Protocol, TypeAlias
 
 from collision.errors import VideoDecodeError
 from collision.types import Failure, Seconds, VideoRecord
-from collision.video.index import index_video
+from collision.video.index import VideoIndex, index_video
 
-# A file and the frame rate by which its frames are timed: what its length depends on.
-TimedFile: TypeAlias = tuple[Path, float | None]
+# A file, the frame rate by which its frames are timed, and which of its video streams is read.
+TimedFile: TypeAlias = tuple[Path, float | None, int | None]
 # Gives the time of the last frame by id, and the videos that cannot be read.
 ReadDurations: TypeAlias = Callable[
     [Sequence[VideoRecord]], tuple[dict[str, Seconds], list[Failure]]
@@ -25,6 +25,9 @@ class DurationStore(Protocol):
 
     def recall(self, file: TimedFile) -> Seconds | None:
         """Give what is remembered, or None."""
+
+    def look(self, file: TimedFile) -> VideoIndex:
+        """Index a file of which nothing is remembered."""
 
     def keep(self, durations: Mapping[TimedFile, Seconds]) -> None:
         """Remember what is new."""
@@ -41,7 +44,7 @@ class Durations:
 
     def __call__(self, records: Iterable[VideoRecord]) -> tuple[dict[str, Seconds], list[Failure]]:
         """Give the time of the last frame by id; what cannot be read is a failure."""
-        files = [(r, (r.path, r.frame_rate)) for r in records]
+        files = [(r, (r.path, r.frame_rate, r.video_stream)) for r in records]
         self._look_at({file for _, file in files} - self._found.keys() - self._failed.keys())
         durations = {r.id: self._found[file] for r, file in files if file in self._found}
         failed = [(r, self._failed[file]) for r, file in files if file in self._failed]
@@ -55,7 +58,8 @@ class Durations:
             known = None if self.store is None else self.store.recall(file)
             try:
                 if known is None:
-                    known = read[file] = float(index_video(*file).frame_times[-1])
+                    index = index_video(*file) if self.store is None else self.store.look(file)
+                    known = read[file] = float(index.frame_times[-1])
                 self._found[file] = known
             except VideoDecodeError as error:
                 self._failed[file] = error.reason

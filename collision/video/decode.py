@@ -41,7 +41,7 @@ def decoded_frames(
     """
     assert index.coded is not None, index.path
     places = {int(rank): place for place, rank in enumerate(wanted)}
-    with open_video(index.path) as (container, stream):
+    with open_video(index.path, index.video_stream) as (container, stream):
         if only_check:
             stream.codec_context.options = _ONLY_CHECK
         for entry, ranks in _runs(index.coded, list(places)):

@@ -28,6 +28,9 @@ from collision.video.packets import Entry, Packets, clock_start, entries, read_p
 from collision.video.streams import CONTAINERS, open_video, video_streams
 from collision.video.turn import Turn, turn_of
 
+# Raise it when some files' frames come out otherwise than before, and let ``revision`` name them.
+VERSION = 2
+
 
 @dataclass(frozen=True, eq=False)
 class CodedFrames:
@@ -82,6 +85,8 @@ class VideoIndex:
         native_fps: 1 / median gap between frames. Of a single frame: 1 / its declared duration.
         duration: When the last frame's display ends: its time and one median gap.
         reader: ``decord``, ``pyav`` or, for a folder, ``images``.
+        video_stream: Which of its video streams is read, counted from 0.
+        revision: The VERSION since which this file's frames come out as they do now.
         sizes: int64 [N], coded bytes of each frame.
     """
 
@@ -95,21 +100,30 @@ class VideoIndex:
     reader: str
     notes: tuple[str, ...]
     sizes: np.ndarray = field(repr=False)
+    video_stream: int = 0
+    revision: int = 1
     coded: CodedFrames | None = field(default=None, repr=False)
     images: tuple[Path, ...] = field(default=(), repr=False)
 
 
-def index_video(path: Path, frame_rate: float | None = None) -> VideoIndex:
+def index_video(
+    path: Path, frame_rate: float | None = None, video_stream: int | None = None
+) -> VideoIndex:
     """List the frames of a file or folder of images and the times at which they are shown.
 
     With a ``frame_rate``, which a folder of images needs, frame n is shown at n / frame_rate.
+    ``video_stream`` counts a file's video streams from 0; None takes the default one, or the first.
 
     VideoDecodeError: there is no such file, it is no video, or part of it is missing.
     """
     path = Path(path).absolute()
     if path.is_dir():
         return _index_folder(path, frame_rate)
-    index = _index_file(path)
+    return at_rate(_index_file(path, video_stream), frame_rate)
+
+
+def at_rate(index: VideoIndex, frame_rate: float | None) -> VideoIndex:
+    """Show frame n at n / frame_rate; None leaves the file's own clock."""
     if frame_rate is None:
         return index
     count = len(index.frame_times)
@@ -129,14 +143,15 @@ def _index_folder(path: Path, frame_rate: float | None) -> VideoIndex:
     return VideoIndex(*shown, "images", notes=(), sizes=sizes, images=tuple(images))
 
 
-def _index_file(path: Path) -> VideoIndex:
-    with open_video(path) as (container, stream):
+def _index_file(path: Path, video_stream: int | None) -> VideoIndex:
+    with open_video(path, video_stream) as (container, stream):
         packets = read_packets(path, container, stream)
         kind, codec = CONTAINERS[container.format.name], stream.codec_context.codec.canonical_name
         num_videos = len(video_streams(container))
         notes = _check_complete(path, container, stream, packets)
+        number = container.streams.video.index(stream)
         if num_videos > 1:
-            notes.append(f"of its {num_videos} video streams, number {stream.index} is read")
+            notes.append(f"of its {num_videos} video streams, number {number} is read")
         times, coded = _shown(path, packets, notes)
         start = clock_start(container, stream, float(times[0]))
         rate = stream.average_rate
@@ -156,8 +171,25 @@ def _index_file(path: Path) -> VideoIndex:
     if why:
         reader = "pyav"
         notes.append(f"read by PyAV: {why}")
+    is_as_before = num_videos == 1 and _came_out_in_1(packets, start, times, coded, turn)
     shown = path, times, height, width, codec, 1 / gap, float(times[-1]) + gap
-    return VideoIndex(*shown, reader, tuple(notes), sizes=sizes, coded=coded)
+    known = reader, tuple(notes), sizes, number, 1 if is_as_before else 2
+    return VideoIndex(*shown, *known, coded=coded)
+
+
+def _came_out_in_1(
+    packets: Packets, start: Seconds, times: NDArray[np.float64], coded: CodedFrames, turn: Turn
+) -> bool:
+    """Tell whether VERSION 1 read a file of one video stream as it is read now; if in doubt, no."""
+    is_mirrored = turn.is_transposed ^ turn.flips_columns ^ turn.flips_rows
+    has_holes = bool((np.diff(times) > hole_from(frame_gap(times))).any())
+    has_plain_entries = coded.entries[0].number == 0 and _are_clean(packets, coded)
+    is_odd = packets.num_segments > 1 or is_mirrored or has_holes
+    return start == 0 and has_plain_entries and not is_odd
+
+
+def _are_clean(packets: Packets, coded: CodedFrames) -> bool:
+    return sum(entry.is_clean for entry in coded.entries) >= packets.num_flagged
 
 
 def _first_picture(
@@ -169,7 +201,8 @@ def _first_picture(
         container.seek(0)
         first = next(container.decode(stream), None)
     if first is None:
-        with open_video(path) as (anew, same):
+        number = container.streams.video.index(stream)
+        with open_video(path, number) as (anew, same):
             first = next(anew.decode(same), None)
     if first is None:
         raise VideoDecodeError(path, "none of its frames decodes")
@@ -285,7 +318,7 @@ def _why_not_decord(
         return "the picture is to be shown turned or mirrored"
     if len(frame_times) != len(packets.times):
         return "some of its frames are not shown"
-    if sum(entry.is_clean for entry in coded.entries) < packets.num_flagged:
+    if not _are_clean(packets, coded):
         return "some of its key frames build on what came before (open GOP, intra refresh)"
     if _has_leading_frames(coded):
         return "frames are shown before the key frame that they follow in the file (open GOP)"

@@ -110,7 +110,8 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
     base = float(stream.time_base or 0)
     starts = _segments(clock * base) if kind in _LEAPING else [0]
     for number, time in incomplete:
-        if number + 1 not in starts:  # the last of a whole part that another was joined to is whole
+        # The last of a part that another was joined to are whole: only their count breaks off.
+        if not {number + 1, number + 2} & {*starts}:
             raise VideoDecodeError(path, f"it is cut off: the frame at {time:.3f} s is incomplete")
     times = _in_a_row(shown * base, starts)
     return Packets(

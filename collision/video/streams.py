@@ -26,8 +26,14 @@ _OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "fil
 
 
 @contextmanager
-def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file's video stream; whatever FFmpeg raises inside becomes our error."""
+def open_video(
+    path: Path, number: int | None = None
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video stream of a file; whatever FFmpeg raises inside becomes our error.
+
+    ``number`` counts the file's video streams from 0, as FFmpeg's ``v:0`` does; None takes the one
+    that a player shows first.
+    """
     # Opening a pipe or a device would wait forever.
     if not path.is_file():
         raise VideoDecodeError(path, "it is not a file" if path.exists() else "no such file")
@@ -38,7 +44,11 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             videos = video_streams(container)
             if not videos:
                 raise VideoDecodeError(path, "it holds no video stream")
-            stream = videos[0]
+            every = container.streams.video
+            if number is not None and not 0 <= number < len(every):
+                lack = f"it has {len(every)} video streams, counted from 0"
+                raise VideoDecodeError(path, f"no video_stream={number}: {lack}")
+            stream = videos[0] if number is None else every[number]
             if stream.codec_context is None:
                 raise VideoDecodeError(path, "no decoder is installed for its codec")
             # Parallelism is one process per video; threads inside would fight over the cores.

@@ -9,7 +9,7 @@ import pytest
 from collision.audit import facts as module
 from collision.audit.facts import DURATIONS, DurationCache
 from collision.features.digest import VideoDigests
-from collision.sampling import durations as reader
+from collision.features.looks import VideoLooks
 from collision.sampling.durations import Durations
 from tests.kit.audit import made_up_record
 from tests.kit.video import numbered_frames, write_video
@@ -29,8 +29,10 @@ def test_a_second_run_opens_nothing_that_it_knows(records, tmp_path, monkeypatch
     first = read(tmp_path / "cache", records)
     assert first[0] == {"v0": pytest.approx(1.9)} and [f.video for f in first[1]] == ["v1"]
     opened = []
-    real = reader.index_video
-    monkeypatch.setattr(reader, "index_video", lambda *file: opened.append(file[0]) or real(*file))
+    real = VideoLooks.index
+    monkeypatch.setattr(
+        VideoLooks, "index", lambda s, *file: opened.append(file[0]) or real(s, *file)
+    )
     assert read(tmp_path / "cache", records) == first
     assert opened == [tmp_path / "gone.mp4"]
     shutil.copy(records[0].path, tmp_path / "copy.mp4")  # the same content

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from collision.errors import CacheMismatchError, CollisionError, VideoDecodeError
@@ -246,12 +245,3 @@ def test_a_mended_file_has_not_failed(folder):
     with pytest.raises(VideoDecodeError):
         source.digests.digest(folder / "1.mp4")
     assert [f.video for f in source.look([*requests_of(folder)])[1]] == []
-
-
-def test_notes_are_a_line_each(folder):
-    from collision.features.extract import ExtractionReport
-
-    reports = [ExtractionReport(notes={f"{n}": ("odd", "short")}) for n in range(7)]
-    lines = ExtractionReport.of_all(reports).note_lines()
-    assert lines[0] == "0: odd; short" and lines[5:] == ["and 2 more videos with notes"]
-    assert np.all(np.diff([len(line) for line in lines[:5]]) == 0)

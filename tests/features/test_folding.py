@@ -1,6 +1,7 @@
 import pytest
 import timm
 import torch
+from timm.layers import Conv2dSame
 from torch import nn
 
 from collision.backbones.timm_image import TimmImage
@@ -31,6 +32,16 @@ def test_a_folded_network_gives_the_same_features(model):
     # densenet's norms that follow a concatenation stay.
     assert norms(fast) == (62 if model == "densenet121" else 0) < norms(network)
     images = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(fast(images), network(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("height", "width", "left"), [(64, 64, 0), (72, 200, 2), (61, 64, 2)])
+@torch.inference_mode()
+def test_even_pictures_are_halved_without_a_padded_copy(height, width, left):
+    network = lived_in(timm.create_model("tf_efficientnet_lite0", num_classes=0))
+    fast = folded(network, height, width)
+    assert sum(isinstance(module, Conv2dSame) for module in fast.modules()) == left
+    images = torch.rand(1, 3, height, width)
     torch.testing.assert_close(fast(images), network(images), rtol=1e-4, atol=1e-5)
 
 

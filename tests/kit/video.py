@@ -14,7 +14,7 @@ import numpy as np
 
 NUM_BITS = 8
 _TIME_BASE = Fraction(1, 90_000)
-_ENCODERS = {"h264": "libx264", "mpeg4": "mpeg4"}
+_ENCODERS = {"h264": "libx264", "hevc": "libx265", "mpeg4": "mpeg4"}
 
 
 def numbered_frames(num_frames: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -54,7 +54,7 @@ class Coding(TypedDict, total=False):
     """How a video is encoded.
 
     Keys:
-        codec: ``h264`` (if not given) or ``mpeg4`` (part 2).
+        codec: ``h264`` (if not given), ``hevc`` or ``mpeg4`` (part 2).
         faststart: Put an mp4's index before the media data instead of behind it.
         keyframe_every: Largest distance between key frames; 12 if not given.
         encoder_options: More options of the encoder, such as ``{"bf": "3"}``.
@@ -98,7 +98,7 @@ def write_video(
         stream.codec_context.gop_size = coding.get("keyframe_every", 12)
         stream.codec_context.thread_count = 1
         # MPEG-4 part 2 cannot count finer than 1/65535 s.
-        time_base = _TIME_BASE if codec == "h264" else Fraction(1, 60_000)
+        time_base = Fraction(1, 60_000) if codec == "mpeg4" else _TIME_BASE
         stream.codec_context.time_base = time_base
         for array, time in zip(frames, times, strict=True):
             frame = av.VideoFrame.from_ndarray(array, format="rgb24")

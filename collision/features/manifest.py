@@ -56,7 +56,7 @@ class Maker:
                 if found := installed_version(distribution):
                     versions[distribution] = found
         paths = {key: Path(value).expanduser() for key, value in named.items()}
-        weights = {key: stamp(path) for key, path in paths.items() if path.exists()}
+        weights = {key: stamp(path)[:2] for key, path in paths.items() if path.exists()}
         return cls(json.loads(json.dumps(part.as_saved())), precision, versions, weights)
 
     def is_now(self, here: Maker) -> bool:

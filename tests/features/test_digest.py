@@ -45,6 +45,25 @@ def test_a_changed_file_is_read_again(tmp_path, video):
     assert digests.digest(video) != before
 
 
+def test_a_changed_file_of_the_same_size_and_time_is_read_again(tmp_path, video):
+    digests = VideoDigests(tmp_path / "videos.json")
+    before, stamp = digests.digest(video), video.stat()
+    video.write_bytes(b"two")
+    os.utime(video, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert digests.digest(video) != before
+
+
+def test_an_index_of_version_2_is_used_and_upgraded(tmp_path, video):
+    index, status = tmp_path / "videos.json", video.stat()
+    entry = [status.st_size, status.st_mtime_ns, "0" * 32]
+    index.write_text(json.dumps({"version": 2, "files": {str(video): entry}}))
+    digests = VideoDigests(index)
+    assert digests.digest(video) == "0" * 32  # not hashed
+    digests.save()
+    saved = json.loads(index.read_text())
+    assert saved["version"] == 3 and saved["files"][str(video)][2] == status.st_ctime_ns
+
+
 @pytest.mark.parametrize("content", ["", "[", "[1]", '{"a": 1, "b": [1, "x", "y"]}', "\x00"])
 def test_a_damaged_index_is_started_anew(tmp_path, video, content):
     index = tmp_path / "videos.json"
@@ -52,7 +71,7 @@ def test_a_damaged_index_is_started_anew(tmp_path, video, content):
     digests = VideoDigests(index)
     digest = digests.digest(video)
     digests.save()
-    assert [entry[2] for entry in json.loads(index.read_text())["files"].values()] == [digest]
+    assert [entry[3] for entry in json.loads(index.read_text())["files"].values()] == [digest]
 
 
 def test_an_index_that_cannot_be_written_is_told(tmp_path, video):

@@ -1,7 +1,8 @@
 """What `read_frames` makes of each kind of file of the zoo: `python -m benchmarks.zoo`.
 
-Two tables in Markdown: the reader and the verdict for each kind, and what FFmpeg itself says of the
-damaged ones when it decodes them from start to end. Takes half a minute.
+Two tables in Markdown: the reader and the verdict for the kinds of each codec and container, and
+what FFmpeg itself says of the damaged ones when it decodes them from start to end. Takes half a
+minute.
 """
 
 from collections import Counter
@@ -21,14 +22,12 @@ def main() -> None:
         verdicts = {name: verdict(kind, zoo) for name, kind in KINDS.items()}
         counts = Counter(words.partition(":")[0] for words in verdicts.values())
         print(", ".join(f"{count} {word}" for word, count in counts.most_common()) + "\n")
+        print_row("family", "codec", "container", "kinds", "reader", "verdict")
+        print_row(*["---"] * 6)
         for family, kinds in FAMILIES.items():
-            print_row("family", "codec", "container", "GOP", "clock", "more", "reader", "verdict")
-            print_row(*["---"] * 8)
-            for kind in kinds:
-                more = " ".join(filter(None, (kind.turn, kind.damage, kind.extra)))
-                how = (kind.codec, kind.container, kind.gop, kind.clock, more)
-                print_row(family, *how, chosen_reader(kind, zoo), verdicts[kind.name])
-            print()
+            for row in rows(family, kinds, zoo, verdicts):
+                print_row(*row)
+        print()
         print_row("damaged", "changed", "flagged", "packets refused", "FFmpeg gives of 60")
         print_row(*["---"] * 5)
         for kind in FAMILIES["damage"]:
@@ -50,6 +49,28 @@ def verdict(kind: Kind, zoo: Zoo) -> str:
     if kind.damage:
         return f"not to be told: {kind.cannot_tell}" if kind.cannot_tell else "damaged, told"
     return "right"
+
+
+def rows(
+    family: str, kinds: list[Kind], zoo: Zoo, verdicts: dict[str, str]
+) -> list[tuple[str, ...]]:
+    """Give a row for all kinds of a family that are read alike."""
+    names: dict[tuple[str, ...], list[str]] = {}
+    for kind in kinds:
+        how = kind.codec, kind.container, chosen_reader(kind, zoo), verdicts[kind.name]
+        names.setdefault(how, []).append(what(kind))
+    containers: dict[tuple[str, ...], list[str]] = {}
+    for (codec, container, reader, judged), found in names.items():
+        kept = codec, ", ".join(dict.fromkeys(found)), reader, judged
+        containers.setdefault(kept, []).append(container)
+    return [(family, key[0], ", ".join(of), *key[1:]) for key, of in containers.items()]
+
+
+def what(kind: Kind) -> str:
+    """Say what is special about a kind, besides codec and container."""
+    clock = "" if kind.clock == "zero" else kind.clock
+    turn = f"turn {kind.turn}" if kind.turn else ""
+    return " ".join(filter(None, (kind.gop, clock, turn, kind.damage, kind.extra)))
 
 
 def first_line(error: Exception) -> str:

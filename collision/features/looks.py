@@ -47,6 +47,7 @@ class _Header:
     video_stream: int
     revision: int
     is_seekable: bool
+    gaps: tuple[int, ...]
     entries: tuple[Entry, ...]
     version: Literal[1] = VERSION
 
@@ -90,7 +91,12 @@ def _encode(index: VideoIndex) -> bytes:
     assert coded is not None
     header = {name: getattr(index, name) for name in _KEPT}
     entries = [asdict(entry) for entry in coded.entries]
-    header |= {"is_seekable": coded.is_seekable, "entries": entries, "version": VERSION}
+    header |= {
+        "is_seekable": coded.is_seekable,
+        "gaps": coded.gaps,
+        "entries": entries,
+        "version": VERSION,
+    }
     arrays = {name: getattr(coded, name) for name in ("times", *_OF_PACKETS)}
     arrays |= {"frame_times": index.frame_times, "sizes": index.sizes}
     return pack(arrays, {"look": json.dumps(header)})
@@ -109,10 +115,8 @@ def _load(file: Path, path: Path) -> VideoIndex | None:
     shown: dict[str, Any] = {name: getattr(header, name) for name in _KEPT}
     shown |= {"frame_times": arrays["frame_times"], "sizes": arrays["sizes"]}
     times, ranks = arrays["times"], arrays["ranks"]
-    needed = np.maximum.accumulate(ranks)
-    coded = CodedFrames(
-        times, ranks, arrays["places"], arrays["clock"], needed, header.entries, header.is_seekable
-    )
+    where = arrays["places"], arrays["clock"], np.maximum.accumulate(ranks), header.gaps
+    coded = CodedFrames(times, ranks, *where, header.entries, header.is_seekable)
     return VideoIndex(path=path, **shown, coded=coded)
 
 

@@ -56,8 +56,10 @@ def _runs(coded: CodedFrames, wanted: list[int]) -> Iterator[tuple[Entry, list[i
     run: list[int] = []
     start = coded.entries[0]
     for rank in wanted:
-        last = int(np.flatnonzero(good_from <= rank)[-1]) if coded.number_at else 0
-        entry = coded.entries[last]
+        entry = coded.entries[int(np.flatnonzero(good_from <= rank)[-1]) if coded.number_at else 0]
+        # Of what comes before a refresh is over, nothing comes out that could be seen as damaged.
+        seen = np.flatnonzero(good_from <= coded.ranks[entry.number])
+        entry = coded.entries[int(seen[-1])] if len(seen) else entry
         reached = coded.number_of[run[-1]] if run else -_WORTH_SEEKING
         far = entry.number > reached + _WORTH_SEEKING and coded.number_at
         if not run or far:
@@ -77,7 +79,7 @@ class _Decoder:
         assert index.coded is not None
         self.index, self.coded = index, index.coded
         self.container, self.stream, self.entry = container, stream, entry
-        self.damaged: list[int] = []  # packets
+        self.damaged: list[int] = [*self.coded.gaps]  # packets
 
     def frames(self, ranks: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         """Give the frames of some ranks once nothing that they were decoded from is left to come.
@@ -123,8 +125,8 @@ class _Decoder:
         self, rank: int, frame: av.VideoFrame, wanted: set[int]
     ) -> tuple[int, av.VideoFrame]:
         number = self.coded.number_of[rank]
-        clean = (e for e in self.coded.entries if e.is_clean and e.good_from <= rank)
-        begin = max((e.number for e in clean if e.number <= number), default=0)
+        whole = (e.number for e in self.coded.entries if e.good_from <= rank and e.number <= number)
+        begin = max(whole, default=0)
         if any(begin <= damaged <= number for damaged in self.damaged):
             time = self.index.frame_times[rank]
             why = "it, or one that it builds on, holds damaged data"

@@ -44,6 +44,7 @@ class CodedFrames:
         clock: int64 [P], what the container finds each by: time in the stream's own units.
         needed: int64 [P], the highest rank of the packets up to each: when a decoder has given it,
             it has given all frames of those packets.
+        gaps: Packets before which one is missing that they may refer to.
         entries: Where decoding can begin.
         is_seekable: Not of program streams, whose times are interpolated anew after a seek, and not
             of edit lists of several parts, at whose seams FFmpeg then loses frames: these are
@@ -55,6 +56,7 @@ class CodedFrames:
     places: NDArray[np.int64]
     clock: NDArray[np.int64]
     needed: NDArray[np.int64]
+    gaps: tuple[int, ...]
     entries: tuple[Entry, ...]
     is_seekable: bool
 
@@ -228,6 +230,10 @@ def _check_complete(
         if stream.frames:
             return []
     declared = None
+    if kind == "avi" and stream.frames > count and packets.sync[:1] != ((0, None),):
+        # Its frames have no times: what is lost moves all that follow.
+        lack = f"{stream.frames - count} of {stream.frames} frames are not found"
+        raise VideoDecodeError(path, f"it is damaged: {lack}, among them the first")
     if kind == "avi" and stream.frames and stream.time_base:
         declared = float(stream.frames * stream.time_base)
     elif kind == "mkv":
@@ -290,9 +296,10 @@ def _shown(
     # Of hidden frames, the next that is shown.
     first_good = np.searchsorted(times, distinct[[entry.good_from for entry in found]])
     starts = [replace(e, good_from=int(n)) for e, n in zip(found, first_good, strict=True)]
-    return times, CodedFrames(
-        times, ranks, packets.places, packets.clock, needed, tuple(starts), packets.is_seekable
-    )
+    if packets.gaps:
+        notes.append(f"pictures are missing at {len(packets.gaps)} places: damaged from there on")
+    where = packets.places, packets.clock, needed, packets.gaps
+    return times, CodedFrames(times, ranks, *where, tuple(starts), packets.is_seekable)
 
 
 def frame_gap(frame_times: np.ndarray) -> Seconds:

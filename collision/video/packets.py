@@ -8,7 +8,7 @@ Shapes: P packets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from pathlib import Path
@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from collision.errors import VideoDecodeError
 from collision.types import Seconds
+from collision.video import h264
+from collision.video.h264 import PictureCount, length_size, nal_units
 from collision.video.streams import CONTAINERS
 
 # FFmpeg's own bound (dts_delta_threshold): a clock that leaps further has been set anew.
 _LEAP: Seconds = 10.0
 _LEAPING = ("ts", "mpg")  # containers whose clock may be set anew
 
-_H264_SLICE, _H264_IDR, _H264_SEI = (1, 2, 5), 5, 6
-_RECOVERY_POINT = 6
 _HEVC_ENTRIES = range(16, 24)
 # Where a picture's header begins, and whether its next two bytes say that it refers to no other.
 _INTRA: dict[str, tuple[bytes, Callable[[bytes], bool]]] = {
@@ -56,7 +56,8 @@ class Packets:
 
     ``times`` are seconds, of joined segments put in a row; ``places`` are bytes in the file. Of
     packets at which decoding can begin, ``sync`` has the number, and how many pictures that others
-    refer to must come until all is whole: None, if nothing behind refers to anything before.
+    refer to must come until all is whole: None, if nothing behind refers to anything before. Before
+    those in ``gaps`` one is missing that they may refer to, as far as the codec counts them.
     """
 
     times: NDArray[np.float64]
@@ -65,6 +66,7 @@ class Packets:
     places: NDArray[np.int64]
     clock: NDArray[np.int64]  # in the stream's own units, as the container seeks
     hidden: NDArray[np.bool_]
+    gaps: tuple[int, ...]
     sync: tuple[tuple[int, int | None], ...]
     num_flagged: int  # as key packets
     num_references: NDArray[np.int64]  # packets up to each that others refer to, where known
@@ -81,23 +83,22 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
     codec, length = stream.codec_context.codec.canonical_name, length_size(stream)
     rows: list[tuple[int, ...]] = []
     sync: list[tuple[int, int | None]] = []
-    references, incomplete = [], []
+    references, gaps, incomplete = [], [], []
+    pictures = PictureCount(stream.codec_context.extradata or b"", length)
     num_flagged = 0
     for packet in container.demux(stream):
         if not packet.size:
             continue
-        if packet.pts is None or packet.time_base is None:
-            raise VideoDecodeError(path, "a frame has no time; write the file anew with FFmpeg")
-        time = float(packet.pts * packet.time_base)
+        time = _time(path, packet)
         if packet.is_corrupt:
             incomplete.append((len(rows), time))
         data = memoryview(packet)
-        if not any(data[:64]):
-            raise VideoDecodeError(path, f"the frame at {time:.3f} s contains only zeros")
         if packet.is_keyframe:
             num_flagged += 1
             sync += [(len(rows), count) for count in _waits(codec, bytes(data), length)]
-        references.append(codec == "h264" and _is_reference(data, length))
+        is_reference, is_gap = pictures.follow(data) if codec == "h264" else (False, False)
+        references.append(is_reference)
+        gaps += [len(rows)] if is_gap else []
         is_hidden = packet.is_discard or (kind == "mp4" and packet.pts < 0)
         found_by = packet.pts if kind == "mkv" or packet.dts is None else packet.dts
         row = packet.pts, found_by, packet.duration or 0, packet.size, packet.pos or 0, is_hidden
@@ -115,10 +116,21 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
             raise VideoDecodeError(path, f"it is cut off: the frame at {time:.3f} s is incomplete")
     times = _in_a_row(shown * base, starts)
     return Packets(
-        times, durations * base, sizes, places, clock, hidden > 0, tuple(sync),
+        times, durations * base, sizes, places, clock, hidden > 0,
+        tuple(gap for gap in gaps if gap not in dict(sync)), tuple(sync),
         num_flagged, np.cumsum(references), len(starts),
         kind != "mpg" and not _is_hidden_between(hidden > 0),
     )  # fmt: skip
+
+
+def _time(path: Path, packet: av.Packet) -> Seconds:
+    """Give when a packet's picture is shown; VideoDecodeError: nobody can know, or it is blank."""
+    if packet.pts is None or packet.time_base is None:
+        raise VideoDecodeError(path, "a frame has no time; write the file anew with FFmpeg")
+    time = float(packet.pts * packet.time_base)
+    if not any(memoryview(packet)[:64]):
+        raise VideoDecodeError(path, f"the frame at {time:.3f} s contains only zeros")
+    return time
 
 
 def _is_hidden_between(hidden: NDArray[np.bool_]) -> bool:
@@ -169,9 +181,9 @@ def _waits(codec: str, data: bytes, length: int) -> list[int | None]:
     if codec != "h264":
         return [None]
     units = list(nal_units(data, length))
-    if any(unit[0] & 31 == _H264_IDR for unit in units):
+    if any(unit[0] & 31 == h264.IDR for unit in units):
         return [None]
-    return list(islice(chain.from_iterable(map(_recovery_counts, units)), 1))
+    return list(islice(chain.from_iterable(map(h264.recovery_counts, units)), 1))
 
 
 def _after_references(num_references: NDArray[np.int64], number: int, count: int) -> int | None:
@@ -180,70 +192,6 @@ def _after_references(num_references: NDArray[np.int64], number: int, count: int
         return number
     behind = np.flatnonzero(num_references >= num_references[number] + count)
     return int(behind[0]) if len(behind) else None
-
-
-def length_size(stream: VideoStream) -> int:
-    """Give the bytes of each unit's length in H.264 and HEVC; 0 where start codes part them."""
-    data = stream.codec_context.extradata or b""
-    if not data or data[0] != 1:
-        return 0
-    if stream.codec_context.codec.canonical_name == "hevc":
-        return (data[21] & 3) + 1 if len(data) > 21 else 0
-    return (data[4] & 3) + 1 if len(data) > 4 else 0
-
-
-def nal_units(data: bytes, length: int) -> Iterator[bytes]:
-    """Take the units of a packet apart; each starts with its header."""
-    if length:
-        place = 0
-        while place + length < len(data):
-            size = int.from_bytes(data[place : place + length], "big")
-            place += length
-            yield data[place : place + size] or b"\0"
-            place += size
-        return
-    for unit in data.split(b"\0\0\1")[1:]:
-        if unit:
-            yield unit
-
-
-def _is_reference(data: memoryview, length: int) -> bool:
-    """Whether the first slice of an H.264 packet says that others refer to it."""
-    if length and len(data) > length and data[length] & 31 in _H264_SLICE:
-        return data[length] & 0x60 > 0  # most packets begin with it
-    for unit in nal_units(bytes(data[:4096]), length):
-        if unit[0] & 31 in _H264_SLICE:
-            return unit[0] & 0x60 > 0
-    return True
-
-
-def _recovery_counts(unit: bytes) -> Iterator[int]:
-    """Give ``recovery_frame_cnt`` of the recovery points in an SEI unit of H.264 (D.1.8)."""
-    if unit[0] & 31 != _H264_SEI:
-        return
-    data, place = unit[1:].replace(b"\0\0\3", b"\0\0"), 0
-    while place + 2 < len(data):
-        kind, place = _sei_number(data, place)
-        size, place = _sei_number(data, place)
-        if kind == _RECOVERY_POINT:
-            yield _exp_golomb(data[place : place + size])
-        place += size
-
-
-def _sei_number(data: bytes, place: int) -> tuple[int, int]:
-    value = 0
-    while place < len(data):
-        value += data[place]
-        place += 1
-        if data[place - 1] != 255:
-            break
-    return value, place
-
-
-def _exp_golomb(data: bytes) -> int:
-    bits = "".join(f"{byte:08b}" for byte in data)
-    zeros = len(bits) - len(bits.lstrip("0"))
-    return int(bits[zeros : 2 * zeros + 1] or "0", 2) - 1
 
 
 def clock_start(container: InputContainer, stream: VideoStream, first: Seconds) -> Seconds:

@@ -143,7 +143,7 @@ class Kind:
         elif self.gop == "long":
             end = NUM_FRAMES
         elif self.gop == "refresh":
-            end = 47  # no picture is whole before a wave of refreshes has run through all of it
+            end = 40  # a wave of refreshes begins at 36; then all of the picture is new
         # B frames are stored behind the frame that is shown after them.
         if (self.gop in ("closed", "sliced") and first == 27) or self.gop == "open":
             first -= 2

@@ -17,21 +17,9 @@ from tests.kit.zoo_check import (
 
 # What happens today, and to which kinds (or kind>container of a copy). What is mended leaves.
 WRONG = {
-    "frames that refer to the missing one come: FFmpeg does not flag them": """
-        h264-mp4-plain-missing
-        h264-mp4-closed-missing
-        h264-mkv-plain-missing
-        h264-mkv-closed-missing
-        h264-ts-plain-missing
-        h264-ts-closed-missing
-    """,
-    "a refresh hides that a frame was damaged while it went on": """
-        h264-mp4-refresh-inner
-    """,
     "half pictures come without a flag": """
         mpeg2video-mpg-closed-cut
         mpeg2video-mpg-closed-zeros
-        mpeg4-avi-plain-zeros
     """,
 }
 KNOWN_WRONG = {name: reason for reason, names in WRONG.items() for name in names.split()}

@@ -19,7 +19,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from collision.types import Seconds
 from collision.video.decode import decoded_frames
-from collision.video.folder import read_image
+from collision.video.folder import read_image, squashed
 from collision.video.index import VideoIndex, frame_gap, hole_from
 from collision.video.turn import turn_of
 
@@ -104,7 +104,8 @@ def _pictures(
 ) -> Iterator[tuple[int, np.ndarray]]:
     if index.images:
         for place, number in enumerate(wanted):
-            yield place, read_image(index.path, index.images[number], height, width)
+            picture = read_image(index.path, index.images[number], (index.height, index.width))
+            yield place, squashed(picture, height, width)
         return
     reformatter = VideoReformatter()  # one for all: it keeps what it has worked out of the sizes
     for place, frame in decoded_frames(index, wanted):
@@ -123,7 +124,8 @@ def frame_checksums(index: VideoIndex) -> np.ndarray:
     of every eighth pixel of every eighth line, as coded: this costs nothing beside decoding.
     """
     if index.images:
-        pictures = (read_image(index.path, image, None, None) for image in index.images)
+        size = index.height, index.width
+        pictures = (read_image(index.path, image, size) for image in index.images)
         return np.array([zlib.crc32(picture[::8, ::8].tobytes()) for picture in pictures])
     checksums = np.zeros(len(index.frame_times), np.int64)
     for number, frame in decoded_frames(index, np.arange(len(checksums))):

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from collision.errors import VideoDecodeError
 from collision.types import Seconds
-from collision.video.folder import list_frames, read_image
+from collision.video.folder import list_frames, look_at_image
 from collision.video.packets import Entry, Packets, clock_start, entries, read_packets
 from collision.video.streams import CONTAINERS, open_video, video_streams
 from collision.video.turn import Turn, turn_of
@@ -138,11 +138,11 @@ def _index_folder(path: Path, frame_rate: float | None) -> VideoIndex:
     if frame_rate is None:
         reason = "a folder of images does not say its frame rate; give frame_rate=FPS"
         raise VideoDecodeError(path, reason)
-    height, width = read_image(path, images[0], None, None).shape[:2]
+    height, width, revision = look_at_image(path, images[0])
     times, duration = np.arange(len(images)) / frame_rate, len(images) / frame_rate
     sizes = np.array([image.stat().st_size for image in images], dtype=np.int64)
     shown = path, times, height, width, "images", frame_rate, duration
-    return VideoIndex(*shown, "images", notes=(), sizes=sizes, images=tuple(images))
+    return VideoIndex(*shown, "images", (), sizes, revision=revision, images=tuple(images))
 
 
 def _index_file(path: Path, video_stream: int | None) -> VideoIndex:

@@ -1,5 +1,10 @@
 """Folders of images are videos: the same frames, the same windows, and clear errors."""
 
+import struct
+import zlib
+from fractions import Fraction
+
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -119,6 +124,213 @@ def test_broken_folders_are_told(folder, tmp_path):
     (folder / "000009.jpg").unlink()
     with pytest.raises(VideoDecodeError, match=r"2 of 20 frames are missing, the first is 7"):
         index_video(folder, 10.0)
+
+
+# --- Kinds of images ------------------------------------------------------------------------------
+
+# What lies at the first stored row and the first stored column of a picture (EXIF 2.3, 4.6.4).
+SIDES = {
+    1: ("top", "left"),
+    2: ("top", "right"),
+    3: ("bottom", "right"),
+    4: ("bottom", "left"),
+    5: ("left", "top"),
+    6: ("right", "top"),
+    7: ("right", "bottom"),
+    8: ("left", "bottom"),
+}
+
+
+def stored(picture, orientation):
+    """Give the picture as a camera stores it that was held otherwise."""
+    row, column = SIDES[orientation]
+    picture = picture.swapaxes(0, 1) if row in ("left", "right") else picture
+    rows, columns = (-1 if side in ("bottom", "right") else 1 for side in (row, column))
+    return np.ascontiguousarray(picture[::rows, ::columns])
+
+
+def clear_in_part(picture):
+    """Give a picture whose left half is clear, as if it were not there."""
+    alpha = np.full(picture.shape[:2], 255, np.uint8)
+    alpha[:, : alpha.shape[1] // 2] = 0
+    return np.dstack([picture, alpha])
+
+
+def palette(picture):
+    """Colours in an order of their own: their numbers are no grey levels."""
+    colours = np.unique(picture)[::-1]
+    image = Image.fromarray(np.argmax(picture[..., :1] == colours, axis=2).astype(np.uint8), "P")
+    image.putpalette(colours.repeat(3).tolist())
+    return image
+
+
+def deep_colour(picture, path):
+    """Write a PNG of 3 x 16 bits, which Pillow cannot."""
+    encoder = av.CodecContext.create("png", "w")
+    encoder.height, encoder.width = picture.shape[:2]
+    encoder.pix_fmt, encoder.time_base = "rgb48be", Fraction(1, 10)
+    frame = av.VideoFrame.from_ndarray(picture.astype(np.uint16) * 257, "rgb48be")
+    path.write_bytes(b"".join(map(bytes, [*encoder.encode(frame), *encoder.encode(None)])))
+
+
+# How a picture is stored: suffix, what Pillow saves of it, and options.
+KINDS = {
+    "colour": (".png", Image.fromarray, {}),
+    "grey": (".png", lambda p: Image.fromarray(p[..., 0]), {}),
+    "grey and alpha": (
+        ".png",
+        lambda p: Image.fromarray(clear_in_part(p)[..., [0, 3]], "LA"),
+        {},
+    ),
+    "alpha": (".png", lambda p: Image.fromarray(clear_in_part(p)), {}),
+    "one clear colour": (".png", Image.fromarray, {"transparency": (30, 30, 30)}),
+    "one clear grey": (".png", lambda p: Image.fromarray(p[..., 0]), {"transparency": 225}),
+    "16 bits": (".png", lambda p: Image.fromarray(p[..., 0].astype(np.uint16) * 257), {}),
+    "1 bit": (".png", lambda p: Image.fromarray(p[..., 0] > 128), {}),
+    "palette": (".png", palette, {}),
+    "palette, one clear": (".png", palette, {"transparency": 0}),
+    "palette, half clear": (".png", palette, {"transparency": bytes([128, 7])}),
+    "jpeg": (".jpg", Image.fromarray, {}),
+    "grey jpeg": (".jpg", lambda p: Image.fromarray(p[..., 0]), {}),
+    "cmyk jpeg": (".jpg", lambda p: Image.fromarray(p).convert("CMYK"), {}),
+    "webp": (".webp", Image.fromarray, {}),
+    "webp, alpha": (
+        ".webp",
+        lambda p: Image.fromarray(clear_in_part(p)),
+        {"lossless": True, "exact": True},
+    ),
+    "mpo": (".jpg", Image.fromarray, {"format": "MPO", "save_all": True}),
+    "bmp": (".bmp", Image.fromarray, {}),
+    "bmp, alpha": (".bmp", lambda p: Image.fromarray(clear_in_part(p)), {}),
+    "bmp, palette": (".bmp", palette, {}),
+    "bmp, 1 bit": (".bmp", lambda p: Image.fromarray(p[..., 0] > 128), {}),
+}
+
+
+def save(picture, path, kind, orientation=1):
+    _, make, options = KINDS[kind]
+    if kind == "mpo":
+        options = options | {"append_images": [Image.fromarray(255 - picture[::2, ::2])]}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = options if orientation == 1 else options | {"exif": exif}
+    make(stored(picture, orientation)).save(path, **options)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("kind", "orientation"),
+    [
+        (kind, orientation)
+        for kind, (suffix, *_) in KINDS.items()
+        for orientation in (SIDES if suffix != ".bmp" else [1])  # of which BMP has none
+    ],
+)
+def test_each_kind_of_image_is_read_as_it_is_shown(tmp_path, kind, orientation):
+    suffix = KINDS[kind][0]
+    painted, numbers = numbered_frames(256), [11, 178, 3]
+    for place, number in enumerate(numbers):
+        save(painted[number], tmp_path / f"{place}{suffix}", kind, orientation)
+    index = index_video(tmp_path, 10.0)
+    assert (index.height, index.width) == painted.shape[1:3]
+    assert index.revision == (2 if kind == "16 bits" or orientation > 1 else 1)
+    shown = read_frames(index, np.array([2, 0, 1]))
+    assert [read_number(frame) for frame in shown] == [3, 11, 178]
+    noise = {".jpg": 16, ".webp": 16}.get(suffix, 30 if "1 bit" in kind else 0)
+    assert np.abs(shown.astype(int) - painted[[3, 11, 178]]).max() <= noise
+    assert read_number(read_frames(index, np.array([1]), 30, 100)[0]) == 178
+
+
+def test_equal_pictures_share_a_print_however_they_are_stored(tmp_path):
+    exact = [kind for kind, (suffix, *_) in KINDS.items() if suffix == ".png" and kind != "1 bit"]
+    places = [(kind, orientation) for kind in exact for orientation in SIDES]
+    for place, (kind, orientation) in enumerate(places):
+        save(numbered_frames(12)[11], tmp_path / f"{place}.png", kind, orientation)
+    deep_colour(numbered_frames(12)[11], tmp_path / f"{len(places)}.png")
+    save(numbered_frames(12)[10], tmp_path / f"{len(places) + 1}.png", "colour")
+    prints = frame_checksums(index_video(tmp_path, 10.0)).tolist()
+    assert len(set(prints[:-1])) == 1 and prints[-1] != prints[0]
+
+
+def test_16_bits_are_scaled_and_not_clipped(tmp_path):
+    levels = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
+    Image.fromarray(levels).save(tmp_path / "0.png")
+    (frame,) = read_frames(index_video(tmp_path, 10.0), np.array([0]))
+    assert (frame == (levels // 256)[..., None]).all()
+
+
+def test_no_colour_is_taken_for_another(tmp_path):
+    patches = np.zeros((16, 48, 3), np.uint8)
+    patches[:, :16], patches[:, 16:32], patches[:, 32:] = (200, 0, 0), (0, 200, 0), (0, 0, 200)
+    for place, suffix in enumerate((".png", ".jpg", ".bmp", ".webp")):
+        Image.fromarray(patches).save(tmp_path / f"{place}{suffix}")
+    Image.fromarray(patches).convert("CMYK").save(tmp_path / "4.jpg")
+    Image.fromarray(patches).quantize(8).save(tmp_path / "5.png")
+    deep_colour(patches, tmp_path / "6.png")
+    frames = read_frames(index_video(tmp_path, 10.0), np.arange(7))
+    centres = frames[:, 8, 8::16].astype(int)
+    assert np.abs(centres - patches[8, 8::16]).max() < 16
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_an_image_of_several_pictures_is_refused_by_name(tmp_path, suffix):
+    pictures = [Image.fromarray(frame) for frame in numbered_frames(4)]
+    for place in (0, 1):
+        pictures[place].save(tmp_path / f"{place}{suffix}")
+    moving = {"save_all": True, "append_images": pictures[1:], "lossless": True}
+    pictures[0].save(tmp_path / f"1{suffix}", **moving)
+    index = index_video(tmp_path, 10.0)
+    assert read_number(read_frames(index, np.array([0]))[0]) == 0
+    for read in (lambda: read_frames(index, np.array([1])), lambda: frame_checksums(index)):
+        with pytest.raises(VideoDecodeError, match=rf"'1{suffix}': it holds 4 pictures"):
+            read()
+
+
+@pytest.mark.parametrize("odd", ["small", "on its side"])
+def test_an_image_of_another_size_is_refused_by_name(tmp_path, odd):
+    folder = write_folder(tmp_path / "images", numbered_frames(6), "{}.png")
+    if odd == "small":
+        save(numbered_frames(6, 24, 32)[4], folder / "4.png", "colour")
+    else:
+        save(numbered_frames(6, 64, 48)[4], folder / "4.png", "colour", orientation=6)
+    index = index_video(folder, 10.0)
+    assert read_number(read_frames(index, np.array([5]))[0]) == 5
+    said = r"'4.png': it is (32x24|48x64), the first is 64x48"
+    for read in (lambda: read_frames(index, np.array([4]), 8, 8), lambda: frame_checksums(index)):
+        with pytest.raises(VideoDecodeError, match=said):
+            read()
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def test_the_turn_of_a_png_may_lie_behind_its_picture(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(stored(numbered_frames(12)[11], 6), tmp_path / "0.png", "colour")
+    data, end = (tmp_path / "0.png").read_bytes(), chunk(b"IEND", b"")
+    assert data.endswith(end)
+    behind = chunk(b"eXIf", exif.tobytes()[6:])
+    (tmp_path / "0.png").write_bytes(data.removesuffix(end) + behind + end)
+    index = index_video(tmp_path, 10.0)
+    assert (index.height, index.width) == (48, 64)
+    assert read_number(read_frames(index, np.array([0]))[0]) == 11
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_damaged_exif_data_say_nothing(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 1, "camera"
+    whole, random = exif.tobytes(), np.random.default_rng(0)
+    for place in range(40):
+        data = bytearray(whole)
+        data[random.integers(6, 24)] = 0xFE
+        data = bytes(data if place % 2 else data[: random.integers(7, len(data))])
+        Image.fromarray(numbered_frames(12)[11]).save(tmp_path / f"{place}{suffix}", exif=data)
+    frames = read_frames(index_video(tmp_path, 10.0), np.arange(40))
+    assert {read_number(frame) for frame in frames} == {11}
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", None])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from collision.metrics.comparison import Comparison
-from collision.report.plots import BLUE, INK, MUTED, styled_figure
+from collision.report.plots import BLUE, INK, MUTED, drawable, styled_figure
 from collision.report.tables import ABSENT, Grid, number, with_interval
 
 
@@ -73,7 +73,7 @@ def forest(comparison: Comparison, path: Path | str) -> None:
 
 def _short(name: str, max_length: int = 46) -> str:
     """A long name by its end: run folders begin with the time."""
-    return name if len(name) <= max_length else "…" + name[1 - max_length :]
+    return drawable(name if len(name) <= max_length else "…" + name[1 - max_length :])
 
 
 def _p_value(value: float | None) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from collision.report.page import Block, Code, Heading, Picture, Text, titled, write_page
-from collision.report.plots import BLUE, INK, MUTED, RED, styled_figure
+from collision.report.plots import BLUE, INK, MUTED, RED, drawable, styled_figure
 from collision.report.tables import Grid, as_rich
 
 # Longer lists are shortened on the page; data.json holds all of them.
@@ -273,5 +273,5 @@ def shortcut_marks(shortcuts: Mapping[str, Any], path: Path | str) -> None:
                 axes.plot(ap["value"], place, "o", color=colour, ms=7)
             axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
             axes.set(xlim=(0, 1.02), ylim=(len(names) - 0.5, -0.5), xlabel="average precision")
-            axes.set_title(f"{target} (bar: chance; red: a shortcut, or likely)")
+            axes.set_title(f"{drawable(target)} (bar: chance; red: a shortcut, or likely)")
             axes.grid(axis="y", visible=False)

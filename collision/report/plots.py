@@ -5,9 +5,12 @@ Figures are made without pyplot: nothing is global, so they can be drawn from an
 
 from __future__ import annotations
 
+import logging
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from sklearn.metrics import precision_recall_curve
 
 from collision.metrics.calibration import Calibration
@@ -53,15 +57,39 @@ STYLE: dict[Any, Any] = {  # Any: matplotlib's stubs spell out every key
     "savefig.dpi": 150,
 }
 
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # that a font has no bold
+
+# Parts of the names of fonts that have what DejaVu lacks, such as Chinese; the best first.
+_FURTHER_FONTS = (
+    *("CJK", "PingFang", "Hiragino", "Microsoft YaHei", "WenQuanYi", "SimHei", "Yu Gothic"),
+    *("Malgun", "Droid Sans Fallback", "Noto Sans"),
+)
+
 
 @contextmanager
 def styled_figure(path: Path | str, width: float, height: float) -> Iterator[Figure]:
     """Give a figure of that many inches in the house style; write it to ``path`` at the end."""
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE, "backend": "agg"}):
+    style = {**matplotlib.rcParamsDefault, **STYLE, "font.family": _fonts(), "backend": "agg"}
+    with matplotlib.rc_context(style), warnings.catch_warnings():
+        # No font has it: a box is drawn, and nobody can do anything about it.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
         figure.savefig(path)
+
+
+@cache
+def _fonts() -> list[str]:
+    """List the fonts in which a letter is looked for: of each further kind, one."""
+    names = sorted({font.name for font in fontManager.ttflist})
+    found = (next((name for name in names if kind in name), None) for kind in _FURTHER_FONTS)
+    return list(dict.fromkeys(["DejaVu Sans", *filter(None, found)]))
+
+
+def drawable(name: str) -> str:
+    """Give a name that matplotlib can draw: bytes that are no UTF-8 become question marks."""
+    return name.encode(errors="replace").decode()
 
 
 def ap_by_horizon(summary: Summary, path: Path | str) -> None:
@@ -122,7 +150,7 @@ def score_by_variant(scored: Scored, path: Path | str, tag: str = "variant") -> 
                 rows = ranked & (scored.horizon == horizon) & (names == name)
                 colour = RED if positive_share[name] > 0.5 else BLUE
                 _cloud(axes, place, scored.judged_score[rows], colour)
-            axes.set_xticks(range(len(order)), [name or "unknown" for name in order])
+            axes.set_xticks(range(len(order)), [drawable(name) or "unknown" for name in order])
             axes.tick_params(axis="x", rotation=30)
             axes.set(ylim=(-0.03, 1.03), title=f"{horizon_key(horizon)} s before")
             axes.grid(axis="x", visible=False)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from collision.errors import MetricError
-from collision.report.plots import BLUE, INK, MUTED, ORANGE, RED, styled_figure
+from collision.report.plots import BLUE, INK, MUTED, ORANGE, RED, drawable, styled_figure
 from collision.types import Seconds
 
 WIDTH = 10.0  # inches
@@ -76,7 +76,7 @@ def draw_timeline(
             axes.axvline(event_time, color=RED, lw=1.8, label=f"event at {event_time:.2f} s")
         axes.set(xlim=(start, end), ylim=(-0.02, 1.02), ylabel="probability of a collision")
         axes.set_xlabel("seconds")
-        axes.set_title(timeline.title)
+        axes.set_title(drawable(timeline.title))
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=9, borderpad=0)
         axes.plot(frame_times, np.full(len(frame_times), -0.02), "|", color=INK, ms=10, mew=1.5)

@@ -156,6 +156,8 @@ def _index_file(path: Path, video_stream: int | None) -> VideoIndex:
             notes.append(f"of its {num_videos} video streams, number {number} is read")
         times, coded = _shown(path, packets, notes)
         start = clock_start(container, stream, float(times[0]))
+        if kind == "avi":  # it has no clock: FFmpeg begins it a frame late where it expects B frames
+            start = float(packets.times.min())
         rate = stream.average_rate
         turn, height, width = _first_picture(path, container, stream)
     if abs(start) > 0.5:
@@ -284,7 +286,7 @@ def _shown(
         raise VideoDecodeError(path, "every frame is hidden by its edit list")
     times, ranks_of_shown = np.unique(packets.times[is_shown], return_inverse=True)
     if same := int(is_shown.sum()) - len(times):
-        notes.append(f"{same} frames share another's time")
+        notes.append(f"{same} packets share another's time: one frame is shown of them")
     if packets.num_segments > 1:
         notes.append(f"its clock is set anew {packets.num_segments - 1} times: put in a row")
     steps = np.diff(times)

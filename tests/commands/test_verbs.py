@@ -217,15 +217,18 @@ def test_evaluate_own_videos_and_a_broken_one(workshop, tmp_path):
 
 
 def test_predict_awkward_names(workshop, tmp_path):
-    for name in ("clip(1).mp4", "a,b=c.mp4"):
-        write_video(tmp_path / name, numbered_frames(60, 90, 160), fps=10)
+    gbk = b"\xd0\xd0\xb3\xb5".decode(errors="surrogateescape")
+    names = ["clip(1)", "a,b=c", "行车", gbk]
+    video = write_video(tmp_path / "v.mp4", numbered_frames(60, 90, 160), fps=10).read_bytes()
+    for name in names:
+        (tmp_path / f"{name}.mp4").write_bytes(video)
     (tmp_path / "empty.mp4").touch()
-    paths = [tmp_path / name for name in ("clip(1).mp4", "a,b=c.mp4", "empty.mp4", "none.mp4")]
+    paths = [tmp_path / f"{name}.mp4" for name in (*names, "empty", "none")]
     output = workshop.command(
         "predict", *paths, f"checkpoint={workshop.run}", f"output={tmp_path / 'out'}", code=2
     )
-    assert "2 of 4 clip(s) gave no prediction" in output
-    for name in ("clip(1)", "a,b=c"):
+    assert "2 of 6 clip(s) gave no prediction" in output
+    for name in names:
         with (tmp_path / "out" / f"{name}.csv").open() as file:
             rows = list(csv.DictReader(file))
         times = [float(row["time"]) for row in rows]

@@ -44,7 +44,8 @@ class Kind:
         damage: ``key`` or ``inner``: half of the bytes of one frame are noise; ``missing`` or
             ``missingkey``: one frame is left out; ``cut``: the end; ``zeros``: a part.
         extra: ``rear`` camera as second stream; ``sound`` or ``subtitles`` that outlast the
-            picture; ``10bit``, ``full`` range or ``444`` chroma; ``live`` Matroska without an
+            picture; ``10bit``, ``full`` range, ``444`` or (in 10 bit) ``422``
+            chroma; ``live`` Matroska without an
             index; an mp4 that calls ``allkeys``, all of its frames, key frames.
     """
 
@@ -262,6 +263,7 @@ STREAMS = [
     *_each("av1", "mp4", extra="10bit"),
     *_each("h264 hevc", "mp4", extra="full"),
     *_each("h264 hevc", "mp4", extra="444"),
+    *_each("h264 hevc", "mp4 ts", extra="422"),
 ]
 FAMILIES = {
     "codecs": CODED,

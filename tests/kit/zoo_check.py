@@ -215,8 +215,10 @@ def check_reader(kind: Kind, path: Path, draws: int) -> VideoIndex | None:
         assert kind.may_be_refused, error
         assert len(str(error).split()) > 5, f"no sentence: {error}"
         return None
-    times = index.frame_times - index.frame_times[0]
+    times = index.frame_times
     assert len(times) == len(kind.times), f"{len(times)} frames instead of {len(kind.times)}"
+    if (kind.container, kind.extra) == ("ts", "sound"):  # AAC begins by 1,024 samples before 0 s
+        times = times - 0.128
     np.testing.assert_allclose(times, kind.times, atol=TIME_NOISE)
     random = np.random.default_rng(list(kind.name.encode()))
     for draw in range(draws):

@@ -110,7 +110,7 @@ FORMATS = {
     **{name: name for name in ("mp4", "mov", "webm", "avi")},
     **{"fmp4": "mp4", "mkv": "matroska", "ts": "mpegts", "mpg": "mpeg"},
 }
-PIXELS = {"10bit": "yuv420p10le", "full": "yuvj420p", "444": "yuv444p"}
+PIXELS = {"10bit": "yuv420p10le", "full": "yuvj420p", "444": "yuv444p", "422": "yuv422p10le"}
 SKIPPED = (Fraction(1), Fraction(8, 5))  # what an edit list of two parts leaves out
 REAR = 100  # the first number of the rear camera's frames
 

@@ -25,7 +25,7 @@ from collision.video.index import CodedFrames, VideoIndex, at_rate, index_video
 from collision.video.packets import Entry
 
 # Raise it whenever a look at the same file finds, or keeps, other things.
-VERSION: Literal[1] = 1
+VERSION: Literal[2] = 2
 
 _OF_FRAMES = {"frame_times": np.float64, "sizes": np.int64, "times": np.float64}  # [N]
 _OF_PACKETS = dict.fromkeys(("ranks", "places", "clock"), np.int64)  # [P]
@@ -49,7 +49,7 @@ class _Header:
     is_seekable: bool
     gaps: tuple[int, ...]
     entries: tuple[Entry, ...]
-    version: Literal[1] = VERSION
+    version: Literal[2] = VERSION
 
 
 _INDEX = ("height", "width", "codec", "native_fps", "duration", "reader", "notes")

@@ -175,7 +175,8 @@ def test_windows_that_are_added_leave_none_of_an_older_reader(stored_by_1, tmp_p
 REVISIONS = {
     Kind("h264", "mp4"): 1,
     Kind("hevc", "mkv", "open"): 1,
-    Kind("mpeg4", "avi"): 1,
+    Kind("mpeg4", "avi"): 2,
+    Kind("mpeg4", "avi", "plain"): 1,
     Kind("h264", "mp4", "refresh"): 2,
     Kind("h264", "ts", clock="late"): 2,
     Kind("h264", "ts", clock="spliced"): 2,

@@ -104,8 +104,8 @@ def _pictures(
 ) -> Iterator[tuple[int, np.ndarray]]:
     if index.images:
         for place, number in enumerate(wanted):
-            picture = read_image(index.path, index.images[number], (index.height, index.width))
-            yield place, squashed(picture, height, width)
+            image = read_image(index.path, index.images[number], (index.height, index.width))
+            yield place, squashed(image, height, width)
         return
     reformatter = VideoReformatter()  # one for all: it keeps what it has worked out of the sizes
     for place, frame in decoded_frames(index, wanted):

@@ -156,7 +156,7 @@ def _index_file(path: Path, video_stream: int | None) -> VideoIndex:
             notes.append(f"of its {num_videos} video streams, number {number} is read")
         times, coded = _shown(path, packets, notes)
         start = clock_start(container, stream, float(times[0]))
-        if kind == "avi":  # it has no clock: FFmpeg begins it a frame late where it expects B frames
+        if kind == "avi":  # without a clock: where B frames may come, FFmpeg begins a frame late
             start = float(packets.times.min())
         rate = stream.average_rate
         turn, height, width = _first_picture(path, container, stream)

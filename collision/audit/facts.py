@@ -32,7 +32,7 @@ from collision.video.frames import latest_visible, read_frames
 from collision.video.index import VideoIndex
 
 # Part of the folder's name: raise it whenever the same video gives other facts.
-VERSION: Literal[2] = 2
+VERSION: Literal[3] = 3
 
 # Dense enough for a copy that begins a moment later to share pictures; see tests/audit.
 HASH_EVERY: Seconds = 0.5
@@ -82,7 +82,7 @@ class VideoFacts:
     hash_times: Annotated[NDArray[np.float64], _from_lists(np.float64, list[float])]
     hashes: Annotated[NDArray[np.uint64], _from_lists(np.uint64, list[int])]
     notes: tuple[str, ...]  # what is odd about the file
-    version: Literal[2] = VERSION  # which files have that were written before it was
+    version: Literal[3] = VERSION  # which files have that were written before it was
 
     @property
     def end(self) -> Seconds:
@@ -197,7 +197,7 @@ class _SavedDurations:
     __pydantic_config__ = STRICT
 
     durations: dict[str, float] = field(default_factory=dict)
-    version: Literal[1] = 1
+    version: Literal[2] = 2  # 1: counted from 0 by the file's own clock, whenever that begins
 
 
 class DurationCache:
@@ -228,7 +228,7 @@ class DurationCache:
         new = {self.digests.digest(*file): duration for file, duration in durations.items()}
         self._known |= new
         with kept_in_cache(self.file), locked(self.file.with_suffix(".lock")):
-            write_json(self.file, {"version": 1, "durations": _read_durations(self.file) | new})
+            write_json(self.file, {"version": 2, "durations": _read_durations(self.file) | new})
         with suppress(CollisionError):  # extraction saves them, too, and says what is wrong
             self.digests.save()
 

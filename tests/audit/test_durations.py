@@ -40,12 +40,12 @@ def test_a_second_run_opens_nothing_that_it_knows(records, tmp_path, monkeypatch
     assert len(opened) == 1
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"durations": {"a": "x"}}', '{"version": 2}'])
+@pytest.mark.parametrize("text", ["[]", "{", '{"durations": {"a": "x"}}', '{"version": 1}'])
 def test_a_damaged_file_is_started_anew(records, tmp_path, text):
     first = read(tmp_path / "cache", records)
     (tmp_path / "cache" / DURATIONS).write_text(text)
     assert read(tmp_path / "cache", records) == first
-    assert json.loads((tmp_path / "cache" / DURATIONS).read_text())["version"] == 1
+    assert json.loads((tmp_path / "cache" / DURATIONS).read_text())["version"] == 2
 
 
 def test_a_cache_that_may_only_be_read(records, tmp_path, monkeypatch):

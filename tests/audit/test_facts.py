@@ -157,7 +157,7 @@ def test_a_cache_that_may_only_be_read_is_told_once_and_stops_nothing(
     facts, failures = read_all(tmp_path, records_of(tmp_path, 3))
     assert len(facts) == 3 and not failures
     assert [r.getMessage() for r in caplog.records] == [
-        f"{tmp_path / 'cache/facts/v2'} may only be read: what was found in the files is not kept "
+        f"{tmp_path / 'cache/facts/v3'} may only be read: what was found in the files is not kept "
         "for next time."
     ]
 

@@ -19,6 +19,7 @@ from collision.errors import ConfigError
 from collision.types import Seconds, Split
 
 Accelerator: TypeAlias = Literal["auto", "cpu", "gpu"]
+Reader: TypeAlias = Literal["auto", "pyav", "torchcodec"]
 Precision: TypeAlias = Literal["32-true", "bf16-mixed", "16-mixed"]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Whole: TypeAlias = Annotated[int, Field(ge=0)]
@@ -36,6 +37,8 @@ class ExtractionOptions:
         num_workers: Processes that decode.
         timeout: After which decoding a video counts as hanging.
         precision: Of the backbone; None: what suits the device. Part of the fingerprint.
+        reader: Of video files; auto: decord where it is right, PyAV elsewhere. ``torchcodec`` is
+            part of the fingerprint.
     """
 
     __pydantic_config__ = STRICT
@@ -45,6 +48,7 @@ class ExtractionOptions:
     timeout: Duration = 120
     accelerator: Accelerator = "auto"
     precision: Precision | None = None
+    reader: Reader = "auto"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,9 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
     selection = Selection(None, options.limit, options.val_fraction, skip_missing=skip)
     plans, complaints = [], []
     for backbone in options.backbones:
-        source = FeatureSource.of_part(backbone, options.cache_root, precision)
+        source = FeatureSource.of_part(
+            backbone, options.cache_root, precision, options.extraction.reader
+        )
         for dataset in datasets:
             experiment = Experiment.index(dataset, policy, source, selection)
             if options.plan:

@@ -107,7 +107,7 @@ def source_of(options: TrainOptions) -> FeatureSource:
     extraction, trainer = options.extraction, options.trainer
     precision_of(trainer.accelerator, trainer.precision, "trainer")
     precision = precision_of(extraction.accelerator, extraction.precision, "extraction")
-    return FeatureSource.of_part(options.backbone, options.cache_root, precision)
+    return FeatureSource.of_part(options.backbone, options.cache_root, precision, extraction.reader)
 
 
 def setup_of(options: TrainOptions, policy: SamplingPolicy) -> TrainingSetup:

@@ -30,7 +30,8 @@ class ClipDataModule(LightningDataModule):
     """Clips of video, decoded in worker processes; a batch is one video's windows.
 
     torch's DataLoader is not used: one worker that dies would end a night's job. ``num_workers`` 0
-    decodes in this process; ``should_stop`` is asked between videos, ``index`` what a file holds.
+    decodes in this process; ``should_stop`` is asked between videos, ``index`` what a file holds;
+    ``reader`` as of ``collision.video.torchcodec.read_by``.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class ClipDataModule(LightningDataModule):
         timeout: Seconds = 120.0,
         should_stop: Callable[[], bool] = lambda: False,
         index: IndexVideo = index_video,
+        reader: str = "auto",
     ):
         super().__init__()
-        self.dataset = ClipDataset(requests, spec, index)
+        self.dataset = ClipDataset(requests, spec, index, reader)
         self.num_workers, self.timeout, self.should_stop = num_workers, timeout, should_stop
 
     def predict_dataloader(self) -> ClipLoader:

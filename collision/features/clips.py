@@ -18,6 +18,7 @@ from collision.errors import VideoDecodeError
 from collision.types import PLAIN, BackboneSpec, Failure, View
 from collision.video.frames import read_frames, window_frame_indices
 from collision.video.index import VideoIndex, index_video
+from collision.video.torchcodec import read_by
 
 # A worker's piece of a long video is held in memory this big, once in the worker and once here.
 MAX_PIECE_BYTES = 256 * 2**20
@@ -67,10 +68,14 @@ class ClipDataset(Dataset):
     """Decodes one request an item, each in one pass over its file; runs in worker processes."""
 
     def __init__(
-        self, requests: Sequence[WindowRequest], spec: BackboneSpec, index: IndexVideo = index_video
+        self,
+        requests: Sequence[WindowRequest],
+        spec: BackboneSpec,
+        index: IndexVideo = index_video,
+        reader: str = "auto",
     ):
-        """Ask ``index`` what a file holds."""
-        self.requests, self.spec, self.index = requests, spec, index
+        """Ask ``index`` what a file holds; ``reader`` as of ``read_by``."""
+        self.requests, self.spec, self.index, self.reader = requests, spec, index, reader
 
     def __len__(self) -> int:
         return len(self.requests)
@@ -93,6 +98,7 @@ class ClipDataset(Dataset):
         wanted = window_frame_indices(index.frame_times, ends, spec.num_frames, fps)
         exists = (wanted >= 0).all(axis=1)
         distinct, windows = np.unique(wanted[exists], return_inverse=True)
+        index = read_by(self.reader, index, distinct)
         frames = read_frames(index, distinct, spec.height, spec.width)
         windows = windows.reshape(-1, spec.num_frames)
         return Clip(frames, windows, ends[exists], ends[~exists], index.notes, index.revision)

@@ -25,6 +25,7 @@ from collision.errors import ConfigError
 from collision.features.clip_datamodule import ClipDataModule
 from collision.features.clips import Clip, WindowRequest, split_long
 from collision.features.failures import record_failures
+from collision.features.fingerprint import Fingerprint
 from collision.features.interruption import OutOfTime, StopSignals
 from collision.features.missing import WantedVideo, decoded_together, look_up
 from collision.features.planning import write_speed
@@ -32,6 +33,7 @@ from collision.features.progress import ExtractionProgress
 from collision.features.ranks import Ranks, rank_part
 from collision.features.store import NotFiniteError
 from collision.types import Failure, Seconds
+from collision.video.torchcodec import load_torchcodec
 
 if TYPE_CHECKING:
     from collision.features.source import FeatureSource
@@ -108,7 +110,7 @@ def extract(
         CollisionError: The disk is full or not writable; or another process ended early.
     """
     started = time.monotonic()
-    _check_options(options, source.fingerprint.precision)
+    _check_options(options, source.fingerprint)
     ranks = Ranks(options.accelerator, source.fingerprint.precision, devices, num_nodes)
     is_shown = progress and ranks.fabric.is_global_zero
     try:
@@ -136,6 +138,8 @@ class _Run:
         self.source, self.store, self.options = source, source.store, options
         self.ranks, self.fabric, self.stop, self.display = ranks, ranks.fabric, stop, display
         self.batch_size = options.batch_size or BATCH_SIZE[self.fabric.device.type]
+        made_by = source.fingerprint.reader
+        self.reader = options.reader if made_by == "auto" else made_by
         self.report = ExtractionReport()
         self.tried: set[Path] = set()
 
@@ -152,6 +156,8 @@ class _Run:
         videos = [video for video in videos if len(video.missing)]
         try:
             if videos:
+                if self.reader == "torchcodec":
+                    load_torchcodec()
                 with self.store.changing():
                     pass  # a folder that nobody may write to is found before hours of work
                 self.backbone = self.fabric.to_device(self.source.backbone()).eval()
@@ -181,6 +187,7 @@ class _Run:
             options.timeout,
             self.should_stop,
             self.source.looks.index,
+            self.reader,
         )
         steps = Counter(str(same_frames[0].path) for same_frames, _ in pieces)
         num_windows = sum(len(video.missing) for video in videos)
@@ -265,13 +272,21 @@ class _Run:
         self.report.failures += [Failure(one.video, one.path, reason) for one in new]
 
 
-def _check_options(options: ExtractionOptions, precision: str) -> None:
+def _check_options(options: ExtractionOptions, made: Fingerprint) -> None:
     for name, least in (("batch_size", 1), ("num_workers", 0), ("timeout", 1)):
         value = getattr(options, name)
         if value is not None and value < least:
             raise ConfigError(f"extraction.{name}={value}: give {least} or more.")
-    if options.precision not in (None, precision):
+    if options.precision not in (None, made.precision):
         raise ConfigError(
             f"extraction.precision={options.precision}, but these features are computed in "
-            f"{precision}, which is part of their fingerprint: leave the option out."
+            f"{made.precision}, which is part of their fingerprint: leave the option out."
+        )
+    if options.reader not in ("auto", made.reader) and "torchcodec" in (
+        options.reader,
+        made.reader,
+    ):
+        raise ConfigError(
+            f"extraction.reader={options.reader}, but these features are made with "
+            f"reader={made.reader}, which is part of their fingerprint: leave the option out."
         )

@@ -28,7 +28,8 @@ class Fingerprint:
     """What the features of a video depend on, besides the video, as plain JSON data.
 
     The backbone's spec, the digest of its weights, the precision that it computes in, and the
-    schema of the stored files; not batch size, device, paths or sampling.
+    schema of the stored files; not batch size, device, paths or sampling. Of readers, only one
+    whose pixels differ from PyAV's.
     """
 
     fields: Mapping[str, Any]
@@ -51,6 +52,11 @@ class Fingerprint:
         """What the backbone computed in, in Lightning's words."""
         return str(self.fields.get("precision", ""))
 
+    @property
+    def reader(self) -> str:
+        """``torchcodec``, if it read the frames that it can be trusted with; else ``auto``."""
+        return "torchcodec" if self.fields.get("reader") == "torchcodec" else "auto"
+
     def difference(self, other: Fingerprint) -> list[str]:
         """Say field by field what differs: ``height: 128 here, 224 there``."""
         lines = []
@@ -60,11 +66,17 @@ class Fingerprint:
         return lines
 
 
-def fingerprint(backbone: Backbone, precision: str = "32-true") -> Fingerprint:
-    """Take the fingerprint of a backbone, a Module; ``precision`` in Lightning's words."""
+def fingerprint(
+    backbone: Backbone, precision: str = "32-true", reader: str = "auto"
+) -> Fingerprint:
+    """Take the fingerprint of a backbone, a Module; ``precision`` in Lightning's words.
+
+    ``reader`` as in the options of extraction: decord and PyAV count as one.
+    """
     weights = weights_digest(backbone)  # type: ignore[arg-type]  # a Module, by contract
     made = {"weights_digest": weights, "precision": precision, "schema": SCHEMA}
-    return Fingerprint({**backbone.spec.as_dict(), **made})
+    read = {"reader": reader} if reader == "torchcodec" else {}
+    return Fingerprint({**backbone.spec.as_dict(), **made, **read})
 
 
 def weights_digest(module: torch.nn.Module) -> str:

@@ -25,6 +25,7 @@ from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
 from collision.sampling.windows import needed_windows
 from collision.types import Backbone, BackboneSpec, Failure
+from collision.video.torchcodec import load_torchcodec
 
 if TYPE_CHECKING:
     from collision.config import Part
@@ -47,18 +48,26 @@ class FeatureSource:
     _backbone: Backbone | None = field(default=None, repr=False)
 
     @classmethod
-    def of_part(cls, part: Part, cache_root: Path, precision: str) -> FeatureSource:
-        """Find the folder that a backbone has filled before; build the backbone only to find it."""
+    def of_part(
+        cls, part: Part, cache_root: Path, precision: str, reader: str = "auto"
+    ) -> FeatureSource:
+        """Find the folder that a backbone has filled before; build the backbone only to find it.
+
+        ConfigError: ``reader`` is torchcodec, and it does not load.
+        """
+        made_by = reader if reader == "torchcodec" else "auto"
+        if reader == "torchcodec":
+            load_torchcodec()
         digests = VideoDigests(cache_root / "videos.json")
         for manifest in sorted(cache_root.glob(f"*/{FILE_NAME}")):
             with contextlib.suppress(CollisionError):  # what is not understood is not ours
                 store = FeatureStore.open(manifest.parent)
                 here = Maker.here(part, precision, store.spec.implementation)
                 for maker in store.made_by:
-                    if maker.is_now(here):
+                    if store.fingerprint.reader == made_by and maker.is_now(here):
                         return cls(store, digests, part, maker=maker)
         backbone = part.build()
-        store = FeatureStore(cache_root, fingerprint(backbone, precision))
+        store = FeatureStore(cache_root, fingerprint(backbone, precision, reader))
         store.claim(Maker.here(part, precision, backbone.spec.implementation))
         return cls(store, digests, part, _backbone=backbone)
 
@@ -89,7 +98,7 @@ class FeatureSource:
         """Build the backbone, once, and refuse one that gives other features than the store's."""
         if self._backbone is None:
             backbone = self.part.build()
-            found = fingerprint(backbone, self.fingerprint.precision)
+            found = fingerprint(backbone, self.fingerprint.precision, self.fingerprint.reader)
             try:
                 check_same(found, self.fingerprint, self.whose or repr(str(self.store.folder)))
             except CacheMismatchError as error:

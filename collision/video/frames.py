@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from itertools import pairwise
 
-import decord
+import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
@@ -21,9 +21,15 @@ from collision.types import Seconds
 from collision.video.decode import decoded_frames
 from collision.video.folder import read_image, squashed
 from collision.video.index import VideoIndex, frame_gap, hole_from
+from collision.video.torchcodec import exact_frames
 from collision.video.turn import turn_of
 
-decord.logging.set_level(decord.logging.QUIET)
+try:
+    import decord
+except ImportError:  # it has no wheels for macOS and ARM: there PyAV reads its files
+    decord = None
+else:
+    decord.logging.set_level(decord.logging.QUIET)
 
 # decord keeps times as 32-bit floats, counted from the first frame.
 _DECORD_TIME_NOISE: Seconds = 2e-3
@@ -76,9 +82,10 @@ def read_frames(
 
     The whole picture is squashed to ``height`` x ``width`` (default: its own) by FFmpeg's bilinear
     filter, which averages over all the pixels that fall on one when it shrinks. decord uses it, so
-    PyAV is told to; the two differ by a tenth of a grey level on average. Indices may repeat.
-    One that does not decode is a VideoDecodeError; no other frame takes its place. Without
-    ``check`` damage in a file that decord reads goes unnoticed.
+    PyAV is told to; the two differ by a tenth of a grey level on average. torchcodec's pictures are
+    RGB before they are shrunk: these differ by one. Indices may repeat. One that does not decode is
+    a VideoDecodeError; no other frame takes its place. Without ``check`` damage in a file that
+    decord or torchcodec reads goes unnoticed.
     """
     height, width = height or index.height, width or index.width
     wanted, order = np.unique(np.asarray(frame_indices, dtype=np.int64), return_inverse=True)
@@ -87,7 +94,9 @@ def read_frames(
     if wanted[0] < 0 or wanted[-1] >= len(index.frame_times):
         raise IndexError(f"frames {wanted[0]}..{wanted[-1]} of {len(index.frame_times)}")
     frames = None
-    if index.reader == "decord":
+    if index.reader == "torchcodec":
+        frames = _read_with_torchcodec(index, wanted, height, width)
+    elif index.reader == "decord" and decord is not None:
         frames = _read_with_decord(index, wanted, height, width)
     if frames is not None and check:
         for _ in decoded_frames(index, wanted, only_check=True):
@@ -152,6 +161,22 @@ def _read_with_decord(
     except (decord.DECORDError, RuntimeError, UnicodeEncodeError):
         return None
     if any(np.array_equal(one, following) for one, following in pairwise(frames)):
+        return None
+    return frames
+
+
+def _read_with_torchcodec(
+    index: VideoIndex, wanted: np.ndarray, height: int, width: int
+) -> np.ndarray | None:
+    """Decode frames [M] (increasing); None where torchcodec fails, or gives others."""
+    frames = np.empty((len(wanted), height, width, 3), np.uint8)
+    reformatter, bilinear = VideoReformatter(), Interpolation.BILINEAR
+    try:
+        for place, picture in enumerate(exact_frames(index, wanted)):
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+            shrunk = reformatter.reformat(frame, width, height, "rgb24", interpolation=bilinear)
+            frames[place] = shrunk.to_ndarray()
+    except (RuntimeError, ValueError):
         return None
     return frames
 

@@ -28,6 +28,9 @@ from collision.video.packets import Entry, Packets, clock_start, entries, read_p
 from collision.video.streams import CONTAINERS, open_video, video_streams
 from collision.video.turn import Turn, turn_of
 
+# How the note begins that says why.
+READ_BY_PYAV = "read by PyAV: "
+
 # Raise it when some files' frames come out otherwise than before, and let ``revision`` name them.
 VERSION = 2
 
@@ -86,7 +89,8 @@ class VideoIndex:
         codec: FFmpeg's name of it: ``h264``, ``mpeg4``, ...; of a folder ``images``.
         native_fps: 1 / median gap between frames. Of a single frame: 1 / its declared duration.
         duration: When the last frame's display ends: its time and one median gap.
-        reader: ``decord``, ``pyav`` or, for a folder, ``images``.
+        reader: ``decord`` (where it is installed; else PyAV), ``pyav``, ``torchcodec`` if asked for
+            (``collision.video.torchcodec``), or, of a folder, ``images``.
         video_stream: Which of its video streams is read, counted from 0.
         revision: The VERSION since which this file's frames come out as they do now.
         sizes: int64 [N], coded bytes of each frame.
@@ -174,7 +178,7 @@ def _index_file(path: Path, video_stream: int | None) -> VideoIndex:
         why = "it holds several video streams"
     if why:
         reader = "pyav"
-        notes.append(f"read by PyAV: {why}")
+        notes.append(f"{READ_BY_PYAV}{why}")
     is_as_before = num_videos == 1 and _came_out_in_1(packets, start, times, coded, turn)
     shown = path, times, height, width, codec, 1 / gap, float(times[-1]) + gap
     known = reader, tuple(notes), sizes, number, 1 if is_as_before else 2

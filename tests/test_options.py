@@ -91,7 +91,12 @@ REFUSED = {
         *("seed=-1", "trainer.patience=-1", "val_fraction=0", "val_fraction=0.95", "limit=1.5"),
         *("feature_dropout=1", "trainer.accelerator=tpu", "trainer.precision=8", "audit=maybe"),
         *("seeds=true", "seeds=two", "trainer.gradient_clip=-1", "extraction.timeout=soon"),
-        *("extraction.num_workers=two", "extraction.batch_size=0", "resume=''"),
+        *(
+            "extraction.num_workers=two",
+            "extraction.batch_size=0",
+            "extraction.reader=av",
+            "resume=''",
+        ),
     ],
     "evaluate": ["limit=0", "dense=0", "within=[1]", "within=5", "slices=tag", "split=tst"],
     "predict": ["every=0", "every=nan", "every=inf", "event_time=-1", "frame_rate=0", "limit=0"],

@@ -282,10 +282,8 @@ def _check_options(options: ExtractionOptions, made: Fingerprint) -> None:
             f"extraction.precision={options.precision}, but these features are computed in "
             f"{made.precision}, which is part of their fingerprint: leave the option out."
         )
-    if options.reader not in ("auto", made.reader) and "torchcodec" in (
-        options.reader,
-        made.reader,
-    ):
+    by_torchcodec = made.reader == "torchcodec"
+    if options.reader != "auto" and (options.reader == "torchcodec") != by_torchcodec:
         raise ConfigError(
             f"extraction.reader={options.reader}, but these features are made with "
             f"reader={made.reader}, which is part of their fingerprint: leave the option out."

@@ -18,7 +18,8 @@ import collision
 from collision.features.manifest import installed_version
 
 _LIBRARIES = (
-    *("torch", "torchvision", "lightning", "torchmetrics", "timm", "transformers", "decord", "av"),
+    *("torch", "torchvision", "lightning", "torchmetrics", "timm", "transformers"),
+    *("decord", "av", "torchcodec"),
     *("numpy", "scikit-learn", "opencv-python-headless", "hydra-core", "safetensors", "wandb"),
 )
 

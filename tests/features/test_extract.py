@@ -11,12 +11,16 @@ from collision.errors import CacheMismatchError, CollisionError, ConfigError
 from collision.features import clips
 from collision.features.clips import ClipDataset, WindowRequest, split_long
 from collision.features.digest import VideoDigests
+from collision.features.fingerprint import fingerprint
 from collision.features.progress import ExtractionProgress
 from collision.features.ranks import rank_part
+from collision.features.source import FeatureSource
+from collision.features.store import FeatureStore
 from collision.features.workers import decode_all
 from collision.types import View
 from collision.video.frames import read_frames
 from collision.video.index import index_video
+from tests.kit import video as kit
 from tests.kit.backbone import TinyBackbone
 from tests.kit.extraction import (
     END_TIMES,
@@ -27,6 +31,7 @@ from tests.kit.extraction import (
     run,
     write_videos,
 )
+from tests.kit.torchcodec import install
 from tests.kit.video import numbered_frames, write_video
 
 
@@ -65,6 +70,32 @@ def test_features_are_those_of_the_backbone_on_the_visible_frames(folder):
         torch.testing.assert_close(torch.from_numpy(found), backbone(frames)[0])
     assert report.num_windows == 27 and report.num_unavailable == 15
     assert not report.failures and report.signal is None
+
+
+@pytest.mark.parametrize("reader", ["decord", "pyav", "torchcodec"])
+def test_readers_give_features_alike(folder, monkeypatch, reader):
+    """Only torchcodec has a folder of its own; what it is not trusted with is told."""
+    backbone = TinyBackbone()
+    run(folder, backbone, num_workers=0)
+    usual = read_all(folder, backbone)
+    if reader == "decord":
+        monkeypatch.setattr("collision.video.frames.decord", None)
+    install(monkeypatch)
+    kit.rotate(folder / "0.mp4", folder / "turned.mp4", 180)
+    (folder / "turned.mp4").replace(folder / "0.mp4")
+    asked = "auto" if reader == "decord" else reader
+    kind = fingerprint(backbone, reader=asked)
+    store = FeatureStore(folder / "again", kind)
+    source = FeatureSource(store, VideoDigests(folder / "b.json"), None, _backbone=backbone)
+    report = source.extract(requests_of(folder), Options(reader=asked), progress=False)
+    assert report.num_windows == 27 and not report.failures
+    assert (kind == fingerprint(backbone)) == (reader != "torchcodec")
+    turned = ("read by PyAV: the picture is to be shown turned or mirrored",)
+    assert report.notes == {"0": turned}
+    for request in requests_of(folder)[1:]:
+        found, _ = store.read(source.digests.digest(request.path), request.end_times)
+        off = np.abs(found - usual[request.video][0]).mean()
+        assert off < (0.02 if reader == "torchcodec" else 0.002) * np.abs(found).mean()
 
 
 def test_views_are_the_backbones_on_mirrored_and_on_stretched_frames(folder):

@@ -40,6 +40,15 @@ def test_weights_and_precision_change_the_key():
     assert fingerprint(backbone).key != before
 
 
+def test_readers_with_the_same_pixels_have_the_same_key():
+    backbone = TinyBackbone()
+    before = fingerprint(backbone)
+    assert "reader" not in before.fields and before.reader == "auto"
+    assert fingerprint(backbone, reader="pyav") == before
+    other = fingerprint(backbone, reader="torchcodec")
+    assert other.reader == "torchcodec" and other.key != before.key
+
+
 def test_digest_sees_names_dtypes_and_shapes_but_not_memory_layout():
     def digest(**tensors):
         module = torch.nn.Module()

@@ -5,13 +5,14 @@ import errno
 import io
 import json
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from collision.errors import CacheMismatchError, CollisionError, VideoDecodeError
+from collision.errors import CacheMismatchError, CollisionError, ConfigError, VideoDecodeError
 from collision.features import source as source_module
 from collision.features.digest import VideoDigests
 from collision.features.source import FeatureSource
@@ -20,6 +21,7 @@ from collision.sampling.policy import SamplingPolicy
 from collision.types import VideoRecord
 from tests.kit.backbone import TinyBackbone
 from tests.kit.extraction import END_TIMES, Options, requests_of, write_videos
+from tests.kit.torchcodec import install
 
 
 @dataclass
@@ -128,6 +130,35 @@ def test_a_predictor_finds_its_features_by_their_fingerprint(folder):
         other.extract(requests_of(folder), Options(), progress=False)
     with pytest.raises(CollisionError, match=r"extraction\.precision=bf16-mixed"):
         source.extract(requests_of(folder), Options(precision="bf16-mixed"), progress=False)
+
+
+def test_a_reader_with_pixels_of_its_own_has_its_own_features(folder, monkeypatch):
+    install(monkeypatch)
+    cache, requests = folder / "cache", requests_of(folder)
+    usual = fill(folder, TinyPart())
+    assert FeatureSource.of_part(TinyPart(may_build=False), cache, "32-true", "pyav").store.folder
+    other = FeatureSource.of_part(TinyPart(), cache, "32-true", "torchcodec")
+    assert other.fingerprint.difference(usual.fingerprint) == [
+        "reader: torchcodec here, (nothing) there"
+    ]
+    options = Options(num_workers=0, reader="torchcodec")
+    assert other.extract(requests, options, progress=False).num_windows == 18
+    found = FeatureSource.of_part(TinyPart(may_build=False), cache, "32-true", "torchcodec")
+    assert found.store.folder == other.store.folder
+    for source, reader, made in ((usual, "torchcodec", "auto"), (found, "pyav", "torchcodec")):
+        words = rf"extraction\.reader={reader}, but these features are made with reader={made}"
+        with pytest.raises(ConfigError, match=words):
+            source.extract(requests, Options(reader=reader), progress=False)
+    # A predictor's fingerprint says who reads; without it nothing is decoded by another.
+    predictor = FeatureSource.of_fingerprint(other.fingerprint, TinyPart(), folder / "elsewhere")
+    monkeypatch.setitem(sys.modules, "torchcodec", None)
+    assert found.extract(requests, Options(), progress=False).num_reused == 28
+    for begin in (
+        lambda: predictor.extract(requests, Options(), progress=False),
+        lambda: FeatureSource.of_part(TinyPart(may_build=False), cache, "32-true", "torchcodec"),
+    ):
+        with pytest.raises(ConfigError, match="reader=torchcodec does not load here"):
+            begin()
 
 
 def test_missing_windows_build_the_backbone_once(folder):

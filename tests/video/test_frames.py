@@ -2,6 +2,8 @@
 
 import csv
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from tests.kit import video as kit
 from tests.kit.real import REAL
 
 CODECS = ["h264", "mpeg4"]
+ROOT = Path(__file__).parents[2]
 # A seek into such a file gives decord a picture or two from before the key frame.
 OPEN_GOP = {"bf": "3", "x264-params": "open-gop=1:scenecut=0"}
 
@@ -136,6 +139,26 @@ def test_both_readers_give_the_same_frames(plain: Path, size: tuple[int | None, 
     by_pyav = read_frames(replace(index, reader="pyav"), wanted, *size).astype(int)
     assert by_decord.shape == (4, size[0] or 48, size[1] or 64, 3)
     assert np.abs(by_decord - by_pyav).mean() < 0.5
+
+
+def test_without_decord_pyav_reads_its_files(plain: Path, tmp_path: Path):
+    """In another process, in which ``import decord`` fails."""
+    wanted = [1, 12, 30, 58]
+    code = (
+        "import sys; sys.modules['decord'] = None\n"
+        "import numpy as np; from pathlib import Path\n"
+        "from collision.video.index import index_video\n"
+        "from collision.video.frames import read_frames\n"
+        f"frames = read_frames(index_video(Path({str(plain)!r})), np.array({wanted}), 33, 35)\n"
+        f"np.save({str(tmp_path / 'frames.npy')!r}, frames)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    frames = np.load(tmp_path / "frames.npy")
+    index = index_video(plain)
+    assert index.reader == "decord" and index.notes == ()
+    by_pyav = read_frames(replace(index, reader="pyav"), np.array(wanted), 33, 35)
+    np.testing.assert_array_equal(frames, by_pyav)
+    assert np.abs(frames - read_frames(index, np.array(wanted), 33, 35).astype(int)).mean() < 0.5
 
 
 def test_no_frames_wanted(plain: Path):

@@ -3,8 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from collision.video.frames import read_frames
+from collision.video.index import VideoIndex
+from collision.video.torchcodec import read_by
+from tests.kit import zoo_check
 from tests.kit.zoo import COPIED, KINDS
 from tests.kit.zoo_check import (
     Zoo,
@@ -78,6 +83,18 @@ def test_damage_spreads_as_the_kind_says(zoo: Zoo, name: str):
 
 @pytest.mark.parametrize("name", expected(KINDS))
 def test_the_reader_is_right_or_refuses(zoo: Zoo, name: str):
+    check_kind(KINDS[name], zoo)
+
+
+OF_DECORD = [n for n, kind in KINDS.items() if kind.codec in ("h264", "mpeg4") and "mp4" in n]
+
+
+@pytest.mark.parametrize("name", OF_DECORD)
+def test_pyav_reads_what_decord_reads(zoo: Zoo, monkeypatch: pytest.MonkeyPatch, name: str):
+    def read(index: VideoIndex, wanted: np.ndarray, *size: int | None) -> np.ndarray:
+        return read_frames(read_by("pyav", index, wanted), wanted, *size)
+
+    monkeypatch.setattr(zoo_check, "read_frames", read)
     check_kind(KINDS[name], zoo)
 
 

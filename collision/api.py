@@ -195,7 +195,8 @@ def evaluate(
         options: As in ``Request``.
 
     Raises:
-        CollisionError: Files are missing, or can't be read.
+        CollisionError: Files are missing, or can't be read; or a class or horizon of which there
+            were examples has none left.
     """
     model = checkpoint if isinstance(checkpoint, Model) else load(checkpoint)
     request = Request(**options)
@@ -212,6 +213,7 @@ def evaluate(
     experiment.extract(request.extraction)
     experiment.check_failures(request.skip_failures, Console(stderr=True))
     experiment.load()
+    experiment.missing.check(request.split)
     heads = {one.origin.seed: [FittedHead(one)] for one in model.predictors}
     judging = Judging(device_of(request.accelerator), request.num_resamples, request.slices)
     return evaluate_heads(experiment, heads, request.split, judging)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from rich.console import Console
 
 from collision.audit.facts import DurationCache
 from collision.audit.jobs import Pool
+from collision.audit.missing import FOUND, UNREADABLE, Missing, Reasons, count_missing, guess_units
 from collision.audit.shortcuts import FoldAudit, audit_fold
 from collision.errors import ConfigError, Interrupted
 from collision.features.clips import WindowRequest
@@ -34,7 +35,7 @@ from collision.records.splits import folded
 from collision.sampling.durations import Durations
 from collision.sampling.index import DataIndex, Selection, index_dataset, index_records
 from collision.sampling.policy import SamplingPolicy
-from collision.types import UNLABELLED, Dataset, Failure, Split, VideoRecord
+from collision.types import UNLABELLED, Dataset, Example, Failure, Split, VideoRecord
 from collision.video.notes import counted
 
 
@@ -54,7 +55,8 @@ class Fold:
 class Experiment:
     """A data set, cut by a sampling policy, seen by a backbone.
 
-    ``failures`` gave no features; ``notes`` are what is odd about videos that were read, by id.
+    ``failures`` gave no features; ``notes`` are what is odd about videos that were read, by id;
+    ``missing`` are the examples without frames, once they were looked for.
     """
 
     dataset: Dataset
@@ -64,6 +66,7 @@ class Experiment:
     folds: list[Fold]
     failures: list[Failure] = field(default_factory=list)
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    missing: Missing = field(default_factory=Missing)
 
     @classmethod
     def index(
@@ -136,9 +139,32 @@ class Experiment:
         check_failures(self.failures, skip, self.source.store.folder / "failures.csv", console)
 
     def load(self) -> None:
-        """Read the features of every fold from the cache."""
+        """Read the features of every fold from the cache; count examples that have none."""
         for fold in self.folds:
             fold.data = load_features(fold.index, self.source, self.policy, self.failures)
+        parts = [part for fold in self.folds for part in fold.data.values()]
+        self.find_missing({example for part in parts for example in part.dropped})
+
+    def find_missing(self, dropped: Set[Example] | None = None) -> None:
+        """Say why examples have no frames: those dropped, or, by their files, whichever have none.
+
+        Of several folds the sum.
+        """
+        reasons = Reasons(self.source, self.policy, self.records, (f.video for f in self.failures))
+
+        def why(example: Example) -> str:
+            if dropped is None or example.end_time < 0:
+                return reasons(example)
+            # Frames that are there and gave no features count as unreadable.
+            return (reasons(example) or UNREADABLE) if example in dropped else FOUND
+
+        wanted: dict[str, list[Example]] = {}
+        for fold in self.folds:
+            for split, examples in fold.index.wanted.items():
+                wanted.setdefault(split, []).extend(examples)
+        self.missing = count_missing(wanted, why, self.policy)
+        videos = {example.video for examples in wanted.values() for example in examples}
+        self.missing.units = guess_units((self.records[v] for v in videos), reasons.files)
 
     def audit(self, cache_root: Path, pool: Pool) -> list[FoldAudit]:
         """Look for copies and shortcuts in what each fold learns from and is judged on."""

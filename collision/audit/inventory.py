@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from collision.audit.facts import Facts, VideoFacts
 from collision.records.splits import shared_groups
 from collision.types import SPLITS, Seconds, VideoRecord
+from collision.video.frames import latest_visible
 
 CLASSES = {1: "positive", 0: "negative", -1: "unlabelled"}
 # Of a tag with more values than that, such as a free text, only the most frequent ones are listed.
@@ -160,8 +161,14 @@ def _wrong_times(record: VideoRecord, facts: VideoFacts | None) -> Iterable[str]
         "mock event": record.mock_event_time,
     }
     for name, time in times.items():
-        if facts is not None and time is not None and time > facts.duration:
+        if facts is None or time is None:
+            continue
+        if time > facts.duration:
             yield f"its {name} at {time:.2f} s is beyond the video's end at {facts.duration:.2f} s"
+        elif time < facts.frame_times[0]:
+            yield f"its {name} at {time:.2f} s is before the first frame"
+        elif time <= facts.end and latest_visible(facts.frame_times, np.array(time)) < 0:
+            yield f"its {name} at {time:.2f} s is in a hole: no frame is shown then"
     event, alert = record.event_time, record.alert_time
     if record.label == 1 and event is None and record.cut_horizon is None:
         yield "a positive without an event time"

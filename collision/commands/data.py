@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from collision.audit.check import check_all
@@ -26,6 +27,7 @@ from collision.audit.inventory import (
     quantiles,
 )
 from collision.audit.jobs import Job, Pool, find_jobs
+from collision.audit.missing import UNREADABLE, count_missing, guess_units, why_unseen
 from collision.audit.shortcuts import audit, one_cut_a_video
 from collision.checks import user_path
 from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
@@ -41,7 +43,7 @@ from collision.runs.provenance import provenance
 from collision.sampling.examples import build_examples
 from collision.sampling.index import DENSE, DataIndex, Selection, index_records
 from collision.sampling.policy import SamplingPolicy
-from collision.types import Dataset, Failure, Seconds, VideoRecord
+from collision.types import Dataset, Example, Failure, Seconds, VideoRecord
 
 
 @dataclass
@@ -166,6 +168,7 @@ def make_report(found: DatasetFacts, options: DataOptions) -> tuple[dict[str, An
         "failures": [{**asdict(one), "path": str(one.path)} for one in found.failures],
         "failures_by_class": dict(Counter(label_of[one.video] for one in found.failures)),
         "faults": find_faults(records, facts, found.anchors, found.policy.horizons),
+        **count_wanted(found),
         "notes": _notes({video: fact.notes for video, fact in facts.items()}),
         "measures": {
             what: {group: quantiles(values) for group, values in by_class.items()}
@@ -184,6 +187,21 @@ def make_report(found: DatasetFacts, options: DataOptions) -> tuple[dict[str, An
     elif options.shortcuts:
         report["shortcuts"] = _shortcuts(found, options)
     return report, measures
+
+
+def count_wanted(found: DatasetFacts) -> dict[str, Any]:
+    """Count the cuts at which nothing can be seen, whatever the backbone; guess odd units."""
+    files = {record.id: found.facts.get(record.id) for record in found.records}
+
+    def why(example: Example) -> str:
+        file = files[example.video]
+        if file is None:
+            return UNREADABLE
+        return why_unseen(file, example.end_time, np.array([example.end_time]), 1, 1.0)
+
+    wanted = {} if found.index is None else found.index.wanted
+    missing = count_missing(wanted, why, found.policy)
+    return {"missing": missing.as_json(), "units": guess_units(found.records, files)}
 
 
 def _check(found: DatasetFacts, options: DataOptions) -> dict[str, Any]:

@@ -17,12 +17,14 @@ from collision.evaluation.scores import write_submission
 from collision.experiment import prepare_all
 from collision.files import write_json
 from collision.options import EvaluateOptions
-from collision.report.page import Block, Code, Heading, Text, write_page
+from collision.report.page import Block, Code, Heading, Text, titled, write_page
 from collision.report.run_page import datasets_grid, result_blocks
 from collision.report.tables import (
     as_rich,
     final_grid,
+    missing_grid,
     numbers_grid,
+    print_missing,
     print_notes,
     print_warnings,
 )
@@ -87,6 +89,7 @@ def print_results(console: Console, evaluations: Sequence[Evaluation]) -> None:
             )
         if say:
             console.print(say, markup=False, highlight=False)
+        print_missing(console, one.experiment.missing.as_json())
         print_notes(console, one.experiment.notes)
         print_warnings(console, [finding.as_json() for finding in one.findings])
 
@@ -114,5 +117,6 @@ def section(folder: Path, evaluation: Evaluation) -> list[Block]:
     if submission:
         blocks.append(Text(f"Scores for the owners' own judging: {submission.name}"))
     if evaluation.numbers is None:
-        return [*blocks, Text("The labels are secret: nothing is judged.")]
+        missing = titled(missing_grid(evaluation.experiment.missing.as_json()), 3)
+        return [*blocks, Text("The labels are secret: nothing is judged."), *missing]
     return blocks + result_blocks(folder / f"plots_{name}", evaluation, level=3)

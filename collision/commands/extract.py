@@ -9,7 +9,7 @@ from collision.errors import CollisionError
 from collision.experiment import Experiment, prepare_all
 from collision.features.source import FeatureSource
 from collision.options import ExtractOptions
-from collision.report.tables import plan_table, print_notes
+from collision.report.tables import plan_table, print_missing, print_notes
 from collision.sampling.index import Selection
 from collision.sampling.policy import SamplingPolicy
 
@@ -44,6 +44,8 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
             )
             console.print(done, markup=False, highlight=False, soft_wrap=True)
             print_notes(console, report.notes, report.num_outdated)
+            experiment.find_missing()
+            print_missing(console, experiment.missing.as_json(), experiment.missing.units)
             try:
                 experiment.check_failures(options.skip_failures, console)
             except CollisionError as error:

@@ -38,6 +38,7 @@ from collision.report.tables import (
     counts_grid,
     final_grid,
     numbers_grid,
+    print_missing,
     print_notes,
     print_warnings,
 )
@@ -139,6 +140,7 @@ def collect_features(experiment: Experiment, options: TrainOptions, console: Con
         experiment.require_features()
     experiment.check_failures(options.skip_failures, console)
     experiment.load()
+    experiment.missing.check(*SPLITS)
     for fold in experiment.folds:
         check_trainable(fold.data)
 
@@ -162,6 +164,7 @@ def announce(
         console.print(f"{len(experiment.folds)} folds over groups; examples of the first:")
     console.print(as_rich(counts_grid(examples_by_split(experiment))))
     device, precision = trainer.accelerator, trainer.precision
+    print_missing(console, experiment.missing.as_json(), experiment.missing.units)
     print_notes(console, experiment.notes)
     print_plain(
         console,
@@ -169,13 +172,6 @@ def announce(
         f"{data['train'].times.shape[1]} steps of {spec.feature_dim} features from {spec.name}\n"
         f"device {device_of(device)}, precision {precision_of(device, precision)}, run {folder}",
     )
-    for split, part in data.items():
-        if part.dropped:
-            console.print(
-                f"{split}: {len(part.dropped)} examples have no window and are left out"
-                + (" (positives among them count as missed)" * (split == "test")),
-                style="yellow",
-            )
 
 
 def print_plain(console: Console, text: str) -> None:

@@ -97,6 +97,7 @@ class Evaluation:
             "selected_on": self.origins[0].selected_on,
             "seeds": list(self.heads),
             "dropped": self.dropped,
+            "missing": self.experiment.missing.as_json(),
             **(self.numbers.as_json() if self.numbers else {}),
             "warnings": [finding.as_json() for finding in self.findings],
         }
@@ -207,6 +208,7 @@ def _guard(evaluation: Evaluation, judging: Judging, audits: Sequence[FoldAudit]
         guards.judged_on(split, is_secret),
         guards.groups_in_several_splits(shared),
         _learned_from_judged(evaluation),
+        guards.odd_times(experiment.missing.units),
         guards.unknown_groups(getattr(experiment.dataset, "unknown_groups", "")),
     ]
     numbers = evaluation.numbers

@@ -86,6 +86,11 @@ def missing_classes(counts: Mapping[str, Counts]) -> Finding | None:
     return Finding("class_missing", said, missing)
 
 
+def odd_times(units: Sequence[str]) -> Finding | None:
+    """Warn of classes whose times look like another unit than seconds, a sentence for each."""
+    return Finding("odd_times", " ".join(units), {"classes": len(units)}) if units else None
+
+
 def unscored_classes(counts: Mapping[str, Counts]) -> Finding | None:
     """Warn if more of one class than of the other has no score: what is hard to read is no luck."""
     number = {

@@ -52,7 +52,7 @@ def scored_examples(
     seen = {(example.video, round(example.horizon, 6)) for _, example, _ in rows}
     expected = set(index.records)
     if split == "val":  # videos beyond an equal number of each class were left out on purpose
-        expected = {e.video for e in index.examples[split]} | {f.video for f in index.unreadable}
+        expected = {e.video for e in index.wanted[split]} | {f.video for f in index.unreadable}
     for record in index.records.values():
         # Within clips only those videos count that have both cuts.
         is_judged = record.split == split and policy.within is None and record.label != UNLABELLED

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from collision.report.page import Block, Code, Heading, Picture, Text, titled, write_page
 from collision.report.plots import BLUE, INK, MUTED, RED, drawable, styled_figure
-from collision.report.tables import Grid, as_rich
+from collision.report.tables import Grid, as_rich, missing_grid
 
 # Longer lists are shortened on the page; data.json holds all of them.
 MAX_ROWS = 20
@@ -118,6 +118,8 @@ def _problems(report: Mapping[str, Any]) -> list[Block]:
         by_class = ", ".join(f"{n} {name}" for name, n in report["failures_by_class"].items())
         title = f"Missing or unreadable: {len(failures)} videos ({by_class})"
         blocks += titled(_listing(title, ["video", "file", "reason"], rows))
+    blocks += titled(missing_grid(report["missing"]))
+    blocks += map(Text, report["units"])
     if faults := report["faults"]:
         rows = [[one["video"], one["fault"]] for one in faults]
         title = f"Annotations that do not fit: {len(faults)}"

@@ -60,8 +60,8 @@ Block: TypeAlias = Heading | Text | Code | Picture | Grid
 
 
 def titled(grid: Grid, level: int = 2) -> list[Block]:
-    """A table under its title."""
-    return [Heading(grid.title, level), grid]
+    """A table under its title; nothing if it has no rows."""
+    return [Heading(grid.title, level), grid] if grid.rows else []
 
 
 def write_page(folder: Path, blocks: Sequence[Block], name: str = "results") -> None:

@@ -16,6 +16,7 @@ from collision.report.tables import (
     Grid,
     counts_grid,
     final_grid,
+    missing_grid,
     mistakes_grid,
     number,
     numbers_grid,
@@ -69,6 +70,7 @@ def result_blocks(
         blocks += [Text(note) for note in notes]
     blocks += [Heading("Result", level), final_grid(summary, numbers.last_epoch)]
     blocks += [Text(_reading(numbers)), *_draw(pictures, numbers, scored, log)]
+    blocks += titled(missing_grid(evaluation.experiment.missing.as_json()), level)
     blocks += titled(numbers_grid(numbers), level)
     if summary.slices:
         blocks += titled(slices_grid(summary), level)

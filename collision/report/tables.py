@@ -71,6 +71,29 @@ def counts_grid(counts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Grid:
     return Grid("Examples", ["split", "horizon", "positive", "negative"], rows)
 
 
+def missing_grid(missing: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Grid:
+    """What ``collision.audit.missing`` counted, as JSON: a line for each split and class."""
+    parts = [(split, name, part) for split, c in missing.items() for name, part in c.items()]
+    reasons = list(dict.fromkeys(reason for _, _, part in parts for reason in part["reasons"]))
+    rows = []
+    for split, name, part in parts:
+        counts = part["wanted"], part["left"], *(part["reasons"].get(r, 0) for r in reasons)
+        rows.append([split, name, *map(str, counts)])
+    header = ["split", "class", "wanted", "left", *reasons]
+    return Grid("Examples without frames", header, rows)
+
+
+def print_missing(
+    console: Console,
+    missing: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    units: Iterable[str] = (),
+) -> None:
+    """Print how many examples have no frames, if any, and what odd times look like."""
+    if missing:
+        console.print(as_rich(missing_grid(missing)))
+    print_warnings(console, [{"message": sentence} for sentence in units])
+
+
 def plan_table(plans: Iterable[tuple[str, str, Plan]]) -> Table:
     """What extractions would cost: a line for each ``(data set, backbone, plan)``."""
     header = ["data set", "backbone", "videos", "windows", "reused", "frames", "MiB", "time"]

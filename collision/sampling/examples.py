@@ -16,6 +16,7 @@ from collision.sampling.policy import SamplingPolicy
 from collision.types import UNLABELLED, Example, Seconds, Split, VideoRecord
 
 _EPSILON = 1e-6
+_NOWHERE: Seconds = -1.0  # as an anchor: every cut lies before the start of the file
 
 
 def build_examples(
@@ -25,20 +26,34 @@ def build_examples(
     split: Split,
     durations: Mapping[str, Seconds] | None = None,
 ) -> list[Example]:
-    """List the examples of one split, in the order of the records.
+    """List the examples of one split, in the order of the records; see ``wanted_examples``."""
+    wanted = wanted_examples(records, anchor_of, policy, split, durations)
+    return [example for example in wanted if example.end_time >= 0]
 
+
+def wanted_examples(
+    records: Sequence[VideoRecord],
+    anchor_of: Mapping[str, Seconds],
+    policy: SamplingPolicy,
+    split: Split,
+    durations: Mapping[str, Seconds] | None = None,
+) -> list[Example]:
+    """List what a split should have, also examples that cannot be: their ``end_time`` is below 0.
+
+    They lie before the start of their file, or the file has no anchor, for it can't be read.
     Validation and test are cut alike: ``policy.horizons`` before the anchor, and validation in
     equal numbers of both classes. A clip whose label is secret is scored at its end. ``durations``
     are needed for whole clips.
     """
-    chosen = [r for r in records if r.split == split and r.id in anchor_of]
+    all_of_split = [r for r in records if r.split == split]
     if split != "test":
-        chosen = [r for r in chosen if r.label != UNLABELLED]
+        all_of_split = [r for r in all_of_split if r.label != UNLABELLED]
+    chosen = [r for r in all_of_split if r.id in anchor_of]
     if split == "val" and policy.within is None:
         chosen = equal_classes(chosen, policy.seed)
     examples: list[Example] = []
-    for record in chosen:
-        anchor = anchor_of[record.id]
+    for record in [*chosen, *(r for r in all_of_split if r.id not in anchor_of)]:
+        anchor = anchor_of.get(record.id, _NOWHERE)
         if policy.whole_clip:
             examples += _whole_clip(record, durations or {}, policy)
         elif policy.within is not None:
@@ -49,7 +64,7 @@ def build_examples(
             examples += _train_examples(record, anchor, policy)
         else:
             examples += [Example(record.id, anchor - h, record.label, h) for h in policy.horizons]
-    return [example for example in examples if example.end_time >= 0]
+    return examples
 
 
 def dense_examples(
@@ -87,9 +102,7 @@ def dense_examples(
 def _whole_clip(
     record: VideoRecord, durations: Mapping[str, Seconds], policy: SamplingPolicy
 ) -> list[Example]:
-    if record.id not in durations:
-        return []
-    end = durations[record.id]
+    end = durations.get(record.id, _NOWHERE)
     spacing = end / max(1, round((policy.context or 0.0) / policy.window_stride))
     return [Example(record.id, end, record.label, 0.0, window_stride=spacing)]
 
@@ -106,8 +119,10 @@ def _within_examples(
     assert policy.within is not None
     near, far = policy.within
     moves = (-policy.stride, 0.0, policy.stride) if split == "train" else (0.0,)
-    if record.label == 1 and (record.cut_horizon is not None or anchor < far):
+    if record.label == 1 and record.cut_horizon is not None:
         return []
+    if record.label == 1 and anchor < far:
+        anchor = _NOWHERE
     near_cuts = [
         Example(record.id, anchor - near - move, record.label, near, context=anchor - far - move)
         for move in moves
@@ -122,7 +137,7 @@ def _within_examples(
 def _train_examples(record: VideoRecord, anchor: Seconds, policy: SamplingPolicy) -> list[Example]:
     nearest, farthest = policy.train_range
     first = math.ceil(nearest / policy.stride - _EPSILON)
-    last = math.floor(min(farthest, anchor) / policy.stride + _EPSILON)
+    last = math.floor(farthest / policy.stride + _EPSILON)
     if policy.positives_from == "alert" and record.label == 1 and record.alert_time is not None:
         alert = math.floor((anchor - record.alert_time) / policy.stride + _EPSILON)
         last = max(first, min(last, alert))

@@ -11,7 +11,7 @@ from collision.records.files import prepare
 from collision.records.splits import limited, shared_groups, with_validation
 from collision.sampling.anchors import anchors, mock_event_pool, needs_durations
 from collision.sampling.durations import Durations, ReadDurations
-from collision.sampling.examples import build_examples, dense_examples
+from collision.sampling.examples import dense_examples, wanted_examples
 from collision.sampling.policy import SamplingPolicy
 from collision.types import SPLITS, Dataset, Example, Failure, Seconds, Split, VideoRecord
 
@@ -47,6 +47,7 @@ class DataIndex:
         shared_groups: Groups that lie in several splits, with those splits.
         durations: Time of the last frame by id, where it was needed.
         anchors: Seconds by id: what cuts are counted from.
+        lost: By split, examples that should be there and cannot; see ``wanted_examples``.
     """
 
     name: str
@@ -56,6 +57,12 @@ class DataIndex:
     shared_groups: dict[str, list[str]] = field(default_factory=dict)
     durations: dict[str, Seconds] = field(default_factory=dict)
     anchors: dict[str, Seconds] = field(default_factory=dict)
+    lost: dict[str, list[Example]] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> dict[str, list[Example]]:
+        """All examples that should be there, by split."""
+        return {split: [*e, *self.lost.get(split, ())] for split, e in self.examples.items()}
 
 
 def index_dataset(
@@ -103,13 +110,16 @@ def index_records(
         wanted = {r.id for r in records}
         unreadable = [failure for failure in failures if failure.video in wanted]
     anchor_of = anchors(around, ends, policy, separate_pools=selection.separate_pools)
-    examples: dict[str, list[Example]] = {
-        split: build_examples(records, anchor_of, policy, split, ends) for split in splits
-    }
+    examples: dict[str, list[Example]] = {}
+    lost: dict[str, list[Example]] = {}
+    for split in splits:
+        cuts = wanted_examples(records, anchor_of, policy, split, ends)
+        examples[split] = [example for example in cuts if example.end_time >= 0]
+        lost[split] = [example for example in cuts if example.end_time < 0]
     if policy.dense is not None and policy.within is None and not policy.whole_clip:
         scored = "test" if "test" in splits else splits[-1]
         examples[DENSE] = dense_examples(records, anchor_of, ends, policy, scored)
     own_anchors = {r.id: anchor_of[r.id] for r in records if r.id in anchor_of}
     by_id = {r.id: r for r in records}
     shared = shared_groups(records)
-    return DataIndex(name, by_id, examples, unreadable, shared, ends, own_anchors)
+    return DataIndex(name, by_id, examples, unreadable, shared, ends, own_anchors, lost)

@@ -101,6 +101,7 @@ def read_facts(job: Job) -> VideoFacts:
     count = min(MAX_HASHES, int(index.frame_times[-1] / HASH_EVERY) + 1)
     spread = np.linspace(index.frame_times[0], index.frame_times[-1], count)
     chosen = np.unique(latest_visible(index.frame_times, spread))
+    chosen = chosen[chosen >= 0]  # in a hole nothing is shown
     frames = read_frames(index, chosen, _HEIGHT, _WIDTH, check=False)
     hashes, is_flat = difference_hashes(frames)
     files = index.images or (job.path,)

@@ -132,8 +132,8 @@ class Missing:
         result: dict[str, dict[str, dict[str, Any]]] = {}
         for split, label in dict.fromkeys(key[:2] for key in self.counts):
             total = sum(self._by_horizon(split, label).values(), Counter())
-            reasons = {reason: total[reason] for reason in _WAYS_OUT if total[reason]}
-            if reasons:
+            reasons = {reason: total[reason] for reason in _WAYS_OUT}
+            if any(reasons.values()):
                 part = {"wanted": total.total(), "left": total[FOUND], "reasons": reasons}
                 result.setdefault(split, {})[CLASSES[label]] = part
         return result

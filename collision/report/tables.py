@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -74,10 +75,11 @@ def counts_grid(counts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Grid:
 def missing_grid(missing: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Grid:
     """What ``collision.audit.missing`` counted, as JSON: a line for each split and class."""
     parts = [(split, name, part) for split, c in missing.items() for name, part in c.items()]
-    reasons = list(dict.fromkeys(reason for _, _, part in parts for reason in part["reasons"]))
+    total = sum((Counter(part["reasons"]) for _, _, part in parts), Counter[str]())
+    reasons = [reason for reason in (parts[0][2]["reasons"] if parts else ()) if total[reason]]
     rows = []
     for split, name, part in parts:
-        counts = part["wanted"], part["left"], *(part["reasons"].get(r, 0) for r in reasons)
+        counts = part["wanted"], part["left"], *(part["reasons"][reason] for reason in reasons)
         rows.append([split, name, *map(str, counts)])
     header = ["split", "class", "wanted", "left", *reasons]
     return Grid("Examples without frames", header, rows)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from collision.audit.missing import Missing
 from collision.evaluation.evaluation import Evaluation, SeedScores
 from collision.evaluation.guards import Finding
 from collision.evaluation.numbers import judge
@@ -18,7 +19,10 @@ from tests.kit.scores import ORACLE, made_up_scores
 
 def evaluation(name, scored, numbers, findings=()) -> Evaluation:
     experiment = SimpleNamespace(
-        dataset=SimpleNamespace(name=name), records=range(60), notes={"v1": ("its clock is late",)}
+        dataset=SimpleNamespace(name=name),
+        records=range(60),
+        notes={"v1": ("its clock is late",)},
+        missing=Missing(),
     )
     scores = {0: SeedScores(scored, None, [])}
     return Evaluation(experiment, "test", {}, scores, [], numbers, list(findings))

@@ -79,7 +79,8 @@ def bench(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(bench):
     """A run on a sound table, in whose test split some examples have no frames."""
-    code, run = bench.run("train", *bench.table("mixed", MIXED), *FAST, *EXTRACT, "skip_failures=true")
+    table = bench.table("mixed", MIXED)
+    code, run = bench.run("train", *table, *FAST, *EXTRACT, "skip_failures=true")
     assert code == 0
     return run
 

@@ -140,6 +140,7 @@ def collect_features(experiment: Experiment, options: TrainOptions, console: Con
         experiment.require_features()
     experiment.check_failures(options.skip_failures, console)
     experiment.load()
+    print_missing(console, experiment.missing.as_json())
     experiment.missing.check(*SPLITS)
     for fold in experiment.folds:
         check_trainable(fold.data)
@@ -164,7 +165,7 @@ def announce(
         console.print(f"{len(experiment.folds)} folds over groups; examples of the first:")
     console.print(as_rich(counts_grid(examples_by_split(experiment))))
     device, precision = trainer.accelerator, trainer.precision
-    print_missing(console, experiment.missing.as_json(), experiment.missing.units)
+    print_missing(console, {}, experiment.missing.units)
     print_notes(console, experiment.notes)
     print_plain(
         console,

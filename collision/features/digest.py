@@ -51,7 +51,8 @@ class VideoDigests:
                 digest = str(known[3])
             else:
                 digest = _digest_folder(path) if path.is_dir() else _digest_file(path)
-            if known != (entry := [*stamped, digest]):
+            entry: _Entry = [*stamped, digest]
+            if known != entry:
                 self._known[name] = self._new[name] = entry
         except OSError as error:
             raise VideoDecodeError(path, error.strerror or str(error)) from error

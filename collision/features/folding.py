@@ -29,18 +29,21 @@ class _Pointwise(nn.Module):
         return rows.permute(0, 3, 1, 2)
 
 
-def _padding_itself(conv: Conv2dSame) -> nn.Conv2d:
-    """Give a convolution that halves an even picture, and needs no padded copy of it.
+class _Halving(nn.Module):
+    """A convolution that halves an even picture, and needs no padded copy of it.
 
     TensorFlow pads one row more behind than before. A kernel that begins with a row and a column
     of zeros does the same under equal padding.
     """
-    channels, size = (conv.in_channels, conv.out_channels), conv.kernel_size[0]
-    shape = {"kernel_size": size + 1, "stride": 2, "padding": size // 2}
-    made = nn.Conv2d(*channels, **shape, groups=conv.groups, bias=conv.bias is not None)
-    made.weight = nn.Parameter(nn.functional.pad(conv.weight, (1, 0, 1, 0)))
-    made.bias = conv.bias
-    return made.to(memory_format=torch.channels_last)
+
+    def __init__(self, conv: Conv2dSame):
+        super().__init__()
+        weight = nn.functional.pad(conv.weight, (1, 0, 1, 0))
+        self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
+        self.bias, self.groups, self.padding = conv.bias, conv.groups, conv.kernel_size[0] // 2
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return nn.functional.conv2d(images, self.weight, self.bias, 2, self.padding, 1, self.groups)
 
 
 def folded(network: nn.Module, height: int, width: int) -> nn.Module:
@@ -91,5 +94,5 @@ def _faster(conv: nn.Conv2d, size: torch.Size) -> nn.Module:
         return _Pointwise(conv)
     halves = conv.stride == (2, 2) and conv.dilation == (1, 1) and not any(n % 2 for n in size)
     if isinstance(conv, Conv2dSame) and halves and conv.kernel_size in ((3, 3), (5, 5), (7, 7)):
-        return _padding_itself(conv)
+        return _Halving(conv)
     return conv

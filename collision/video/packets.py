@@ -89,7 +89,7 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
     for packet in container.demux(stream):
         if not packet.size:
             continue
-        time = _time(path, packet)
+        pts, time = _time(path, packet)
         if packet.is_corrupt:
             incomplete.append((len(rows), time))
         data = memoryview(packet)
@@ -99,9 +99,9 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
         is_reference, is_gap = pictures.follow(data) if codec == "h264" else (False, False)
         references.append(is_reference)
         gaps += [len(rows)] if is_gap else []
-        is_hidden = packet.is_discard or (kind == "mp4" and packet.pts < 0)
-        found_by = packet.pts if kind == "mkv" or packet.dts is None else packet.dts
-        row = packet.pts, found_by, packet.duration or 0, packet.size, packet.pos or 0, is_hidden
+        is_hidden = packet.is_discard or (kind == "mp4" and pts < 0)
+        found_by = pts if kind == "mkv" or packet.dts is None else packet.dts
+        row = pts, found_by, packet.duration or 0, packet.size, packet.pos or 0, is_hidden
         rows.append(row)
     if not rows:
         raise VideoDecodeError(path, "it holds no frame")
@@ -123,14 +123,17 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
     )  # fmt: skip
 
 
-def _time(path: Path, packet: av.Packet) -> Seconds:
-    """Give when a packet's picture is shown; VideoDecodeError: nobody can know, or it is blank."""
+def _time(path: Path, packet: av.Packet) -> tuple[int, Seconds]:
+    """Give when a picture is shown, in the stream's units and in seconds.
+
+    VideoDecodeError: it has no time, or is blank.
+    """
     if packet.pts is None or packet.time_base is None:
         raise VideoDecodeError(path, "a frame has no time; write the file anew with FFmpeg")
     time = float(packet.pts * packet.time_base)
     if not any(memoryview(packet)[:64]):
         raise VideoDecodeError(path, f"the frame at {time:.3f} s contains only zeros")
-    return time
+    return packet.pts, time
 
 
 def _is_hidden_between(hidden: NDArray[np.bool_]) -> bool:

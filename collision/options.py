@@ -19,7 +19,7 @@ from collision.errors import ConfigError
 from collision.types import Seconds, Split
 
 Accelerator: TypeAlias = Literal["auto", "cpu", "gpu"]
-Reader: TypeAlias = Literal["auto", "pyav", "torchcodec"]
+Reader: TypeAlias = Literal["pyav", "decord", "torchcodec"]
 Precision: TypeAlias = Literal["32-true", "bf16-mixed", "16-mixed"]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Whole: TypeAlias = Annotated[int, Field(ge=0)]
@@ -37,8 +37,8 @@ class ExtractionOptions:
         num_workers: Processes that decode.
         timeout: After which decoding a video counts as hanging.
         precision: Of the backbone; None: what suits the device. Part of the fingerprint.
-        reader: Of video files; auto: decord where it is right, PyAV elsewhere. ``torchcodec`` is
-            part of the fingerprint.
+        reader: Of video files; None: PyAV, or who read for the features that there are. Part of the
+            fingerprint.
     """
 
     __pydantic_config__ = STRICT
@@ -48,7 +48,7 @@ class ExtractionOptions:
     timeout: Duration = 120
     accelerator: Accelerator = "auto"
     precision: Precision | None = None
-    reader: Reader = "auto"
+    reader: Reader | None = None
 
 
 @dataclass(frozen=True)

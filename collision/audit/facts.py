@@ -73,7 +73,7 @@ class VideoFacts:
     width: int
     height: int
     codec: str  # FFmpeg's name of it, or "images"
-    reader: str  # what decodes it: see collision.video.frames.VideoIndex
+    pixels: str  # how its samples are kept: see collision.video.index.VideoIndex
     duration: Seconds  # to the end of the last frame
     file_bytes: int  # of the whole file, or of all images of a folder
     frame_times: Annotated[NDArray[np.float64], _from_lists(np.float64, list[float])]
@@ -110,7 +110,7 @@ def read_facts(job: Job) -> VideoFacts:
         width=index.width,
         height=index.height,
         codec=index.codec,
-        reader=index.reader,
+        pixels=index.pixels,
         duration=float(index.duration),
         file_bytes=sum(file.stat().st_size for file in files),
         frame_times=index.frame_times,

@@ -42,7 +42,7 @@ _KINDS: dict[str, Callable[[VideoRecord, VideoFacts], str]] = {
     "size": lambda r, f: f"{f.width}x{f.height}",
     "codec": lambda r, f: f.codec,
     "file": lambda r, f: r.path.suffix.lower() or "folder",
-    "reader": lambda r, f: f.reader,
+    "pixels": lambda r, f: f.pixels,
 }
 
 
@@ -68,7 +68,7 @@ def count_tags(records: Iterable[VideoRecord]) -> dict[str, dict[str, dict[str, 
 def count_kinds(
     records: Iterable[VideoRecord], facts: Facts
 ) -> dict[str, dict[str, dict[str, int]]]:
-    """Count classes by rate, size, codec, file type and reader, the most frequent first."""
+    """Count classes by rate, size, codec, file type and pixels, the most frequent first."""
     known = [record for record in records if record.id in facts]
     counts = _counted(
         (record, kind, value_of(record, facts[record.id]))

@@ -31,7 +31,7 @@ class ClipDataModule(LightningDataModule):
 
     torch's DataLoader is not used: one worker that dies would end a night's job. ``num_workers`` 0
     decodes in this process; ``should_stop`` is asked between videos, ``index`` what a file holds;
-    ``reader`` as of ``collision.video.torchcodec.read_by``.
+    ``reader`` as of ``collision.video.readers.read_by``.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ClipDataModule(LightningDataModule):
         timeout: Seconds = 120.0,
         should_stop: Callable[[], bool] = lambda: False,
         index: IndexVideo = index_video,
-        reader: str = "auto",
+        reader: str = "pyav",
     ):
         super().__init__()
         self.dataset = ClipDataset(requests, spec, index, reader)

@@ -18,7 +18,7 @@ from collision.errors import VideoDecodeError
 from collision.types import PLAIN, BackboneSpec, Failure, View
 from collision.video.frames import read_frames, window_frame_indices
 from collision.video.index import VideoIndex, index_video
-from collision.video.torchcodec import read_by
+from collision.video.readers import read_by
 
 # A worker's piece of a long video is held in memory this big, once in the worker and once here.
 MAX_PIECE_BYTES = 256 * 2**20
@@ -72,7 +72,7 @@ class ClipDataset(Dataset):
         requests: Sequence[WindowRequest],
         spec: BackboneSpec,
         index: IndexVideo = index_video,
-        reader: str = "auto",
+        reader: str = "pyav",
     ):
         """Ask ``index`` what a file holds; ``reader`` as of ``read_by``."""
         self.requests, self.spec, self.index, self.reader = requests, spec, index, reader

@@ -33,15 +33,15 @@ from collision.features.progress import ExtractionProgress
 from collision.features.ranks import Ranks, rank_part
 from collision.features.store import NotFiniteError
 from collision.types import Failure, Seconds
-from collision.video.torchcodec import load_torchcodec
+from collision.video.readers import load_reader
 
 if TYPE_CHECKING:
     from collision.features.source import FeatureSource
     from collision.options import ExtractionOptions
 
-# Windows at once where the user names no number. A core's caches like few: a frame of 224x224 took
-# tf_efficientnet_lite0 17 ms in batches of 4, 20 in batches of 8 and 28 in batches of 32.
-BATCH_SIZE = {"cpu": 4, "cuda": 32}
+# Windows at once where the user names no number. A core's caches like few: a frame of 128x224 took
+# tf_efficientnet_lite0 22 ms alone, 15.3 in batches of 4, 14.6 of 8, 16.7 of 16 and 19 of 32.
+BATCH_SIZE = {"cpu": 8, "cuda": 32}
 
 # A slow backbone's features are stored at least this often, so that a kill costs no more.
 _STORE_EVERY: Seconds = 30.0
@@ -138,8 +138,7 @@ class _Run:
         self.source, self.store, self.options = source, source.store, options
         self.ranks, self.fabric, self.stop, self.display = ranks, ranks.fabric, stop, display
         self.batch_size = options.batch_size or BATCH_SIZE[self.fabric.device.type]
-        made_by = source.fingerprint.reader
-        self.reader = options.reader if made_by == "auto" else made_by
+        self.reader = source.fingerprint.reader
         self.report = ExtractionReport()
         self.tried: set[Path] = set()
 
@@ -156,8 +155,7 @@ class _Run:
         videos = [video for video in videos if len(video.missing)]
         try:
             if videos:
-                if self.reader == "torchcodec":
-                    load_torchcodec()
+                load_reader(self.reader)
                 with self.store.changing():
                     pass  # a folder that nobody may write to is found before hours of work
                 self.backbone = self.fabric.to_device(self.source.backbone()).eval()
@@ -282,8 +280,7 @@ def _check_options(options: ExtractionOptions, made: Fingerprint) -> None:
             f"extraction.precision={options.precision}, but these features are computed in "
             f"{made.precision}, which is part of their fingerprint: leave the option out."
         )
-    by_torchcodec = made.reader == "torchcodec"
-    if options.reader != "auto" and (options.reader == "torchcodec") != by_torchcodec:
+    if options.reader not in (None, made.reader):
         raise ConfigError(
             f"extraction.reader={options.reader}, but these features are made with "
             f"reader={made.reader}, which is part of their fingerprint: leave the option out."

@@ -54,8 +54,8 @@ class Fingerprint:
 
     @property
     def reader(self) -> str:
-        """``torchcodec``, if it read the frames that it can be trusted with; else ``auto``."""
-        return "torchcodec" if self.fields.get("reader") == "torchcodec" else "auto"
+        """Who read the frames: ``pyav``, or what it was trusted with, ``decord`` or another."""
+        return str(self.fields.get("reader", "pyav"))
 
     def difference(self, other: Fingerprint) -> list[str]:
         """Say field by field what differs: ``height: 128 here, 224 there``."""
@@ -67,15 +67,15 @@ class Fingerprint:
 
 
 def fingerprint(
-    backbone: Backbone, precision: str = "32-true", reader: str = "auto"
+    backbone: Backbone, precision: str = "32-true", reader: str = "pyav"
 ) -> Fingerprint:
     """Take the fingerprint of a backbone, a Module; ``precision`` in Lightning's words.
 
-    ``reader`` as in the options of extraction: decord and PyAV count as one.
+    ``reader`` as in the options of extraction.
     """
     weights = weights_digest(backbone)  # type: ignore[arg-type]  # a Module, by contract
     made = {"weights_digest": weights, "precision": precision, "schema": SCHEMA}
-    read = {"reader": reader} if reader == "torchcodec" else {}
+    read = {} if reader == "pyav" else {"reader": reader}  # as before there was a choice
     return Fingerprint({**backbone.spec.as_dict(), **made, **read})
 
 

@@ -25,7 +25,7 @@ from collision.video.index import CodedFrames, VideoIndex, at_rate, index_video
 from collision.video.packets import Entry
 
 # Raise it whenever a look at the same file finds, or keeps, other things.
-VERSION: Literal[2] = 2
+VERSION: Literal[3] = 3
 
 _OF_FRAMES = {"frame_times": np.float64, "sizes": np.int64, "times": np.float64}  # [N]
 _OF_PACKETS = dict.fromkeys(("ranks", "places", "clock"), np.int64)  # [P]
@@ -46,14 +46,16 @@ class _Header:
     notes: tuple[str, ...]
     video_stream: int
     revision: int
+    pixels: str
+    not_by_decord: str
     is_seekable: bool
     gaps: tuple[int, ...]
     entries: tuple[Entry, ...]
-    version: Literal[2] = VERSION
+    version: Literal[3] = VERSION
 
 
 _INDEX = ("height", "width", "codec", "native_fps", "duration", "reader", "notes")
-_KEPT = (*_INDEX, "video_stream", "revision")
+_KEPT = (*_INDEX, "video_stream", "revision", "pixels", "not_by_decord")
 
 
 class VideoLooks:

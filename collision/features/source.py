@@ -25,7 +25,7 @@ from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
 from collision.sampling.windows import needed_windows
 from collision.types import Backbone, BackboneSpec, Failure
-from collision.video.torchcodec import load_torchcodec
+from collision.video.readers import load_reader
 
 if TYPE_CHECKING:
     from collision.config import Part
@@ -49,22 +49,21 @@ class FeatureSource:
 
     @classmethod
     def of_part(
-        cls, part: Part, cache_root: Path, precision: str, reader: str = "auto"
+        cls, part: Part, cache_root: Path, precision: str, reader: str | None = None
     ) -> FeatureSource:
         """Find the folder that a backbone has filled before; build the backbone only to find it.
 
-        ConfigError: ``reader`` is torchcodec, and it does not load.
+        ConfigError: The ``reader`` does not load.
         """
-        made_by = reader if reader == "torchcodec" else "auto"
-        if reader == "torchcodec":
-            load_torchcodec()
+        reader = reader or "pyav"
+        load_reader(reader)
         digests = VideoDigests(cache_root / "videos.json")
         for manifest in sorted(cache_root.glob(f"*/{FILE_NAME}")):
             with contextlib.suppress(CollisionError):  # what is not understood is not ours
                 store = FeatureStore.open(manifest.parent)
                 here = Maker.here(part, precision, store.spec.implementation)
                 for maker in store.made_by:
-                    if store.fingerprint.reader == made_by and maker.is_now(here):
+                    if store.fingerprint.reader == reader and maker.is_now(here):
                         return cls(store, digests, part, maker=maker)
         backbone = part.build()
         store = FeatureStore(cache_root, fingerprint(backbone, precision, reader))

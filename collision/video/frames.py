@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from itertools import pairwise
 
 import av
 import numpy as np
@@ -19,20 +18,11 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from collision.types import Seconds
 from collision.video.decode import decoded_frames
+from collision.video.decord import frames_by_decord
 from collision.video.folder import read_image, squashed
 from collision.video.index import VideoIndex, frame_gap, hole_from
 from collision.video.torchcodec import exact_frames
 from collision.video.turn import turn_of
-
-try:
-    import decord
-except ImportError:  # it has no wheels for macOS and ARM: there PyAV reads its files
-    decord = None
-else:
-    decord.logging.set_level(decord.logging.QUIET)
-
-# decord keeps times as 32-bit floats, counted from the first frame.
-_DECORD_TIME_NOISE: Seconds = 2e-3
 
 # A frame may be shown this much after the asked-for time: floating point noise, no more.
 TIME_NOISE: Seconds = 1e-6
@@ -81,11 +71,11 @@ def read_frames(
     """Decode frames in one pass over the file: uint8 RGB [M, H, W, 3], in the order asked for.
 
     The whole picture is squashed to ``height`` x ``width`` (default: its own) by FFmpeg's bilinear
-    filter, which averages over all the pixels that fall on one when it shrinks. decord uses it, so
-    PyAV is told to; the two differ by a tenth of a grey level on average. torchcodec's pictures are
-    RGB before they are shrunk: these differ by one. Indices may repeat. One that does not decode is
-    a VideoDecodeError; no other frame takes its place. Without ``check`` damage in a file that
-    decord or torchcodec reads goes unnoticed.
+    filter, which averages over all the pixels that fall on one when it shrinks. decord's pictures
+    differ from PyAV's by a tenth of a grey level on average, torchcodec's by one: they are RGB
+    before they are shrunk. Indices may repeat. One that does not decode is a VideoDecodeError; no
+    other frame takes its place. Without ``check`` damage in a file that decord or torchcodec reads
+    goes unnoticed.
     """
     height, width = height or index.height, width or index.width
     wanted, order = np.unique(np.asarray(frame_indices, dtype=np.int64), return_inverse=True)
@@ -96,8 +86,8 @@ def read_frames(
     frames = None
     if index.reader == "torchcodec":
         frames = _read_with_torchcodec(index, wanted, height, width)
-    elif index.reader == "decord" and decord is not None:
-        frames = _read_with_decord(index, wanted, height, width)
+    elif index.reader == "decord":
+        frames = frames_by_decord(index, wanted, height, width)
     if frames is not None and check:
         for _ in decoded_frames(index, wanted, only_check=True):
             pass
@@ -144,27 +134,6 @@ def frame_checksums(index: VideoIndex) -> np.ndarray:
     return checksums
 
 
-def _read_with_decord(
-    index: VideoIndex, wanted: np.ndarray, height: int, width: int
-) -> np.ndarray | None:
-    """Decode frames [M] (increasing); None where decord's answer cannot be trusted.
-
-    decord cannot make some small sizes, and at the end of a damaged file repeats a frame. So if it
-    fails, or hands out one picture twice, PyAV has the last word. It conceals damage, too: PyAV
-    looks for that, with the steps of decoding left out that find none.
-    """
-    try:
-        reader = decord.VideoReader(str(index.path), width=width, height=height, num_threads=1)
-        if index.coded is None or not _counts_alike(reader, index.coded.times):
-            return None
-        frames = reader.get_batch(wanted.tolist()).asnumpy()
-    except (decord.DECORDError, RuntimeError, UnicodeEncodeError):
-        return None
-    if any(np.array_equal(one, following) for one, following in pairwise(frames)):
-        return None
-    return frames
-
-
 def _read_with_torchcodec(
     index: VideoIndex, wanted: np.ndarray, height: int, width: int
 ) -> np.ndarray | None:
@@ -179,12 +148,3 @@ def _read_with_torchcodec(
     except (RuntimeError, ValueError):
         return None
     return frames
-
-
-def _counts_alike(reader: decord.VideoReader, frame_times: np.ndarray) -> bool:
-    """Whether decord counts as many frames, at the same times since the first."""
-    if len(reader) != len(frame_times):
-        return False
-    times = reader.get_frame_timestamp(np.arange(len(reader)))[:, 0]
-    off = np.abs((times - times[0]) - (frame_times - frame_times[0]))
-    return bool(off.max() <= _DECORD_TIME_NOISE)

@@ -1,10 +1,7 @@
 """Which frames a video holds and when each is shown; ``collision.video.frames`` reads them.
 
-The time table comes from the packets that PyAV (FFmpeg) finds (``collision.video.packets``). decord
-decodes, because it seeks and resizes while decoding, but only where it hands out the right frames.
-It was found to hand out wrong ones, without a word, where an edit list hides frames, where a key
-frame has frames that are shown before it (open GOPs; MPEG-4 part 2 with B frames), where refreshes
-are no key frames (intra refresh), and in AVI and MPEG-TS. PyAV decodes those.
+The time table comes from the packets that PyAV (FFmpeg) finds (``collision.video.packets``). No
+frame is decoded but the first.
 
 Shapes: N frames of a file, P packets.
 """
@@ -18,6 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -28,11 +26,8 @@ from collision.video.packets import Entry, Packets, clock_start, entries, read_p
 from collision.video.streams import CONTAINERS, open_video, video_streams
 from collision.video.turn import Turn, turn_of
 
-# How the note begins that says why.
-READ_BY_PYAV = "read by PyAV: "
-
 # Raise it when some files' frames come out otherwise than before, and let ``revision`` name them.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +82,12 @@ class VideoIndex:
             since the first moment that a player shows, or by the frame rate that was asked for.
         height: Of the picture as it is shown, that is after the file's turn.
         codec: FFmpeg's name of it: ``h264``, ``mpeg4``, ...; of a folder ``images``.
+        pixels: FFmpeg's name of how its samples are kept, with chroma and bits, such as
+            ``yuv420p10le``; and ``, full range`` where black is not 16. Of a folder ``rgb24``.
         native_fps: 1 / median gap between frames. Of a single frame: 1 / its declared duration.
         duration: When the last frame's display ends: its time and one median gap.
-        reader: ``decord`` (where it is installed; else PyAV), ``pyav``, ``torchcodec`` if asked for
-            (``collision.video.torchcodec``), or, of a folder, ``images``.
+        reader: ``pyav``, or, of a folder, ``images``; where ``read_by`` chose another, that.
+        not_by_decord: Why decord would hand out wrong frames; empty where it would not.
         video_stream: Which of its video streams is read, counted from 0.
         revision: The VERSION since which this file's frames come out as they do now.
         sizes: int64 [N], coded bytes of each frame.
@@ -108,6 +105,8 @@ class VideoIndex:
     sizes: np.ndarray = field(repr=False)
     video_stream: int = 0
     revision: int = 1
+    pixels: str = "rgb24"
+    not_by_decord: str = ""
     coded: CodedFrames | None = field(default=None, repr=False)
     images: tuple[Path, ...] = field(default=(), repr=False)
 
@@ -163,7 +162,7 @@ def _index_file(path: Path, video_stream: int | None) -> VideoIndex:
         if kind == "avi":  # without a clock: where B frames may come, FFmpeg begins a frame late
             start = float(packets.times.min())
         rate = stream.average_rate
-        turn, height, width = _first_picture(path, container, stream)
+        turn, height, width, pixels = _first_picture(path, container, stream)
     if abs(start) > 0.5:
         notes.append(f"its clock begins at {start:.3f} s: times count from there")
     gap = frame_gap(times) or float(packets.durations[0]) or (1 / float(rate) if rate else 0)
@@ -172,16 +171,13 @@ def _index_file(path: Path, video_stream: int | None) -> VideoIndex:
     sizes = np.zeros(len(times), np.int64)
     np.add.at(sizes, coded.ranks[coded.ranks >= 0], packets.sizes[coded.ranks >= 0])
     times = times - start
-    reader = "decord"
     why = _why_not_decord(kind, codec, packets, times, coded, turn)
     if num_videos > 1:
         why = "it holds several video streams"
-    if why:
-        reader = "pyav"
-        notes.append(f"{READ_BY_PYAV}{why}")
     is_as_before = num_videos == 1 and _came_out_in_1(packets, start, times, coded, turn)
+    revision = 3 if not why else 1 if is_as_before else 2  # 3: decord's pictures are others
     shown = path, times, height, width, codec, 1 / gap, float(times[-1]) + gap
-    known = reader, tuple(notes), sizes, number, 1 if is_as_before else 2
+    known = "pyav", tuple(notes), sizes, number, revision, pixels, why
     return VideoIndex(*shown, *known, coded=coded)
 
 
@@ -202,8 +198,8 @@ def _are_clean(packets: Packets, coded: CodedFrames) -> bool:
 
 def _first_picture(
     path: Path, container: InputContainer, stream: VideoStream
-) -> tuple[Turn, int, int]:
-    """Decode a frame; give its turn, and height and width as it is shown."""
+) -> tuple[Turn, int, int, str]:
+    """Decode a frame; give its turn, height and width as it is shown, and ``pixels``."""
     first = None
     if CONTAINERS[container.format.name] in ("mp4", "mkv"):  # others find no way back to 0
         container.seek(0)
@@ -215,8 +211,10 @@ def _first_picture(
     if first is None:
         raise VideoDecodeError(path, "none of its frames decodes")
     turn = turn_of(first)
-    height, width = first.height, first.width
-    return (turn, width, height) if turn.is_transposed else (turn, height, width)
+    is_full = first.color_range == ColorRange.JPEG or first.format.name.startswith("yuvj")
+    pixels = first.format.name + ", full range" * is_full
+    size = (first.width, first.height) if turn.is_transposed else (first.height, first.width)
+    return turn, *size, pixels
 
 
 def _check_complete(
@@ -324,7 +322,7 @@ def hole_from(gap: Seconds) -> Seconds:
 
 def _why_not_decord(
     kind: str, codec: str, packets: Packets, frame_times: np.ndarray, coded: CodedFrames, turn: Turn
-) -> str | None:
+) -> str:
     if kind != "mp4" or codec not in ("h264", "mpeg4"):
         return f"decord is trusted with h264 and mpeg4 in mp4, this is {codec} in {kind}"
     if turn != Turn():
@@ -335,7 +333,7 @@ def _why_not_decord(
         return "some of its key frames build on what came before (open GOP, intra refresh)"
     if _has_leading_frames(coded):
         return "frames are shown before the key frame that they follow in the file (open GOP)"
-    return None
+    return ""
 
 
 def _has_leading_frames(coded: CodedFrames) -> bool:

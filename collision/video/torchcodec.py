@@ -11,7 +11,6 @@ Shapes: N frames of a file, M frames wanted, H W image.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from av.video.reformatter import Interpolation
 from collision.errors import ConfigError
 from collision.types import Seconds
 from collision.video.decode import decoded_frames
-from collision.video.index import READ_BY_PYAV, VideoIndex
+from collision.video.index import VideoIndex
 from collision.video.streams import CONTAINERS, open_video
 from collision.video.turn import Turn, turn_of
 
@@ -49,23 +48,6 @@ def load_torchcodec() -> Any:
             "out."
         ) from error
     return torchcodec.decoders.VideoDecoder
-
-
-def read_by(reader: str, index: VideoIndex, wanted: np.ndarray) -> VideoIndex:
-    """Say in a file's index who reads frames [M] (increasing): ``auto``, ``pyav``, ``torchcodec``.
-
-    torchcodec gets what it can be trusted with. VideoDecodeError: a frame to compare is damaged.
-    """
-    if reader == "auto" or index.images or not len(wanted):
-        return index
-    if reader == "pyav":
-        return replace(index, reader=reader)
-    places = np.linspace(0, len(wanted) - 1, _NUM_COMPARED).astype(int)
-    why = _why_not(index, np.unique(wanted[places]))
-    notes = [note for note in index.notes if not note.startswith(READ_BY_PYAV)]
-    if why is None:
-        return replace(index, reader=reader, notes=tuple(notes))
-    return replace(index, reader="pyav", notes=(*notes, f"{READ_BY_PYAV}{why}"))
 
 
 def exact_frames(index: VideoIndex, wanted: np.ndarray) -> Iterator[np.ndarray]:
@@ -97,7 +79,13 @@ def exact_frames(index: VideoIndex, wanted: np.ndarray) -> Iterator[np.ndarray]:
         yield from batch.data.cpu().numpy()
 
 
-def _why_not(index: VideoIndex, few: np.ndarray) -> str | None:
+def why_not_torchcodec(index: VideoIndex, wanted: np.ndarray) -> str:
+    """Say why it cannot be trusted with frames [M] (increasing); empty where it can.
+
+    VideoDecodeError: a frame to compare is damaged.
+    """
+    places = np.linspace(0, len(wanted) - 1, _NUM_COMPARED).astype(int)
+    few = np.unique(wanted[places])
     assert index.coded is not None
     with open_video(index.path, index.video_stream) as (container, stream):
         kind = CONTAINERS[container.format.name]
@@ -118,4 +106,4 @@ def _why_not(index: VideoIndex, few: np.ndarray) -> str | None:
             return "torchcodec gives pictures of another size"
         if np.abs(ours.astype(int) - pictures[place]).mean() > TOLERANCE:
             return f"torchcodec's pictures differ from PyAV's by more than {TOLERANCE:g} grey level"
-    return None
+    return ""

@@ -74,24 +74,21 @@ def test_features_are_those_of_the_backbone_on_the_visible_frames(folder):
 
 @pytest.mark.parametrize("reader", ["decord", "pyav", "torchcodec"])
 def test_readers_give_features_alike(folder, monkeypatch, reader):
-    """Only torchcodec has a folder of its own; what it is not trusted with is told."""
+    """All but PyAV have a folder of their own; what they are not trusted with is told."""
     backbone = TinyBackbone()
     run(folder, backbone, num_workers=0)
     usual = read_all(folder, backbone)
-    if reader == "decord":
-        monkeypatch.setattr("collision.video.frames.decord", None)
     install(monkeypatch)
     kit.rotate(folder / "0.mp4", folder / "turned.mp4", 180)
     (folder / "turned.mp4").replace(folder / "0.mp4")
-    asked = "auto" if reader == "decord" else reader
-    kind = fingerprint(backbone, reader=asked)
+    kind = fingerprint(backbone, reader=reader)
     store = FeatureStore(folder / "again", kind)
     source = FeatureSource(store, VideoDigests(folder / "b.json"), None, _backbone=backbone)
-    report = source.extract(requests_of(folder), Options(reader=asked), progress=False)
+    report = source.extract(requests_of(folder), Options(reader=reader), progress=False)
     assert report.num_windows == 27 and not report.failures
-    assert (kind == fingerprint(backbone)) == (reader != "torchcodec")
+    assert (kind == fingerprint(backbone)) == (reader == "pyav")
     turned = ("read by PyAV: the picture is to be shown turned or mirrored",)
-    assert report.notes == {"0": turned}
+    assert report.notes == ({} if reader == "pyav" else {"0": turned})
     for request in requests_of(folder)[1:]:
         found, _ = store.read(source.digests.digest(request.path), request.end_times)
         off = np.abs(found - usual[request.video][0]).mean()

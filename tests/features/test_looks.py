@@ -129,7 +129,7 @@ def test_extraction_looks_at_no_file_twice(tmp_path, monkeypatch):
 @pytest.fixture
 def stored_by_1(tmp_path):
     """A source whose features an older reader made: of an ordinary and of a late video."""
-    write_videos(tmp_path, 1)
+    Kind("h264", "mkv").write(tmp_path).rename(tmp_path / "0.mp4")
     late = Kind("h264", "ts", clock="late").write(tmp_path)
     late.rename(tmp_path / "late.mp4")
     source = open_source(tmp_path, TinyBackbone())
@@ -173,14 +173,15 @@ def test_windows_that_are_added_leave_none_of_an_older_reader(stored_by_1, tmp_p
 
 
 REVISIONS = {
-    Kind("h264", "mp4"): 1,
+    Kind("h264", "mp4"): 3,
+    Kind("h264", "mkv"): 1,
     Kind("hevc", "mkv", "open"): 1,
     Kind("mpeg4", "avi"): 2,
     Kind("mpeg4", "avi", "plain"): 1,
     Kind("h264", "mp4", "refresh"): 2,
     Kind("h264", "ts", clock="late"): 2,
     Kind("h264", "ts", clock="spliced"): 2,
-    Kind("h264", "mp4", clock="hole"): 2,
+    Kind("h264", "mkv", clock="hole"): 2,
     Kind("h264", "mp4", turn="m"): 2,
     Kind("h264", "mp4", turn="1"): 1,
     Kind("h264", "mp4", extra="rear"): 2,

@@ -145,7 +145,7 @@ def test_a_reader_with_pixels_of_its_own_has_its_own_features(folder, monkeypatc
     assert other.extract(requests, options, progress=False).num_windows == 18
     found = FeatureSource.of_part(TinyPart(may_build=False), cache, "32-true", "torchcodec")
     assert found.store.folder == other.store.folder
-    for source, reader, made in ((usual, "torchcodec", "auto"), (found, "pyav", "torchcodec")):
+    for source, reader, made in ((usual, "torchcodec", "pyav"), (found, "pyav", "torchcodec")):
         words = rf"extraction\.reader={reader}, but these features are made with reader={made}"
         with pytest.raises(ConfigError, match=words):
             source.extract(requests, Options(reader=reader), progress=False)

@@ -19,7 +19,7 @@ def made_up_facts(seed: int, num_frames: int = 60, fps: float = 10.0, **changes:
         "width": 320,
         "height": 180,
         "codec": "h264",
-        "reader": "decord",
+        "pixels": "yuv420p",
         "duration": num_frames / fps,
         "file_bytes": 60_000,
         "frame_times": np.arange(num_frames) / fps,

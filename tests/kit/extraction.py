@@ -60,7 +60,7 @@ class Options:
     timeout: float = 60
     accelerator: str = "cpu"
     precision: str | None = None
-    reader: str = "auto"
+    reader: str | None = None
 
 
 def open_store(folder: Path, backbone: TinyBackbone) -> FeatureStore:

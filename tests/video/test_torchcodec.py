@@ -12,7 +12,8 @@ import torch
 from collision.errors import ConfigError, VideoDecodeError
 from collision.video.frames import read_frames
 from collision.video.index import VideoIndex, index_video
-from collision.video.torchcodec import load_torchcodec, read_by
+from collision.video.readers import read_by
+from collision.video.torchcodec import load_torchcodec
 from tests.kit import video as kit
 from tests.kit import zoo_check
 from tests.kit.torchcodec import FakeDecoder, install
@@ -48,7 +49,7 @@ def by_pyav(index: VideoIndex) -> np.ndarray:
 
 
 def test_what_is_trusted_is_decoded_by_torchcodec(plain: Path, fake: type[FakeDecoder]):
-    index = replace(index_video(plain), notes=("read by PyAV: it is HEVC", "2 holes"))
+    index = replace(index_video(plain), notes=("2 holes",))
     chosen = read_by("torchcodec", index, WANTED)
     assert (chosen.reader, chosen.notes) == ("torchcodec", ("2 holes",))
     fake.num_asked = 0
@@ -75,8 +76,7 @@ def test_it_decodes_on_the_gpu_that_this_process_computes_on(
 
 def test_others_leave_the_index_or_ask_for_pyav(plain: Path, tmp_path: Path):
     index = index_video(plain)
-    assert read_by("auto", index, WANTED) is index
-    assert read_by("pyav", index, WANTED).reader == "pyav"
+    assert read_by("pyav", index, WANTED) is index
     assert read_by("torchcodec", index, WANTED[:0]) is index
     folder = replace(index, images=(tmp_path,))
     assert read_by("torchcodec", folder, WANTED) is folder

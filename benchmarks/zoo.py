@@ -1,8 +1,8 @@
 """What `read_frames` makes of each kind of file of the zoo: `python -m benchmarks.zoo`.
 
-Two tables in Markdown: the reader and the verdict for the kinds of each codec and container, and
-what FFmpeg itself says of the damaged ones when it decodes them from start to end. Takes half a
-minute.
+Two tables in Markdown: for the kinds of each codec and container, the readers that are trusted with
+them and the verdict; and what FFmpeg itself says of the damaged ones when it decodes them from
+start to end. Takes half a minute.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ def main() -> None:
         verdicts = {name: verdict(kind, zoo) for name, kind in KINDS.items()}
         counts = Counter(words.partition(":")[0] for words in verdicts.values())
         print(", ".join(f"{count} {word}" for word, count in counts.most_common()) + "\n")
-        print_row("family", "codec", "container", "kinds", "reader", "verdict")
+        print_row("family", "codec", "container", "kinds", "readers", "verdict")
         print_row(*["---"] * 6)
         for family, kinds in FAMILIES.items():
             for row in rows(family, kinds, zoo, verdicts):
@@ -57,7 +57,7 @@ def rows(
     """Give a row for all kinds of a family that are read alike."""
     names: dict[tuple[str, ...], list[str]] = {}
     for kind in kinds:
-        how = kind.codec, kind.container, chosen_reader(kind, zoo), verdicts[kind.name]
+        how = kind.codec, kind.container, trusted_readers(kind, zoo), verdicts[kind.name]
         names.setdefault(how, []).append(what(kind))
     containers: dict[tuple[str, ...], list[str]] = {}
     for (codec, container, reader, judged), found in names.items():
@@ -78,11 +78,12 @@ def first_line(error: Exception) -> str:
     return lines[0].partition("': ")[2] or lines[0]
 
 
-def chosen_reader(kind: Kind, zoo: Zoo) -> str:
+def trusted_readers(kind: Kind, zoo: Zoo) -> str:
     try:
-        return index_video(zoo.path(kind)).reader
+        index = index_video(zoo.path(kind))
     except VideoDecodeError:
         return "none"
+    return "PyAV" if index.not_by_decord else "PyAV, decord"
 
 
 def print_row(*cells: object) -> None:

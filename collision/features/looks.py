@@ -49,6 +49,7 @@ class _Header:
     pixels: str
     not_by_decord: str
     is_seekable: bool
+    num_flagged: int
     gaps: tuple[int, ...]
     entries: tuple[Entry, ...]
     version: Literal[3] = VERSION
@@ -95,6 +96,7 @@ def _encode(index: VideoIndex) -> bytes:
     entries = [asdict(entry) for entry in coded.entries]
     header |= {
         "is_seekable": coded.is_seekable,
+        "num_flagged": coded.num_flagged,
         "gaps": coded.gaps,
         "entries": entries,
         "version": VERSION,
@@ -118,7 +120,8 @@ def _load(file: Path, path: Path) -> VideoIndex | None:
     shown |= {"frame_times": arrays["frame_times"], "sizes": arrays["sizes"]}
     times, ranks = arrays["times"], arrays["ranks"]
     where = arrays["places"], arrays["clock"], np.maximum.accumulate(ranks), header.gaps
-    coded = CodedFrames(times, ranks, *where, header.entries, header.is_seekable)
+    how = header.entries, header.is_seekable, header.num_flagged
+    coded = CodedFrames(times, ranks, *where, *how)
     return VideoIndex(path=path, **shown, coded=coded)
 
 

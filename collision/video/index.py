@@ -47,6 +47,7 @@ class CodedFrames:
         is_seekable: Not of program streams, whose times are interpolated anew after a seek, and not
             of edit lists of several parts, at whose seams FFmpeg then loses frames: these are
             decoded from their first packet on.
+        num_flagged: Packets that the file calls key packets.
     """
 
     times: NDArray[np.float64]
@@ -57,6 +58,12 @@ class CodedFrames:
     gaps: tuple[int, ...]
     entries: tuple[Entry, ...]
     is_seekable: bool
+    num_flagged: int
+
+    @property
+    def is_flagged_right(self) -> bool:
+        """Whether nothing behind any flagged packet refers to anything before it."""
+        return sum(entry.is_clean for entry in self.entries) >= self.num_flagged
 
     @cached_property
     def number_of(self) -> NDArray[np.int64]:
@@ -187,13 +194,9 @@ def _came_out_in_1(
     """Tell whether VERSION 1 read a file of one video stream as it is read now; if in doubt, no."""
     is_mirrored = turn.is_transposed ^ turn.flips_columns ^ turn.flips_rows
     has_holes = bool((np.diff(times) > hole_from(frame_gap(times))).any())
-    has_plain_entries = coded.entries[0].number == 0 and _are_clean(packets, coded)
+    has_plain_entries = coded.entries[0].number == 0 and coded.is_flagged_right
     is_odd = packets.num_segments > 1 or is_mirrored or has_holes
     return start == 0 and has_plain_entries and not is_odd
-
-
-def _are_clean(packets: Packets, coded: CodedFrames) -> bool:
-    return sum(entry.is_clean for entry in coded.entries) >= packets.num_flagged
 
 
 def _first_picture(
@@ -303,7 +306,8 @@ def _shown(
     if packets.gaps:
         notes.append(f"pictures are missing at {len(packets.gaps)} places: damaged from there on")
     where = packets.places, packets.clock, needed, packets.gaps
-    return times, CodedFrames(times, ranks, *where, tuple(starts), packets.is_seekable)
+    how = tuple(starts), packets.is_seekable, packets.num_flagged
+    return times, CodedFrames(times, ranks, *where, *how)
 
 
 def frame_gap(frame_times: np.ndarray) -> Seconds:
@@ -329,7 +333,7 @@ def _why_not_decord(
         return "the picture is to be shown turned or mirrored"
     if len(frame_times) != len(packets.times):
         return "some of its frames are not shown"
-    if not _are_clean(packets, coded):
+    if not coded.is_flagged_right:
         return "some of its key frames build on what came before (open GOP, intra refresh)"
     if _has_leading_frames(coded):
         return "frames are shown before the key frame that they follow in the file (open GOP)"

@@ -87,12 +87,11 @@ def why_not_torchcodec(index: VideoIndex, wanted: np.ndarray) -> str:
     places = np.linspace(0, len(wanted) - 1, _NUM_COMPARED).astype(int)
     few = np.unique(wanted[places])
     assert index.coded is not None
-    with open_video(index.path, index.video_stream) as (container, stream):
+    with open_video(index.path, index.video_stream) as (container, _):
         kind = CONTAINERS[container.format.name]
-        num_flagged = sum(p.is_keyframe for p in container.demux(stream) if p.size)
     if kind not in ("mp4", "mkv"):
         return f"torchcodec is trusted with mp4 and mkv, this is {kind}"
-    if num_flagged > sum(entry.is_clean for entry in index.coded.entries):
+    if not index.coded.is_flagged_right:
         return "some of its key frames build on what came before (open GOP, intra refresh)"
     try:
         pictures = list(exact_frames(index, few))

@@ -22,7 +22,7 @@ from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
 from collision.sampling.windows import window_spacing
 from collision.types import UNLABELLED, BackboneSpec, Example, Seconds, VideoRecord
-from collision.video.frames import latest_visible, read_frames
+from collision.video.frames import read_frames
 from collision.video.index import VideoIndex, index_video
 
 NUM_PICTURES = 8
@@ -98,8 +98,10 @@ class Prediction:
     def plot(self, path: Path | str) -> Path:
         """Draw the curve over a strip of frames; give the picture's path."""
         index = self.index or index_video(self.path)
-        times = np.linspace(index.frame_times[0], index.frame_times[-1], NUM_PICTURES)
-        frames = read_frames(index, latest_visible(index.frame_times, times))
+        moments = np.linspace(index.frame_times[0], index.frame_times[-1], NUM_PICTURES)
+        # Where nothing is seen, what was seen before, under its own time.
+        shown = np.searchsorted(index.frame_times, moments, side="right") - 1
+        times, frames = index.frame_times[shown], read_frames(index, shown)
         timeline = Timeline(
             self.times,
             self.probabilities,

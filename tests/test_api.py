@@ -13,8 +13,10 @@ import collision
 from collision.config import part
 from collision.errors import ConfigError
 from collision.learning.head import build_model
+from collision.prediction import Prediction
 from tests.conftest import ROOT
 from tests.kit.video import numbered_frames, write_video
+from tests.kit.zoo import Kind
 
 PAGE = (ROOT / "docs/library.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -52,6 +54,15 @@ def test_a_prediction_says_where_there_is_not_enough_video(somewhere_else):
     for alarm in prediction.alarms:
         assert alarm.start <= alarm.peak <= alarm.end
     assert prediction._repr_png_().startswith(b"\x89PNG")
+
+
+def test_a_clip_with_a_hole_is_drawn(tmp_path):
+    clip = Kind("h264", "mp4", clock="hole").write(tmp_path)
+    moments = np.array([0.5, 1.0, 2.0, 4.0])
+    drawn = Prediction(clip, moments, np.array([np.nan, 0.2, 0.3, 0.4]), 1.0).plot(
+        tmp_path / "a.png"
+    )
+    assert drawn.stat().st_size > 10_000
 
 
 def test_features_are_those_of_the_windows_asked_for(somewhere_else):

@@ -56,7 +56,8 @@ class Experiment:
     """A data set, cut by a sampling policy, seen by a backbone.
 
     ``failures`` gave no features; ``notes`` are what is odd about videos that were read, by id;
-    ``missing`` are the examples without frames, once they were looked for.
+    ``missing`` are the examples without frames, once they were looked for; of ``num_outdated``
+    videos an older reader had seen other frames.
     """
 
     dataset: Dataset
@@ -67,6 +68,7 @@ class Experiment:
     failures: list[Failure] = field(default_factory=list)
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     missing: Missing = field(default_factory=Missing)
+    num_outdated: int = 0
 
     @classmethod
     def index(
@@ -122,6 +124,7 @@ class Experiment:
             raise Interrupted(report.signal)
         self.failures = distinct([*self.failures, *report.failures])
         self.notes |= report.notes
+        self.num_outdated = report.num_outdated
         return report
 
     def require_features(self) -> None:

@@ -90,7 +90,7 @@ def print_results(console: Console, evaluations: Sequence[Evaluation]) -> None:
         if say:
             console.print(say, markup=False, highlight=False)
         print_missing(console, one.experiment.missing.as_json())
-        print_notes(console, one.experiment.notes)
+        print_notes(console, one.experiment.notes, one.experiment.num_outdated)
         print_warnings(console, [finding.as_json() for finding in one.findings])
 
 

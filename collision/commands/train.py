@@ -166,7 +166,7 @@ def announce(
     console.print(as_rich(counts_grid(examples_by_split(experiment))))
     device, precision = trainer.accelerator, trainer.precision
     print_missing(console, {}, experiment.missing.units)
-    print_notes(console, experiment.notes)
+    print_notes(console, experiment.notes, experiment.num_outdated)
     print_plain(
         console,
         f"head {options.head.name}, pooling {options.pooling.name}: {size:,} parameters on "

@@ -10,7 +10,7 @@ Shapes: N frames of a file, P packets.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,8 +55,7 @@ class _Header:
     version: Literal[3] = VERSION
 
 
-_INDEX = ("height", "width", "codec", "native_fps", "duration", "reader", "notes")
-_KEPT = (*_INDEX, "video_stream", "revision", "pixels", "not_by_decord")
+_KEPT = {field.name for field in fields(_Header)} & {field.name for field in fields(VideoIndex)}
 
 
 class VideoLooks:

@@ -195,7 +195,7 @@ def _came_out_in_1(
     is_mirrored = turn.is_transposed ^ turn.flips_columns ^ turn.flips_rows
     has_holes = bool((np.diff(times) > hole_from(frame_gap(times))).any())
     has_plain_entries = coded.entries[0].number == 0 and coded.is_flagged_right
-    is_odd = packets.num_segments > 1 or is_mirrored or has_holes
+    is_odd = packets.num_segments > 1 or packets.gaps or is_mirrored or has_holes
     return start == 0 and has_plain_entries and not is_odd
 
 

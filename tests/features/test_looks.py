@@ -175,6 +175,7 @@ def test_windows_that_are_added_leave_none_of_an_older_reader(stored_by_1, tmp_p
 REVISIONS = {
     Kind("h264", "mp4"): 3,
     Kind("h264", "mkv"): 1,
+    Kind("h264", "mkv", damage="missing"): 2,
     Kind("hevc", "mkv", "open"): 1,
     Kind("mpeg4", "avi"): 2,
     Kind("mpeg4", "avi", "plain"): 1,

@@ -53,20 +53,29 @@ class ExtractionOptions:
 
 @dataclass(frozen=True)
 class TrainerOptions:
-    """How a head is fitted.
+    """How a head is fitted. All lengths are in optimizer steps: an epoch of a small set is none.
 
     Attributes:
-        patience: Epochs without a better validation score before training stops.
-        batch_size: Examples.
+        max_steps: None: what suits the size of the set; so with ``batch_size``, in examples.
+        validations: How often in that time validation is scored.
+        patience: Validations without a better one before training stops; None: it never does.
+        selection: Which validation's weights are kept: that of the highest mAP, of the lowest
+            loss, of the highest mAP when smoothed over neighbours, or the last.
+        averaging: Of weights over steps: exponential (EMA), or over the last quarter (SWA).
+        refit: Train again, as long as was selected, on training and validation split together.
         gradient_clip: Largest norm of the gradient; 0: any.
         precision: None: what suits the device.
     """
 
     __pydantic_config__ = STRICT
 
-    max_epochs: Count = 20
-    patience: Whole = 8
-    batch_size: Count = 64
+    max_steps: Count | None = None
+    batch_size: Count | None = None
+    validations: Count = 20
+    patience: Whole | None = 8
+    selection: Literal["map", "loss", "smoothed_map", "last"] = "map"
+    averaging: Literal["none", "ema", "swa"] = "none"
+    refit: bool = False
     gradient_clip: Annotated[float, Field(ge=0)] = 1.0
     accelerator: Accelerator = "auto"
     precision: Precision | None = None

@@ -29,7 +29,7 @@ DATA = (
     *("dataset.num_scenes=14", "dataset.domain.event_time=[4.2,5.2]"),
     *("dataset.domain.width=160", "dataset.domain.height=92"),
 )
-SMALL = (*DATA, "trainer.max_epochs=3", "num_resamples=200")
+SMALL = (*DATA, "trainer.max_steps=12", "trainer.validations=3", "num_resamples=200")
 
 TIMEOUT = 900  # seconds: a busy machine is slow, and only a command that hangs takes longer
 

@@ -86,7 +86,7 @@ def test_a_wrong_type_an_unknown_neighbour_and_a_missing_value_get_a_sentence(ve
 
 REFUSED = {
     "train": [
-        *("seeds=0", "num_resamples=0", "trainer.max_epochs=0", "trainer.batch_size=0", "limit=0"),
+        *("seeds=0", "num_resamples=0", "trainer.max_steps=0", "trainer.batch_size=0", "limit=0"),
         *("folds=0", "audit_workers=-1", "threshold.precision=1.5", "threshold.precision=-0.1"),
         *("seed=-1", "trainer.patience=-1", "val_fraction=0", "val_fraction=0.95", "limit=1.5"),
         *("feature_dropout=1", "trainer.accelerator=tpu", "trainer.precision=8", "audit=maybe"),
@@ -135,7 +135,7 @@ def test_options_as_plain_data_are_yaml(tmp_path):
     options = compose("train", "head=gru", f"init_from={tmp_path}")
     saved = yaml.safe_load(yaml.safe_dump(as_config(options)))
     assert saved["head"]["name"] == "gru" and saved["head"]["options"]["dim"] == 64
-    assert saved["init_from"] == str(tmp_path) and saved["trainer"]["max_epochs"] == 20
+    assert saved["init_from"] == str(tmp_path) and saved["trainer"]["validations"] == 20
     assert saved["parts"]["backbone"] == "efficientnet_lite0"
     assert saved["dataset"]["options"]["domain"]["fps"][12.5] == 0.05
 

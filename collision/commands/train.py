@@ -199,7 +199,7 @@ class Work:
     console: Console
 
     def train(self, seed: int, fold: Fold) -> FittedHead:
-        """Train with one seed on one fold, and save the selected epoch's predictor."""
+        """Train with one seed on one fold, and save the selected predictor."""
         folder = self.folder / fold.name / f"seed_{seed}"
         logger = None
         if self.tracker:
@@ -211,7 +211,7 @@ class Work:
         if self.tracker and logger:
             self.tracker.finish(logger, folder / FILE_NAME, self.description(head.predictor))
         name = f"seed {seed} {fold.name}".rstrip()
-        print_plain(self.console, f"{name}: {epochs_line(epochs_of(head))}")
+        print_plain(self.console, f"{name}: {steps_line(steps_of(head))}")
         return head
 
     def description(self, predictor: Predictor) -> dict[str, Any]:
@@ -240,16 +240,16 @@ class Work:
         return Lesson(fold.data, parts, *seen, origin, start_model)
 
 
-def epochs_of(head: FittedHead) -> dict[str, Any]:
-    """Give a head's epochs, counted from 0, and what the best one was selected by."""
+def steps_of(head: FittedHead) -> dict[str, Any]:
+    """Give a head's optimizer steps, and its validation mAP when it was selected."""
     value = head.predictor.origin.value
-    return {"best_epoch": head.best_epoch, "last_epoch": head.last_epoch, MONITOR: value}
+    return {"best_step": head.best_step, "last_step": head.last_step, MONITOR: value}
 
 
-def epochs_line(epochs: Mapping[str, Any]) -> str:
-    """Say it, counted from 1."""
-    best, last = epochs["best_epoch"] + 1, epochs["last_epoch"] + 1
-    return f"best epoch {best} of {last}, {MONITOR} {epochs[MONITOR]:.3f}"
+def steps_line(steps: Mapping[str, Any]) -> str:
+    """Say it."""
+    best, last = steps["best_step"], steps["last_step"]
+    return f"selected step {best} of {last}, {MONITOR} {steps[MONITOR]:.3f}"
 
 
 def run_facts(
@@ -257,8 +257,8 @@ def run_facts(
 ) -> dict[str, Any]:
     """Give what ``metrics.json`` says of the training itself."""
     split = evaluation.split if options.folds is None else f"{options.folds} folds"
-    epochs = {
-        f"{seed} {fold.name}".rstrip(): epochs_of(head)
+    steps = {
+        f"{seed} {fold.name}".rstrip(): steps_of(head)
         for seed, heads in evaluation.heads.items()
         for fold, head in zip(evaluation.experiment.folds, heads, strict=True)
     }
@@ -268,7 +268,7 @@ def run_facts(
         "folds": options.folds,
         "init_from": None if options.init_from is None else str(options.init_from),
         "init_from_dataset": initial.origin.dataset if initial else None,
-        "epochs": epochs,
+        "steps": steps,
     }
 
 
@@ -288,7 +288,7 @@ def write_report(
     numbers, log = evaluation.numbers, read_log(folder / fold.name / f"seed_{seed}" / "log.csv")
     assert numbers is not None, "a trained run has a split with labels"
     write_results(folder, page, evaluation, log)
-    console.print(as_rich(final_grid(numbers.summary, numbers.last_epoch)))
+    console.print(as_rich(final_grid(numbers.summary, numbers.last_step)))
     if numbers.anticipation:
         console.print(as_rich(numbers_grid(numbers)))
     print_warnings(console, metrics["warnings"])
@@ -306,7 +306,7 @@ def facts_of(metrics: Mapping[str, Any]) -> dict[str, object]:
         "commit": f"{made['commit']}{' and changes' if made['dirty'] else ''}",
         "machine": f"{made['device']}, {made['cpu_cores']} cores",
         **{name: metrics[name] for name in names},
-        **{f"seed {seed}": epochs_line(epochs) for seed, epochs in metrics["epochs"].items()},
+        **{f"seed {seed}": steps_line(steps) for seed, steps in metrics["steps"].items()},
         "videos that could not be read": metrics["failures"],
         "examples left out": ", ".join(f"{s} {n}" for s, n in metrics["dropped"].items()),
         "limit": metrics["limit"],

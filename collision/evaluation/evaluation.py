@@ -38,8 +38,8 @@ from collision.types import UNLABELLED
 class SeedScores:
     """The scores of one seed; those of all folds are put together."""
 
-    best: Scored  # of the epoch that validation chose
-    last: Scored | None  # of the last epoch, where it is known
+    best: Scored  # of the weights that validation chose
+    last: Scored | None  # of the last step, where it is known
     curves: list[Curve]  # along whole videos, where the policy asks for them
 
 

@@ -42,7 +42,7 @@ def leaking_policy(policy: SamplingPolicy) -> Finding | None:
 
 
 def validation_too_good(validation: float | None, test: Estimate) -> Finding | None:
-    """Warn if the mAP on which the epoch was chosen is all but perfect, or far above the test's."""
+    """Warn if the mAP that weights were chosen by is all but perfect, or far above the test's."""
     if validation is None or test.value is None:
         return None
     numbers = {"validation": validation, "value": test.value, "low": test.low, "high": test.high}
@@ -147,7 +147,7 @@ def judged_on(split: str, is_test_secret: bool = False) -> Finding | None:
     if split == "test":
         return None
     reason = "The test split's labels are secret: these" if is_test_secret else "These"
-    use = "epochs were chosen" if split == "val" else "heads were fitted"
+    use = "weights were chosen" if split == "val" else "heads were fitted"
     return Finding(
         "judged_on_validation" if split == "val" else "judged_on_training",
         f"{reason} numbers are of the split {split!r}, on which {use}, so they flatter.",

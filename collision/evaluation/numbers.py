@@ -42,9 +42,9 @@ class AlongVideos(Plain):
 
 @dataclass(frozen=True)
 class Numbers(Plain):
-    """All numbers of the scores of one recipe on one data set, of the epoch that validation chose.
+    """All numbers of one recipe's scores on one data set, of the weights that validation chose.
 
-    ``auc`` and the AP of ``last_epoch`` are by horizon and ``"mean"``. Operating points are what
+    ``auc`` and the AP of ``last_step`` are by horizon and ``"mean"``. Operating points are what
     each seed's threshold does on these examples; temperatures are of each head.
     """
 
@@ -52,7 +52,7 @@ class Numbers(Plain):
     auc: dict[str, Estimate]
     calibration: Calibration
     operating_points: list[Rates]
-    last_epoch: dict[str, Estimate] | None = None
+    last_step: dict[str, Estimate] | None = None
     anticipation: AlongVideos | None = None
     temperatures: Sequence[Temperature] = ()
 
@@ -60,8 +60,8 @@ class Numbers(Plain):
         """Plain data as in ``metrics.json``: the summary's parts on top, absent parts left out."""
         parts = {name: part for name, part in super().as_json().items() if part is not None}
         parts["auc"]["bootstrap"] = plain(self.calibration.bootstrap)
-        if self.last_epoch is not None:
-            parts["last_epoch"] = {"ap": parts["last_epoch"]}
+        if self.last_step is not None:
+            parts["last_step"] = {"ap": parts["last_step"]}
         return _unfolded(parts, "summary")
 
 
@@ -74,9 +74,9 @@ def judge(
     slices: Sequence[str] | None = None,
     thresholds: Sequence[float] = (),
 ) -> Numbers:
-    """Judge the scores of each seed's best epoch, and give the AP of the last one's beside them.
+    """Judge the scores of each seed's selected weights, with the AP of the last ones beside them.
 
-    Thresholds and best epochs were chosen on validation. For the oracle see ``summarise``.
+    Thresholds and weights were chosen on validation. For the oracle see ``summarise``.
     Tags whose values are judged apart (``slices``) are all with a few values if None.
     """
     slices = slices_in(best[0]) if slices is None else slices

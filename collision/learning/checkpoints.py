@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import pickle
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import torch
 from collision.errors import CheckpointError, ConfigError
 from collision.files import write_json, write_whole
 from collision.learning.head import HeadModel
+from collision.learning.schedule import Schedule
 from collision.learning.task import MONITOR
 from collision.options import TrainerOptions
 
@@ -37,38 +40,36 @@ def mark_finished(folder: Path, options: TrainerOptions, value: float) -> None:
     write_json(folder / _DONE, {MONITOR: value, "trainer": asdict(options)})
 
 
-def prepare_resume(path: Path, options: TrainerOptions) -> float | None:
+def prepare_resume(path: Path, wanted: Schedule, patience: int | None) -> tuple[Schedule, bool]:
     """Make a checkpoint fit the folder in which it lies and the options that are wanted now.
 
     Lightning remembers absolute paths, forgets the best score when they differ, and takes the
-    patience from the checkpoint. Gives the best validation mAP where training had already ended by
-    its patience.
+    patience from the checkpoint. Gives the schedule, whose intervals are those of the training so
+    far, and whether it had already ended by its patience.
 
     Raises:
-        ConfigError: More epochs were trained than are wanted.
+        ConfigError: More steps were trained than are wanted.
         CheckpointError: The file is damaged.
     """
     saved = load_checkpoint(path)
-    trained = int(saved["epoch"]) + 1
-    if trained > options.max_epochs:
+    trained, interval = int(saved["global_step"]), int(saved["global_step"]) // (saved["epoch"] + 1)
+    if trained > wanted.total:
         raise ConfigError(
-            f"trainer.max_epochs={options.max_epochs}, but this run has already trained {trained} "
-            f"epochs. Give {trained} or more, or start a new run."
+            f"trainer.max_steps={wanted.total}, but this run has already trained {trained} "
+            f"steps. Give {trained} or more, or start a new run."
         )
-    folder, best, is_over = path.parent, None, False
+    folder, is_over = path.parent, False
     for state in saved["callbacks"].values():
         if "patience" in state:
-            state["patience"] = options.patience
-            is_over = state["wait_count"] >= max(options.patience, 1)
-        if "best_model_path" in state:
-            if state["monitor"] == MONITOR and state["best_model_score"] is not None:
-                best = float(state["best_model_score"])
-            if state["dirpath"] != str(folder):
-                _relocate(state, folder)
+            limit = sys.maxsize if patience is None else max(patience, 1)
+            state["patience"] = limit
+            is_over = state["wait_count"] >= limit
+        if "best_model_path" in state and state["dirpath"] != str(folder):
+            _relocate(state, folder)
     content = io.BytesIO()
     torch.save(saved, content)
     write_whole(path, content.getvalue())
-    return best if is_over else None
+    return Schedule(wanted.batch_size, interval, math.ceil(wanted.total / interval)), is_over
 
 
 def _relocate(state: dict[str, Any], folder: Path) -> None:
@@ -82,7 +83,7 @@ def _relocate(state: dict[str, Any], folder: Path) -> None:
 
 
 def restore(model: HeadModel, path: Path) -> tuple[HeadModel, int]:
-    """Fill a head with the weights of a checkpoint that fits; give it with their epoch."""
+    """Fill a head with the weights of a checkpoint that fits; give it with its steps so far."""
     saved = load_checkpoint(path)
     prefix = "model."
     weights = saved["state_dict"].items()
@@ -91,7 +92,7 @@ def restore(model: HeadModel, path: Path) -> tuple[HeadModel, int]:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise misfit(path, error) from None
-    return model.eval(), int(saved["epoch"])
+    return model.eval(), int(saved["global_step"])
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

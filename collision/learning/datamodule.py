@@ -166,7 +166,8 @@ def _microseconds(times: np.ndarray) -> np.ndarray:
 class FeatureDataModule(LightningDataModule):
     """Batches of cached features for training and validation, in an order that ``seed`` decides.
 
-    Balanced, every epoch sees as many positives as negatives.
+    What Lightning calls an epoch is the steps between two validations, whatever the set's size.
+    Balanced, every pass over the set sees as many positives as negatives.
     """
 
     def __init__(
@@ -174,19 +175,22 @@ class FeatureDataModule(LightningDataModule):
         train: FeatureDataset,
         val: FeatureDataset,
         batch_size: int,
+        interval: int,
         seed: int,
         balanced: bool = False,
     ):
         super().__init__()
-        if batch_size < 1:
-            raise ConfigError(f"trainer.batch_size={batch_size}: give 1 or more.")
+        for option, value in (("batch_size", batch_size), ("interval", interval)):
+            if value < 1:
+                raise ConfigError(f"trainer.{option}={value}: give 1 or more.")
         self.train, self.val = train, val
-        self.batch_size, self.seed, self.balanced = batch_size, seed, balanced
+        self.batch_size, self.interval = batch_size, interval
+        self.seed, self.balanced = seed, balanced
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffle anew each epoch, the same way for the same seed and epoch."""
+        """Give the batches of one interval; the next one goes on where it ended."""
         labels = self.train.labels[self.train.example_of]
-        order = EpochShuffle(labels, self.seed, self.balanced)
+        order = EndlessShuffle(labels, self.interval * self.batch_size, self.seed, self.balanced)
         return feature_loader(self.train, self.batch_size, order)
 
     def val_dataloader(self) -> DataLoader:
@@ -195,57 +199,71 @@ class FeatureDataModule(LightningDataModule):
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """Give each epoch of each run its own seed."""
+    """Give each pass, or interval, of each run its own seed."""
     return seed * 1_000_003 + epoch
 
 
-class EpochShuffle(Sampler[int]):
-    """Shuffles by seed and epoch alone; beginning an epoch again repeats its order.
+class EndlessShuffle(Sampler[int]):
+    """Passes over the set, each shuffled anew, cut into intervals of ``num_rows`` rows.
 
-    A generator that lives on from epoch to epoch would give a resumed run another order: Lightning
-    begins its first epoch twice.
+    Seed and interval alone decide: beginning one again repeats its rows. A generator that lives on
+    would give a resumed run another order: Lightning begins its first epoch twice.
     """
 
-    def __init__(self, labels: Tensor, seed: int, balanced: bool = False):
+    def __init__(self, labels: Tensor, num_rows: int, seed: int, balanced: bool = False):
         """Take the rows' labels ``[R]``; balanced, the rarer class comes again until both match."""
-        self.labels, self.seed, self.balanced = labels, seed, balanced
-        self.epoch = 0
+        self.labels, self.num_rows, self.seed, self.balanced = labels, num_rows, seed, balanced
+        self.interval = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before each epoch."""
-        self.epoch = epoch
+        """Lightning calls this before each interval."""
+        self.interval = epoch
 
     def __len__(self) -> int:
+        return self.num_rows
+
+    def __iter__(self) -> Iterator[int]:
+        """Give the rows' numbers of one interval."""
+        number, skipped = divmod(self.interval * self.num_rows, self.pass_length)
+        left = self.num_rows
+        while left:
+            rows = self._pass(number)[skipped : skipped + left]
+            yield from rows
+            left, number, skipped = left - len(rows), number + 1, 0
+
+    @property
+    def pass_length(self) -> int:
+        """How many rows a pass has: all of them, balanced twice those of the larger class."""
         if not self.balanced:
             return len(self.labels)
         positive = int((self.labels == 1).sum())
         return 2 * max(positive, len(self.labels) - positive)
 
-    def __iter__(self) -> Iterator[int]:
-        """Give the rows' numbers: every one once, balanced those of the rarer class oftener."""
-        generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch))
+    def _pass(self, number: int) -> list[int]:
+        """Give a pass: every row once, balanced those of the rarer class oftener."""
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed, number))
         rows = torch.arange(len(self.labels))
         if self.balanced:
             rows = torch.cat([self._repeated(label, generator) for label in (0, 1)])
-        yield from rows[torch.randperm(len(rows), generator=generator)].tolist()
+        return rows[torch.randperm(len(rows), generator=generator)].tolist()
 
     def _repeated(self, label: int, generator: torch.Generator) -> Tensor:
-        """Give a class's rows, and as many of them again as bring it to half an epoch."""
+        """Give a class's rows, and as many of them again as bring it to half a pass."""
         rows = torch.nonzero(self.labels == label).flatten()
-        whole, rest = divmod(len(self) // 2, len(rows))
+        whole, rest = divmod(self.pass_length // 2, len(rows))
         again = rows[torch.randperm(len(rows), generator=generator)[:rest]]
         return torch.cat([rows.repeat(whole), again])
 
 
 def feature_loader(
-    dataset: FeatureDataset, batch_size: int, order: EpochShuffle | None = None
+    dataset: FeatureDataset, batch_size: int, order: EndlessShuffle | None = None
 ) -> DataLoader:
     """Load without workers: a batch is one indexing into memory."""
     return DataLoader(
         dataset,
         batch_size=batch_size,
         sampler=order,
-        generator=torch.Generator(),  # else beginning an epoch takes a draw from dropout's
+        generator=torch.Generator(),  # else beginning an interval takes a draw from dropout's
         collate_fn=lambda batch: batch,  # __getitems__ already gave one
         pin_memory=torch.cuda.is_available(),
     )

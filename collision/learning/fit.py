@@ -1,4 +1,4 @@
-"""Train one head with one seed: fit, keep the best and the last epoch, score both."""
+"""Train one head with one seed: fit, keep the best and the last weights, score both."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import logging
 import math
 import shlex
+import shutil
 import signal
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch import callbacks
+from lightning.pytorch.callbacks import EMAWeightAveraging, WeightAveraging
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
@@ -30,7 +32,10 @@ from collision.learning import checkpoints
 from collision.learning.datamodule import FeatureDataModule, FeatureDataset, epoch_seed
 from collision.learning.head import HeadModel, build_model
 from collision.learning.losses import Loss
-from collision.learning.task import MONITOR, CollisionTask
+from collision.learning.schedule import Schedule, schedule_of
+from collision.learning.solve import is_solved, solve
+from collision.learning.task import MONITOR, SMOOTHED, CollisionTask, probabilities
+from collision.metrics.torch_metric import NexarMAP
 from collision.options import TrainerOptions
 from collision.sampling.policy import SamplingPolicy
 from collision.types import VideoRecord
@@ -38,6 +43,14 @@ from collision.types import VideoRecord
 # Multiply-adds of a batch that are worth a thread on a CPU: the demo's head (1e8) took 75 ms of
 # processor time a step with one thread, 107 ms with two, and was no faster.
 _WORK_OF_A_THREAD = 200_000_000
+BEST, LAST = "best.ckpt", "last.ckpt"
+# What Lightning watches, and which way is better; nothing for the last weights.
+SELECTED_BY = {
+    "map": (MONITOR, "max"),
+    "loss": ("val/loss", "min"),
+    "smoothed_map": (SMOOTHED, "max"),
+    "last": (None, ""),
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,7 @@ class TrainingSetup:
 
     Attributes:
         feature_dropout: Share of the features that a training example loses.
-        balanced: Every epoch sees as many positives as negatives.
+        balanced: Every pass sees as many positives as negatives.
     """
 
     head: Part
@@ -79,12 +92,15 @@ class Place:
 
 @dataclass
 class TrainedHead:
-    """The heads of the best validation epoch and of the last; epochs count from 0."""
+    """The selected head and the last one, after so many optimizer steps.
+
+    ``best_value`` is the validation mAP of the selected one.
+    """
 
     best: HeadModel
     last: HeadModel
-    best_epoch: int
-    last_epoch: int
+    best_step: int
+    last_step: int
     best_value: float
 
 
@@ -115,14 +131,26 @@ def fit_head(
     check_trainable(data)
     folder = place.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    if is_solved(model := setup.model(data["train"].bank.shape[-1])):
+        return _solved(model, data)
     value = checkpoints.finished_value(folder, setup.trainer)
     if value is None:
         value = _train(setup, data, replace(place, folder=folder), initial)
         checkpoints.mark_finished(folder, setup.trainer, value)
     feature_dim = data["train"].bank.shape[-1]
-    best, best_epoch = checkpoints.restore(setup.model(feature_dim), folder / "best.ckpt")
-    last, last_epoch = checkpoints.restore(setup.model(feature_dim), folder / "last.ckpt")
-    return TrainedHead(best, last, best_epoch, last_epoch, value)
+    best, best_step = checkpoints.restore(setup.model(feature_dim), folder / BEST)
+    last, last_step = checkpoints.restore(setup.model(feature_dim), folder / LAST)
+    return TrainedHead(best, last, best_step, last_step, value)
+
+
+def _solved(model: HeadModel, data: Mapping[str, FeatureDataset]) -> TrainedHead:
+    """Solve a head that needs no training; there is but one outcome, the selected and the last."""
+    solve(model, data["train"])
+    val = data["val"]
+    scores = probabilities(model, val, torch.device("cpu"))
+    metric = NexarMAP()
+    metric.update(scores, val.labels.long(), val.horizons, torch.arange(len(scores)))
+    return TrainedHead(model, model, 0, 0, float(metric.compute()["nexar_map"]))
 
 
 def _train(
@@ -131,49 +159,63 @@ def _train(
     place: Place,
     initial: HeadModel | None,
 ) -> float:
-    options, last = setup.trainer, place.folder / "last.ckpt"
+    options, last = setup.trainer, place.folder / LAST
     lightning.seed_everything(place.seed, verbose=False)
     task = _task(setup, data["train"], initial)
-    splits = data["train"], data["val"]
-    module = FeatureDataModule(*splits, options.batch_size, place.seed, setup.balanced)
-    best = checkpoints.prepare_resume(last, options) if last.is_file() else None
-    if best is None:
-        best = _best_of_training(task, module, options, place)
-    last_epoch = read_log(place.folder / "log.csv")[-1:]
-    values = [best, *(float(row[name]) for row in last_epoch for name in (MONITOR, "val/loss"))]
+    schedule, is_over = schedule_of(options, len(data["train"])), False
+    if last.is_file():
+        schedule, is_over = checkpoints.prepare_resume(last, schedule, options.patience)
+    if not is_over:
+        splits = data["train"], data["val"]
+        lengths = schedule.batch_size, schedule.interval
+        module = FeatureDataModule(*splits, *lengths, place.seed, setup.balanced)
+        _let_train(task, module, options, place, schedule)
+    log = read_log(place.folder / "log.csv")
+    values = [float(row[name]) for row in log for name in (MONITOR, "val/loss")]
     if not all(map(math.isfinite, values)):
         rate = setup.optimizer.options.get("lr")
         raise ConfigError(
             "Training diverged: the loss on the validation split is not a finite number. Start "
             f"again with a lower optimizer.lr{f' (now {rate})' if rate is not None else ''}."
         )
-    return best
+    if options.selection == "last":
+        shutil.copyfile(last, place.folder / BEST)
+    best_step = int(checkpoints.load_checkpoint(place.folder / BEST)["global_step"])
+    return next(float(row[MONITOR]) for row in log if int(row["step"]) == best_step)
 
 
-def _best_of_training(
-    task: CollisionTask, module: FeatureDataModule, options: TrainerOptions, place: Place
-) -> float:
-    """Let Lightning train; give the best validation mAP, NaN if there is none."""
+def _let_train(
+    task: CollisionTask,
+    module: FeatureDataModule,
+    options: TrainerOptions,
+    place: Place,
+    schedule: Schedule,
+) -> None:
     folder, is_shown = place.folder, place.console.is_terminal
     naming: dict[str, Any] = {"auto_insert_metric_name": False, "enable_version_counter": False}
-    checkpoint = callbacks.ModelCheckpoint(folder, "best", monitor=MONITOR, mode="max", **naming)
+    monitor, mode = SELECTED_BY[options.selection]
     chosen = [
-        checkpoint,
-        callbacks.ModelCheckpoint(folder, "last", **naming),
-        callbacks.EarlyStopping(MONITOR, mode="max", patience=options.patience),
         callbacks.LambdaCallback(
             # Dropout is seeded anew, so that a resumed run draws what an unbroken one would.
             on_train_epoch_start=lambda trainer, _: torch.manual_seed(
                 epoch_seed(place.seed, trainer.current_epoch)
             ),
-            on_train_epoch_end=lambda trainer, _: _log_epoch(trainer, folder / "log.csv"),
+            on_train_epoch_end=lambda trainer, _: _log_interval(trainer, folder / "log.csv"),
         ),
+        *_averaging(options.averaging, schedule),
         *([callbacks.RichProgressBar(leave=False)] if is_shown else []),
         *([callbacks.LearningRateMonitor("epoch")] if place.loggers else []),
     ]
+    if monitor:
+        best = Path(BEST).stem
+        chosen.append(callbacks.ModelCheckpoint(folder, best, monitor=monitor, mode=mode, **naming))
+        if options.patience is not None:
+            chosen.append(callbacks.EarlyStopping(monitor, mode=mode, patience=options.patience))
+    # After the best, whose state it holds.
+    chosen.append(callbacks.ModelCheckpoint(folder, Path(LAST).stem, **naming))
     with _quiet():
         trainer = lightning.Trainer(
-            max_epochs=options.max_epochs,
+            max_epochs=schedule.num_intervals,
             accelerator=options.accelerator,
             devices=1,
             precision=precision_of(options.accelerator, options.precision),
@@ -186,22 +228,40 @@ def _best_of_training(
             log_every_n_steps=1,
             default_root_dir=folder,
         )
-        work = task.model.num_parameters * options.batch_size * module.train.times.shape[1]
+        work = task.model.num_parameters * schedule.batch_size * module.train.times.shape[1]
         with threads_at_most(work // _WORK_OF_A_THREAD):
-            _fit(trainer, task, module, folder / "last.ckpt")
-    return float("nan" if checkpoint.best_model_score is None else checkpoint.best_model_score)
+            _fit(trainer, task, module, folder / LAST)
 
 
-def _log_epoch(trainer: lightning.Trainer, path: Path) -> None:
+def _averaging(kind: str, schedule: Schedule) -> list[WeightAveraging]:
+    """Average weights over steps: over about a tenth of them, or over the last quarter."""
+    if kind == "ema":
+        return [EMAWeightAveraging(decay=1 - 10 / max(schedule.total, 20))]
+    return [_LastQuarter(schedule.total * 3 // 4)] if kind == "swa" else []
+
+
+class _LastQuarter(WeightAveraging):
+    """The plain mean of the weights from a step on (arXiv 1803.05407)."""
+
+    def __init__(self, first_step: int):
+        super().__init__()
+        self.first_step = first_step
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """Take a step's weights into the mean."""
+        return step_idx is not None and step_idx >= self.first_step
+
+
+def _log_interval(trainer: lightning.Trainer, path: Path) -> None:
     """Append a row to ``log.csv``; a resumed run goes on in the same file."""
-    epoch = trainer.current_epoch
+    step = trainer.global_step
     metrics = sorted(trainer.callback_metrics.items())
     values = {n: float(value) for n, value in metrics if "/" in n and "_step" not in n}
-    row = {"epoch": epoch, **values, "lr": trainer.optimizers[0].param_groups[0]["lr"]}
+    row = {"step": step, **values, "lr": trainer.optimizers[0].param_groups[0]["lr"]}
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(row), extrasaction="ignore", restval="")
     writer.writeheader()
-    writer.writerows([*(old for old in read_log(path) if int(old["epoch"]) < epoch), row])
+    writer.writerows([*(old for old in read_log(path) if int(old["step"]) < step), row])
     write_whole(path, text.getvalue())
 
 
@@ -223,7 +283,7 @@ def _task(setup: TrainingSetup, train: FeatureDataset, initial: HeadModel | None
 
 
 def class_weights(data: FeatureDataset, *, balanced: bool) -> tuple[float, float]:
-    """Sum the weights of each class, negatives first, in an epoch, as expected if balanced."""
+    """Sum the weights of each class, negatives first, in a pass, as expected if balanced."""
     labels, weights = data.labels[data.example_of], data.weights[data.example_of].double()
     of_class = [weights[labels == label] for label in (0, 1)]
     most = max(len(one) for one in of_class)
@@ -244,7 +304,7 @@ def _fit(
         if checkpoint and "state_dict" in str(error):
             raise checkpoints.misfit(last, error) from None
         raise
-    except SIGTERMException:  # the batch in flight is done; last.ckpt is of the last epoch
+    except SIGTERMException:  # the batch in flight is done; last.ckpt is of the last validation
         raise Interrupted(signal.SIGTERM, how_to_go_on) from None
     except SystemExit as error:
         # Lightning turns Ctrl+C into an exit and goes deaf to the next one.

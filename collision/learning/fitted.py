@@ -14,10 +14,10 @@ from collision.devices import device_of
 from collision.errors import MetricError
 from collision.features.fingerprint import Fingerprint
 from collision.learning.datamodule import FeatureDataset
-from collision.learning.fit import Place, TrainingSetup, fit_head
+from collision.learning.fit import SELECTED_BY, Place, TrainingSetup, fit_head
 from collision.learning.head import HeadModel
 from collision.learning.predictor import FILE_NAME, Origin, Predictor
-from collision.learning.task import MONITOR, probabilities
+from collision.learning.task import probabilities
 from collision.metrics.calibration import Temperature, calibrated, fit_temperature, logits_of
 from collision.metrics.threshold import (
     OperatingPoint,
@@ -31,15 +31,15 @@ from collision.sampling.policy import SamplingPolicy
 
 @dataclass
 class FittedHead:
-    """A predictor of the selected epoch and how its training went; epochs count from 0.
+    """A predictor of the selected weights and how its training went.
 
-    What is of the last epoch is None where only the file is there, and ``best_epoch`` too.
+    What is of the last step is None where only the file is there, and ``best_step`` too.
     """
 
     predictor: Predictor
     last: HeadModel | None = None
-    best_epoch: int | None = None
-    last_epoch: int | None = None
+    best_step: int | None = None
+    last_step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,15 @@ def fit_predictor(
     origin = replace(
         lesson.origin,
         seed=place.seed,
-        epoch=trained.best_epoch,
-        selected_on=MONITOR,
+        step=trained.best_step,
+        selected_on=SELECTED_BY[setup.trainer.selection][0] or "the last step",
         value=trained.best_value,
         temperature=temperature,
     )
     what = lesson.parts, lesson.policy, setup.feature_dropout, lesson.fingerprint
     predictor = Predictor(trained.best, *what, point, temperature.value, origin)
     predictor.save(place.folder / FILE_NAME)
-    return FittedHead(predictor, trained.last, trained.best_epoch, trained.last_epoch)
+    return FittedHead(predictor, trained.last, trained.best_step, trained.last_step)
 
 
 def calibrate(

@@ -54,6 +54,13 @@ class HeadModel(nn.Module):
             mask: ``[B, L]`` bool, True where a step holds data; elsewhere features and times may be
                 anything, NaN too.
         """
+        pooled = self.pooled(features, times, mask)
+        # Half precision has too few values for logits: examples would tie.
+        with torch.autocast(pooled.device.type, enabled=False):
+            return self.classifier(pooled).squeeze(-1)
+
+    def pooled(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
+        """Give what the classifier sees, ``float32 [B, E]``; arguments as in ``forward``."""
         self._check_shapes(features, times, mask)
         standardised = (features.float() - self.feature_mean) / self.feature_std
         # Filled, not multiplied: NaN times zero is NaN.
@@ -64,10 +71,7 @@ class HeadModel(nn.Module):
         wanted = [*features.shape[:2], self.classifier.in_features]
         if list(encoded.shape) != wanted:
             raise ConfigError(f"The head gives shape {list(encoded.shape)}, not its {wanted}.")
-        pooled = self.pooling(encoded, mask).float()
-        # Half precision has too few values for logits: examples would tie.
-        with torch.autocast(pooled.device.type, enabled=False):
-            return self.classifier(pooled).squeeze(-1)
+        return self.pooling(encoded, mask).float()
 
     @torch.no_grad()
     def fit_standardiser(self, features: Tensor) -> None:

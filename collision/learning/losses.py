@@ -16,7 +16,7 @@ class Loss(Protocol):
     """What a YAML in ``configs/loss`` names: an ``nn.Module`` with these two."""
 
     def fit(self, negative: float, positive: float) -> None:
-        """Take note of the summed weights of each class in an epoch, once before training."""
+        """Take note of the summed weights of each class in a pass, once before training."""
 
     def __call__(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """Give the weighted mean loss of a batch."""
@@ -46,7 +46,7 @@ class BinaryCrossEntropy(nn.Module):
         self.register_buffer("pos_weight", torch.tensor(given))
 
     def fit(self, negative: float, positive: float) -> None:
-        """Set an automatic ``pos_weight`` from the summed weights of each class in an epoch."""
+        """Set an automatic ``pos_weight`` from the summed weights of each class in a pass."""
         if self.automatic and negative > 0 and positive > 0:
             self.pos_weight.fill_(negative / positive)
 

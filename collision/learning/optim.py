@@ -16,9 +16,7 @@ from collision.errors import ConfigError
 class OptimizerFactory(Protocol):
     """What a YAML in ``configs/optimizer`` names."""
 
-    def build(
-        self, model: nn.Module, steps_per_epoch: int, total_steps: int
-    ) -> tuple[Optimizer, LRScheduler]:
+    def build(self, model: nn.Module, total_steps: int) -> tuple[Optimizer, LRScheduler]:
         """Give optimizer and scheduler for ``total_steps`` batches, stepped every batch."""
 
 
@@ -27,23 +25,22 @@ class AdamWCosine:
     """AdamW with a linear warm-up and a cosine decay, stepped every batch.
 
     Weight decay acts on matrices alone: biases, scales and other vectors are left free.
-    ``final_fraction`` is the share of ``lr``, the highest rate, that is left at the end.
+    ``warmup`` is the share of all steps in which the rate rises; ``final_fraction`` the share of
+    ``lr``, the highest rate, that is left at the end.
     """
 
     lr: float = 3e-4
     weight_decay: float = 1e-2
-    warmup_epochs: float = 2.0
+    warmup: float = 0.1
     final_fraction: float = 0.01
 
     def __post_init__(self) -> None:
         if not self.lr > 0:
             raise ConfigError(f"optimizer.lr={self.lr}: must be above 0.")
-        if self.weight_decay < 0 or self.warmup_epochs < 0:
-            raise ConfigError("optimizer.weight_decay and warmup_epochs must be 0 or more.")
+        if self.weight_decay < 0 or not 0 <= self.warmup <= 1:
+            raise ConfigError("optimizer.weight_decay: 0 or more; optimizer.warmup: from 0 to 1.")
 
-    def build(
-        self, model: nn.Module, steps_per_epoch: int, total_steps: int
-    ) -> tuple[Optimizer, LRScheduler]:
+    def build(self, model: nn.Module, total_steps: int) -> tuple[Optimizer, LRScheduler]:
         """Give optimizer and scheduler for ``total_steps`` batches."""
         parameters = [p for p in model.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
@@ -51,7 +48,7 @@ class AdamWCosine:
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
         optimizer = AdamW(groups, self.lr, weight_decay=self.weight_decay, foreach=True)
-        warmup = min(round(self.warmup_epochs * steps_per_epoch), max(total_steps - 1, 0))
+        warmup = min(round(self.warmup * total_steps), max(total_steps - 1, 0))
 
         def factor(step: int) -> float:
             if step < warmup:

@@ -42,7 +42,7 @@ PARTS = ("backbone", "head", "pooling")
 
 @dataclass(frozen=True)
 class LearnedFrom:
-    """The videos behind a head: those it was trained on, and those its epoch was chosen on.
+    """The videos behind a head: those it was trained on, and those its weights were chosen on.
 
     By split, ``train`` and ``val``: digests of their content, and their groups (source events or
     drives), which mean something within one data set only.
@@ -75,7 +75,8 @@ class Origin:
 
     Attributes:
         data_digest: Of its videos, labels, times and splits.
-        selected_on: The name of the value by which the epoch, counted from 0, was chosen.
+        step: How many steps of the optimizer the weights had.
+        selected_on: The name of the value by which they were chosen.
         learned_from: None in predictors of earlier versions.
     """
 
@@ -84,7 +85,7 @@ class Origin:
     dataset: str = ""
     data_digest: str = ""
     seed: int = 0
-    epoch: int = 0
+    step: int = 0
     selected_on: str = ""
     parts: Mapping[str, str | None] = field(default_factory=dict)
     value: float | None = None
@@ -192,6 +193,8 @@ def load_predictor(path: Path, trust: Collection[str] = ()) -> Predictor:
         )
     check_format(header["format"], FORMAT, where)
     with reading(where):
+        if isinstance(header.get("origin"), dict):
+            header["origin"].pop("epoch", None)  # it says nothing any more
         saved = typed(_Header, _upgraded(header) if header["format"] == 2 else header)
         parts = {group: saved_part(saved.parts.get(group), group, where, trust) for group in PARTS}
         policy = call_typed(SamplingPolicy, saved.sampling, {}, "sampling")

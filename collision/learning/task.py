@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -13,13 +15,16 @@ from collision.learning.losses import Loss
 from collision.learning.optim import OptimizerFactory
 from collision.metrics.torch_metric import NexarMAP, mean_by_example
 
-MONITOR = "val/nexar_map"  # chooses the epoch
+MONITOR = "val/nexar_map"
+SMOOTHED = "val/nexar_map_smoothed"
+SMOOTHED_OVER = 3  # validations: the value's own and those before it
 
 
 class CollisionTask(LightningModule):
     """Loss, optimizer and validation metrics around a head.
 
-    Logs ``train/loss``, ``val/loss``, ``val/nexar_map`` and ``val/ap_<horizon>`` each epoch.
+    Logs ``train/loss``, ``val/loss``, ``val/nexar_map``, its mean over the last validations and
+    ``val/ap_<horizon>`` at each validation.
     """
 
     def __init__(self, model: HeadModel, loss: Loss, optimizer: OptimizerFactory):
@@ -27,6 +32,7 @@ class CollisionTask(LightningModule):
         self.model, self.loss = model, loss
         self.optimizer_factory = optimizer
         self.metric = NexarMAP()
+        self.recent: list[float] = []
 
     def forward(self, batch: Batch) -> Tensor:
         """Give logits ``[B]``."""
@@ -52,12 +58,21 @@ class CollisionTask(LightningModule):
         self.metric.reset()
         self.log_dict({f"val/{name}": value for name, value in values.items()})
         self.log("val_map", values["nexar_map"], prog_bar=True, logger=False)
+        self.recent = [*self.recent, float(values["nexar_map"])][-SMOOTHED_OVER:]
+        self.log(SMOOTHED, sum(self.recent) / len(self.recent))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the smoothed value needs."""
+        checkpoint["recent"] = self.recent
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with it."""
+        self.recent = list(checkpoint.get("recent", []))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Step the schedule every batch."""
         total = int(self.trainer.estimated_stepping_batches)
-        per_epoch = max(1, total // max(1, self.trainer.max_epochs or 1))
-        optimizer, scheduler = self.optimizer_factory.build(self.model, per_epoch, total)
+        optimizer, scheduler = self.optimizer_factory.build(self.model, total)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},

@@ -159,30 +159,30 @@ def score_by_variant(scored: Scored, path: Path | str, tag: str = "variant") -> 
 
 
 def learning_curves(rows: Sequence[Mapping[str, str]], path: Path | str) -> None:
-    """Losses and ``val/nexar_map`` over epochs from the rows of a Lightning CSV log.
+    """Losses and ``val/nexar_map`` over optimizer steps from the rows of a ``log.csv``.
 
-    Columns are ``epoch`` and any of ``train/loss``, ``val/loss`` and ``val/nexar_map``; a cell is
+    Columns are ``step`` and any of ``train/loss``, ``val/loss`` and ``val/nexar_map``; a cell is
     empty where a row does not hold that number.
     """
     with styled_figure(path, 8, 3.4) as figure:
         losses, metric = figure.subplots(1, 2)
         for name, colour in (("train/loss", BLUE), ("val/loss", ORANGE)):
-            epochs, values = _by_epoch(rows, name)
-            if epochs:
-                losses.plot(epochs, values, color=colour, label=name.partition("/")[0])
-        losses.set(xlabel="epoch", title="Loss (dashed: best epoch)")
+            steps, values = _by_step(rows, name)
+            if steps:
+                losses.plot(steps, values, color=colour, label=name.partition("/")[0])
+        losses.set(xlabel="step", title="Loss (dashed: best mAP)")
         if losses.get_lines():
             losses.legend()
         title = "nexar_map"
-        epochs, values = _by_epoch(rows, "val/nexar_map")
-        metric.plot(epochs, values, color=GREEN)
+        steps, values = _by_step(rows, "val/nexar_map")
+        metric.plot(steps, values, color=GREEN)
         if np.isfinite(values).any():
             best = int(np.nanargmax(values))
             for axes in (losses, metric):
-                axes.axvline(epochs[best], color=MUTED, lw=1, ls="--", zorder=1)
-            metric.plot(epochs[best], values[best], "o", color=GREEN)
-            title = f"nexar_map: {values[best]:.3f} in epoch {epochs[best]}"
-        metric.set(xlabel="epoch", title=title)
+                axes.axvline(steps[best], color=MUTED, lw=1, ls="--", zorder=1)
+            metric.plot(steps[best], values[best], "o", color=GREEN)
+            title = f"nexar_map: {values[best]:.3f} at step {steps[best]}"
+        metric.set(xlabel="step", title=title)
         for axes in (losses, metric):
             axes.xaxis.get_major_locator().set_params(integer=True)
 
@@ -267,13 +267,13 @@ def _cloud(axes: Axes, place: float, scores: np.ndarray, colour: str) -> None:
     axes.hlines(np.median(scores), place - 0.36, place + 0.36, INK, lw=1.8, zorder=3)
 
 
-def _by_epoch(rows: Sequence[Mapping[str, str]], name: str) -> tuple[list[int], np.ndarray]:
+def _by_step(rows: Sequence[Mapping[str, str]], name: str) -> tuple[list[int], np.ndarray]:
     """Epochs that hold this number, counted from 1, and the last value each of them logged."""
     values = {}
     for row in rows:
-        if row.get(name) and row.get("epoch"):
-            values[int(float(row["epoch"])) + 1] = float(row[name])  # Lightning's begin at 0
-    return sorted(values), np.array([values[epoch] for epoch in sorted(values)])
+        if row.get(name) and row.get("step"):
+            values[int(float(row["step"]))] = float(row[name])
+    return sorted(values), np.array([values[step] for step in sorted(values)])
 
 
 def _errors(calibration: Calibration) -> str:

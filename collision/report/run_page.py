@@ -30,7 +30,7 @@ Log: TypeAlias = Sequence[Mapping[str, str]]  # rows of the Lightning CSV log
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What describes a run, beside its results: commit, digests, best epoch and the like (facts).
+    """What describes a run, beside its results: commit, digests, steps and the like (facts).
 
     ``counts`` are the examples by split, as ``collision.report.tables.count_examples`` gives them.
     """
@@ -68,7 +68,7 @@ def result_blocks(
     if notes := counted(evaluation.experiment.notes):
         blocks.append(Heading("Notes on the files", level))
         blocks += [Text(note) for note in notes]
-    blocks += [Heading("Result", level), final_grid(summary, numbers.last_epoch)]
+    blocks += [Heading("Result", level), final_grid(summary, numbers.last_step)]
     blocks += [Text(_reading(numbers)), *_draw(pictures, numbers, scored, log)]
     blocks += titled(missing_grid(evaluation.experiment.missing.as_json()), level)
     blocks += titled(numbers_grid(numbers), level)
@@ -119,7 +119,7 @@ def _draw(folder: Path, numbers: Numbers, scored: Scored, log: Log) -> list[Pict
         shown = along.recall_by_time, along.false_alarms_per_hour
         draw("recall_by_time", f"Recall by {before}", plots.recall_by_time, *shown)
     if log:
-        draw("learning_curves", "Loss and nexar_map by epoch", plots.learning_curves, log)
+        draw("learning_curves", "Loss and nexar_map by step", plots.learning_curves, log)
     return pictures
 
 

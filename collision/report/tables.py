@@ -110,7 +110,7 @@ def plan_table(plans: Iterable[tuple[str, str, Plan]]) -> Table:
 
 
 def final_grid(best: Summary, last: Mapping[str, Estimate] | None = None) -> Grid:
-    """The best epoch's AP by horizon and its mean, beside the last epoch's: the end of a run."""
+    """The selected head's AP by horizon and its mean, beside the last step's: the end of a run."""
     with_seeds = best.ap["mean"].sd is not None
     against = {
         name: part
@@ -122,7 +122,7 @@ def final_grid(best: Summary, last: Mapping[str, Estimate] | None = None) -> Gri
     header += ["chance"]
     header += ["oracle", "gap\nclosed"] if best.oracle else []
     header += [f"vs {name.partition('=')[2]}\n(chance)" for name in against]
-    header += ["last\nepoch"] if last else []
+    header += ["last\nstep"] if last else []
     rows = []
     for key, entry in best.ap.items():
         chance = best.chance[key]

@@ -33,7 +33,7 @@ class SamplingPolicy:
         fade: Positive cuts count ``exp(-(seconds to the event) / fade)``; None: all count alike.
         hard_negatives: At most so many moments of a crash video, long before its event.
         hard_negative_gap: They end at least this long before ``min(alert, event - train_range)``.
-        balanced: Every epoch sees as many positives as negatives: the rarer class comes again.
+        balanced: As many positives as negatives in every pass: the rarer class comes again.
         mock_events: ``drawn`` from the positives' relative positions, or the ``midpoint``.
         flip: Look at every window mirrored, too; in judging, all views are averaged.
         strides: Views with time stretched so many times: frames of a clip model's window, or the

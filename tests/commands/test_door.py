@@ -125,8 +125,8 @@ TYPOS = {
     ("train", "head=gru", "head.dims=3"): "Did you mean head.dim?",
     ("train", "root=x"): "There is no option 'root'. Did you mean dataset.root?",
     ("train", "batch_size=3"): "Did you mean extraction.batch_size or trainer.batch_size?",
-    ("train", "trainer.epochs=3"): "Did you mean trainer.max_epochs?",
-    ("train", "+trainer.epochs=3"): "Did you mean trainer.max_epochs?",
+    ("train", "trainer.steps=3"): "Did you mean trainer.max_steps?",
+    ("train", "+trainer.max_epochs=3"): "Did you mean trainer.max_steps?",
     ("train", "head.dim.x=3"): "There is no option 'head.dim.x'.",
     ("train", "head=null"): "head must be given: head=NAME. There are: gru,",
     ("train", "~head"): "head must be given: head=NAME. There are: gru,",
@@ -204,7 +204,7 @@ def test_names_come_from_the_command_line(asked):
         "focal",
     )
     assert options.loss.options["pos_weight"] == 2.8 and options.parts["pooling"] == "attention"
-    assert options.trainer.max_epochs == 60 and options.logger is None
+    assert options.trainer.validations == 60 and options.logger is None
 
 
 def test_listed_parts_keep_what_is_overridden(asked, refuse):

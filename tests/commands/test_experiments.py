@@ -16,7 +16,7 @@ NEXAR = "nexar_vjepa2_zipformer"
 TINY = (
     "backbone.size=tiny",
     "backbone.pretrained=false",
-    "trainer.max_epochs=1",
+    "trainer.max_steps=4", "trainer.validations=1",
     "seeds=1",
     "num_resamples=50",
     "extraction.num_workers=1",
@@ -48,7 +48,7 @@ def test_the_nexar_experiment_overrides_the_defaults():
         and config.feature_dropout == 0.1
         and config.loss.options["pos_weight"] == 2.8
     )
-    assert config.trainer.max_epochs == 60 and config.optimizer.options["warmup_epochs"] == 5
+    assert config.trainer.validations == 60 and config.optimizer.options["warmup"] == 0.08
     assert config.dataset.options["root"] == "/somewhere/nexar"
     assert config.parts["dataset"] == "nexar"
 

@@ -17,7 +17,7 @@ FAST = (
     "backbone.height=32",
     "backbone.width=48",
     "head=linear",
-    "trainer.max_epochs=1",
+    "trainer.max_steps=4", "trainer.validations=1",
     "num_resamples=200",
     "extraction.num_workers=2",
 )

@@ -35,8 +35,8 @@ def test_train_leaves_what_it_promises(workshop):
     assert metrics["oracle"]["mean"] > 0.5
     assert re.fullmatch("[0-9a-f]{16}", metrics["feature_fingerprint"])
     assert re.fullmatch("[0-9a-f]{16}", metrics["data_digest"])
-    assert metrics["epochs"]["0"]["last_epoch"] == 2
-    assert metrics["last_epoch"]["ap"]["mean"]["value"] is not None
+    assert metrics["steps"]["0"]["last_step"] == 12
+    assert metrics["last_step"]["ap"]["mean"]["value"] is not None
     assert {"variant=resolved", "variant=harmless"} <= set(metrics["slices"])
     assert "train.py" in metrics["provenance"]["command"]
     for name in ("config.yaml", "provenance.json", "results.md", "results.html"):
@@ -46,7 +46,7 @@ def test_train_leaves_what_it_promises(workshop):
 
 
 def test_train_says_what_it_is_about_to_do(workshop):
-    before = workshop.output.partition("seed 0: best epoch")[0]
+    before = workshop.output.partition("seed 0: selected step")[0]
     for word in ("device cpu", "precision 32-true", "train", "val", "test", "hard negatives"):
         assert word in before
 
@@ -70,14 +70,14 @@ def test_a_second_run_builds_no_backbone_and_overwrites_nothing(workshop, monkey
 def test_resume_goes_on_where_the_run_stopped(workshop, tmp_path):
     run = tmp_path / "moved"
     shutil.copytree(workshop.run, run)
-    more = ("trainer.max_epochs=5", "seeds=1", "evaluate_on=[examples/clips.csv]")
+    more = ("trainer.max_steps=20", "seeds=1", "evaluate_on=[examples/clips.csv]")
     output = workshop.command("train", f"resume={run}", *more)
     assert output.index("Results:") < output.index("clips, split test")
     with (run / "seed_0" / "log.csv").open() as file:
-        epochs = [int(row["epoch"]) for row in csv.DictReader(file)]
-    assert epochs == [0, 1, 2, 3, 4]
+        steps = [int(row["step"]) for row in csv.DictReader(file)]
+    assert steps == [4, 8, 12, 16, 20]
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["epochs"]["0"]["last_epoch"] == 4
+    assert metrics["steps"]["0"]["last_step"] == 20
     output = workshop.command("train", f"resume={run}", "head=gru", code=2)
     assert "keeps its parts" in output
     output = workshop.command("train", f"resume={run}", "sampling.balanced=true", code=2)
@@ -98,7 +98,7 @@ def test_resume_goes_on_where_the_run_stopped(workshop, tmp_path):
 def folds(workshop):
     """A run of three folds that starts from the workshop's head."""
     before = runs_in(workshop.root)
-    few = ("folds=3", "trainer.max_epochs=1")
+    few = ("folds=3", "trainer.max_steps=4", "trainer.validations=1")
     workshop.command("train", *SMALL, *few, f"init_from={workshop.run}")
     (run,) = [run for run in runs_in(workshop.root) if run not in before]
     return run
@@ -108,7 +108,7 @@ def test_folds_score_every_video_once_and_start_from_a_trained_head(workshop, fo
     metrics = json.loads((folds / "metrics.json").read_text())
     assert metrics["counts"]["0.5"]["positive"] == metrics["counts"]["0.5"]["negative"] == 14
     assert metrics["oracle"] is None  # it knows the test split alone
-    assert set(metrics["epochs"]) == {"0 fold_0", "0 fold_1", "0 fold_2"}
+    assert set(metrics["steps"]) == {"0 fold_0", "0 fold_1", "0 fold_2"}
     assert "learned_from_judged" in {warning["name"] for warning in metrics["warnings"]}
     with (folds / "predictions_seed0.csv").open() as file:
         rows = [(row["video"], row["horizon"]) for row in csv.DictReader(file)]

@@ -69,7 +69,7 @@ def test_what_was_learned_from_is_told_with_its_number():
 
 def test_splits_that_flatter():
     assert guards.judged_on("test") is None
-    assert "epochs were chosen" in guards.judged_on("val").message
+    assert "weights were chosen" in guards.judged_on("val").message
     assert "labels are secret" in guards.judged_on("val", is_test_secret=True).message
     assert guards.judged_on("train").name == "judged_on_training"
 

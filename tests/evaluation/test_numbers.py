@@ -47,7 +47,7 @@ def test_types_have_changed_no_number() -> None:
 def test_a_page_of_json_has_every_part_on_top() -> None:
     scored = made_up_scores(30)
     bare = judge([scored], num_resamples=20)
-    assert "last_epoch" not in bare.as_json() and "anticipation" not in bare.as_json()
+    assert "last_step" not in bare.as_json() and "anticipation" not in bare.as_json()
     curves = judge_curves([made_up_curves(6)], [0.5], 20)
     full = replace(
         judge([scored], [scored], oracle=ORACLE, num_resamples=20, thresholds=[0.5]),
@@ -56,7 +56,7 @@ def test_a_page_of_json_has_every_part_on_top() -> None:
     )
     data = full.as_json()
     assert data["ap"]["mean"] == full.summary.ap["mean"].as_json()
-    assert data["last_epoch"]["ap"]["mean"]["value"] == data["ap"]["mean"]["value"]
+    assert data["last_step"]["ap"]["mean"]["value"] == data["ap"]["mean"]["value"]
     assert data["auc"]["bootstrap"] == {"num_resamples": 20, "seed": 0, "level": 0.95}
     assert data["anticipation"]["mtta"] == curves.anticipation.mtta.as_json()
     assert data["temperatures"][0]["nll_after"] == 0.5

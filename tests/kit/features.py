@@ -21,9 +21,10 @@ SETUP = TrainingSetup(
     head=part("head", "transformer", dim=8, layers=1, heads=2),
     pooling=part("pooling", "mean"),
     loss=part("loss", "bce", label_smoothing=0.0),
-    optimizer=part("optimizer", "adamw", lr=1e-2, warmup_epochs=0.0),
+    optimizer=part("optimizer", "adamw", lr=1e-2, warmup=0.0),
     trainer=TrainerOptions(
-        max_epochs=4,
+        max_steps=20,
+        validations=4,
         patience=10,
         batch_size=16,
         gradient_clip=1.0,
@@ -35,7 +36,7 @@ SETUP = TrainingSetup(
 
 
 def setup_with(**changes: Mapping[str, Any]) -> TrainingSetup:
-    """Take the setup with other values: ``trainer={"max_epochs": 2}``, ``head={"dim": 16}``."""
+    """Take the setup with other values: ``trainer={"patience": 2}``, ``head={"dim": 16}``."""
     changed = {}
     for name, values in changes.items():
         before = getattr(SETUP, name)

@@ -12,7 +12,7 @@ from collision.errors import CacheMismatchError, ConfigError
 from collision.features.fingerprint import Fingerprint
 from collision.features.store import FeatureStore
 from collision.learning.datamodule import (
-    EpochShuffle,
+    EndlessShuffle,
     FeatureDataModule,
     feature_dataset,
     feature_loader,
@@ -181,7 +181,7 @@ def test_stored_half_precision_is_kept_in_memory_and_given_as_float32(tmp_path):
 
 def test_validation_keeps_the_order_and_training_shuffles_whole_batches():
     train, val = planted(6, seed=0), planted(5, seed=1)
-    module = FeatureDataModule(train, val, batch_size=4, seed=0)
+    module = FeatureDataModule(train, val, batch_size=4, interval=3, seed=0)
     kept = list(module.val_dataloader())
     assert [len(batch["label"]) for batch in kept] == [4, 4, 2]
     whole = {key: torch.cat([batch[key] for batch in kept]) for key in kept[0]}
@@ -192,23 +192,37 @@ def test_validation_keeps_the_order_and_training_shuffles_whole_batches():
     assert rows == {tuple(train[i]["features"].flatten().tolist()) for i in range(len(train))}
 
 
-def test_an_epochs_order_hangs_on_seed_and_epoch_alone():
-    orders = {}
+def interval_of(shuffle, number):
+    shuffle.set_epoch(number)
+    assert list(shuffle) == list(shuffle) and len(list(shuffle)) == len(shuffle)
+    return list(shuffle)
+
+
+def test_an_intervals_rows_hang_on_seed_and_interval_alone():
+    orders = set()
     for seed in (0, 1):
-        shuffle = EpochShuffle(torch.zeros(20), seed)
-        for epoch in (0, 1):
-            shuffle.set_epoch(epoch)
-            orders[seed, epoch] = tuple(shuffle)
-            assert tuple(shuffle) == orders[seed, epoch]
-            assert sorted(shuffle) == list(range(20))
-    assert len(set(orders.values())) == 4
+        shuffle = EndlessShuffle(torch.zeros(20), 20, seed)
+        for number in (1, 0):
+            rows = interval_of(shuffle, number)
+            assert sorted(rows) == list(range(20))
+            orders.add(tuple(rows))
+    assert len(orders) == 4
+
+
+@given(st.integers(1, 30), st.integers(1, 70))
+def test_intervals_of_any_length_make_up_whole_passes(num_rows, length):
+    shuffle = EndlessShuffle(torch.zeros(num_rows), length, seed=0)
+    rows = [row for number in range(5) for row in interval_of(shuffle, number)]
+    passes = [rows[first : first + num_rows] for first in range(0, len(rows), num_rows)]
+    assert all(sorted(one) == list(range(num_rows)) for one in passes[:-1])
+    assert len(set(passes[-1])) == len(passes[-1])
 
 
 @given(st.lists(st.integers(0, 1), min_size=2, max_size=30).filter(lambda x: 0 < sum(x) < len(x)))
-def test_balanced_epochs_see_every_row_and_both_classes_alike(labels):
-    shuffle = EpochShuffle(torch.tensor(labels), seed=0, balanced=True)
-    rows = list(shuffle)
-    assert len(rows) == len(shuffle) == 2 * max(sum(labels), len(labels) - sum(labels))
+def test_a_balanced_pass_has_every_row_and_both_classes_alike(labels):
+    length = EndlessShuffle(torch.tensor(labels), 1, seed=0, balanced=True).pass_length
+    rows = list(EndlessShuffle(torch.tensor(labels), length, seed=0, balanced=True))
+    assert len(rows) == length == 2 * max(sum(labels), len(labels) - sum(labels))
     assert sum(labels[row] for row in rows) == len(rows) // 2
     counts = Counter(rows)
     assert set(counts) == set(range(len(labels)))
@@ -246,8 +260,8 @@ def test_a_stretched_view_has_stretched_times(tmp_path):
     assert batch["features"][:, :, 0].tolist() == [[1.75, 2.0], [1.5, 2.0]]
 
 
-def test_beginning_an_epoch_takes_no_draw_from_dropout():
-    loader = feature_loader(planted(6, seed=0), 4, EpochShuffle(torch.zeros(12), 0))
+def test_beginning_an_interval_takes_no_draw_from_dropout():
+    loader = feature_loader(planted(6, seed=0), 4, EndlessShuffle(torch.zeros(12), 12, 0))
     state = torch.random.get_rng_state()
     list(loader)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -256,4 +270,4 @@ def test_beginning_an_epoch_takes_no_draw_from_dropout():
 @pytest.mark.parametrize("batch_size", [0, -3])
 def test_a_batch_needs_an_example(batch_size):
     with pytest.raises(ConfigError, match=f"batch_size={batch_size}"):
-        FeatureDataModule(planted(4, 0), planted(4, 1), batch_size, seed=0)
+        FeatureDataModule(planted(4, 0), planted(4, 1), batch_size, interval=1, seed=0)

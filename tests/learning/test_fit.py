@@ -35,6 +35,11 @@ def finished(tmp_path, whole):
     return shutil.copytree(whole[1], tmp_path / "run")
 
 
+def length(validations):
+    """Train for so many validations, 5 steps apart."""
+    return {"max_steps": 5 * validations, "validations": validations}
+
+
 def same_weights(model, other):
     ours, theirs = model.state_dict(), other.state_dict()
     return all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -65,9 +70,9 @@ def test_sigterm_keeps_the_finished_epochs_and_exits_with_143(tmp_path, monkeypa
     with pytest.raises(Interrupted) as stopped:
         fit(tmp_path)
     assert stopped.value.exit_code == 143
-    assert [int(row["epoch"]) for row in read_log(tmp_path / "log.csv")] == [0]
+    assert [int(row["step"]) for row in read_log(tmp_path / "log.csv")] == [5]
     monkeypatch.setattr(CollisionTask, "training_step", step)
-    assert fit(tmp_path).last_epoch > 0
+    assert fit(tmp_path).last_step > 0
 
 
 @pytest.mark.parametrize("folder", ["seed_0", "fold_1/seed_0"])
@@ -102,14 +107,14 @@ def only(dataset, keep):
 
 
 def test_a_planted_signal_is_learned_and_noise_is_not(tmp_path):
-    trained = fit(tmp_path / "signal", setup_with(trainer={"max_epochs": 6}))
+    trained = fit(tmp_path / "signal", setup_with(trainer=length(6)))
     assert trained.best_value > 0.97
     noise = {"train": planted(40, seed=0, signal=0.0), "val": planted(20, seed=1, signal=0.0)}
     assert fit(tmp_path / "noise", data=noise).best_value < 0.9
 
 
 def test_the_seed_decides(tmp_path):
-    short = setup_with(trainer={"max_epochs": 2})
+    short = setup_with(trainer=length(2))
     first, again, other = (
         fit(tmp_path / name, short, seed=seed) for name, seed in (("a", 3), ("b", 3), ("c", 4))
     )
@@ -117,7 +122,7 @@ def test_the_seed_decides(tmp_path):
     assert not same_weights(first.last, other.last)
 
 
-def test_the_order_of_batches_changes_with_seed_and_epoch(tmp_path, monkeypatch):
+def test_the_order_of_batches_changes_with_seed_and_interval(tmp_path, monkeypatch):
     orders = {}
     step = CollisionTask.training_step
 
@@ -128,7 +133,7 @@ def test_the_order_of_batches_changes_with_seed_and_epoch(tmp_path, monkeypatch)
     monkeypatch.setattr(CollisionTask, "training_step", watching)
     runs = []
     for seed in (0, 1):
-        fit(tmp_path / str(seed), setup_with(trainer={"max_epochs": 2}), seed=seed)
+        fit(tmp_path / str(seed), setup_with(trainer=length(2)), seed=seed)
         runs.append(seed)
     seen = [torch.cat(batches) for batches in orders.values()]
     assert len(seen) == 4
@@ -144,29 +149,27 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch,
     with pytest.raises(Interrupted):
         fit(tmp_path / "broken")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert [row["epoch"] for row in read_log(tmp_path / "broken/log.csv")] == ["0", "1"]
+    assert [row["step"] for row in read_log(tmp_path / "broken/log.csv")] == ["5", "10"]
     mend()
     resumed = fit(tmp_path / "broken")
     assert same_weights(whole.last, resumed.last)
     assert same_weights(whole.best, resumed.best)
-    assert (whole.best_epoch, whole.best_value) == (resumed.best_epoch, resumed.best_value)
+    assert (whole.best_step, whole.best_value) == (resumed.best_step, resumed.best_value)
     assert read_log(whole_folder / "log.csv") == read_log(tmp_path / "broken/log.csv")
 
 
-def test_a_run_that_was_moved_keeps_its_best_epoch(tmp_path, monkeypatch):
+def test_a_run_that_was_moved_keeps_its_best_step(tmp_path, monkeypatch):
     mend = interrupt(monkeypatch, epoch=2)
     with pytest.raises(Interrupted):
         fit(tmp_path / "old")
     mend()
     best = max(float(row[MONITOR]) for row in read_log(tmp_path / "old/log.csv"))
     shutil.move(tmp_path / "old", tmp_path / "new")
-    # From here on nothing is learned: the best epoch stays the one before the move.
-    monkeypatch.setattr(
-        CollisionTask, "training_step", lambda task, *_: 0 * task.model.classifier.bias.sum()
-    )
+    # From here on nothing is learned: the best step stays the one before the move.
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda _, closure: closure())
     trained = fit(tmp_path / "new")
     assert trained.best_value == pytest.approx(best)
-    assert trained.best_epoch < 2 and trained.last_epoch == 3
+    assert trained.best_step <= 10 and trained.last_step == 20
     assert not (tmp_path / "old").exists()
 
 
@@ -176,20 +179,20 @@ def test_a_finished_run_is_not_trained_again(whole, finished, no_training):
     assert replace(trained, best=again.best, last=again.last) == again
 
 
-def test_a_finished_run_goes_on_with_more_epochs(finished):
-    longer = fit(finished, setup_with(trainer={"max_epochs": 6}))
-    assert longer.last_epoch == 5
-    assert [int(row["epoch"]) for row in read_log(finished / "log.csv")] == list(range(6))
+def test_a_finished_run_goes_on_with_more_steps(finished):
+    longer = fit(finished, setup_with(trainer=length(6)))
+    assert longer.last_step == 30
+    assert [int(row["step"]) for row in read_log(finished / "log.csv")] == list(range(5, 31, 5))
 
 
-def test_fewer_epochs_than_were_trained_are_refused(finished):
-    with pytest.raises(ConfigError, match=r"max_epochs=2.*4 epochs"):
-        fit(finished, setup_with(trainer={"max_epochs": 2}))
+def test_fewer_steps_than_were_trained_are_refused(finished):
+    with pytest.raises(ConfigError, match=r"max_steps=10.*20 steps"):
+        fit(finished, setup_with(trainer=length(2)))
 
 
-def test_the_log_has_a_row_an_epoch(whole):
+def test_the_log_has_a_row_a_validation(whole):
     rows = read_log(whole[1] / "log.csv")
-    assert [int(row["epoch"]) for row in rows] == [0, 1, 2, 3]
+    assert [int(row["step"]) for row in rows] == [5, 10, 15, 20]
     wanted = {"train/loss", "val/loss", MONITOR, "val/ap_0.5", "val/ap_1.0", "lr"}
     assert wanted <= set(rows[0])
     losses = [float(row["train/loss"]) for row in rows]
@@ -199,11 +202,11 @@ def test_the_log_has_a_row_an_epoch(whole):
 
 
 def test_training_stops_when_nothing_improves(tmp_path):
-    trained = fit(tmp_path, setup_with(trainer={"max_epochs": 40, "patience": 2}))
-    assert trained.last_epoch == trained.best_epoch + 2 < 39
+    trained = fit(tmp_path, setup_with(trainer=length(40) | {"patience": 2}))
+    assert trained.last_step == trained.best_step + 10 < 200
 
 
-STOPS = {"max_epochs": 40, "patience": 1}
+STOPS = length(40) | {"patience": 1}
 
 
 def test_a_run_that_had_stopped_early_stays_stopped(tmp_path, request):
@@ -211,10 +214,10 @@ def test_a_run_that_had_stopped_early_stays_stopped(tmp_path, request):
     log = read_log(tmp_path / "log.csv")
     (tmp_path / "finished.json").unlink()  # it ended before that was written
     request.getfixturevalue("no_training")
-    for max_epochs in (40, 50):  # an unbroken run of more epochs would have stopped there, too
-        again = fit(tmp_path, setup_with(trainer=STOPS | {"max_epochs": max_epochs}))
+    for number in (40, 50):  # an unbroken run of more steps would have stopped there, too
+        again = fit(tmp_path, setup_with(trainer=STOPS | length(number)))
         assert same_weights(trained.best, again.best) and same_weights(trained.last, again.last)
-        assert (trained.last_epoch, trained.best_value) == (again.last_epoch, again.best_value)
+        assert (trained.last_step, trained.best_value) == (again.last_step, again.best_value)
     assert read_log(tmp_path / "log.csv") == log
 
 
@@ -222,19 +225,19 @@ def test_a_run_that_had_stopped_early_goes_on_with_more_patience(tmp_path):
     whole = fit(tmp_path / "whole", setup_with(trainer=STOPS | {"patience": 3}))
     stopped = fit(tmp_path / "stopped", setup_with(trainer=STOPS))
     resumed = fit(tmp_path / "stopped", setup_with(trainer=STOPS | {"patience": 3}))
-    assert stopped.last_epoch < resumed.last_epoch == whole.last_epoch
+    assert stopped.last_step < resumed.last_step == whole.last_step
     assert same_weights(whole.last, resumed.last) and same_weights(whole.best, resumed.best)
     assert read_log(tmp_path / "whole/log.csv") == read_log(tmp_path / "stopped/log.csv")
 
 
 def test_checkpoints_are_plain_data_and_hold_the_reported_heads(whole):
     trained, folder = whole
-    for name, model, epoch in (
-        ("best", trained.best, trained.best_epoch),
-        ("last", trained.last, trained.last_epoch),
+    for name, model, step in (
+        ("best", trained.best, trained.best_step),
+        ("last", trained.last, trained.last_step),
     ):
         saved = torch.load(folder / f"{name}.ckpt", weights_only=True)
-        assert saved["epoch"] == epoch
+        assert saved["global_step"] == step
         for key, value in model.state_dict().items():
             assert torch.equal(saved["state_dict"][f"model.{key}"], value)
 
@@ -288,7 +291,7 @@ def test_an_absurd_learning_rate_is_told(tmp_path):
 
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_checkpoint_of_another_head_is_refused(finished, ended):
-    options = {"max_epochs": 4 if ended else 6}
+    options = length(4 if ended else 6)
     with pytest.raises(CheckpointError, match=r"ckpt.*does not fit the configured head"):
         fit(finished, setup_with(head={"dim": 16}, trainer=options))
 
@@ -298,7 +301,7 @@ def test_a_damaged_checkpoint_is_refused(finished, content):
     last = finished / "last.ckpt"
     last.write_bytes(last.read_bytes()[:2000] if content is None else content)
     with pytest.raises(CheckpointError, match=r"last.ckpt.*damaged"):
-        fit(finished, setup_with(trainer={"max_epochs": 6}))
+        fit(finished, setup_with(trainer=length(6)))
 
 
 def test_training_says_nothing_that_nobody_can_act_on(tmp_path, recwarn, caplog):
@@ -335,11 +338,12 @@ def weighted(weight):
 
 @pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("weight", [0.1, 1.0, 3.0])
-def test_both_classes_weigh_the_same_in_the_loss_of_an_epoch(weight, balanced):
+def test_both_classes_weigh_the_same_in_the_loss_of_a_pass(weight, balanced):
     data = weighted(weight)
     loss = SETUP.loss.build()
     loss.fit(*class_weights(data, balanced=balanced))
-    module = FeatureDataModule(data, data, 10, seed=0, balanced=balanced)
+    interval = len(data) // 10 + (3 if balanced else 0)
+    module = FeatureDataModule(data, data, 10, interval, seed=0, balanced=balanced)
     sums = torch.zeros(2, dtype=torch.float64)
     for epoch in range(20 if balanced else 1):  # which rows come again is drawn
         loader = module.train_dataloader()
@@ -371,7 +375,7 @@ def test_close_scores_stay_apart_in_half_precision():
 class SGD:
     """An optimizer of someone's own, without a learning rate to set."""
 
-    def build(self, model, steps_per_epoch, total_steps):
+    def build(self, model, total_steps):
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
         return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0, 1)
 

@@ -123,9 +123,7 @@ def test_wrong_gamma(gamma):
 
 def test_schedule_rises_then_falls_and_biases_do_not_decay():
     model = torch.nn.Linear(3, 2)
-    optimizer, schedule = AdamWCosine(lr=1.0, warmup_epochs=2, final_fraction=0.1).build(
-        model, steps_per_epoch=5, total_steps=50
-    )
+    optimizer, schedule = AdamWCosine(lr=1.0, warmup=0.2, final_fraction=0.1).build(model, 50)
     rates = []
     for _ in range(50):
         rates.append(optimizer.param_groups[0]["lr"])

@@ -53,12 +53,12 @@ def test_scores_with_and_without_the_tag(scored, tmp_path) -> None:
 
 def test_learning_curves_from_a_log(tmp_path) -> None:
     log = (
-        "epoch,step,train/loss,val/loss,val/nexar_map\n"
-        "0,9,0.7,,\n0,9,,0.69,0.55\n1,19,0.6,,\n1,19,,0.66,0.65\n2,29,0.5,,\n2,29,,0.7,nan\n"
+        "step,other,train/loss,val/loss,val/nexar_map\n"
+        "10,9,0.7,,\n10,9,,0.69,0.55\n20,19,0.6,,\n20,19,,0.66,0.65\n30,29,0.5,,\n30,29,,0.7,nan\n"
     )
     rows = list(csv.DictReader(log.splitlines()))
-    epochs, values = plots._by_epoch(rows, "val/nexar_map")
-    assert epochs == [1, 2, 3]
+    steps, values = plots._by_step(rows, "val/nexar_map")
+    assert steps == [10, 20, 30]
     assert values[:2].tolist() == [0.55, 0.65] and np.isnan(values[2])
     plots.learning_curves(rows, tmp_path / "a.png")
     assert share_of(tmp_path / "a.png", plots.GREEN)

@@ -43,7 +43,7 @@ def write(folder, scored=None, numbers=None, counts=None, findings=(), log=()) -
 def page(tmp_path_factory) -> tuple[Path, str, str]:
     """A folder, ``results.md`` and ``results.html``."""
     folder = tmp_path_factory.mktemp("page")
-    log = [{"epoch": "0", "train/loss": "0.7"}, {"epoch": "0", "val/nexar_map": "0.6"}]
+    log = [{"step": "5", "train/loss": "0.7"}, {"step": "5", "val/nexar_map": "0.6"}]
     counts = {"test": {"0.5": {"positive": 30, "negative": 30}}}
     leaks = Finding("leaks", "LEAKS: look out.")
     return folder, *write(folder, log=log, counts=counts, findings=[leaks])

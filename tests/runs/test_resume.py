@@ -29,9 +29,9 @@ def test_a_run_is_read_back_as_it_was(run):
 
 
 def test_plain_options_may_change(run):
-    changes = ("trainer.max_epochs=5", "seeds=3", "dataset.root=/x", "+seed=0", "head=gru")
+    changes = ("trainer.max_steps=5", "seeds=3", "dataset.root=/x", "+seed=0", "head=gru")
     options = compose("train", f"resume={run}", *changes)
-    assert options.trainer.max_epochs == 5 and options.seeds == 3
+    assert options.trainer.max_steps == 5 and options.seeds == 3
     assert options.dataset.options["root"] == "/x" and options.dataset.options["csv"] == "b.csv"
 
 
@@ -44,7 +44,7 @@ REFUSED = {
     "init_from=x": "changes 'init_from'",
     "limit=3": "changes 'limit'",
     "heat=3": "There is no option 'heat'",
-    "trainer.epochs=3": "Did you mean trainer.max_epochs?",
+    "trainer.steps=3": "Did you mean trainer.max_steps?",
     "seeds=0": "seeds=0: give 1 or more.",
     "seeds=1,2": "a sweep, with -m",
 }

@@ -22,7 +22,7 @@ from tests.kit.scores import ORACLE, made_up_scores
 from tests.kit.wandb_log import read_offline_run
 
 # Of the run; what is in it does not matter here.
-CONFIG = {"head": {"name": "transformer"}, "loss": {"name": "bce"}, "trainer": {"max_epochs": 4}}
+CONFIG = {"head": {"name": "transformer"}, "loss": {"name": "bce"}, "trainer": {"max_steps": 4}}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -82,7 +82,7 @@ def test_a_trained_head_is_one_run_with_config_curves_and_artifact(run_folder):
     keys = {key for row in run.history for key in row}
     assert {"train/loss", "val/loss", MONITOR, "val/ap_0.5", "trainer/global_step"} <= keys
     curve = [row[MONITOR] for row in run.history if MONITOR in row]
-    assert len(curve) == SETUP.trainer.max_epochs
+    assert len(curve) == SETUP.trainer.validations
     assert run.summary[MONITOR] == {"max": max(curve)}
     (artifact,) = run.artifacts
     assert artifact.type == "model" and artifact.name == f"predictor-{run.facts['run_id']}"

@@ -12,6 +12,7 @@ R rows and C columns of cells, F features a cell, P sampled points, D feature di
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import cv2
@@ -36,6 +37,7 @@ _FIT_ROUNDS = 5
 _TINY = 1e-9
 
 
+@dataclass(eq=False, repr=False)
 class OpticalFlow(nn.Module):
     """Flow between neighbouring frames, summarised over a grid of cells.
 
@@ -48,47 +50,58 @@ class OpticalFlow(nn.Module):
 
     Args:
         rows: Of the grid; must divide ``height``, as ``columns`` the ``width``, in pixels.
+        min_frames: So few frames a window may have that the beginning of its file cuts short, 2 or
+            more: each pair has its flow, whatever came before. null: none is cut short.
         fps: Of the window's frames. Where it does not divide the video's own rate, the time
             between frames differs from what is asked for, and speeds are off by as much.
         dtype: Of the stored features, ``float16`` or ``float32``.
     """
 
-    def __init__(
-        self,
-        rows: int = 4,
-        columns: int = 6,
-        num_frames: int = 16,
-        fps: int | float = 10,  # 10 and 10.0 have different fingerprints: it stays as it is given
-        height: int = 144,
-        width: int = 252,
-        dtype: str = "float16",
-    ):
+    rows: int = 4
+    columns: int = 6
+    num_frames: int = 16
+    min_frames: int | None = 4
+    fps: int | float = 10  # 10 and 10.0 have different fingerprints: it stays as it is given
+    height: int = 144
+    width: int = 252
+    dtype: str = "float16"
+
+    def __post_init__(self) -> None:
         super().__init__()
-        _check_options(rows, columns, num_frames, fps, height, width)
-        self.rows, self.columns = rows, columns
+        rows, columns = self.rows, self.columns
+        num_frames, min_frames = self.num_frames, self.min_frames
+        _check_options(rows, columns, num_frames, self.fps, self.height, self.width)
+        if min_frames is not None and min_frames < 2:
+            raise ConfigError(
+                f"backbone.min_frames={min_frames}: give 2 or more, as flow is between two frames; "
+                "or null for whole windows alone."
+            )
         self.eval()
         self.spec = BackboneSpec(
             name=f"optical_flow/dis-medium-{rows}x{columns}",
             implementation=f"opencv {cv2.__version__}, features {_VERSION}",
             num_frames=num_frames,
-            fps=fps,
-            height=height,
-            width=width,
+            fps=self.fps,
+            height=self.height,
+            width=self.width,
             mean=(0.0, 0.0, 0.0),
             std=(1.0, 1.0, 1.0),
             num_steps=num_frames - 1,
             feature_dim=rows * columns * len(CELL_FEATURES) + len(FOCUS_FEATURES),
             token_pooling=f"{', '.join(CELL_FEATURES)} of each cell; focus",
-            dtype=dtype,
+            dtype=self.dtype,
             source="computed, no weights",
+            min_frames=min_frames if min_frames and min_frames < num_frames else None,
         )
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Turn ``uint8 [B, T, H, W, 3]`` into ``float [B, T - 1, D]``."""
-        assert frames.dtype == torch.uint8 and frames.shape[1] == self.spec.num_frames, frames.shape
+        spec, num_frames = self.spec, frames.shape[1]
+        assert frames.dtype == torch.uint8, frames.dtype
+        assert spec.least_frames <= num_frames <= spec.num_frames, frames.shape
         windows = frames.cpu().numpy()
         features = [[self._describe(flow) for flow in self._flows(window)] for window in windows]
-        shape = (len(frames), self.spec.num_steps, self.spec.feature_dim)
+        shape = (len(frames), num_frames - 1, spec.feature_dim)
         return torch.from_numpy(np.array(features, np.float32).reshape(shape)).to(frames.device)
 
     def _flows(self, window: NDArray[np.uint8]) -> list[Array]:

@@ -74,6 +74,9 @@ class VJEPA2(nn.Module):
         weights: A local folder as ``save_pretrained`` writes it (``config.json`` and safetensors),
             of the plain model or of one with a classifier, instead of the hub's.
         num_frames: In a window; a multiple of the two that a tubelet spans.
+        min_frames: So few a window may have that the beginning of its file cuts short; of an odd
+            number the oldest is left out. null: a whole window or none, as attention over fewer
+            frames gives other features.
         crop_size: Height and width of the input in pixels; null is the checkpoint's own. The
             rotary positions follow it. The whole frame is squashed.
         num_layers: Run only so many of the encoder's layers, then its last norm; null runs all.
@@ -85,12 +88,14 @@ class VJEPA2(nn.Module):
     pretrained: bool = True
     weights: UserPath | None = None
     num_frames: int = 16
+    min_frames: int | None = None
     fps: int | float = 8  # 8 and 8.0 have different fingerprints: it stays as it is given
     crop_size: int | None = None
     num_layers: int | None = None
     token_pooling: str = "tubelet"
     dtype: str = "float16"
     seed: int = 0
+    tubelet_size: int = field(init=False)
     scale: torch.Tensor = field(init=False)
     shift: torch.Tensor = field(init=False)
 
@@ -119,6 +124,13 @@ class VJEPA2(nn.Module):
         if self.crop_size is not None:
             config.crop_size = self.crop_size
         _check_window(config, self.num_frames, self.fps)
+        self.tubelet_size = config.tubelet_size
+        if self.min_frames is not None and self.min_frames < self.tubelet_size:
+            raise ConfigError(
+                f"backbone.min_frames={self.min_frames}: give {self.tubelet_size} or more, the "
+                "frames that one token of V-JEPA 2 spans, or null for whole windows alone."
+            )
+        is_cut = self.min_frames is not None and self.min_frames < self.num_frames
         self.encoder = _encoder(config, state, self.seed)
         if self.num_layers is not None:
             available = config.num_hidden_layers
@@ -149,12 +161,15 @@ class VJEPA2(nn.Module):
             dtype=self.dtype,
             source=source,
             licence=licence,
+            min_frames=self.min_frames if is_cut else None,
         )
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Turn ``uint8 [B, T, H, W, 3]`` into ``float [B, S, D]``; another H x W is refused."""
-        spec = self.spec
-        assert frames.dtype == torch.uint8 and frames.shape[1] == spec.num_frames, frames.shape
+        spec, num_frames = self.spec, frames.shape[1]
+        assert frames.dtype == torch.uint8, frames.dtype
+        assert spec.least_frames <= num_frames <= spec.num_frames, frames.shape
+        frames = frames[:, num_frames % self.tubelet_size :]
         if frames.shape[2:4] != (spec.height, spec.width):
             height, width = frames.shape[2:4]
             raise ConfigError(
@@ -167,7 +182,8 @@ class VJEPA2(nn.Module):
         pixels = torch.addcmul(self.shift, images, self.scale)
         tokens = self.encoder(pixel_values_videos=pixels).last_hidden_state
         # Tokens are ordered by tubelet, row and column.
-        return reduce(tokens.float(), "b (s n) d -> b s d", "mean", s=spec.num_steps)
+        num_steps = 1 if self.token_pooling == "window" else num_frames // self.tubelet_size
+        return reduce(tokens.float(), "b (s n) d -> b s d", "mean", s=num_steps)
 
 
 def _check_window(config: VJEPA2Config, num_frames: int, fps: float) -> None:

@@ -42,10 +42,15 @@ from collision.untrusted import read_config
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Features of one video: ``[N]`` seconds at which windows end, and ``[N, S, D]`` values."""
+    """Features of one video: ``[N]`` seconds at which windows end, and ``[N, S, D]`` values.
+
+    ``num_steps [N]`` of each window are real, its newest; older ones are zero where the beginning
+    of the file cuts a window short, which ``backbone.min_frames`` allows.
+    """
 
     times: np.ndarray
     values: np.ndarray
+    num_steps: np.ndarray
 
 
 @dataclass
@@ -154,7 +159,8 @@ def features(
         raise VideoDecodeError(path, report.failures[0].reason)
     key = store_key(source.digests, request)
     values, exists = source.store.read(key, request.end_times)
-    return Windows(request.end_times[exists], values[exists])
+    times = request.end_times[exists]
+    return Windows(times, values[exists], source.store.num_steps(key, times))
 
 
 @dataclass(frozen=True)
@@ -210,6 +216,7 @@ def evaluate(
         (request.split,), request.limit, model.val_fraction, skip_missing=request.skip_failures
     )
     experiment = Experiment.index(dataset, policy, model.source, selection)
+    experiment.tell_short(Console(stderr=True))
     experiment.extract(request.extraction)
     experiment.check_failures(request.skip_failures, Console(stderr=True))
     experiment.load()

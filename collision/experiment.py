@@ -21,6 +21,7 @@ from rich.console import Console
 from collision.audit.facts import DurationCache
 from collision.audit.jobs import Pool
 from collision.audit.missing import FOUND, UNREADABLE, Missing, Reasons, count_missing, guess_units
+from collision.audit.short import too_short
 from collision.audit.shortcuts import FoldAudit, audit_fold
 from collision.errors import ConfigError, Interrupted
 from collision.features.clips import WindowRequest
@@ -33,7 +34,7 @@ from collision.records.check import records_of
 from collision.records.files import prepare
 from collision.records.splits import folded
 from collision.sampling.durations import Durations
-from collision.sampling.index import DataIndex, Selection, index_dataset, index_records
+from collision.sampling.index import DENSE, DataIndex, Selection, index_dataset, index_records
 from collision.sampling.policy import SamplingPolicy
 from collision.types import UNLABELLED, Dataset, Example, Failure, Split, VideoRecord
 from collision.video.notes import counted
@@ -114,6 +115,19 @@ class Experiment:
     def requests(self) -> list[WindowRequest]:
         """List the windows that all folds need, video by video."""
         return self.source.requests(self._whole(), self.policy)
+
+    def tell_short(self, console: Console) -> None:
+        """Say before extraction how many examples will have no window, and what would keep them.
+
+        A predictor's own windows stand as they are: its head was trained on them.
+        """
+        splits = (own.items() for own in (fold.index.examples for fold in self.folds))
+        wanted = [e for own in splits for split, some in own if split != DENSE for e in some]
+        said = too_short(wanted, self.policy, self.source.spec, self.source.part.options)
+        if said and self.source.whose:
+            said += " For that it has to be trained anew."
+        if said:
+            console.print(said, markup=False, highlight=False, soft_wrap=True)
 
     def extract(
         self, options: ExtractionOptions, *, devices: int | str = 1, num_nodes: int = 1

@@ -6,6 +6,7 @@ Shapes: N moments.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from collision.options import ExtractionOptions
 from collision.report.timeline import Timeline, draw_timeline
 from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
-from collision.sampling.windows import window_spacing
+from collision.sampling.windows import example_window_ends
 from collision.types import UNLABELLED, BackboneSpec, Example, Seconds, VideoRecord
-from collision.video.frames import read_frames
+from collision.video.frames import newest_frames, read_frames, window_frame_indices
 from collision.video.index import VideoIndex, index_video
 
 NUM_PICTURES = 8
@@ -44,11 +45,13 @@ class Prediction:
     Attributes:
         path: The video.
         times: Seconds, float64 ``[N]``: what each probability knows ends there.
-        probabilities: float64 ``[N]``; NaN before ``first_time``.
+        probabilities: float64 ``[N]``; NaN before ``first_time``, and where nothing is seen.
         first_time: Before it there is not enough video yet.
         threshold: Suggested on validation; None where none is known.
         event_time: Where the user said so.
         index: Of the video's frames, for ``plot``.
+        from_part: bool ``[N]``: the file's beginning, or a hole in it, left less to see than the
+            head looks at. False where nothing is given.
     """
 
     path: Path
@@ -58,6 +61,12 @@ class Prediction:
     threshold: float | None = None
     event_time: Seconds | None = None
     index: VideoIndex | None = field(default=None, repr=False)
+    from_part: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+
+    def __post_init__(self) -> None:
+        """Fill in ``from_part``."""
+        if len(self.from_part) != len(self.times):
+            object.__setattr__(self, "from_part", np.zeros(len(self.times), bool))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -87,13 +96,17 @@ class Prediction:
 
     def __str__(self) -> str:
         highest = self.probabilities[self.peak]
-        text = f"{self.path.name}: highest {highest:.2f} at {self.times[self.peak]:.2f} s"
+        text = f"{self.path.name}: highest {highest:.2f} at {self._moment(self.peak)}"
         if self.threshold is None:
             return text
         if not self.alarms:
             return f"{text}, never at the threshold {self.threshold:.2f}"
-        first = self.alarms[0].start
-        return f"{text}, first at or above the threshold {self.threshold:.2f} at {first:.2f} s"
+        first = self._moment(int(np.searchsorted(self.times, self.alarms[0].start)))
+        return f"{text}, first at or above the threshold {self.threshold:.2f} at {first}"
+
+    def _moment(self, place: int) -> str:
+        part = " (from part of the window)" if self.from_part[place] else ""
+        return f"{self.times[place]:.2f} s{part}"
 
     def plot(self, path: Path | str) -> Path:
         """Draw the curve over a strip of frames; give the picture's path."""
@@ -109,6 +122,7 @@ class Prediction:
             threshold=self.threshold,
             event_time=self.event_time,
             title=self.path.name,
+            from_part=self.from_part,
         )
         draw_timeline(timeline, path, list(frames), times)
         return Path(path)
@@ -119,13 +133,30 @@ class Prediction:
 
 
 def history(policy: SamplingPolicy, spec: BackboneSpec) -> Seconds:
-    """Say how much video there must be before a moment can be scored, in the shortest view."""
-    example = Example("", 0.0, UNLABELLED, 0.0)
-    return min(
-        (policy.num_windows(spec) - 1) * window_spacing(example, policy, view, spec)
-        + (spec.num_frames - 1) / spec.fps * view.stride
-        for view in policy.views
-    )
+    """Say how much video there must be before a moment can be scored: a window, in a view."""
+    shortest = min(view.stride for view in policy.views)
+    return 0.0 if spec.num_frames == 1 else (spec.least_frames - 1) / spec.fps * shortest
+
+
+def windows_seen(
+    frame_times: np.ndarray,
+    examples: Sequence[Example],
+    policy: SamplingPolicy,
+    spec: BackboneSpec,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Say of each example whether it has a window at all, and whether all are whole: bool ``[N]``.
+
+    ``frame_times``: of the video's frames, in seconds.
+    """
+    exist, whole = np.zeros(len(examples), bool), np.ones(len(examples), bool)
+    for view in policy.views:
+        ends = np.array([example_window_ends(e, policy, view, spec) for e in examples])
+        fps = spec.fps / view.stride
+        wanted = window_frame_indices(frame_times, ends.ravel(), spec.num_frames, fps)
+        num_frames = newest_frames(wanted).reshape(len(examples), -1)
+        exist |= (num_frames >= spec.least_frames).any(axis=1)
+        whole &= (num_frames == spec.num_frames).all(axis=1)
+    return exist, whole
 
 
 @dataclass(frozen=True)
@@ -152,30 +183,32 @@ def predict(
     extraction: ExtractionOptions,
     progress: bool = False,
 ) -> Prediction:
-    """Score a video along its length.
+    """Score a video along its length, wherever there is a window to see, as evaluation does.
 
     Raises:
-        VideoDecodeError: It can't be read, or is shorter than what the head has to see.
+        VideoDecodeError: It can't be read, or has no stretch as long as the shortest window.
         Interrupted: A signal asked to stop.
     """
     policy, spec = predictor.policy, source.spec
     rate, stream = moments.frame_rate, moments.video_stream
     index = source.looks.index(path, rate, stream)
     start, end = float(index.frame_times[0]), float(index.frame_times[-1])
-    first_time = start + history(policy, spec)
-    if end + 1e-6 < first_time:
-        raise VideoDecodeError(
-            index.path,
-            f"it is {end - start:.2f} s long; this predictor needs {first_time - start:.2f} s",
-        )
-    times = np.round(np.arange(start, end + 1e-6, moments.every), 6)
-    scored = times[times >= first_time - 1e-6]
-    if not len(scored):
-        scored = np.array([round(end, 6)])
-        times = np.append(times[times < end], scored)
     clip = index.path, UNLABELLED
     record = VideoRecord(path.stem, *clip, "test", "", frame_rate=rate, video_stream=stream)
-    examples = [Example(record.id, float(time), UNLABELLED, 0.0) for time in scored]
+    times = np.round(np.arange(start, end + 1e-6, moments.every), 6)
+    everything = [Example(record.id, float(time), UNLABELLED, 0.0) for time in times]
+    exist, whole = windows_seen(index.frame_times, everything, policy, spec)
+    if not exist.any():  # not at these moments, but at the last frame there may be
+        times = np.append(times[times < round(end, 6)], round(end, 6))
+        everything = [Example(record.id, float(time), UNLABELLED, 0.0) for time in times]
+        exist, whole = windows_seen(index.frame_times, everything, policy, spec)
+    if not exist.any():
+        raise VideoDecodeError(
+            index.path,
+            f"it is {end - start:.2f} s long; this predictor needs {history(policy, spec):.2f} s "
+            "without a hole",
+        )
+    examples = [everything[place] for place in np.flatnonzero(exist)]
     clips = DataIndex("clip", {record.id: record}, {"test": examples})
     report = source.extract(source.requests(clips, policy), extraction, progress=progress)
     if report.signal is not None:
@@ -184,6 +217,10 @@ def predict(
         raise VideoDecodeError(index.path, report.failures[0].reason)
     data = load_features(clips, source, policy, [])["test"]
     probabilities = np.full(len(times), np.nan)
-    probabilities[-len(scored) :] = predictor.probabilities(data, torch.device("cpu"))
+    probabilities[exist] = predictor.probabilities(data, torch.device("cpu"))
     threshold = predictor.threshold.threshold if predictor.threshold else None
-    return Prediction(path, times, probabilities, first_time, threshold, moments.event_time, index)
+    first_time, event_time = start + history(policy, spec), moments.event_time
+    from_part = exist & ~whole
+    return Prediction(
+        path, times, probabilities, first_time, threshold, event_time, index, from_part
+    )

@@ -54,16 +54,21 @@ class VideoRecord:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A way to look at a window: mirrored, or frames ``stride`` times as far apart as asked for."""
+    """A way to look at a window: mirrored, or frames ``stride`` times as far apart as asked for.
+
+    ``frames``: only so many of its newest; None: all.
+    """
 
     flip: bool = False
     stride: float = 1.0
+    frames: int | None = None
 
     @property
     def suffix(self) -> str:
         """What is added to the name of features that were made this way; empty for ``PLAIN``."""
         stride = f"-stride{self.stride:.12g}" if self.stride != 1 else ""
-        return ("-flip" if self.flip else "") + stride
+        newest = f"-last{self.frames}" if self.frames is not None else ""
+        return ("-flip" if self.flip else "") + stride + newest
 
 
 PLAIN = View()
@@ -121,6 +126,8 @@ class BackboneSpec:
         dtype: Of the stored features: ``float16`` or ``float32``.
         source: Of the weights: package, hub id or path's name.
         licence: Of the weights.
+        min_frames: A window that the beginning of its file cuts short may have so few frames, its
+            newest: ``[B, n, H, W, 3]`` gives the newest of the S steps. None: it must be whole.
     """
 
     name: str
@@ -138,10 +145,19 @@ class BackboneSpec:
     dtype: str = "float16"
     source: str = ""
     licence: str = ""
+    min_frames: int | None = None
+
+    @property
+    def least_frames(self) -> int:
+        """How many frames a window has at least."""
+        return self.num_frames if self.min_frames is None else self.min_frames
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, ready for JSON."""
-        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        """Plain data, ready for JSON; without ``min_frames`` where windows are whole, as of old."""
+        fields = {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        if self.min_frames is None:
+            del fields["min_frames"]
+        return fields
 
 
 @runtime_checkable
@@ -154,7 +170,10 @@ class Backbone(Protocol):
     spec: BackboneSpec
 
     def __call__(self, frames: torch.Tensor) -> torch.Tensor:
-        """Turn ``uint8 [B, T, H, W, 3]`` into ``float [B, S, D]``; normalise on the own device."""
+        """Turn ``uint8 [B, T, H, W, 3]`` into ``float [B, S, D]``; normalise on the own device.
+
+        With ``spec.min_frames``, fewer frames (all windows of a batch as many) give fewer steps.
+        """
         ...
 
 

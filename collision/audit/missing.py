@@ -58,7 +58,7 @@ class TimedFrames(Protocol):
 def why_unseen(
     file: TimedFrames, end_time: Seconds, ends: NDArray[np.float64], num_frames: int, fps: float
 ) -> str:
-    """Say why no window of an example has all its frames; FOUND if one has.
+    """Say why no window of an example has its newest ``num_frames``; FOUND if one has.
 
     The example is cut at ``end_time``; its windows end at ``ends [W]``, or -1 where they would
     reach too far back.
@@ -101,7 +101,7 @@ class Reasons:
         for view in self.policy.views:
             ends = example_window_ends(example, self.policy, view, spec)
             fps = spec.fps / view.stride
-            reasons.append(why_unseen(file, example.end_time, ends, spec.num_frames, fps))
+            reasons.append(why_unseen(file, example.end_time, ends, spec.least_frames, fps))
         return FOUND if FOUND in reasons else reasons[0]
 
     def _look(self, record: VideoRecord) -> TimedFrames | None:

@@ -30,6 +30,7 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
         )
         for dataset in datasets:
             experiment = Experiment.index(dataset, policy, source, selection)
+            experiment.tell_short(console)
             if options.plan:
                 planned = source.plan(experiment.requests(), options.extraction)
                 plans.append((dataset.name, source.spec.name, planned))

@@ -56,13 +56,19 @@ def run(options: PredictOptions, paths: list[str]) -> int:
 
 
 def write_prediction(prediction: Prediction, output: Path) -> Path:
-    """Write ``<clip>.csv`` (``time,probability``; empty at first) and ``.png``; give their stem."""
+    """Write ``<clip>.csv`` and ``<clip>.png``; give their stem.
+
+    Columns: ``time,probability,window``. ``window`` is ``whole``, ``part`` where the beginning of
+    the file or a hole left less to see, or, as the probability then, empty where nothing is seen.
+    """
     target = output / unused_stem(output, prediction.path.stem)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["time", "probability"])
-    for time, probability in zip(prediction.times, prediction.probabilities, strict=True):
-        writer.writerow([f"{time:.3f}", "" if np.isnan(probability) else f"{probability:.6f}"])
+    writer.writerow(["time", "probability", "window"])
+    columns = (prediction.times, prediction.probabilities, prediction.from_part)
+    for time, probability, is_part in zip(*columns, strict=True):
+        known = (f"{probability:.6f}", "part" if is_part else "whole")
+        writer.writerow([f"{time:.3f}", *(("", "") if np.isnan(probability) else known)])
     write_whole(target.with_name(f"{target.name}.csv"), text.getvalue())
     prediction.plot(target.with_name(f"{target.name}.png"))
     return target

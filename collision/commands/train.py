@@ -134,6 +134,7 @@ def collect_features(experiment: Experiment, options: TrainOptions, console: Con
     CollisionError: something is missing and extract=false; videos failed and skip_failures=false;
     nothing can be learned from it; or a signal asked to stop.
     """
+    experiment.tell_short(console)
     if options.extract:
         experiment.extract(options.extraction)
     else:

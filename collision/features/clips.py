@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from collision.errors import VideoDecodeError
 from collision.types import PLAIN, BackboneSpec, Failure, View
-from collision.video.frames import read_frames, window_frame_indices
+from collision.video.frames import newest_frames, read_frames, window_frame_indices
 from collision.video.index import VideoIndex, index_video
 from collision.video.readers import read_by
 
@@ -50,7 +50,8 @@ class Clip:
 
     Attributes:
         frames: ``uint8 [M, H, W, 3]``.
-        windows: ``int64 [N, T]``, indices into ``frames``, oldest first.
+        windows: ``int64 [N, T]``, indices into ``frames``, oldest first; -1 where a window that
+            the beginning of its file, or a hole, cuts short has none.
         end_times: Seconds, ``[N]``: of the windows that exist.
         unavailable: Seconds, ``[K]``: of those that begin before the video or end after it.
         revision: Of the file's index.
@@ -96,17 +97,21 @@ class ClipDataset(Dataset):
         index = self.index(request.path, request.frame_rate, request.video_stream)
         fps, ends = spec.fps / request.view.stride, request.end_times
         wanted = window_frame_indices(index.frame_times, ends, spec.num_frames, fps)
-        exists = (wanted >= 0).all(axis=1)
-        distinct, windows = np.unique(wanted[exists], return_inverse=True)
+        num_frames = newest_frames(wanted).clip(max=request.view.frames or spec.num_frames)
+        exists = num_frames >= spec.least_frames
+        wanted[np.arange(spec.num_frames) < spec.num_frames - num_frames[:, None]] = -1
+        windows = wanted[exists]
+        is_seen = windows >= 0
+        distinct, windows[is_seen] = np.unique(windows[is_seen], return_inverse=True)
         index = read_by(self.reader, index, distinct)
         frames = read_frames(index, distinct, spec.height, spec.width)
-        windows = windows.reshape(-1, spec.num_frames)
         return Clip(frames, windows, ends[exists], ends[~exists], index.notes, index.revision)
 
 
 def max_distinct_frames(request: WindowRequest, spec: BackboneSpec) -> int:
     """Bound how many frames the windows need: the distinct moments at which they look."""
-    steps_back = np.arange(spec.num_frames) * (request.view.stride / spec.fps)
+    num_frames = request.view.frames or spec.num_frames
+    steps_back = np.arange(num_frames) * (request.view.stride / spec.fps)
     moments = request.end_times[:, None] - steps_back
     return len(np.unique(moments.round(9)))  # sums of floats that mean the same moment
 

@@ -208,10 +208,10 @@ class _Run:
         if clip.notes:
             self.report.notes[video.requests[0].video] = clip.notes
         try:
-            for end_times, features in self._embed(clip, video.requests[0].view.flip):
+            for end_times, features, num_steps in self._embed(clip, video.requests[0].view.flip):
                 name, unavailable = video.path.name, clip.unavailable
                 self.store.write(
-                    video.digest, end_times, features, unavailable, name, clip.revision
+                    video.digest, end_times, features, unavailable, name, clip.revision, num_steps
                 )
                 self.report.num_windows += len(end_times)
             self.report.num_unavailable += len(clip.unavailable)
@@ -220,31 +220,43 @@ class _Run:
 
     def _embed(
         self, clip: Clip, flip: bool
-    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.floating]]]:
-        """Yield ``end_times [n]`` and ``features [n, S, D]`` whenever they are due to be stored."""
+    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.floating], NDArray[np.int64]]]:
+        """Yield what is due to be stored: ``end_times [n]``, ``features [n, S, D]``, ``steps [n]``.
+
+        So many of a window's steps are real, its newest; the others are zero.
+        """
         spec = self.backbone.spec
         frames = torch.from_numpy(clip.frames).to(self.fabric.device)
         if flip:
             frames = frames.flip(2)  # [M, H, W, 3]: left to right
-        windows = torch.from_numpy(clip.windows).to(self.fabric.device)
-        first, last = 0, 0
+        done = np.zeros(0, np.int64)
         features = [np.zeros((0, spec.num_steps, spec.feature_dim), np.float32)]
+        num_steps = [done]
         stored = time.monotonic()
-        for batch in windows.split(self.batch_size) if len(windows) else ():
+        for batch in _batches((clip.windows >= 0).sum(axis=1), self.batch_size):
+            seen = clip.windows[batch][:, clip.windows[batch[0]] >= 0]
+            windows = torch.from_numpy(seen).to(self.fabric.device)
             try:
                 with self.stop.interruptible():
-                    features.append(self._forward(frames[batch]))
+                    found = self._forward(frames[windows])
             except OutOfTime:
                 break
-            last += len(batch)
+            missing = spec.num_steps - found.shape[1]
+            features.append(np.pad(found, ((0, 0), (missing, 0), (0, 0))))
+            num_steps.append(np.full(len(found), found.shape[1]))
+            done = np.append(done, batch)
             if time.monotonic() - stored > _STORE_EVERY:
-                yield clip.end_times[first:last], np.concatenate(features)
-                first, features, stored = last, features[:1], time.monotonic()
-        yield clip.end_times[first:last], np.concatenate(features)
+                yield clip.end_times[done], np.concatenate(features), np.concatenate(num_steps)
+                done, features, num_steps = done[:0], features[:1], num_steps[:1]
+                stored = time.monotonic()
+        yield clip.end_times[done], np.concatenate(features), np.concatenate(num_steps)
 
     @torch.inference_mode()
     def _forward(self, windows: torch.Tensor) -> NDArray[np.floating]:
-        """Embed ``uint8 [B, T, H, W, 3]``; gives float32 ``[B, S, D]`` in main memory."""
+        """Embed ``uint8 [B, T, H, W, 3]``; gives float32 ``[B, S, D]`` in main memory.
+
+        Fewer steps for windows that are cut short.
+        """
         spec = self.backbone.spec
         try:
             with self.fabric.autocast():
@@ -257,7 +269,12 @@ class _Run:
             ) from error
 
         wanted = (len(windows), spec.num_steps, spec.feature_dim)
-        if features.shape != wanted:
+        if windows.shape[1] < spec.num_frames and features.ndim == len(wanted):
+            given = features.shape[1]
+            is_right = features.shape == (wanted[0], given, wanted[2]) and 1 <= given <= wanted[1]
+        else:
+            is_right = features.shape == wanted
+        if not is_right:
             raise ConfigError(
                 f"The backbone {spec.name!r} gives features of shape {features.shape}; its spec "
                 f"promises {wanted}: windows, num_steps, feature_dim."
@@ -268,6 +285,13 @@ class _Run:
         known = {failure.video for failure in self.report.failures}
         new = [request for request in video.requests if request.video not in known]
         self.report.failures += [Failure(one.video, one.path, reason) for one in new]
+
+
+def _batches(num_frames: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+    """Give the numbers of windows that go through the backbone together: all of one length."""
+    for length in np.unique(num_frames):
+        alike = np.flatnonzero(num_frames == length)
+        yield from (alike[n : n + batch_size] for n in range(0, len(alike), batch_size))
 
 
 def _check_options(options: ExtractionOptions, made: Fingerprint) -> None:

@@ -98,8 +98,9 @@ def decoded_together(videos: Sequence[WantedVideo]) -> list[list[WantedVideo]]:
     together: dict[tuple[object, ...], list[WantedVideo]] = {}
     for video in videos:
         request = video.requests[0]
-        timing = request.frame_rate, request.video_stream, request.view.stride
-        key = (video.path, *timing, video.missing.tobytes())
+        timing = request.frame_rate, request.video_stream
+        view = replace(request.view, flip=False)
+        key = (video.path, *timing, view, video.missing.tobytes())
         together.setdefault(key, []).append(video)
     return list(together.values())
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from collision.checks import arguments_of
 from collision.errors import CacheMismatchError, CollisionError, VideoDecodeError
 from collision.features.clips import WindowRequest
 from collision.features.digest import VideoDigests
@@ -96,7 +97,8 @@ class FeatureSource:
     def backbone(self) -> Backbone:
         """Build the backbone, once, and refuse one that gives other features than the store's."""
         if self._backbone is None:
-            backbone = self.part.build()
+            part = _as_saved(self.part, self.spec) if self.whose else self.part
+            backbone = part.build()
             found = fingerprint(backbone, self.fingerprint.precision, self.fingerprint.reader)
             try:
                 check_same(found, self.fingerprint, self.whose or repr(str(self.store.folder)))
@@ -167,3 +169,9 @@ class FeatureSource:
     def plan(self, requests: Sequence[WindowRequest], options: ExtractionOptions) -> Plan:
         """Count what ``extract`` would compute, and how long it would take."""
         return plan(self, requests, options)
+
+
+def _as_saved(part: Part, spec: BackboneSpec) -> Part:
+    """Give a part that was saved before it had ``min_frames`` the value that its features have."""
+    is_older = "min_frames" not in part.options and "min_frames" in arguments_of(part.imported())
+    return part.changed({"min_frames": spec.min_frames}) if is_older else part

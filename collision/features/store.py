@@ -4,8 +4,10 @@
                                    <digest>.safetensors   one video
 
 A file holds ``features [N, S, D]``, ``end_times [N]`` and ``unavailable [K]``: the end times whose
-window does not exist, so that nobody tries them again. Times are float64 seconds, ascending. Its
-layout is the fingerprint's ``schema``, whose key stands in each file. It is replaced whole and by
+window does not exist, so that nobody tries them again. Times are float64 seconds, ascending. Of a
+backbone with ``min_frames`` it also holds ``num_steps [N]``: so many of the S steps, the newest,
+are real; the others are zero, for the beginning of its video cuts the window short. A file's layout
+is the fingerprint's ``schema``, whose key stands in each file. It is replaced whole and by
 one writer at a time: a reader sees the old or the new one, and any process may be killed.
 
 Shapes: N windows, S steps a window, D feature dim, K windows that do not exist.
@@ -36,6 +38,7 @@ logger = logging.getLogger(__name__)
 # End times this close are the same window: they come from sums of floats.
 TIME_TOLERANCE: Seconds = 1e-6
 _TENSORS = ("features", "end_times", "unavailable")
+_STEPS = "num_steps"
 
 
 class NotFiniteError(ValueError):
@@ -46,6 +49,7 @@ class NotFiniteError(ValueError):
 class StoredVideo:
     """What is stored of one video: both time arrays ascend.
 
+    ``num_steps [N]``, how many of a window's steps are real, are all of them where it is None;
     ``reader`` is the version of ``collision.video.index`` that its frames were read by.
     """
 
@@ -53,6 +57,13 @@ class StoredVideo:
     end_times: NDArray[np.float64]
     unavailable: NDArray[np.float64]
     reader: int = READER
+    num_steps: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        """Count every step of old windows."""
+        if self.num_steps is None:
+            whole = np.full(len(self.end_times), self.features.shape[1], np.int64)
+            object.__setattr__(self, _STEPS, whole)
 
 
 class FeatureStore:
@@ -157,6 +168,16 @@ class FeatureStore:
         features[available] = stored.features[positions[available]]
         return features, available
 
+    def num_steps(self, digest: str, end_times: ArrayLike) -> NDArray[np.int64]:
+        """Say how many steps of each window are real, its newest: ``[N]``; 0 where there is none.
+
+        As many as the spec says, unless that allows windows that are cut short.
+        """
+        stored = self._load(digest)
+        positions = _positions(stored.end_times, np.asarray(end_times, np.float64))
+        assert stored.num_steps is not None
+        return np.where(positions >= 0, np.append(stored.num_steps, 0)[positions], 0)
+
     def write(
         self,
         digest: str,
@@ -165,12 +186,14 @@ class FeatureStore:
         unavailable_times: ArrayLike = (),
         video: str = "",
         revision: int = 1,
+        num_steps: NDArray[np.int64] | None = None,
     ) -> None:
         """Add windows of one video to what is there; the new ones win where both have one.
 
         ``end_times [N]`` are seconds in any order, ``features [N, S, D]``; ``unavailable_times``
         end windows that do not exist. ``video`` is for people who look into the folder. What was
-        read before ``revision`` (of ``VideoIndex``) is thrown away.
+        read before ``revision`` (of ``VideoIndex``) is thrown away. ``num_steps [N]`` of each
+        window are real, its newest; None: all.
 
         Raises:
             NotFiniteError: NaN, or values beyond the stored dtype; nothing is written.
@@ -178,7 +201,7 @@ class FeatureStore:
         """
         cast = self._cast(features)
         times, never = (np.asarray(t, np.float64) for t in (end_times, unavailable_times))
-        new = StoredVideo(cast, times, never)
+        new = StoredVideo(cast, times, never, num_steps=num_steps)
         assert new.features.shape == (len(new.end_times), *self._step_shape), new.features.shape
         with self.changing():
             stored = self._load(digest)
@@ -210,6 +233,11 @@ class FeatureStore:
         write_manifest(self.folder, self._manifest)
         self._is_saved = True
 
+    @property
+    def _tensors(self) -> tuple[str, ...]:
+        """What a file holds; windows that are all whole are stored as they always were."""
+        return _TENSORS if self.spec.min_frames is None else (*_TENSORS, _STEPS)
+
     def _path(self, digest: str) -> Path:
         return self.folder / f"{digest}.safetensors"
 
@@ -225,7 +253,7 @@ class FeatureStore:
         return cast
 
     def _encode(self, digest: str, video: StoredVideo, name: str) -> bytes:
-        tensors = {name: getattr(video, name) for name in _TENSORS}
+        tensors = {name: getattr(video, name) for name in self._tensors}
         metadata = {"fingerprint": self.fingerprint.key, "digest": digest, "video": name}
         return pack(tensors, {**metadata, "reader": str(video.reader)})
 
@@ -247,11 +275,19 @@ class FeatureStore:
     def _decode(self, path: Path, digest: str) -> StoredVideo:
         """Read a file and check that it is whole and ours; ValueError says what is not."""
         tensors, metadata = unpack(path)
-        if sorted(tensors) != sorted(_TENSORS):
+        if sorted(tensors) != sorted(self._tensors):
             raise ValueError(f"it holds {sorted(tensors)}")
         if (metadata.get("digest"), metadata.get("fingerprint")) != (digest, self.fingerprint.key):
             raise ValueError("it is of another video or backbone")
-        return StoredVideo(**tensors, reader=int(metadata.get("reader", 1)))
+        video = StoredVideo(**tensors, reader=int(metadata.get("reader", 1)))
+        most, steps = self._step_shape[0], video.num_steps
+        assert steps is not None
+        whole_numbers = np.issubdtype(steps.dtype, np.integer)
+        if not whole_numbers or steps.shape != video.end_times.shape:
+            raise ValueError(f"{_STEPS} is {steps.dtype} of shape {steps.shape}")
+        if ((steps < 1) | (steps > most)).any():
+            raise ValueError(f"{_STEPS} lies outside 1 to {most}")
+        return video
 
 
 def _positions(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -272,11 +308,15 @@ def _merge(old: StoredVideo, new: StoredVideo) -> StoredVideo:
     keep = _positions(added, old.end_times) < 0
     end_times = np.concatenate([added, old.end_times[keep]])
     features = np.concatenate([new.features[order], old.features[keep]])
+    assert old.num_steps is not None and new.num_steps is not None
+    num_steps = np.concatenate([new.num_steps[order], old.num_steps[keep]])
     ascending = np.argsort(end_times)
     unavailable = np.concatenate([new.unavailable, old.unavailable])
     unavailable = unavailable[_distinct(unavailable)]
     unavailable = unavailable[_positions(end_times[ascending], unavailable) < 0]
-    return StoredVideo(features[ascending], end_times[ascending], unavailable)
+    return StoredVideo(
+        features[ascending], end_times[ascending], unavailable, num_steps=num_steps[ascending]
+    )
 
 
 def _distinct(times: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -21,8 +21,9 @@ from collision.features.store import FeatureStore
 from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
 from collision.sampling.windows import (
-    example_window_ends,
+    example_windows,
     needed_windows,
+    shortened,
     step_times,
     stored_view,
     window_spacing,
@@ -43,6 +44,8 @@ class FeatureDataset(Dataset):
         times: ``float32 [R, L]`` nominal time of each step, seconds relative to the cut.
         example_of: ``int64 [R]`` which example each row is a view of.
         dropped: Examples with no window at all, or of a video whose features could not be had.
+        num_steps: ``int64 [N + 1]`` so many steps of each window of the bank are real, the newest;
+            None: all.
     """
 
     bank: Tensor
@@ -52,9 +55,14 @@ class FeatureDataset(Dataset):
     examples: list[Example]
     records: list[VideoRecord]
     dropped: list[Example] = field(default_factory=list)
+    num_steps: Tensor | None = None
 
     def __post_init__(self) -> None:
-        """Lay out what is known of the examples as tensors ``[E]``."""
+        """Lay out what is known of windows and examples: tensors ``[N + 1, S]`` and ``[E]``."""
+        num_rows, most = self.bank.shape[:2]
+        given = torch.full((num_rows,), most) if self.num_steps is None else self.num_steps
+        self.is_real = torch.arange(most) >= most - given[:, None]
+        self.is_real[-1] = False
         self.labels = torch.tensor([e.label for e in self.examples], dtype=torch.float32)
         self.weights = torch.tensor([e.weight for e in self.examples], dtype=torch.float32)
         self.horizons = torch.tensor([e.horizon for e in self.examples], dtype=torch.float32)
@@ -70,12 +78,11 @@ class FeatureDataset(Dataset):
         chosen = torch.as_tensor(indices)
         windows = self.window_index[chosen]
         features = self.bank[windows].flatten(1, 2).float()
-        exists = windows != len(self.bank) - 1
         example = self.example_of[chosen]
         return {
             "features": features,
             "times": self.times[chosen],
-            "mask": exists.repeat_interleave(self.bank.shape[1], dim=1),
+            "mask": self.is_real[windows].flatten(1),
             "example": example,
             "label": self.labels[example],
             "weight": self.weights[example],
@@ -83,10 +90,9 @@ class FeatureDataset(Dataset):
         }
 
     def valid_features(self) -> Tensor:
-        """Give the windows that these examples use, each once: ``float32 [M, D]``."""
+        """Give the steps that these examples use, each once: ``float32 [M, D]``."""
         used = torch.unique(self.window_index)
-        used = used[used != len(self.bank) - 1]
-        return self.bank[used].flatten(0, 1).float()
+        return self.bank[used][self.is_real[used]].float()
 
 
 def feature_dataset(
@@ -101,7 +107,7 @@ def feature_dataset(
     ``digest_of`` gives the digest of content and clock by video id; a video that failed has none.
     """
     spec = store.spec
-    bank, find = _read_bank(examples, store, digest_of, policy)
+    bank, num_steps, find = _read_bank(examples, store, digest_of, policy)
     num_windows = policy.num_windows(spec)
     kept: list[Example] = []
     dropped: list[Example] = []
@@ -124,6 +130,7 @@ def feature_dataset(
         examples=kept,
         records=[records[example.video] for example in kept],
         dropped=dropped,
+        num_steps=num_steps,
     )
 
 
@@ -132,31 +139,47 @@ def _read_bank(
     store: FeatureStore,
     digest_of: Mapping[str, str],
     policy: SamplingPolicy,
-) -> tuple[Tensor, Callable[[Example, View], np.ndarray]]:
-    """Read every window once: the bank ``[N + 1, S, D]`` and where its windows are.
+) -> tuple[Tensor, Tensor, Callable[[Example, View], np.ndarray]]:
+    """Read every window once: the bank ``[N + 1, S, D]``, its real steps, where its windows are.
 
     The function gives the rows of an example's windows in a view, ``int64 [W]``; -1: there is none.
     """
-    spec, blocks = store.spec, []
+    spec, blocks, steps = store.spec, [], []
     places: dict[tuple[str, View], tuple[np.ndarray, int]] = {}
     num_rows = 0
     for (video, view), ends in needed_windows(examples, policy, spec).items():
         if video in digest_of:
-            features, exists = store.read(digest_of[video] + view.suffix, ends)
+            key = digest_of[video] + view.suffix
+            features, exists = store.read(key, ends)
             blocks.append(features[exists])
+            steps.append(_num_steps(store, key, ends[exists]))
             places[video, view] = (_microseconds(ends[exists]), num_rows)
             num_rows += len(blocks[-1])
     blocks.append(np.zeros((1, spec.num_steps, spec.feature_dim), store.dtype))
+    steps.append(np.zeros(1, np.int64))
 
     def find(example: Example, view: View) -> np.ndarray:
-        wanted = _microseconds(example_window_ends(example, policy, view, spec))
-        key = (example.video, stored_view(view, spec))
-        there, first = places.get(key, (wanted[:0], 0))
-        position = np.searchsorted(there, wanted)
-        found = np.append(there, -1)[position] == wanted
-        return np.where(found & (wanted >= 0), first + position, -1)
+        ends, num_frames = example_windows(example, policy, view, spec)
+        rows = np.full(len(ends), -1)
+        for length in np.unique(num_frames):
+            chosen = num_frames == length
+            wanted = _microseconds(ends[chosen])
+            key = (example.video, shortened(stored_view(view, spec), length, spec))
+            there, first = places.get(key, (wanted[:0], 0))
+            position = np.searchsorted(there, wanted)
+            found = np.append(there, -1)[position] == wanted
+            rows[chosen] = np.where(found & (wanted >= 0), first + position, -1)
+        return rows
 
-    return torch.from_numpy(np.concatenate(blocks)), find
+    bank, num_steps = np.concatenate(blocks), np.concatenate(steps)
+    return torch.from_numpy(bank), torch.from_numpy(num_steps), find
+
+
+def _num_steps(store: FeatureStore, key: str, ends: np.ndarray) -> np.ndarray:
+    """Say how many steps of windows are real; a file is read again only if some may not be."""
+    if store.spec.min_frames is None:
+        return np.full(len(ends), store.spec.num_steps)
+    return store.num_steps(key, ends)
 
 
 def _microseconds(times: np.ndarray) -> np.ndarray:

@@ -22,7 +22,8 @@ WIDTH = 10.0  # inches
 class Timeline:
     """The probability of a collision over the time of one video.
 
-    The time before the end of the first full window (``first_time``) is hatched, not invented.
+    The time before the end of the first window (``first_time``) is hatched, not invented. Moments
+    of which part was seen (``from_part``) lie on a dotted curve.
 
     Raises:
         MetricError: Times and probabilities differ in number.
@@ -34,8 +35,11 @@ class Timeline:
     threshold: float | None = None
     event_time: Seconds | None = None
     title: str = ""
+    from_part: np.ndarray | None = None  # bool [N]; None: nowhere
 
     def __post_init__(self) -> None:
+        if self.from_part is None:
+            object.__setattr__(self, "from_part", np.zeros(np.size(self.times), bool))
         for name in ("times", "probabilities"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
         if self.times.shape != self.probabilities.shape or self.times.ndim != 1:
@@ -106,10 +110,21 @@ def _two_rows(figure: Figure, num_frames: int, strip: float) -> tuple[Axes, list
 def _curve(axes: Axes, timeline: Timeline) -> None:
     times, probabilities = timeline.times, timeline.probabilities
     full = times >= timeline.first_time
-    axes.plot(times[full], probabilities[full], color=BLUE, lw=2, marker="o", ms=3)
+    times, probabilities = times[full], probabilities[full]
+    assert timeline.from_part is not None
+    from_part = timeline.from_part[full]
+    whole = np.where(from_part, np.nan, probabilities)
+    axes.plot(times, whole, color=BLUE, lw=2, marker="o", ms=3)
+    if from_part.any():
+        # A stretch of the line is dotted if either of its ends is.
+        near = np.convolve(from_part, [1, 1, 1])[1:-1] > 0
+        style: dict[str, Any] = {"color": BLUE, "alpha": 0.6, "label": "from part of the window"}
+        axes.plot(times, np.where(near, probabilities, np.nan), ls=":", lw=1.5, **style, zorder=1)
+        partial = np.where(from_part, probabilities, np.nan)
+        axes.plot(times, partial, "o", color=BLUE, ms=4, mfc="white", zorder=2)
     if timeline.threshold is None:
         return
     threshold = timeline.threshold
     axes.axhline(threshold, color=ORANGE, lw=1.5, ls="--", label=f"threshold {threshold:.2f}")
-    alarm = np.where(full & (probabilities >= threshold), probabilities, np.nan)
+    alarm = np.where(probabilities >= threshold, probabilities, np.nan)
     axes.plot(times, alarm, "o", color=RED, ms=5, label="alarm")

@@ -60,6 +60,15 @@ def window_frame_indices(
     return latest_visible(frame_times, end_times[:, None] - steps_back)
 
 
+def newest_frames(indices: np.ndarray) -> np.ndarray:
+    """Count the frames of each window back to its start, or to where nothing is visible: int64 [N].
+
+    ``indices`` [N, T] as of ``window_frame_indices``. 0 where nothing is visible at the end.
+    """
+    missing = indices[:, ::-1] < 0
+    return np.where(missing.any(axis=1), missing.argmax(axis=1), indices.shape[1])
+
+
 def read_frames(
     index: VideoIndex,
     frame_indices: np.ndarray,

@@ -12,7 +12,7 @@ from collision.features.fingerprint import Fingerprint, check_same, fingerprint,
 from collision.types import BackboneSpec
 from tests.kit.backbone import TinyBackbone
 
-OTHER_VALUES = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "dtype": "float16"}
+OTHER_VALUES = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "dtype": "float16", "min_frames": 2}
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(BackboneSpec)])

@@ -46,15 +46,15 @@ def too_short(
         return ""
     wanted, gone = (Counter(e.label for e in of) for of in (distinct, lost))
     by_class = " and ".join(
-        f"{gone[label]} of {wanted[label]} {name} examples"
+        f"{gone[label]} of {wanted[label]} {name}"
         for label, name in CLASSES.items()
         if wanted[label]
     )
     num_videos = len({example.video for example in lost})
     shortest = (spec.least_frames - 1) / spec.fps
     said = (
-        f"Too short: {by_class} ({num_videos} videos) will have no window, which spans "
-        f"{spec.least_frames} frames at {spec.fps:g}/s ({shortest:g} s) and ends at the cut."
+        f"Too short: {by_class} examples (of {num_videos} videos) will have no window: it takes "
+        f"{spec.least_frames} frames at {spec.fps:g} a second, {shortest:g} s, up to the cut."
     )
     return f"{said} {_way_out(list(lost.values()), spec, options)}"
 

@@ -13,6 +13,7 @@ from tests.kit.zoo import Kind
 
 BACKBONE = (
     *("backbone=optical_flow", "backbone.num_frames=6", "backbone.fps=10"),  # 0.5 s a window
+    "backbone.min_frames=null",
     *("backbone.rows=2", "backbone.columns=3", "backbone.height=48", "backbone.width=66"),
 )
 FAST = (
@@ -178,6 +179,27 @@ def test_a_horizon_without_history_ends_both(bench, trained, capfd):
         said = " ".join(capfd.readouterr().err.split())
         assert code == 2 and "test split 1.5 s before the event: all 4 are without frames" in said
         assert "(4 before the first whole window). Give longer videos" in said
+
+
+def test_what_is_too_short_is_told_before_extraction_with_what_keeps_it(bench, trained, capfd):
+    """One in three test cuts of each positive ends at 0.4 s: five frames instead of six."""
+    table = bench.table("brief", {"crash0": 1.9, "good": 4.5})
+    arguments = (*table, *BACKBONE, *EXTRACT)
+    lost = (
+        "1 of 33 positive and 0 of 39 negative examples (of 1 videos) will have no window: it "
+        "takes 6 frames at 10 a second, 0.5 s, up to the cut. "
+    )
+    for more in (["plan=true"], []):
+        assert bench.run("extract", *arguments, *more)[0] == 0
+        output = capfd.readouterr().out
+        assert f"Too short: {lost}backbone.min_frames=4 would keep 1 of the 1." in output
+    assert rows_of(output) == [["test", "positive", "6", "5", "1"]]
+    assert bench.run("evaluate", trained, *table, "num_resamples=20")[0] == 0
+    said = capfd.readouterr()
+    assert "min_frames=4 would keep 1 of the 1. For that it has to be trained anew." in said.err
+    assert bench.run("extract", *arguments, "backbone.min_frames=4")[0] == 0
+    output = capfd.readouterr().out
+    assert "Too short" not in output and rows_of(output) == []
 
 
 def test_where_nothing_else_was_wanted_nothing_is_refused(bench, trained, capfd):

@@ -9,7 +9,12 @@ import torch
 
 from collision.errors import CacheMismatchError, CollisionError, ConfigError
 from collision.features import clips
-from collision.features.clips import ClipDataset, WindowRequest, split_long
+from collision.features.clips import (
+    ClipDataset,
+    WindowRequest,
+    max_distinct_frames,
+    split_long,
+)
 from collision.features.digest import VideoDigests
 from collision.features.fingerprint import fingerprint
 from collision.features.progress import ExtractionProgress
@@ -33,6 +38,7 @@ from tests.kit.extraction import (
 )
 from tests.kit.torchcodec import install
 from tests.kit.video import numbered_frames, write_video
+from tests.kit.zoo import Kind
 
 
 @pytest.fixture
@@ -380,3 +386,59 @@ def test_a_clip_holds_each_frame_once(folder):
     assert clip.windows.tolist() == [[0, 1, 2, 3], [1, 2, 3, 4]]
     assert clip.frames.shape == (5, 32, 48, 3) and clip.frames.dtype == np.uint8
     assert clip.end_times.tolist() == [1.0, 1.05] and clip.unavailable.tolist() == [0.1, 9.0]
+
+
+def test_a_window_cut_short_by_the_beginning_has_its_newest_frames(folder):
+    """As many as there are, down to ``min_frames``; whole windows are as without the option."""
+    backbone = TinyBackbone(num_frames=6, min_frames=3)
+    ends = np.array([0.0, 0.1, 0.2, 0.3, 0.45, 0.5, 1.0, 9.0])
+    requests = [WindowRequest("1", folder / "1.mp4", ends)]
+    report = run(folder, backbone, requests)
+    assert (report.num_windows, report.num_unavailable) == (5, 3)
+    store, index = open_store(folder, backbone), index_video(folder / "1.mp4")
+    digest = VideoDigests(folder / "none.json").digest(folder / "1.mp4")
+    features, available = store.read(digest, ends)
+    assert available.tolist() == [False, False, True, True, True, True, True, False]
+    assert store.num_steps(digest, ends).tolist() == [0, 0, 1, 2, 2, 3, 3, 0]
+    for end_time, count, found in zip(ends[2:7], [2, 4, 4, 6, 6], features[2:7], strict=True):
+        backs = np.arange(count - 1, -1, -1) / 10
+        wanted = np.floor((end_time - backs) * 20 + 1e-6).astype(int)
+        frames = torch.from_numpy(read_frames(index, wanted, 32, 48))[None]
+        expected = backbone(frames)[0]
+        torch.testing.assert_close(torch.from_numpy(found[-len(expected) :]), expected)
+        assert (found[: -len(expected)] == 0).all()
+    whole = TinyBackbone(num_frames=6)
+    run(folder, whole, requests)
+    old, there = open_store(folder, whole).read(digest, ends)
+    assert there.tolist() == [False] * 5 + [True] * 2 + [False]
+    np.testing.assert_array_equal(old[there], features[5:7])
+
+
+def test_windows_of_few_frames_see_no_others(folder):
+    """A view of the newest frames alone is not a whole window with steps taken away."""
+    backbone = TinyBackbone(num_frames=6, min_frames=2)
+    ends = np.array([0.1, 0.3, 1.0])
+    request = WindowRequest("1", folder / "1.mp4", ends, view=View(frames=4))
+    assert run(folder, backbone, [request]).num_windows == 3
+    store = open_store(folder, backbone)
+    digest = VideoDigests(folder / "none.json").digest(folder / "1.mp4")
+    key = digest + request.view.suffix
+    assert key != digest and store.num_steps(key, ends).tolist() == [1, 2, 2]
+    assert max_distinct_frames(request, backbone.spec) == 10  # two are the same
+
+
+def test_nothing_after_the_cut_shortens_a_window(tmp_path):
+    """A window that ends in a hole is none; one that ends after it begins after it."""
+    clip = Kind("h264", "mp4", clock="hole").write(tmp_path)  # nothing is shown from 1 to 3 s
+    spec = TinyBackbone(num_frames=6, min_frames=3).spec
+    ends = np.array([0.8, 2.0, 3.1, 3.3, 3.6, index_video(clip).duration + 1])
+    found = ClipDataset([WindowRequest("a", clip, ends)], spec)[0]
+    assert found.unavailable.tolist() == [2.0, 3.1, ends[-1]]
+    assert (found.windows >= 0).sum(axis=1).tolist() == [6, 4, 6]
+    assert (np.diff((found.windows >= 0).astype(int), axis=1) >= 0).all()
+
+
+def test_a_backbone_that_gives_no_step_for_fewer_frames_is_told(folder):
+    backbone = TinyBackbone(num_frames=6, min_frames=1)  # one frame makes no step of two
+    with pytest.raises(ConfigError, match=r"gives features of shape \(1, 0, 5\)"):
+        run(folder, backbone, [WindowRequest("1", folder / "1.mp4", np.array([0.0]))])

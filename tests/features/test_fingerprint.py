@@ -105,3 +105,20 @@ def test_the_spec_is_in_it():
     assert found.spec == TinyBackbone().spec and found.precision == "32-true"
     with pytest.raises(CacheMismatchError, match="height=tall: give a whole number"):
         _ = Fingerprint({**found.fields, "height": "tall"}).spec
+
+
+def test_windows_that_must_be_whole_have_the_keys_they_always_had():
+    backbone = TinyBackbone()
+    assert "min_frames" not in fingerprint(backbone).fields
+    assert fingerprint(backbone).key == "f3462ba5a0aaab63"
+    assert fingerprint(backbone).spec.least_frames == 4
+    found = fingerprint(TinyBackbone(min_frames=2))
+    assert found.fields["min_frames"] == 2 and found.spec == TinyBackbone(min_frames=2).spec
+
+
+def test_a_window_may_be_no_shorter_than_whole():
+    """``min_frames`` of ``num_frames`` or more says nothing: the key is that of whole windows."""
+    whole = fingerprint(OpticalFlow(num_frames=4, min_frames=None, height=32, width=48))
+    for least in (4, 9):
+        same = OpticalFlow(num_frames=4, min_frames=least, height=32, width=48)
+        assert fingerprint(same) == whole

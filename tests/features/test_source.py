@@ -6,16 +6,19 @@ import io
 import json
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from collision.backbones.optical_flow import OpticalFlow
+from collision.config import Part, part
 from collision.errors import CacheMismatchError, CollisionError, ConfigError, VideoDecodeError
 from collision.features import source as source_module
 from collision.features.digest import VideoDigests
-from collision.features.source import FeatureSource
+from collision.features.fingerprint import fingerprint
+from collision.features.source import FeatureSource, _as_saved
 from collision.sampling.index import Selection, index_records
 from collision.sampling.policy import SamplingPolicy
 from collision.types import VideoRecord
@@ -41,6 +44,12 @@ class TinyPart:
         backbone = TinyBackbone(**options)
         backbone.projection.bias += self.bias
         return backbone
+
+    def imported(self):
+        return TinyBackbone
+
+    def changed(self, changes):
+        return replace(self, options={**self.options, **changes})
 
     def as_saved(self):
         return {"target": self.target, "options": self.options}
@@ -276,3 +285,15 @@ def test_a_mended_file_has_not_failed(folder):
     with pytest.raises(VideoDecodeError):
         source.digests.digest(folder / "1.mp4")
     assert [f.video for f in source.look([*requests_of(folder)])[1]] == []
+
+
+def test_a_part_saved_before_min_frames_gives_the_windows_of_then(tmp_path):
+    """The option's default is another since: a predictor's features tell which it was."""
+    small = {"height": 32, "width": 48, "rows": 2, "columns": 2, "num_frames": 8}
+    then = fingerprint(OpticalFlow(**small, min_frames=None))
+    saved = Part("backbone", "optical_flow", "collision.backbones.optical_flow.OpticalFlow", small)
+    assert saved.build().spec.min_frames == 4
+    source = FeatureSource.of_fingerprint(then, saved, tmp_path)
+    assert source.backbone().spec.min_frames is None
+    frames = part("backbone", "efficientnet_lite0")  # of which no window can be cut short
+    assert "min_frames" not in _as_saved(frames, source.spec).options

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from collision.errors import CacheMismatchError, CollisionError, ConfigError
 from collision.features.fingerprint import Fingerprint, fingerprint
 from collision.features.manifest import Maker
+from collision.features.saved import pack, unpack
 from collision.features.store import FeatureStore, NotFiniteError, StoredVideo, _merge
 from tests.kit.backbone import TinyBackbone
 
@@ -269,3 +270,33 @@ def test_only_two_dtypes(tmp_path):
 def test_names_cannot_leave_the_root(tmp_path):
     store = FeatureStore(tmp_path, Fingerprint({**PRINT.fields, "name": "../../etc/ü x"}))
     assert store.folder.parent == Path(tmp_path)
+
+
+CUT = fingerprint(TinyBackbone(dtype="float16", min_frames=2))
+
+
+def test_steps_that_are_real_are_kept_with_their_windows(tmp_path):
+    store = FeatureStore(tmp_path, CUT)
+    store.write(VIDEO, [2.0, 0.5], features_of([2.0, 0.5]), num_steps=np.array([2, 1]))
+    assert store.num_steps(VIDEO, [0.5, 1.0, 2.0]).tolist() == [1, 0, 2]
+    store.write(VIDEO, [1.0, 0.5], features_of([1.0, 0.5]), num_steps=np.array([2, 2]))
+    again = FeatureStore.open(store.folder)
+    assert again.num_steps(VIDEO, [0.5, 1.0, 2.0]).tolist() == [2, 2, 2]
+    assert store.num_steps("unknown", [1.0]).tolist() == [0]
+
+
+def test_a_store_of_whole_windows_is_as_it_was(store):
+    write(store, [1.0, 2.0], unavailable=[0.0])
+    tensors, _ = unpack(store._path(VIDEO))
+    assert sorted(tensors) == ["end_times", "features", "unavailable"]
+    assert store.num_steps(VIDEO, [2.0, 0.0, 1.0]).tolist() == [STEPS, 0, STEPS]
+
+
+@pytest.mark.parametrize("steps", [[1, 3], [0, 1], [1], [1.0, 2.0]])
+def test_steps_that_cannot_be_are_damage(tmp_path, steps, caplog):
+    store = FeatureStore(tmp_path, CUT)
+    store.write(VIDEO, [1.0, 2.0], features_of([1.0, 2.0]))
+    tensors, metadata = unpack(store._path(VIDEO))
+    metadata.pop("checksum")
+    store._path(VIDEO).write_bytes(pack({**tensors, "num_steps": np.array(steps)}, metadata))
+    assert store.missing(VIDEO, [1.0]).tolist() == [1.0] and "num_steps" in caplog.text

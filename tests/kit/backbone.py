@@ -9,7 +9,13 @@ from collision.types import BackboneSpec
 class TinyBackbone(nn.Module):
     """Projects the 4 x 6 blocks of each frame; two frames make a step."""
 
-    def __init__(self, num_frames: int = 4, fps: float = 10.0, dtype: str = "float32"):
+    def __init__(
+        self,
+        num_frames: int = 4,
+        fps: float = 10.0,
+        dtype: str = "float32",
+        min_frames: int | None = None,
+    ):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -27,9 +33,11 @@ class TinyBackbone(nn.Module):
             num_steps=num_frames // 2,
             feature_dim=5,
             dtype=dtype,
+            min_frames=min_frames,
         )
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         self.num_forwards += 1
+        frames = frames[:, frames.shape[1] % 2 :]
         blocks = frames.float().unflatten(2, (4, 8)).unflatten(4, (6, 8)).mean(dim=(3, 5)) / 255
         return self.projection(blocks.flatten(2).unflatten(1, (-1, 2)).flatten(2))

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -271,3 +272,32 @@ def test_beginning_an_interval_takes_no_draw_from_dropout():
 def test_a_batch_needs_an_example(batch_size):
     with pytest.raises(ConfigError, match=f"batch_size={batch_size}"):
         FeatureDataModule(planted(4, 0), planted(4, 1), batch_size, interval=1, seed=0)
+
+
+def test_steps_before_the_beginning_of_a_file_are_masked_one_by_one(tmp_path):
+    spec = replace(CLIP, min_frames=2)
+    shelf = Shelf(tmp_path, spec, SamplingPolicy(context=0.5, window_stride=0.25))
+    values = np.ones((2, 2, DIM)) * np.array([[[0], [5]], [[6], [7]]])
+    steps = np.array([1, 2])
+    shelf.store.write(shelf.digest_of["calm"], [0.25, 0.5], values, [0.0], num_steps=steps)
+    dataset = shelf.take(cut("calm", 0.5), cut("calm", 0.25))
+    item = batch_of(dataset)
+    assert item["mask"].int().tolist() == [[0, 1, 1, 1], [0, 0, 0, 1]]
+    assert item["features"][..., 0].tolist() == [[0, 5, 6, 7], [0, 0, 0, 5]]
+    # What is learned of the scale of features is learned of real steps.
+    assert sorted(dataset.valid_features()[:, 0].tolist()) == [5, 6, 7]
+
+
+def test_a_near_cut_reads_the_window_of_few_frames(tmp_path):
+    """Within clips it may look no farther back than its far cut can."""
+    spec = replace(CLIP, min_frames=2)
+    shelf = Shelf(tmp_path, spec, SamplingPolicy())
+    key = shelf.digest_of["calm"]
+    one = np.ones((1, 2, DIM))
+    shelf.store.write(key, [2.0], one, num_steps=np.array([2]))
+    shelf.store.write(key + View(frames=3).suffix, [2.0], 5 * one, num_steps=np.array([1]))
+    near = replace(cut("calm", 2.0), context=0.2)
+    item = batch_of(shelf.take(near, cut("calm", 2.0), replace(near, context=0.3)))
+    assert item["mask"].int().tolist() == [[0, 1], [1, 1], [1, 1]]
+    assert item["features"][:, 1, 0].tolist() == [5, 1, 1]
+    assert shelf.take(replace(near, context=0.05)).dropped

@@ -63,3 +63,16 @@ def test_timeline_refuses_what_does_not_belong_together(tmp_path) -> None:
     with pytest.raises(MetricError, match="3 frames and 1 frame times"):
         draw(tmp_path / "a.png", [2.0], [0.5], frame_times=[1.0])
     assert not (tmp_path / "a.png").exists()
+
+
+def test_what_was_seen_in_part_is_drawn_otherwise_and_named(tmp_path) -> None:
+    times, values = np.arange(2, 9, 0.25), np.full(28, 0.3)
+    first = np.arange(28) < 10
+    whole = draw(tmp_path / "whole.png", times, values)
+    part = draw(tmp_path / "part.png", times, values, from_part=first)
+    blue = [int(plots.BLUE[i : i + 2], 16) for i in (1, 3, 5)]
+    solid = [(np.abs(image.astype(int) - blue).max(axis=2) < 8).sum() for image in (whole, part)]
+    assert 0 < solid[1] < 0.9 * solid[0]
+    for number in (1, 2, 3):  # moments
+        draw(tmp_path / "few.png", times[:number], values[:number], from_part=first[:number])
+    assert (whole == draw(tmp_path / "none.png", times, values, from_part=first & False)).all()

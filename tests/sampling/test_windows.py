@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -6,11 +8,13 @@ from collision.sampling.examples import build_examples
 from collision.sampling.policy import SamplingPolicy
 from collision.sampling.windows import (
     example_window_ends,
+    example_windows,
     needed_windows,
     step_times,
     window_grid,
 )
 from collision.types import PLAIN, BackboneSpec, Example, VideoRecord, View
+from collision.video.frames import newest_frames, window_frame_indices
 
 FRAME = BackboneSpec("f", "test 1", 1, 8.0, 8, 8, (0.5,) * 3, (0.5,) * 3, 1, 4)
 CLIP = BackboneSpec("c", "test 1", 16, 8.0, 8, 8, (0.5,) * 3, (0.5,) * 3, 8, 4)
@@ -83,8 +87,12 @@ def test_a_whole_clips_windows_are_spread_over_it():
     assert example_window_ends(example, policy, PLAIN, FRAME).tolist() == [2.0, 4.0, 6.0, 8.0]
 
 
-@given(st.floats(2.0, 6.0), st.sampled_from([FRAME, CLIP]), st.sampled_from([1.0, 2.0]))
-def test_within_clips_the_number_of_windows_tells_nothing(event, spec, stride):
+@given(
+    st.floats(2.0, 6.0),
+    st.sampled_from([FRAME, CLIP, replace(CLIP, min_frames=3)]),
+    st.sampled_from([1.0, 2.0]),
+)
+def test_within_clips_the_number_of_frames_tells_nothing(event, spec, stride):
     policy = SamplingPolicy(within=(0.5, 2.0), context=2.0, strides=(stride,))
     records = [
         VideoRecord("crash", "a.mp4", 1, "test", "a", event_time=event),
@@ -92,9 +100,25 @@ def test_within_clips_the_number_of_windows_tells_nothing(event, spec, stride):
     ]
     examples = build_examples(records, {"crash": event, "calm": event}, policy, "test")
     (view,) = policy.views
-    begin = 15 / 8 * stride if spec is CLIP else 0.0  # of a window, before its end
-    exist = [
-        [bool(end >= begin - 1e-6) for end in example_window_ends(example, policy, view, spec)]
-        for example in examples
-    ]
-    assert exist[0] == exist[1] == exist[2]
+    frame_times = np.arange(7000) / 1000
+    seen = []
+    for example in examples:
+        ends, most = example_windows(example, policy, view, spec)
+        wanted = window_frame_indices(frame_times, ends, spec.num_frames, spec.fps / view.stride)
+        count = np.minimum(newest_frames(wanted), most)
+        seen.append(np.where(count >= spec.least_frames, count, 0).tolist())
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_a_short_context_asks_for_windows_of_fewer_frames():
+    spec = replace(CLIP, min_frames=4)
+    policy = SamplingPolicy(context=0.5, window_stride=0.25, flip=True)
+    example = Example("a", 9.0, 1, 0.5, context=0.7)
+    needed = needed_windows([example], policy, spec)
+    assert {key: ends.tolist() for key, ends in needed.items()} == {
+        ("a", View(flip, frames=count)): [end]
+        for flip in (False, True)
+        for end, count in ((8.75, 4), (9.0, 6))  # 0.45 and 0.7 s at 8 a second
+    }
+    assert View(True, frames=6).suffix == "-flip-last6"
+    assert needed_windows([replace(example, context=0.3)], policy, spec) == {}

@@ -17,6 +17,7 @@ from collision.errors import VideoDecodeError
 from collision.video.frames import (
     frame_checksums,
     latest_visible,
+    newest_frames,
     read_frames,
     window_frame_indices,
 )
@@ -533,3 +534,8 @@ def test_real_clips_with_edit_lists(number: int, shown: int):
     index = index_video(REAL / "clips" / "normal" / f"udacity_test_small{number}.mp4")
     assert (len(index.frame_times), index.reader) == (shown, "pyav")
     assert any("edit list" in note for note in index.notes)
+
+
+def test_newest_frames_are_counted_back_to_the_first_gap():
+    indices = np.array([[0, 1, 2], [-1, 0, 1], [3, -1, 4], [0, 1, -1], [-1, -1, -1]])
+    assert newest_frames(indices).tolist() == [3, 2, 1, 0, 0]

@@ -112,6 +112,8 @@ class Failure:
 class BackboneSpec:
     """What a backbone wants to see and what it gives. Every field is part of the fingerprint.
 
+    But ``min_frames`` where it is None, so that older features keep theirs.
+
     Attributes:
         name: Model and weights in words, e.g. ``timm/tf_efficientnet_lite0``.
         implementation: Library and version that computes the features.

@@ -181,6 +181,18 @@ def test_the_number_of_threads_changes_nothing():
     np.testing.assert_array_equal(alone, together)
 
 
+def test_fewer_frames_give_the_newest_steps():
+    frames = film(shift(3, 1), num_frames=6)
+    cells, focus = describe(frames)
+    short = OpticalFlow(ROWS, COLUMNS, 6, 4, FPS, HEIGHT, WIDTH)
+    found = short(torch.from_numpy(frames[-4:])[None])[0].numpy()
+    assert found.shape == (3, short.spec.feature_dim)
+    np.testing.assert_array_equal(found[:, :-3].reshape(3, ROWS, COLUMNS, 5), cells[-3:])
+    np.testing.assert_array_equal(found[:, -3:], focus[-3:])
+    with pytest.raises(AssertionError):
+        short(torch.from_numpy(frames[-3:])[None])
+
+
 def test_options_are_in_the_fingerprint():
     keys = {
         fingerprint(OpticalFlow(**options)).key
@@ -196,6 +208,7 @@ def test_options_are_in_the_fingerprint():
         ("rows", 0),
         ("columns", 5),
         ("num_frames", 1),
+        ("min_frames", 1),
         ("fps", 0),
         ("height", 16),
         ("width", 0),

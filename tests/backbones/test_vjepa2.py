@@ -267,12 +267,27 @@ def test_weights_in_the_hub_cache_need_no_network(folder, tmp_path, monkeypatch)
     assert torch.equal(embed(backbone, windows()), embed(VJEPA2(weights=str(folder)), windows()))
 
 
+@pytest.mark.parametrize(("pooling", "num_steps"), [("tubelet", 3), ("window", 1)])
+def test_fewer_frames_are_a_window_of_their_own(pooling, num_steps):
+    """Of an odd number the oldest is left out: a token spans two."""
+    options = {"size": "tiny", "pretrained": False, "token_pooling": pooling}
+    cut, six = VJEPA2(**options, min_frames=4), VJEPA2(**options, num_frames=6)
+    frames = windows(num_frames=7)
+    found = embed(cut, frames)
+    assert cut.spec.min_frames == 4 and found.shape == (2, num_steps, cut.spec.feature_dim)
+    assert torch.equal(found, embed(six, frames[:, 1:]))
+    assert six.spec.min_frames is None
+    with pytest.raises(AssertionError):
+        embed(six, frames[:, 2:])  # no window is cut short where nobody says that it may be
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
         ("size", "xl"),
         ("num_frames", 15),
         ("num_frames", 0),
+        ("min_frames", 1),
         ("fps", 0),
         ("crop_size", 100),
         ("crop_size", 0),

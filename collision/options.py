@@ -142,6 +142,8 @@ class TrainOptions(Folders):
     init_from: UserPath | None = None
     trust: tuple[str, ...] = ()
     feature_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    feature_noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     val_fraction: ValFraction = 0.2
     limit: Count | None = None
     extract: bool = True

@@ -13,6 +13,7 @@ from collision.audit.jobs import Pool
 from collision.commands import evaluate
 from collision.commands._early import datasets_after
 from collision.devices import device_of, precision_of
+from collision.errors import ConfigError
 from collision.evaluation.evaluation import Evaluation, Judging, evaluate_heads
 from collision.evaluation.scores import write_submission
 from collision.experiment import Experiment, Fold, prepare_all
@@ -21,6 +22,7 @@ from collision.features.source import FeatureSource
 from collision.files import write_json
 from collision.learning.fit import Place, TrainingSetup, check_classes, check_trainable, read_log
 from collision.learning.fitted import FittedHead, Lesson, fit_predictor
+from collision.learning.losses import Loss
 from collision.learning.predictor import (
     FILE_NAME,
     LearnedFrom,
@@ -113,10 +115,25 @@ def source_of(options: TrainOptions) -> FeatureSource:
 
 def setup_of(options: TrainOptions, policy: SamplingPolicy) -> TrainingSetup:
     """Take what a head is made of and how it is trained; what can't be built is told at once."""
-    options.loss.build()
+    loss: Loss = options.loss.build()
+    if loss.by_video and options.mixup:
+        raise ConfigError(
+            f"mixup={options.mixup}: loss={options.parts.get('loss', options.loss.name)} compares "
+            "the cuts of one video, which are none once they are mixed. Leave mixup out, or take "
+            "another loss."
+        )
     options.optimizer.build()
-    parts = (options.head, options.pooling, options.loss, options.optimizer)
-    return TrainingSetup(*parts, options.trainer, options.feature_dropout, policy.balanced)
+    return TrainingSetup(
+        head=options.head,
+        pooling=options.pooling,
+        loss=options.loss,
+        optimizer=options.optimizer,
+        trainer=options.trainer,
+        feature_dropout=options.feature_dropout,
+        balanced=policy.balanced,
+        feature_noise=options.feature_noise,
+        mixup=options.mixup,
+    )
 
 
 def initial_predictor(options: TrainOptions, source: FeatureSource) -> Predictor | None:

@@ -66,6 +66,8 @@ class FeatureDataset(Dataset):
         self.labels = torch.tensor([e.label for e in self.examples], dtype=torch.float32)
         self.weights = torch.tensor([e.weight for e in self.examples], dtype=torch.float32)
         self.horizons = torch.tensor([e.horizon for e in self.examples], dtype=torch.float32)
+        numbers = {name: n for n, name in enumerate(dict.fromkeys(e.video for e in self.examples))}
+        self.videos = torch.tensor([numbers[e.video] for e in self.examples], dtype=torch.int64)
 
     def __len__(self) -> int:
         return len(self.window_index)
@@ -87,6 +89,7 @@ class FeatureDataset(Dataset):
             "label": self.labels[example],
             "weight": self.weights[example],
             "horizon": self.horizons[example],
+            "video": self.videos[example],
         }
 
     def valid_features(self) -> Tensor:
@@ -190,7 +193,8 @@ class FeatureDataModule(LightningDataModule):
     """Batches of cached features for training and validation, in an order that ``seed`` decides.
 
     What Lightning calls an epoch is the steps between two validations, whatever the set's size.
-    Balanced, every pass over the set sees as many positives as negatives.
+    Balanced, every pass over the set sees as many positives as negatives. By video, the cuts of one
+    video come one after the other, so that they meet in a batch.
     """
 
     def __init__(
@@ -201,19 +205,22 @@ class FeatureDataModule(LightningDataModule):
         interval: int,
         seed: int,
         balanced: bool = False,
+        by_video: bool = False,
     ):
         super().__init__()
         for option, value in (("batch_size", batch_size), ("interval", interval)):
             if value < 1:
                 raise ConfigError(f"trainer.{option}={value}: give 1 or more.")
         self.train, self.val = train, val
-        self.batch_size, self.interval = batch_size, interval
-        self.seed, self.balanced = seed, balanced
+        self.batch_size, self.interval, self.seed = batch_size, interval, seed
+        self.balanced, self.by_video = balanced, by_video
 
     def train_dataloader(self) -> DataLoader:
         """Give the batches of one interval; the next one goes on where it ended."""
         labels = self.train.labels[self.train.example_of]
-        order = EndlessShuffle(labels, self.interval * self.batch_size, self.seed, self.balanced)
+        videos = self.train.videos[self.train.example_of] if self.by_video else None
+        num_rows = self.interval * self.batch_size
+        order = EndlessShuffle(labels, num_rows, self.seed, self.balanced, videos)
         return feature_loader(self.train, self.batch_size, order)
 
     def val_dataloader(self) -> DataLoader:
@@ -233,9 +240,20 @@ class EndlessShuffle(Sampler[int]):
     would give a resumed run another order: Lightning begins its first epoch twice.
     """
 
-    def __init__(self, labels: Tensor, num_rows: int, seed: int, balanced: bool = False):
-        """Take the rows' labels ``[R]``; balanced, the rarer class comes again until both match."""
-        self.labels, self.num_rows, self.seed, self.balanced = labels, num_rows, seed, balanced
+    def __init__(
+        self,
+        labels: Tensor,
+        num_rows: int,
+        seed: int,
+        balanced: bool = False,
+        videos: Tensor | None = None,
+    ):
+        """Take the rows' labels ``[R]``; balanced, the rarer class comes again until both match.
+
+        Rows of equal ``videos`` ``[R]`` come one after the other.
+        """
+        self.labels, self.num_rows, self.seed = labels, num_rows, seed
+        self.balanced, self.videos = balanced, videos
         self.interval = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -268,7 +286,11 @@ class EndlessShuffle(Sampler[int]):
         rows = torch.arange(len(self.labels))
         if self.balanced:
             rows = torch.cat([self._repeated(label, generator) for label in (0, 1)])
-        return rows[torch.randperm(len(rows), generator=generator)].tolist()
+        rows = rows[torch.randperm(len(rows), generator=generator)]
+        if self.videos is not None and len(rows):
+            turn = torch.randperm(int(self.videos.max()) + 1, generator=generator)
+            rows = rows[turn[self.videos[rows]].argsort(stable=True)]
+        return rows.tolist()
 
     def _repeated(self, label: int, generator: torch.Generator) -> Tensor:
         """Give a class's rows, and as many of them again as bring it to half a pass."""

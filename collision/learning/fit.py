@@ -59,6 +59,8 @@ class TrainingSetup:
 
     Attributes:
         feature_dropout: Share of the features that a training example loses.
+        feature_noise: Standard deviation of noise, in units of the standardised features.
+        mixup: Alpha of the Beta distribution by which training examples are mixed; 0: not at all.
         balanced: Every pass sees as many positives as negatives.
     """
 
@@ -69,10 +71,20 @@ class TrainingSetup:
     trainer: TrainerOptions
     feature_dropout: float = 0.0
     balanced: bool = False
+    feature_noise: float = 0.0
+    mixup: float = 0.0
 
     def model(self, feature_dim: int) -> HeadModel:
         """Build the head for features of size D, with random weights."""
-        return build_model(self.head, self.pooling, feature_dim, self.feature_dropout)
+        loss: Loss = self.loss.build()
+        return build_model(
+            self.head,
+            self.pooling,
+            feature_dim,
+            self.feature_dropout,
+            feature_noise=self.feature_noise,
+            num_outputs=loss.num_outputs,
+        )
 
 
 @dataclass(frozen=True)
@@ -166,9 +178,8 @@ def _train(
     if last.is_file():
         schedule, is_over = checkpoints.prepare_resume(last, schedule, options.patience)
     if not is_over:
-        splits = data["train"], data["val"]
-        lengths = schedule.batch_size, schedule.interval
-        module = FeatureDataModule(*splits, *lengths, place.seed, setup.balanced)
+        what = data["train"], data["val"], schedule.batch_size, schedule.interval, place.seed
+        module = FeatureDataModule(*what, setup.balanced, task.loss.by_video)
         _let_train(task, module, options, place, schedule)
     log = read_log(place.folder / "log.csv")
     values = [float(row[name]) for row in log for name in (MONITOR, "val/loss")]
@@ -279,7 +290,7 @@ def _task(setup: TrainingSetup, train: FeatureDataset, initial: HeadModel | None
             ) from None
     loss: Loss = setup.loss.build()
     loss.fit(*class_weights(train, balanced=setup.balanced))
-    return CollisionTask(model, loss, setup.optimizer.build())
+    return CollisionTask(model, loss, setup.optimizer.build(), setup.mixup)
 
 
 def class_weights(data: FeatureDataset, *, balanced: bool) -> tuple[float, float]:

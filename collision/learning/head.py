@@ -1,12 +1,15 @@
 """A head: from cached features to one logit per example.
 
-Shapes: B examples, L feature steps, D feature dim, E encoder output dim.
+Shapes: B examples, L feature steps, D feature dim, E encoder output dim, O outputs.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from collision.config import Part
 from collision.errors import ConfigError
@@ -27,26 +30,46 @@ class HeadModel(nn.Module):
     feature_std: Tensor
 
     def __init__(
-        self, encoder: Encoder, pooling: nn.Module, feature_dim: int, feature_dropout: float = 0.0
+        self,
+        encoder: Encoder,
+        pooling: nn.Module,
+        feature_dim: int,
+        *,
+        feature_dropout: float = 0.0,
+        feature_noise: float = 0.0,
+        num_outputs: int = 1,
     ):
-        """Put the parts together; ``feature_dim`` is D.
+        """Put the parts together.
 
-        ``feature_dropout`` is the share of the D features that a training example loses, the same
-        ones at every step: single numbers could be guessed from the neighbouring steps.
+        Args:
+            encoder: To E numbers a step.
+            pooling: Over the steps.
+            feature_dim: D.
+            feature_dropout: The share of the D features that a training example loses, the same
+                ones at every step: single numbers could be guessed from the neighbouring steps.
+            feature_noise: Standard deviation of the Gaussian noise on training examples, in units
+                of the standardised features.
+            num_outputs: O, one for each step of time in which the event may fall.
         """
         super().__init__()
         if not 0 <= feature_dropout < 1:
             raise ConfigError(f"feature_dropout={feature_dropout}: a share, from 0 to below 1.")
+        if not 0 <= feature_noise < math.inf:
+            raise ConfigError(f"feature_noise={feature_noise}: give 0 or more; 0 is none.")
         self.feature_dim = feature_dim
         self.register_buffer("feature_mean", torch.zeros(feature_dim))
         self.register_buffer("feature_std", torch.ones(feature_dim))
         self.feature_dropout = nn.Dropout(feature_dropout)
+        self.feature_noise = feature_noise
         self.encoder = encoder
         self.pooling = pooling
-        self.classifier = nn.Linear(encoder.output_dim, 1)
+        self.classifier = nn.Linear(encoder.output_dim, num_outputs)
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """Score a batch: logits ``[B]``; ConfigError where shapes don't fit.
+
+        With several outputs it is the log-odds of ``1 - prod(1 - p)``: that the event falls in any
+        of their steps.
 
         Args:
             features: ``[B, L, D]``, any float type.
@@ -54,15 +77,22 @@ class HeadModel(nn.Module):
             mask: ``[B, L]`` bool, True where a step holds data; elsewhere features and times may be
                 anything, NaN too.
         """
+        outputs = self.outputs(features, times, mask)
+        return outputs.squeeze(-1) if outputs.shape[1] == 1 else any_of(outputs)
+
+    def outputs(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
+        """Give the logits of all outputs, ``[B, O]``, from what ``forward`` takes."""
         pooled = self.pooled(features, times, mask)
         # Half precision has too few values for logits: examples would tie.
         with torch.autocast(pooled.device.type, enabled=False):
-            return self.classifier(pooled).squeeze(-1)
+            return self.classifier(pooled)
 
     def pooled(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
-        """Give what the classifier sees, ``float32 [B, E]``; arguments as in ``forward``."""
+        """Give what the classifier sees, ``float32 [B, E]``, from what ``forward`` takes."""
         self._check_shapes(features, times, mask)
         standardised = (features.float() - self.feature_mean) / self.feature_std
+        if self.training and self.feature_noise:
+            standardised = standardised + self.feature_noise * torch.randn_like(standardised)
         # Filled, not multiplied: NaN times zero is NaN.
         standardised = standardised.masked_fill(~mask.unsqueeze(-1), 0.0)
         times = times.masked_fill(~mask, 0.0)
@@ -115,8 +145,22 @@ class HeadModel(nn.Module):
             raise ConfigError(f"mask has dtype {mask.dtype}, expected torch.bool.")
 
 
+def any_of(logits: Tensor) -> Tensor:
+    """Give the log-odds ``[B]`` that any of independent events happens, from theirs ``[B, O]``."""
+    none = functional.softplus(logits).sum(-1)  # -log of the probability that none does
+    rare = none < 1e-4  # there the odds are the sum of the odds, which may be too small to write
+    common = torch.where(rare, 1.0, none)
+    return torch.where(rare, logits.logsumexp(-1), common + (-(-common).expm1()).log())
+
+
 def build_model(
-    head: Part, pooling: Part, feature_dim: int, feature_dropout: float = 0.0
+    head: Part,
+    pooling: Part,
+    feature_dim: int,
+    feature_dropout: float = 0.0,
+    *,
+    feature_noise: float = 0.0,
+    num_outputs: int = 1,
 ) -> HeadModel:
     """Make a head for features of size D; ConfigError for an option that can't work."""
     encoder = head.build(input_dim=feature_dim)
@@ -124,4 +168,11 @@ def build_model(
         raise ConfigError(
             f"The head {head.name!r} has no output_dim: how many numbers a step it gives."
         )
-    return HeadModel(encoder, pooling.build(dim=encoder.output_dim), feature_dim, feature_dropout)
+    return HeadModel(
+        encoder,
+        pooling.build(dim=encoder.output_dim),
+        feature_dim,
+        feature_dropout=feature_dropout,
+        feature_noise=feature_noise,
+        num_outputs=num_outputs,
+    )

@@ -1,8 +1,13 @@
-"""Losses over logits ``[B]``, labels ``[B]`` and example weights ``[B]``; each gives a scalar."""
+"""Losses over a head's outputs and what is known of the examples; each gives a scalar.
+
+Shapes: B examples of a batch, O outputs of the head.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -12,36 +17,66 @@ from torch.nn import functional
 from collision.errors import ConfigError
 
 
+@dataclass(frozen=True)
+class Targets:
+    """What a batch is to learn; all ``[B]``.
+
+    Attributes:
+        labels: 1 or 0.
+        weights: Factor of each example's loss.
+        horizons: Seconds to the event. Infinity where the label is 0, whatever the batch says: a
+            negative is cut by a mock event, which never comes.
+        videos: Equal numbers are cuts of one video.
+    """
+
+    labels: Tensor
+    weights: Tensor
+    horizons: Tensor
+    videos: Tensor
+
+    @classmethod
+    def of(cls, batch: Mapping[str, Tensor]) -> Targets:
+        """Take them from a batch of a ``FeatureDataset``."""
+        horizons = batch["horizon"].masked_fill(batch["label"] != 1, math.inf)
+        return cls(batch["label"], batch["weight"], horizons, batch["video"])
+
+
 class Loss(Protocol):
-    """What a YAML in ``configs/loss`` names: an ``nn.Module`` with these two."""
+    """What a YAML in ``configs/loss`` names: an ``nn.Module`` with these.
+
+    Attributes:
+        num_outputs: O, how many outputs the head is to have.
+        by_video: The cuts of one video have to come in one batch.
+    """
+
+    num_outputs: int
+    by_video: bool
 
     def fit(self, negative: float, positive: float) -> None:
         """Take note of the summed weights of each class in a pass, once before training."""
 
-    def __call__(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        """Give the weighted mean loss of a batch."""
+    def __call__(self, outputs: Tensor, targets: Targets) -> Tensor:
+        """Give the weighted mean loss of a batch from logits ``[B, O]``."""
 
 
-class BinaryCrossEntropy(nn.Module):
-    """Cross entropy with label smoothing and a weight on positives.
+class ClassWeighted(nn.Module):
+    """A loss of one output with a weight on positives, from which the others start.
 
     Args:
         pos_weight: Factor of the positives' loss; ``auto`` makes both classes weigh the same.
-        label_smoothing: Labels become ``eps/2`` and ``1 - eps/2``.
     """
 
+    num_outputs = 1
+    by_video = False
     pos_weight: Tensor
 
-    def __init__(self, pos_weight: float | str = "auto", label_smoothing: float = 0.05):
+    def __init__(self, pos_weight: float | str = "auto"):
         super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise ConfigError(f"loss.label_smoothing={label_smoothing}: give 0 or more, below 1.")
         if isinstance(pos_weight, str) and pos_weight != "auto":
             raise ConfigError(f"loss.pos_weight={pos_weight!r}: give a number or 'auto'.")
         self.automatic = pos_weight == "auto"
         if not self.automatic and not float(pos_weight) > 0:
             raise ConfigError(f"loss.pos_weight={pos_weight}: must be above 0.")
-        self.label_smoothing = label_smoothing
         given = 1.0 if self.automatic else float(pos_weight)
         self.register_buffer("pos_weight", torch.tensor(given))
 
@@ -50,11 +85,34 @@ class BinaryCrossEntropy(nn.Module):
         if self.automatic and negative > 0 and positive > 0:
             self.pos_weight.fill_(negative / positive)
 
-    def forward(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        """Give the weighted mean loss."""
-        smooth = labels * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
-        each = self.each(logits, smooth)
-        return (each * weights).sum() / weights.sum().clamp_min(1e-8)
+    def of_class(self, labels: Tensor) -> Tensor:
+        """Give ``pos_weight`` to positives and 1 to negatives, ``[B]``."""
+        return torch.where(labels == 1, self.pos_weight, 1.0)
+
+
+def weighted_mean(each: Tensor, weights: Tensor) -> Tensor:
+    """Average ``[B]``; 0 where nothing has a weight."""
+    return (each * weights).sum() / weights.sum().clamp_min(1e-8)
+
+
+class BinaryCrossEntropy(ClassWeighted):
+    """Cross entropy with label smoothing and a weight on positives.
+
+    Args:
+        pos_weight: Factor of the positives' loss; ``auto`` makes both classes weigh the same.
+        label_smoothing: Labels become ``eps/2`` and ``1 - eps/2``.
+    """
+
+    def __init__(self, pos_weight: float | str = "auto", label_smoothing: float = 0.05):
+        super().__init__(pos_weight)
+        if not 0 <= label_smoothing < 1:
+            raise ConfigError(f"loss.label_smoothing={label_smoothing}: give 0 or more, below 1.")
+        self.label_smoothing = label_smoothing
+
+    def forward(self, outputs: Tensor, targets: Targets) -> Tensor:
+        """Give the weighted mean loss of logits ``[B, 1]``."""
+        smooth = targets.labels * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+        return weighted_mean(self.each(outputs.flatten(), smooth), targets.weights)
 
     def each(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Give the loss of every example, ``[B]``; labels lie between 0 and 1."""

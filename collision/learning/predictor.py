@@ -230,14 +230,19 @@ def _model_of(
     num_values = sum(tensor.numel() for tensor in state.values())
     if largest > num_values and head.target.startswith("collision."):
         raise CheckpointError(f"{largest} in the options of its head, for {num_values} weights.")
+    bias = state.get("classifier.bias", torch.zeros(1))
+
+    def build() -> HeadModel:
+        return build_model(head, pooling, feature_dim, dropout, num_outputs=max(1, bias.numel()))
+
     try:
         with torch.device("meta"):  # without memory: is it as large as its weights?
-            model = build_model(head, pooling, feature_dim, dropout)
+            model = build()
     except Exception:  # options that cannot work, or a head that needs values to be built
-        model = build_model(head, pooling, feature_dim, dropout)
+        model = build()
     try:
         model.load_state_dict(state, strict=True, assign=True)
-        model = build_model(head, pooling, feature_dim, dropout)  # with its constant buffers
+        model = build()  # with its constant buffers
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise CheckpointError(f"it does not fit its own head: {error}") from None

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from collision.learning.datamodule import Batch, FeatureDataset, feature_loader
 from collision.learning.head import HeadModel
-from collision.learning.losses import Loss
+from collision.learning.losses import Loss, Targets
+from collision.learning.mixup import mixed
 from collision.learning.optim import OptimizerFactory
 from collision.metrics.torch_metric import NexarMAP, mean_by_example
 
@@ -27,9 +28,12 @@ class CollisionTask(LightningModule):
     ``val/ap_<horizon>`` at each validation.
     """
 
-    def __init__(self, model: HeadModel, loss: Loss, optimizer: OptimizerFactory):
+    def __init__(
+        self, model: HeadModel, loss: Loss, optimizer: OptimizerFactory, mixup: float = 0.0
+    ):
+        """Put the parts together; ``mixup`` is alpha, 0 for none."""
         super().__init__()
-        self.model, self.loss = model, loss
+        self.model, self.loss, self.mixup = model, loss, mixup
         self.optimizer_factory = optimizer
         self.metric = NexarMAP()
         self.recent: list[float] = []
@@ -38,17 +42,26 @@ class CollisionTask(LightningModule):
         """Give logits ``[B]``."""
         return self.model(batch["features"], batch["times"], batch["mask"])
 
+    def loss_of(self, batch: Batch) -> Tensor:
+        """Give the loss of a batch as it is."""
+        outputs = self.model.outputs(batch["features"], batch["times"], batch["mask"])
+        return self.loss(outputs, Targets.of(batch))
+
+    def mixed_loss(self, batch: Batch) -> Tensor:
+        """Give the loss of a batch whose examples are mixed in pairs."""
+        inputs, targets = mixed(batch, self.mixup)
+        return self.loss(self.model.outputs(*inputs).repeat(2, 1), targets)
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Give the loss of one batch."""
-        loss = self.loss(self(batch), batch["label"], batch["weight"])
+        loss = self.mixed_loss(batch) if self.mixup else self.loss_of(batch)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["label"]))
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect probabilities."""
         logits = self(batch)
-        loss = self.loss(logits, batch["label"], batch["weight"])
-        self.log("val/loss", loss, batch_size=len(batch["label"]))
+        self.log("val/loss", self.loss_of(batch), batch_size=len(batch["label"]))
         labels, horizons = batch["label"].long(), batch["horizon"]
         self.metric.update(logits.float().sigmoid(), labels, horizons, batch["example"])
 

@@ -6,11 +6,12 @@ from collision.config import names_of, part
 from collision.errors import ConfigError
 from collision.learning.losses import BinaryCrossEntropy, FocalLoss
 from collision.learning.optim import AdamWCosine
+from tests.kit.losses import targets
 
 
 def test_plain_loss_is_torchs():
     logits, labels = torch.randn(20), torch.randint(2, (20,)).float()
-    ours = BinaryCrossEntropy(1.0, label_smoothing=0.0)(logits, labels, torch.ones(20))
+    ours = BinaryCrossEntropy(1.0, label_smoothing=0.0)(logits, targets(labels))
     assert torch.allclose(ours, functional.binary_cross_entropy_with_logits(logits, labels))
 
 
@@ -19,23 +20,23 @@ def test_automatic_pos_weight_makes_classes_weigh_the_same():
     loss.fit(negative=30, positive=10)
     labels = torch.tensor([1.0] * 10 + [0.0] * 30)
     logits = torch.zeros(40, requires_grad=True)
-    loss(logits, labels, torch.ones(40)).backward()
+    loss(logits, targets(labels)).backward()
     assert logits.grad.sum().abs() < 1e-6
 
 
 def test_smoothing_moves_the_best_logit_inwards():
     loss = BinaryCrossEntropy(pos_weight=1.0, label_smoothing=0.1)
     best = torch.logit(torch.tensor([0.95]))
-    one = torch.ones(1)
-    assert loss(best, one, one) < loss(best + 1, one, one)
-    assert loss(best, one, one) < loss(best - 1, one, one)
+    one = targets(torch.ones(1))
+    assert loss(best, one) < loss(best + 1, one)
+    assert loss(best, one) < loss(best - 1, one)
 
 
 def test_weights_count_examples():
     loss = BinaryCrossEntropy(1.0, label_smoothing=0.0)
     logits, labels = torch.tensor([0.3, -2.0]), torch.tensor([1.0, 1.0])
-    twice = loss(logits[[0, 0, 1]], labels[[0, 0, 1]], torch.ones(3))
-    assert torch.allclose(loss(logits, labels, torch.tensor([2.0, 1.0])), twice)
+    twice = loss(logits[[0, 0, 1]], targets(labels[[0, 0, 1]]))
+    assert torch.allclose(loss(logits, targets(labels, torch.tensor([2.0, 1.0]))), twice)
 
 
 def random_examples():
@@ -48,14 +49,14 @@ def random_examples():
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("pos_weight", ["auto", 1.0, 2.5])
 def test_focal_loss_without_focus_is_cross_entropy(pos_weight, smoothing):
-    examples = random_examples()
+    logits, *given = random_examples()
     values = []
     for loss in (
         FocalLoss(0.0, pos_weight, smoothing),
         BinaryCrossEntropy(pos_weight, smoothing),
     ):
         loss.fit(negative=20, positive=10)
-        values.append(loss(*examples))
+        values.append(loss(logits, targets(*given)))
     torch.testing.assert_close(values[0], values[1])
 
 
@@ -66,23 +67,23 @@ def test_focal_loss_is_the_papers_formula(gamma):
     of_class = torch.where(labels == 1, logits.sigmoid(), 1 - logits.sigmoid())
     alpha_of_class = torch.where(labels == 1, alpha, 1 - alpha)
     paper = -alpha_of_class * (1 - of_class) ** gamma * of_class.log()
-    ours = FocalLoss(gamma, pos_weight=alpha / (1 - alpha))(logits, labels, torch.ones(30))
+    ours = FocalLoss(gamma, pos_weight=alpha / (1 - alpha))(logits, targets(labels))
     torch.testing.assert_close((1 - alpha) * ours, paper.mean())
 
 
 def test_focal_loss_looks_away_from_what_is_right_already():
-    one = torch.ones(1)
+    one = targets(torch.ones(1))
     focal, plain = FocalLoss(2.0, pos_weight=1.0), BinaryCrossEntropy(1.0, label_smoothing=0.0)
     for probability, share in ((0.9, 0.01), (0.5, 0.25), (0.1, 0.81)):
         logit = torch.logit(torch.tensor([probability]))
-        assert (focal(logit, one, one) / plain(logit, one, one)).item() == pytest.approx(share)
+        assert (focal(logit, one) / plain(logit, one)).item() == pytest.approx(share)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
 def test_focal_loss_stays_finite_far_out(gamma):
     logits = torch.tensor([-1e4, -200.0, 200.0, 1e4] * 2, requires_grad=True)
     labels = torch.tensor([0.0] * 4 + [1.0] * 4)
-    loss = FocalLoss(gamma, label_smoothing=0.1)(logits, labels, torch.ones(8))
+    loss = FocalLoss(gamma, label_smoothing=0.1)(logits, targets(labels))
     loss.backward()
     assert loss.isfinite() and logits.grad.isfinite().all()
 
@@ -91,8 +92,8 @@ def test_focal_loss_weighs_examples():
     logits, labels, weights = random_examples()
     weights[3:] = 0
     loss = FocalLoss(pos_weight=1.0)
-    alone = loss(logits[:3], labels[:3], weights[:3])
-    torch.testing.assert_close(loss(logits, labels, weights), alone)
+    alone = loss(logits[:3], targets(labels[:3], weights[:3]))
+    torch.testing.assert_close(loss(logits, targets(labels, weights)), alone)
 
 
 @pytest.mark.parametrize("name", names_of("loss"))
@@ -100,8 +101,12 @@ def test_every_configured_loss_falls_as_logits_get_better(name):
     loss = part("loss", name).build()
     loss.fit(negative=3, positive=1)
     labels = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    horizons = torch.tensor([0.25, 0.25, 1.0, 3.0])
+    signs = torch.full((4, loss.num_outputs), -1.0)
+    signs[0, 0] = 1.0
     values = [
-        loss(scale * (2 * labels - 1), labels, torch.ones(4)).item() for scale in (-2, -1, 0, 1, 2)
+        loss(scale * signs, targets(labels, horizons=horizons)).item()
+        for scale in (-2, -1, 0, 1, 2)
     ]
     assert values == sorted(values, reverse=True)
 

@@ -9,7 +9,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from collision.config import Part
 from collision.errors import ConfigError
@@ -49,7 +48,7 @@ class HeadModel(nn.Module):
                 ones at every step: single numbers could be guessed from the neighbouring steps.
             feature_noise: Standard deviation of the Gaussian noise on training examples, in units
                 of the standardised features.
-            num_outputs: O, one for each step of time in which the event may fall.
+            num_outputs: O; more than one for a loss that wants them.
         """
         super().__init__()
         if not 0 <= feature_dropout < 1:
@@ -68,8 +67,8 @@ class HeadModel(nn.Module):
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """Score a batch: logits ``[B]``; ConfigError where shapes don't fit.
 
-        With several outputs it is the log-odds of ``1 - prod(1 - p)``: that the event falls in any
-        of their steps.
+        With several outputs it is the log of the sum of their exponentials. Where they are the
+        logits of exclusive classes beside one, "no event", of logit 0, that is the log-odds of any.
 
         Args:
             features: ``[B, L, D]``, any float type.
@@ -77,8 +76,7 @@ class HeadModel(nn.Module):
             mask: ``[B, L]`` bool, True where a step holds data; elsewhere features and times may be
                 anything, NaN too.
         """
-        outputs = self.outputs(features, times, mask)
-        return outputs.squeeze(-1) if outputs.shape[1] == 1 else any_of(outputs)
+        return self.outputs(features, times, mask).logsumexp(-1)
 
     def outputs(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """Give the logits of all outputs, ``[B, O]``, from what ``forward`` takes."""
@@ -143,14 +141,6 @@ class HeadModel(nn.Module):
                 raise ConfigError(f"{name} has shape {list(tensor.shape)}, {wanted}.")
         if mask.dtype != torch.bool:
             raise ConfigError(f"mask has dtype {mask.dtype}, expected torch.bool.")
-
-
-def any_of(logits: Tensor) -> Tensor:
-    """Give the log-odds ``[B]`` that any of independent events happens, from theirs ``[B, O]``."""
-    none = functional.softplus(logits).sum(-1)  # -log of the probability that none does
-    rare = none < 1e-4  # there the odds are the sum of the odds, which may be too small to write
-    common = torch.where(rare, 1.0, none)
-    return torch.where(rare, logits.logsumexp(-1), common + (-(-common).expm1()).log())
 
 
 def build_model(

@@ -84,15 +84,16 @@ class RampLoss(ClassWeighted):
 
 
 class OccurrenceLoss(ClassWeighted):
-    """An output for each step of time ahead: does the event fall in it?
+    """An output for each step of time ahead: in which of them does the event fall, if in any?
 
     After TOP (Accident Anticipation via Temporal Occurrence Prediction, arXiv 2510.22260), whose
-    steps are the 20 tenths of a second ahead. The cross entropies of an example's outputs are
-    added up. A positive whose event lies beyond all steps wants 0 everywhere, as there.
+    steps are the 20 tenths of a second ahead. A positive whose event lies beyond all steps counts
+    as no event, as there.
 
-    What is not as there: the outputs are read off one pooled vector, not off a decoder with a query
-    each; and an example's score is the probability that the event falls in any step (see
-    ``HeadModel``), not the highest of theirs.
+    What is not as there: steps exclude each other, so that this is the cross entropy of O + 1
+    classes, "no event" having logit 0, where TOP asks of each step alone; an example's score is the
+    probability of any step (see ``HeadModel``), where TOP takes the highest; and the outputs are
+    read off one pooled vector, not off a decoder with a query each.
 
     Args:
         offsets: Where the steps end; each begins where the one before it ends, the first at 0.
@@ -120,9 +121,9 @@ class OccurrenceLoss(ClassWeighted):
         until_end = self.ends + _EPSILON - targets.horizons[:, None]
         by_end = (until_end >= 0).float()  # 0 .. 0 1 .. 1: the event is over by the step's end
         wanted = by_end.diff(dim=1, prepend=by_end.new_zeros(len(by_end), 1))
-        each = functional.binary_cross_entropy_with_logits(
-            outputs.float(), wanted, reduction="none"
-        ).sum(1)
+        outputs = outputs.float()
+        log_total = functional.softplus(outputs.logsumexp(1))
+        each = log_total - (wanted * outputs).sum(1)
         return weighted_mean(each * self.of_class(targets.labels), targets.weights)
 
 

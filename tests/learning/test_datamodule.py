@@ -1,5 +1,6 @@
 from collections import Counter
 from dataclasses import replace
+from itertools import chain, groupby, product
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +218,48 @@ def test_intervals_of_any_length_make_up_whole_passes(num_rows, length):
     passes = [rows[first : first + num_rows] for first in range(0, len(rows), num_rows)]
     assert all(sorted(one) == list(range(num_rows)) for one in passes[:-1])
     assert len(set(passes[-1])) == len(passes[-1])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5)), min_size=2, max_size=30),
+    st.booleans(),
+)
+def test_by_video_the_rows_of_a_video_come_one_after_the_other(rows, balanced):
+    labels, videos = torch.tensor(rows).T
+    balanced = balanced and 0 < labels.sum() < len(labels)
+    plain, shuffle = (EpochShuffle(labels, 0, balanced, v) for v in (None, videos))
+    order = list(shuffle)
+    assert sorted(order) == sorted(plain) and len(order) == len(shuffle)
+    runs = [key for key, _ in groupby(videos[order].tolist())]
+    assert len(runs) == len(set(runs))
+
+
+def test_by_video_order_hangs_on_seed_and_epoch_and_mixes_videos_and_cuts():
+    videos = torch.arange(8).repeat(4)
+    orders = {}
+    for seed, epoch in product((0, 1), (0, 1)):
+        shuffle = EpochShuffle(torch.zeros(32), seed, videos=videos)
+        shuffle.set_epoch(epoch)
+        orders[seed, epoch] = tuple(shuffle)
+        assert tuple(shuffle) == orders[seed, epoch]
+    by_video = [tuple(videos[list(order)].tolist()) for order in orders.values()]
+    of_first = [tuple(row for row in order if videos[row] == 0) for order in orders.values()]
+    assert len(set(by_video)) == 4 and len(set(of_first)) > 1
+
+
+def test_a_batch_says_which_cuts_are_of_one_video():
+    train = planted(6, seed=0)
+    for by_video in (False, True):
+        module = FeatureDataModule(train, train, 4, seed=0, by_video=by_video)
+        batches = list(module.train_dataloader())
+        names = [[train.examples[e].video for e in b["example"].tolist()] for b in batches]
+        assert all(
+            (b["video"][i] == b["video"][j]).item() == (own[i] == own[j])
+            for b, own in zip(batches, names, strict=True)
+            for i, j in product(range(4), range(4))
+        )
+        whole = list(chain(*names))
+        assert by_video == all(a == b for a, b in zip(whole[::2], whole[1::2], strict=True))
 
 
 @given(st.lists(st.integers(0, 1), min_size=2, max_size=30).filter(lambda x: 0 < sum(x) < len(x)))

@@ -1,3 +1,4 @@
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -121,6 +122,38 @@ def test_feature_dropout_drops_a_feature_at_every_step_and_only_in_training():
     assert torch.equal(model.encoder.seen[0], features)
 
 
+def test_feature_noise_is_in_units_of_the_standardised_features_and_only_in_training():
+    torch.manual_seed(0)
+    model = recording_model(feature_noise=0.5)
+    scales = torch.tensor([1.0, 2.0, 3.0, 4.0, 100.0])
+    features, times, mask = (
+        torch.randn(400, 6, 5) * scales,
+        *(x.repeat(200, 2) for x in batch()[1:]),
+    )
+    mask[:, 0] = False
+    model.fit_standardiser(features)
+    model.eval()(features, times, mask)
+    clean = model.encoder.seen[0]
+    model.train()(features, times, mask)
+    noise = model.encoder.seen[0] - clean
+    assert (noise[:, 0] == 0).all()
+    torch.testing.assert_close(
+        noise[:, 1:].std(dim=(0, 1)), torch.full((5,), 0.5), atol=0.03, rtol=0
+    )
+    model.eval()(features, times, mask)
+    assert torch.equal(model.encoder.seen[0], clean)
+
+
+def test_several_outputs_become_the_log_odds_of_any_against_none():
+    torch.manual_seed(0)
+    model, tensors = linear_model(5, num_outputs=3).eval(), batch()
+    outputs = model.outputs(*tensors)
+    classes = torch.cat([torch.zeros(2, 1), outputs], dim=1).softmax(1)
+    torch.testing.assert_close(model(*tensors), torch.logit(1 - classes[:, 0]))
+    one = linear_model(5).eval()
+    assert torch.equal(one.outputs(*tensors)[:, 0], one(*tensors))
+
+
 def test_linear_head_with_mean_pooling_is_logistic_regression():
     model = linear_model(5).eval()
     features, times, mask = batch()
@@ -174,3 +207,9 @@ def test_logits_leave_the_head_in_full_precision():
         logits = model(*tensors)
     assert logits.dtype == torch.float32
     assert torch.equal(logits, model(*tensors))
+
+
+@pytest.mark.parametrize("amount", [-0.1, math.inf, math.nan])
+def test_feature_noise_is_a_standard_deviation(amount):
+    with pytest.raises(ConfigError, match="feature_noise"):
+        linear_model(5, feature_noise=amount)

@@ -166,6 +166,27 @@ def test_every_head_comes_back(tmp_path, head, pooling):
     assert torch.equal(loaded.model(*batch), model(*batch))
 
 
+@pytest.mark.parametrize("head", ["gru", "linear"])
+@torch.no_grad()
+def test_a_head_with_several_outputs_comes_back(tmp_path, head):
+    parts = {**PARTS, "head": part("head", head)}
+    model = build_model(parts["head"], parts["pooling"], FEATURE_DIM, num_outputs=6).eval()
+    replace(make_predictor(), model=model, parts=parts).save(tmp_path / FILE_NAME)
+    loaded = load_predictor(tmp_path / FILE_NAME).model
+    batch = torch.randn(3, 5, FEATURE_DIM), torch.zeros(3, 5), torch.ones(3, 5).bool()
+    assert loaded.outputs(*batch).shape == (3, 6)
+    assert torch.equal(loaded(*batch), model(*batch))
+
+
+@pytest.mark.parametrize("bias", [torch.zeros(0), torch.zeros(3), torch.zeros(1, 1)])
+def test_a_classifier_that_does_not_fit_itself_is_refused(saved, bias):
+    header, tensors = read(saved)
+    tensors["classifier.bias"] = bias
+    save_file(tensors, saved, metadata={"collision": json.dumps(header)})
+    with pytest.raises(CheckpointError, match="does not fit its own head"):
+        load_predictor(saved)
+
+
 def test_parts_are_saved_by_name(saved):
     header, _ = read(saved)
     assert header["format"] == 3

@@ -22,7 +22,7 @@ from collision.features.source import FeatureSource
 from collision.files import write_json
 from collision.learning.fit import Place, TrainingSetup, check_classes, check_trainable, read_log
 from collision.learning.fitted import FittedHead, Lesson, fit_predictor
-from collision.learning.losses import Loss
+from collision.learning.losses import build_loss
 from collision.learning.predictor import (
     FILE_NAME,
     LearnedFrom,
@@ -115,8 +115,7 @@ def source_of(options: TrainOptions) -> FeatureSource:
 
 def setup_of(options: TrainOptions, policy: SamplingPolicy) -> TrainingSetup:
     """Take what a head is made of and how it is trained; what can't be built is told at once."""
-    loss: Loss = options.loss.build()
-    if loss.by_video and options.mixup:
+    if build_loss(options.loss).by_video and options.mixup:
         raise ConfigError(
             f"mixup={options.mixup}: loss={options.parts.get('loss', options.loss.name)} compares "
             "the cuts of one video, which are none once they are mixed. Leave mixup out, or take "

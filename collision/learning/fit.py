@@ -31,7 +31,7 @@ from collision.files import write_whole
 from collision.learning import checkpoints
 from collision.learning.datamodule import FeatureDataModule, FeatureDataset, epoch_seed
 from collision.learning.head import HeadModel, build_model
-from collision.learning.losses import Loss
+from collision.learning.losses import build_loss
 from collision.learning.schedule import Schedule, schedule_of
 from collision.learning.solve import is_solved, solve
 from collision.learning.task import MONITOR, SMOOTHED, CollisionTask, probabilities
@@ -76,14 +76,13 @@ class TrainingSetup:
 
     def model(self, feature_dim: int) -> HeadModel:
         """Build the head for features of size D, with random weights."""
-        loss: Loss = self.loss.build()
         return build_model(
             self.head,
             self.pooling,
             feature_dim,
             self.feature_dropout,
             feature_noise=self.feature_noise,
-            num_outputs=loss.num_outputs,
+            num_outputs=build_loss(self.loss).num_outputs,
         )
 
 
@@ -286,9 +285,10 @@ def _task(setup: TrainingSetup, train: FeatureDataset, initial: HeadModel | None
         except RuntimeError as error:
             raise CheckpointError(
                 "init_from holds another head than the configured one. Give the same head, pooling "
-                f"and their options as it was trained with. {error}"
+                "and their options as it was trained with, and a loss with as many outputs. "
+                f"{error}"
             ) from None
-    loss: Loss = setup.loss.build()
+    loss = build_loss(setup.loss)
     loss.fit(*class_weights(train, balanced=setup.balanced))
     return CollisionTask(model, loss, setup.optimizer.build(), setup.mixup)
 

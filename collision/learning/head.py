@@ -67,8 +67,7 @@ class HeadModel(nn.Module):
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """Score a batch: logits ``[B]``; ConfigError where shapes don't fit.
 
-        With several outputs it is the log of the sum of their exponentials. Where they are the
-        logits of exclusive classes beside one, "no event", of logit 0, that is the log-odds of any.
+        With several outputs it is ``joint`` of them.
 
         Args:
             features: ``[B, L, D]``, any float type.
@@ -76,7 +75,7 @@ class HeadModel(nn.Module):
             mask: ``[B, L]`` bool, True where a step holds data; elsewhere features and times may be
                 anything, NaN too.
         """
-        return self.outputs(features, times, mask).logsumexp(-1)
+        return joint(self.outputs(features, times, mask))
 
     def outputs(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """Give the logits of all outputs, ``[B, O]``, from what ``forward`` takes."""
@@ -141,6 +140,15 @@ class HeadModel(nn.Module):
                 raise ConfigError(f"{name} has shape {list(tensor.shape)}, {wanted}.")
         if mask.dtype != torch.bool:
             raise ConfigError(f"mask has dtype {mask.dtype}, expected torch.bool.")
+
+
+def joint(outputs: Tensor) -> Tensor:
+    """Give one logit ``[B]`` for outputs ``[B, O]``: the log-odds of any of them.
+
+    They are the logits of classes that exclude each other, beside "no event", whose logit is 0. Of
+    one output it is that output.
+    """
+    return outputs.logsumexp(-1)
 
 
 def build_model(

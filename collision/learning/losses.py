@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from collision.config import Part
 from collision.errors import ConfigError
 
 
@@ -57,6 +58,18 @@ class Loss(Protocol):
 
     def __call__(self, outputs: Tensor, targets: Targets) -> Tensor:
         """Give the weighted mean loss of a batch from logits ``[B, O]``."""
+
+
+def build_loss(part: Part) -> Loss:
+    """Make a loss; ConfigError for options that can't work, or one that lacks what a loss has."""
+    loss: Loss = part.build()
+    missing = [name for name in ("num_outputs", "by_video", "fit") if not hasattr(loss, name)]
+    if missing:
+        raise ConfigError(
+            f"The loss {part.name!r} has no {' and no '.join(missing)}: docs/add_a_head.md says "
+            "what a loss has. Or take another loss."
+        )
+    return loss
 
 
 class ClassWeighted(nn.Module):

@@ -34,7 +34,7 @@ def mixed(
     alone = ~common.any(dim=1)
     share = share.masked_fill(alone, 1.0)
     mask = torch.where(alone[:, None], mask, common)
-    # torch.lerp would make NaN of what is missing in the other one.
+    # What the other one lacks may be NaN there, which a share of 0 leaves NaN.
     mixture = torch.where(
         alone[:, None, None],
         features,

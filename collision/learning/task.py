@@ -10,7 +10,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from collision.learning.datamodule import Batch, FeatureDataset, feature_loader
-from collision.learning.head import HeadModel
+from collision.learning.head import HeadModel, joint
 from collision.learning.losses import Loss, Targets
 from collision.learning.mixup import mixed
 from collision.learning.optim import OptimizerFactory
@@ -42,26 +42,26 @@ class CollisionTask(LightningModule):
         """Give logits ``[B]``."""
         return self.model(batch["features"], batch["times"], batch["mask"])
 
-    def loss_of(self, batch: Batch) -> Tensor:
-        """Give the loss of a batch as it is."""
-        outputs = self.model.outputs(batch["features"], batch["times"], batch["mask"])
-        return self.loss(outputs, Targets.of(batch))
-
-    def mixed_loss(self, batch: Batch) -> Tensor:
-        """Give the loss of a batch whose examples are mixed in pairs."""
-        inputs, targets = mixed(batch, self.mixup)
-        return self.loss(self.model.outputs(*inputs).repeat(2, 1), targets)
+    def outputs(self, batch: Batch) -> Tensor:
+        """Give all outputs of the head, ``[B, O]``."""
+        return self.model.outputs(batch["features"], batch["times"], batch["mask"])
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Give the loss of one batch."""
-        loss = self.mixed_loss(batch) if self.mixup else self.loss_of(batch)
+        if self.mixup:
+            inputs, targets = mixed(batch, self.mixup)
+            loss = self.loss(self.model.outputs(*inputs).repeat(2, 1), targets)
+        else:
+            loss = self.loss(self.outputs(batch), Targets.of(batch))
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["label"]))
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect probabilities."""
-        logits = self(batch)
-        self.log("val/loss", self.loss_of(batch), batch_size=len(batch["label"]))
+        outputs = self.outputs(batch)
+        logits = joint(outputs)
+        loss = self.loss(outputs, Targets.of(batch))
+        self.log("val/loss", loss, batch_size=len(batch["label"]))
         labels, horizons = batch["label"].long(), batch["horizon"]
         self.metric.update(logits.float().sigmoid(), labels, horizons, batch["example"])
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import types
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from collision.__main__ import main
 from collision.commands._entry import guarded
 from collision.commands._overrides import jobs_of, parse, readable
+from collision.commands.train import setup_of
 from collision.config import use_config_dirs
 from collision.errors import ConfigError, Interrupted
 from collision.options import OPTIONS
@@ -205,6 +207,15 @@ def test_names_come_from_the_command_line(asked):
     )
     assert options.loss.options["pos_weight"] == 2.8 and options.parts["pooling"] == "attention"
     assert options.trainer.validations == 60 and options.logger is None
+
+
+def test_mixup_and_a_loss_that_compares_cuts_exclude_each_other(asked):
+    refused = pytest.raises(ConfigError, match=r"^mixup=0.2: loss=next_step")
+    for loss, expected in (("next_step", refused), ("bce", nullcontext())):
+        assert main(["train", "mixup=0.2", f"loss={loss}"]) == 0
+        options, _ = asked[-1]
+        with expected:
+            assert setup_of(options, options.sampling.build()).mixup == 0.2
 
 
 def test_listed_parts_keep_what_is_overridden(asked, refuse):

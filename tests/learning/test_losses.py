@@ -1,10 +1,12 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.nn import functional
 
 from collision.config import names_of, part
 from collision.errors import ConfigError
-from collision.learning.losses import BinaryCrossEntropy, FocalLoss
+from collision.learning.losses import BinaryCrossEntropy, FocalLoss, build_loss
 from collision.learning.optim import AdamWCosine
 from tests.kit.losses import targets
 
@@ -124,6 +126,12 @@ def test_wrong_options(make, options):
 def test_wrong_gamma(gamma):
     with pytest.raises(ConfigError, match="gamma"):
         FocalLoss(gamma)
+
+
+def test_a_loss_that_lacks_what_a_loss_has_is_a_sentence():
+    own = SimpleNamespace(name="mine", build=lambda: SimpleNamespace(fit=print))
+    with pytest.raises(ConfigError, match="'mine' has no num_outputs and no by_video: docs/add"):
+        build_loss(own)
 
 
 def test_schedule_rises_then_falls_and_biases_do_not_decay():

@@ -13,8 +13,7 @@ from tests.conftest import SMALL, runs_in
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "head"),
-    itertools.product(names_of("loss"), names_of("head")),
-    ids="-".join,
+    list(itertools.product(names_of("loss"), names_of("head"))),
 )
 def test_a_loss_trains_a_head_that_is_judged_again_alike(loss, head, workshop):
     before = runs_in(workshop.root)

@@ -20,7 +20,15 @@ from scipy.special import expit, logit
 
 from collision.errors import MetricError
 from collision.metrics.bootstrap import group_weights
-from collision.metrics.estimate import Bootstrap, Estimate, Plain, Z, estimate
+from collision.metrics.estimate import (
+    Bootstrap,
+    Difference,
+    Estimate,
+    Plain,
+    Z,
+    difference,
+    estimate,
+)
 from collision.metrics.nexar import labelled
 from collision.metrics.scored import Scored, align, smaller_class
 
@@ -69,8 +77,9 @@ class Calibration(Plain):
     """How far the probabilities of one recipe can be taken at their word, over all horizons.
 
     Counted are what is judged and what is ``missing``. The base rate is a constant prediction of
-    the share of positives. The calibration error has no interval: resampling raises it. The bins
-    are of the first seed.
+    the share of positives; ``over_base_rate`` is the Brier score minus that of the base rate, which
+    every resample has of its own. The calibration error has no interval: resampling raises it. The
+    bins are of the first seed.
     """
 
     counts: dict[str, int]
@@ -79,6 +88,7 @@ class Calibration(Plain):
     ece: Estimate
     reliability: list[Bin]
     bootstrap: Bootstrap
+    over_base_rate: Difference | None = None
 
 
 def brier_score(labels: ArrayLike, probabilities: ArrayLike) -> float:
@@ -158,12 +168,17 @@ def calibration(*scored_by_seed: Scored, num_resamples: int = 10_000, seed: int 
     errors = np.mean([(one - label) ** 2 for one in probabilities], axis=0)
     samples = _resampled_mean(errors, group, bootstrap)
     by_seed = [brier_score(label, one) for one in probabilities]
-    brier = estimate(by_seed, samples, smaller_class(first, known), scale="linear", maximum=1.0)
+    num_smaller = smaller_class(first, known)
+    brier = estimate(by_seed, samples, num_smaller, scale="linear", maximum=1.0)
     of_base_rate = float(label.mean()) * (1 - float(label.mean()))
+    share = _resampled_mean(label.astype(np.float64), group, bootstrap)
+    over = float(np.mean(by_seed)), of_base_rate, samples - share * (1 - share)
+    over_base_rate = difference(*over, num_smaller)
     by_seed = [expected_calibration_error(label, one) for one in probabilities]
     ece = replace(estimate(by_seed, np.zeros(0), 0), reason=None)
     bins = reliability(label, probabilities[0], group)
-    return Calibration(counts, brier, of_base_rate, ece, bins, bootstrap)
+    about = counts, brier, of_base_rate, ece, bins, bootstrap
+    return Calibration(*about, over_base_rate)
 
 
 def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> Temperature:

@@ -17,6 +17,7 @@ from collision.metrics.estimate import Bootstrap, Difference, Estimate, Plain, d
 from collision.metrics.horizons import AVERAGE_PRECISION, resampled
 from collision.metrics.nexar import horizon_key
 from collision.metrics.scored import Scored, ranked_rows, smaller_class
+from collision.metrics.summary import lift_of
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,17 @@ class Comparison(Plain):
     """``nexar_map`` of runs, and every other run minus the reference, the first one.
 
     p-values are adjusted (Holm) over all differences, intervals are not. Counts are of the examples
-    that are ranked.
+    that are ranked. ``chance`` is the same for all: the mean share of positives; ``lift`` is each
+    run's share of the way from there to 1.
     """
 
     reference: str
     examples: int
     groups: int
     horizons: list[str]
+    chance: float
     runs: dict[str, Estimate]
+    lift: dict[str, Estimate]
     differences: dict[str, Difference]
     bootstrap: Bootstrap
 
@@ -66,7 +70,10 @@ def compare(
     differences = [replace(one, p_adjusted=p) for one, p in zip(differences, adjusted, strict=True)]
     against = dict(zip(others, differences, strict=True))
     size = int(ranked.sum()), int(np.unique(first.group[ranked]).size)
-    return Comparison(reference, *size, list(map(horizon_key, horizons)), runs, against, bootstrap)
+    chance = float(np.mean([first.label[rows].mean() for rows in cells]))
+    lift = {name: lift_of(one, chance) for name, one in runs.items()}
+    about = reference, *size, list(map(horizon_key, horizons))
+    return Comparison(*about, chance, runs, lift, against, bootstrap)
 
 
 def holm_adjusted(p_values: Sequence[float | None]) -> list[float | None]:

@@ -6,7 +6,7 @@ Horizons are keyed by their seconds (``"0.5"``), their mean by ``"mean"``. Shape
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,19 +36,26 @@ class Slice(Plain):
 class Summary(Plain):
     """Average precision of the scores of one recipe; the mean of ``ap`` is ``nexar_map``.
 
-    ``chance`` is the share of positives, the AP of scores that know nothing; ``oracle`` the AP of a
-    model that is given the true state. Slices are called ``"variant=resolved"``; absent are tags
-    that these data do not have.
+    ``chance`` is the share of positives, the AP of scores that know nothing; ``lift`` is the share
+    of the way from there to 1; ``oracle`` the AP of a model that is given the true state. Slices
+    are called ``"variant=resolved"``; absent are tags that these data do not have.
     """
 
     counts: dict[str, Counts]
     chance: dict[str, float | None]
     ap: dict[str, Estimate]
+    lift: dict[str, Estimate]
     oracle: dict[str, float | None] | None
     fraction_to_oracle: Estimate | None
     slices: dict[str, Slice]
     absent_slices: list[str]
     bootstrap: Bootstrap
+
+    @property
+    def headline(self) -> str:
+        """The mAP with what it is worth (``beside_chance``), or why there is none."""
+        mean, chance = self.ap["mean"], self.chance["mean"]
+        return f"{'mAP' if mean.value is not None else 'no mAP:'} {beside_chance(mean, chance)}"
 
 
 def summarise(
@@ -102,8 +109,36 @@ def summarise(
         value, low, high = (fraction_to_oracle(v, *ends) for v in (ap.value, ap.low, ap.high))
         closed = Estimate(value, low, high)
     absent = [tag for tag in slices if tag not in first.tags]
-    of_whole = (whole.counts, whole.chance, whole.ap)
+    lift = {key: lift_of(entry, whole.chance[key]) for key, entry in whole.ap.items()}
+    of_whole = (whole.counts, whole.chance, whole.ap, lift)
     return Summary(*of_whole, oracle_ap, closed, judged, absent, bootstrap)
+
+
+def lift_of(ap: Estimate, chance: float | None) -> Estimate:
+    """Share of the way from chance to a perfect AP: 0 is random order, 1 perfect, below 0 worse.
+
+    (AP - chance) / (1 - chance), of the value, its interval, its seeds and their sd; chance is held
+    fixed. No value where AP has none.
+    """
+    if ap.value is None or chance is None or chance >= 1:
+        return Estimate(None, reason=ap.reason)
+
+    def of(value: float | None) -> float | None:
+        return None if value is None else (value - chance) / (1 - chance)
+
+    seeds = tuple((value - chance) / (1 - chance) for value in ap.seeds)
+    sd = None if ap.sd is None else ap.sd / (1 - chance)
+    return replace(ap, value=of(ap.value), low=of(ap.low), high=of(ap.high), sd=sd, seeds=seeds)
+
+
+def beside_chance(ap: Estimate, chance: float | None) -> str:
+    """An AP with what it is worth: ``0.884 [0.80, 0.94] (chance 0.846, lift 25% [-30%, 61%])``."""
+    lift = lift_of(ap, chance)
+    if ap.value is None or lift.value is None:
+        return ap.reason or "there is one class alone"
+    interval = "" if ap.interval is None else f" [{ap.low:.3f}, {ap.high:.3f}]"
+    reach = "" if lift.interval is None else f" [{lift.low:.0%}, {lift.high:.0%}]"
+    return f"{ap.value:.3f}{interval} (chance {chance:.3f}, lift {lift.value:.0%}{reach})"
 
 
 def fraction_to_oracle(

@@ -7,14 +7,17 @@ from typing import Any
 
 from collision.metrics.comparison import Comparison
 from collision.report.plots import BLUE, INK, MUTED, drawable, styled_figure
-from collision.report.tables import ABSENT, Grid, number, with_interval
+from collision.report.tables import ABSENT, Grid, number, percent, with_interval
 
 
 def runs_grid(comparison: Comparison) -> Grid:
     """Every run's own ``nexar_map``, the reference first."""
-    runs = comparison.runs.items()
-    rows = [[name, with_interval(r), number(r.sd), str(len(r.seeds))] for name, r in runs]
-    return Grid("Runs", ["run", "nexar_map\n[95 % interval]", "sd over\nseeds", "seeds"], rows)
+    rows = []
+    for name, one in comparison.runs.items():
+        beside = number(comparison.chance), percent(comparison.lift[name])
+        rows.append([name, with_interval(one), *beside, number(one.sd), str(len(one.seeds))])
+    header = ["nexar_map\n[95 % interval]", "chance", "lift", "sd over\nseeds", "seeds"]
+    return Grid("Runs", ["run", *header], rows)
 
 
 def differences_grid(comparison: Comparison) -> Grid:

@@ -18,7 +18,7 @@ from rich.table import Table
 from collision.metrics.estimate import Estimate
 from collision.metrics.nexar import horizon_key
 from collision.metrics.scored import NEGATIVES_FROM, Scored
-from collision.metrics.summary import NEGATIVES, Summary, fraction_to_oracle
+from collision.metrics.summary import NEGATIVES, Summary, fraction_to_oracle, lift_of
 from collision.video.notes import counted
 
 if TYPE_CHECKING:  # tables of plain numbers need no torch
@@ -119,7 +119,7 @@ def final_grid(best: Summary, last: Mapping[str, Estimate] | None = None) -> Gri
     }
     header = ["horizon", "AP [95 % interval]"]
     header += ["sd over\nseeds"] if with_seeds else []
-    header += ["chance"]
+    header += ["chance", "lift"]
     header += ["oracle", "gap\nclosed"] if best.oracle else []
     header += [f"vs {name.partition('=')[2]}\n(chance)" for name in against]
     header += ["last\nstep"] if last else []
@@ -128,7 +128,7 @@ def final_grid(best: Summary, last: Mapping[str, Estimate] | None = None) -> Gri
         chance = best.chance[key]
         row = ["mean" if key == "mean" else f"{key} s", with_interval(entry)]
         row += [number(entry.sd)] if with_seeds else []
-        row += [number(chance) if entry.value is not None else ABSENT]
+        row += [number(chance) if entry.value is not None else ABSENT, percent(best.lift[key])]
         if best.oracle:
             closed = fraction_to_oracle(entry.value, chance, best.oracle[key])
             row += [number(best.oracle[key]), ABSENT if closed is None else f"{closed:.0%}"]
@@ -146,9 +146,18 @@ def slices_grid(summary: Summary) -> Grid:
     for name, part in summary.slices.items():
         mean, counts = part.ap["mean"], part.counts.values()
         groups = max(c.positive_groups for c in counts), max(c.negative_groups for c in counts)
-        row = [name, with_interval(mean), number(part.chance["mean"]), *map(str, groups)]
+        chance = part.chance["mean"]
+        beside = number(chance), percent(lift_of(mean, chance))
+        row = [name, with_interval(mean), *beside, *map(str, groups)]
         rows.append([*row, part.side, mean.reason or ""])
-    header = ["slice", "mAP [95 % interval]", "chance", "positive\ngroups", "negative\ngroups"]
+    header = [
+        "slice",
+        "mAP [95 % interval]",
+        "chance",
+        "lift",
+        "positive\ngroups",
+        "negative\ngroups",
+    ]
     return Grid("Slices", [*header, "examples", "note"], rows)
 
 
@@ -265,6 +274,11 @@ def as_markdown(grid: Grid) -> str:
 def number(value: float | None) -> str:
     """Three decimals without the leading zero: most numbers here lie within 0..1."""
     return ABSENT if value is None else f"{value:.3f}".removeprefix("0")
+
+
+def percent(entry: Estimate) -> str:
+    """A share in whole percent."""
+    return ABSENT if entry.value is None else f"{entry.value:.0%}"
 
 
 def with_interval(entry: Estimate, form: Callable[[float], str] = number) -> str:

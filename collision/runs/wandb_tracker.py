@@ -96,6 +96,8 @@ class WandbTracker:
             name = "test/nexar_map" if horizon == "mean" else f"test/ap_{horizon}"
             run.summary[name] = entry.value
             run.summary[f"{name}_low"], run.summary[f"{name}_high"] = entry.low, entry.high
+        run.summary["test/chance"] = summary.chance["mean"]
+        run.summary["test/lift"] = summary.lift["mean"].value
         run.finish()
 
     def _start(
@@ -157,11 +159,12 @@ def _run_id(run_folder: Path, part: str) -> str:
 
 def _ap_table(summary: Summary) -> wandb.Table:
     oracle = summary.oracle or {}
-    rows = [
-        [key, one.value, one.low, one.high, summary.chance[key], oracle.get(key)]
-        for key, one in summary.ap.items()
-    ]
-    return wandb.Table(columns=["horizon", "value", "low", "high", "chance", "oracle"], data=rows)
+    rows = []
+    for key, one in summary.ap.items():
+        beside = summary.chance[key], summary.lift[key].value, oracle.get(key)
+        rows.append([key, one.value, one.low, one.high, *beside])
+    columns = ["horizon", "value", "low", "high", "chance", "lift", "oracle"]
+    return wandb.Table(columns=columns, data=rows)
 
 
 def _slices_table(summary: Summary) -> wandb.Table:

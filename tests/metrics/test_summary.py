@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 from collision.errors import MetricError
 from collision.metrics.estimate import Estimate
 from collision.metrics.scored import Counts, Scored
-from collision.metrics.summary import fraction_to_oracle, summarise
+from collision.metrics.summary import beside_chance, fraction_to_oracle, lift_of, summarise
 from tests.kit.scores import HORIZONS, ORACLE, made_up_scores, nexar_ap
 
 
@@ -214,3 +214,33 @@ def test_seeds_of_different_examples_are_refused() -> None:
         summarise(made_up_scores(20), made_up_scores(21))
     with pytest.raises(MetricError, match="no scored examples"):
         summarise()
+
+
+def test_lift_is_the_share_of_the_way_from_chance_to_one() -> None:
+    seeds = [made_up_scores(40, seed=seed) for seed in range(2)]
+    summary = summarise(*seeds, num_resamples=200)
+    for key, ap in summary.ap.items():
+        lift = summary.lift[key]
+        for end in ("value", "low", "high"):
+            assert getattr(lift, end) == pytest.approx((getattr(ap, end) - 0.5) / 0.5)
+        assert lift.sd == pytest.approx(np.std(lift.seeds, ddof=1))
+    assert summary.as_json()["lift"]["mean"]["value"] == summary.lift["mean"].value
+
+
+def test_lift_of_the_worked_example() -> None:
+    """docs/metrics.md: .884 where chance is .846."""
+    lift = lift_of(Estimate(0.884, 0.77, 0.95), 0.846)
+    assert (lift.value, lift.low, lift.high) == pytest.approx((0.247, -0.494, 0.675), abs=1e-3)
+    text = beside_chance(Estimate(0.884), 0.846)
+    assert text == "0.884 (chance 0.846, lift 25%)"
+    assert beside_chance(Estimate(0.8, 0.7, 0.9), 0.5) == (
+        "0.800 [0.700, 0.900] (chance 0.500, lift 60% [40%, 80%])"
+    )
+
+
+def test_without_an_ap_there_is_a_reason_and_no_lift() -> None:
+    scored = made_up_scores(10)
+    alone = summarise(replace(scored, label=np.ones(len(scored))), num_resamples=9)
+    assert alone.lift["mean"].value is None
+    assert alone.headline.startswith("no mAP: average precision is not defined")
+    assert summarise(scored, num_resamples=9).headline.startswith("mAP 0.")

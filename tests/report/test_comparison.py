@@ -17,7 +17,11 @@ def test_a_comparison_in_words_and_as_a_forest(tmp_path) -> None:
     rows = differences_grid(comparison).rows
     assert [row[0] for row in rows] == list(runs)[1:]
     assert rows[0][1].startswith("+0.") and rows[0][2] == "<.001"
-    assert runs_grid(comparison).rows[0][2] == "–"
+    name, value, chance, lift, sd, seeds = runs_grid(comparison).rows[0]
+    assert (name, chance, sd, seeds) == ("first", ".500", "–", "1")
+    of_first = (comparison.runs["first"].value - 0.5) / 0.5
+    assert value[0] == "." and "[" in value
+    assert lift == f"{of_first:.0%}"
     assert "240 examples of 40 groups at 0.5 s, 1.0 s, 1.5 s" in reading(comparison)
     assert "corrected for 2 tests" in reading(comparison)
     forest(comparison, tmp_path / "many.png")

@@ -57,6 +57,7 @@ def test_final_table_shows_every_number_beside_its_chance(summary) -> None:
     low, value, high = (f"{end:.3f}".lstrip("0") for end in (ap.low, ap.value, ap.high))
     assert column(grid, "AP")[-1] == f"{value} [{low}, {high}]"
     assert column(grid, "chance") == [".500"] * 4
+    assert column(grid, "lift")[-1] == f"{(ap.value - 0.5) / 0.5:.0%}"
     assert column(grid, "oracle") == [".980", ".950", ".920", ".950"]
     assert column(grid, "gap")[-1] == f"{(ap.value - 0.5) / 0.45:.0%}"
     resolved = summary.slices["variant=resolved"].ap["0.5"].value

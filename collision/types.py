@@ -189,7 +189,8 @@ class Dataset(Protocol):
     - ``oracle() -> dict | None``: the AP that a model given the true state of the scenes reaches;
     - ``write_submission(path, scores)``: write test scores (probability by id) in the owners' form;
     - ``unknown_groups: str``: why clips of one source event or drive count as independent, so that
-      intervals over groups are too narrow; empty where they don't.
+      intervals over groups are too narrow; empty where they don't;
+    - ``is_painted: bool``: its videos are painted by a program; footage where it says nothing.
     """
 
     name: str

@@ -241,15 +241,18 @@ class Work:
         """Take a fold's data, and what is to be remembered of them."""
         options, experiment = self.options, self.experiment
         learned_from = LearnedFrom.of(fold.data, experiment.digests())
+        is_painted: bool | None = getattr(experiment.dataset, "is_painted", False)
         if self.initial is not None:
             start = self.initial.origin
             same = start.dataset == experiment.dataset.name
             learned_from = learned_from.joined(start.learned_from, same_dataset=same)
+            is_painted = is_painted and start.is_painted
         origin = Origin(
             dataset=experiment.dataset.name,
             data_digest=experiment.facts()["data_digest"],
             parts=options.parts,
             learned_from=learned_from,
+            is_painted=is_painted,
         )
         parts = {group: getattr(options, group) for group in ("backbone", "head", "pooling")}
         seen = (experiment.policy, experiment.source.fingerprint)
@@ -306,6 +309,7 @@ def write_report(
     assert numbers is not None, "a trained run has a split with labels"
     write_results(folder, page, evaluation, log)
     console.print(as_rich(final_grid(numbers.summary, numbers.last_step)))
+    print_plain(console, numbers.summary.headline)
     if numbers.anticipation:
         console.print(as_rich(numbers_grid(numbers)))
     print_warnings(console, metrics["warnings"])

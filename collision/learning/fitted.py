@@ -16,6 +16,7 @@ from collision.features.fingerprint import Fingerprint
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import SELECTED_BY, Place, TrainingSetup, fit_head
 from collision.learning.head import HeadModel
+from collision.learning.novelty import known_videos
 from collision.learning.predictor import FILE_NAME, Origin, Predictor
 from collision.learning.task import probabilities
 from collision.metrics.calibration import Temperature, calibrated, fit_temperature, logits_of
@@ -63,7 +64,10 @@ class Lesson:
 def fit_predictor(
     setup: TrainingSetup, lesson: Lesson, threshold: ThresholdOptions, place: Place
 ) -> FittedHead:
-    """Train a head as ``fit_head`` does; calibrate it, suggest a threshold, save it."""
+    """Train a head as ``fit_head`` does; calibrate it, suggest a threshold, save it.
+
+    What its videos look like is kept beside it.
+    """
     trained = fit_head(setup, lesson.data, place, lesson.initial)
     device = device_of(setup.trainer.accelerator)
     temperature, point = calibrate(trained.best, lesson.data["val"], threshold, device)
@@ -76,7 +80,8 @@ def fit_predictor(
         temperature=temperature,
     )
     what = lesson.parts, lesson.policy, setup.feature_dropout, lesson.fingerprint
-    predictor = Predictor(trained.best, *what, point, temperature.value, origin)
+    known = known_videos(lesson.data["train"], lesson.data["val"])
+    predictor = Predictor(trained.best, *what, point, temperature.value, origin, known)
     predictor.save(place.folder / FILE_NAME)
     return FittedHead(predictor, trained.last, trained.best_step, trained.last_step)
 

@@ -1,6 +1,7 @@
 """A trained head in one file: weights and everything needed to use them again.
 
-``predictor.safetensors`` holds the head's state dict; its header holds JSON: backbone, head and
+``predictor.safetensors`` holds the head's state dict and, where there were enough, what the videos
+that it learned from look like; its header holds JSON: backbone, head and
 pooling by name with their options, the sampling, the fingerprint of the features, the suggested
 threshold, and where the weights come from. Nothing in it is code.
 """
@@ -28,6 +29,7 @@ from collision.features.fingerprint import Fingerprint
 from collision.files import write_whole
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.head import HeadModel, build_model
+from collision.learning.novelty import PREFIX, KnownVideos
 from collision.learning.task import MONITOR, probabilities
 from collision.metrics.calibration import Temperature, calibrated
 from collision.metrics.threshold import OperatingPoint
@@ -36,8 +38,12 @@ from collision.types import BackboneSpec
 from collision.untrusted import check_format, json_data, read_config, reading, saved_part, values_in
 
 FILE_NAME = "predictor.safetensors"
-FORMAT = 3
+FORMAT = 4
 PARTS = ("backbone", "head", "pooling")
+PAINTED = (
+    "The predictor learned from painted scenes alone: on footage its scores mean nothing until "
+    "they are checked on labelled clips."
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,8 @@ class Origin:
         step: How many steps of the optimizer the weights had.
         selected_on: The name of the value by which they were chosen.
         learned_from: None in predictors of earlier versions.
+        is_painted: Whether all videos that it has learned from were painted, not filmed; None where
+            nobody knows.
     """
 
     __pydantic_config__ = STRICT
@@ -91,6 +99,7 @@ class Origin:
     value: float | None = None
     temperature: Temperature | None = None
     learned_from: LearnedFrom | None = None
+    is_painted: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +125,8 @@ class Predictor:
         policy: The sampling that the head was trained with.
         threshold: Suggested from validation, with what it costs there; None without validation.
         temperature: Fitted on validation: probabilities are ``sigmoid(logit / temperature)``.
+        known: What the videos that it learned from look like; None of too few, and in predictors of
+            earlier versions.
     """
 
     model: HeadModel
@@ -126,6 +137,7 @@ class Predictor:
     threshold: OperatingPoint | None = None
     temperature: float = 1.0
     origin: Origin = Origin()
+    known: KnownVideos | None = None
 
     @property
     def spec(self) -> BackboneSpec:
@@ -166,6 +178,7 @@ class Predictor:
         )
         state = self.model.state_dict().items()
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state}
+        tensors |= self.known.tensors() if self.known else {}
         text = json.dumps(asdict(header), allow_nan=False)
         write_whole(path, save(tensors, metadata={"collision": text}))
 
@@ -199,13 +212,15 @@ def load_predictor(path: Path, trust: Collection[str] = ()) -> Predictor:
         parts = {group: saved_part(saved.parts.get(group), group, where, trust) for group in PARTS}
         policy = call_typed(SamplingPolicy, saved.sampling, {}, "sampling")
         fingerprint = Fingerprint(saved.fingerprint)
-        model = _model_of(parts, fingerprint.spec.feature_dim, saved.feature_dropout, state)
+        known = _known_of(state, fingerprint.spec.feature_dim)
+        weights = {name: one for name, one in state.items() if not name.startswith(PREFIX)}
+        model = _model_of(parts, fingerprint.spec.feature_dim, saved.feature_dropout, weights)
     judged = saved.threshold, saved.temperature, saved.origin
-    return Predictor(model, parts, policy, saved.feature_dropout, fingerprint, *judged)
+    return Predictor(model, parts, policy, saved.feature_dropout, fingerprint, *judged, known)
 
 
 def _upgraded(header: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a header of format 2 as one of format 3; what it lacks is left out, and told later."""
+    """Write a header of format 2 as one of today's; what it lacks is left out, and told later."""
     config, origin = {**header["config"]}, {**header["origin"]}
     origin["value"] = origin.pop(MONITOR, None)
     known = {entry.name for entry in fields(Origin)}
@@ -218,6 +233,14 @@ def _upgraded(header: Mapping[str, Any]) -> dict[str, Any]:
     }
     kept = ("fingerprint", "threshold", "temperature")
     return renewed | {name: header[name] for name in kept if name in header}
+
+
+def _known_of(state: Mapping[str, Tensor], feature_dim: int) -> KnownVideos | None:
+    known = KnownVideos.of_tensors(state)
+    if known is not None and len(known.centre) != feature_dim:
+        found = f"what its training videos look like has {len(known.centre)} features"
+        raise CheckpointError(f"{found}, its backbone gives {feature_dim}")
+    return known
 
 
 def _model_of(

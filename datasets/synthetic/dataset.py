@@ -39,6 +39,8 @@ class Synthetic:
         folder: Where its files are: ``root`` and a digest of all that decides the clips.
     """
 
+    is_painted = True
+
     def __init__(
         self,
         root: str | Path,

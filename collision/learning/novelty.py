@@ -1,0 +1,188 @@
+"""How unlike the videos that a head learned from another video is.
+
+A video is the mean of its windows' features, each feature in units of its spread over training. The
+main directions in which the training's videos differ are kept (PCA); a video is unlike them if it
+lies far out along these directions (Mahalanobis) or, more often, far beside them (the residual):
+as in process monitoring (Jackson and Mudholkar, 1979). The larger
+of the two counts. How far is far is told by the training's own videos, each held out in turn with
+its group (conformal prediction). Which of several distances was chosen by what: docs/metrics.md.
+
+Shapes: V videos, M windows, D features, K directions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+
+import torch
+from scipy.linalg import eigh
+from torch import Tensor
+
+from collision.errors import CheckpointError
+from collision.learning.datamodule import FeatureDataset
+from collision.metrics.estimate import MIN_GROUPS
+
+FALSE_ALARM_RATE = 0.05  # of videos like those of the training
+NUM_DIRECTIONS = 16
+NUM_FOLDS = 5
+TINY = 1e-9  # least variance, of videos that are all alike
+PREFIX = "known_videos."  # of its tensors in a predictor's file
+MIN_SPREAD = (
+    1e-3  # of a feature, as a share of the mean: one that hardly ever moved decides nothing
+)
+
+
+@dataclass(frozen=True, eq=False)
+class KnownVideos:
+    """What the videos that a head learned from look like.
+
+    Attributes:
+        centre: float32 ``[D]``, the mean of their windows' features.
+        spread: float32 ``[D]``, the standard deviation.
+        directions: float32 ``[K, D]``, orthonormal.
+        variances: float32 ``[K]`` of their videos along these.
+        residual: float32 ``[1]``, their mean squared distance from these.
+        held_out: float32 ``[V]``, rising: how far each was from the others, without its group.
+        num_groups: int64 ``[1]``, their source events or drives.
+    """
+
+    centre: Tensor
+    spread: Tensor
+    directions: Tensor
+    variances: Tensor
+    residual: Tensor
+    held_out: Tensor
+    num_groups: Tensor
+
+    @property
+    def limit(self) -> float:
+        """The distance that so many held-out videos stay within: 19 of 20."""
+        return float(self.held_out[limit_rank(len(self.held_out)) - 1])
+
+    def distances(self, data: FeatureDataset) -> dict[str, float]:
+        """Give each video's distance by id; 1 is the limit that 19 of 20 videos like these keep."""
+        names, means = video_means(data)
+        values = (means - self.centre) / self.spread
+        far = _distances(values, self.directions, self.variances, self.residual)
+        return {name: float(one) for name, one in zip(names, far / self.limit, strict=True)}
+
+    def share_beyond(self, distance: float) -> float:
+        """Give the share of held-out videos that are at least so far from the others."""
+        return float((self.held_out >= distance * self.limit).float().mean())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As they are saved beside a head's weights."""
+        return {PREFIX + one.name: getattr(self, one.name) for one in fields(self)}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Self | None:
+        """Read what ``tensors`` gave, or None where a file has none of it.
+
+        CheckpointError: they do not belong together.
+        """
+        own = {one.name: tensors.get(PREFIX + one.name) for one in fields(cls)}
+        there = {name: tensor for name, tensor in own.items() if tensor is not None}
+        if not there:
+            return None
+        if len(there) < len(own) or not _are_sound(there):
+            raise CheckpointError("what its training videos look like is damaged")
+        return cls(**there)
+
+
+def limit_rank(count: int) -> int:
+    """Give the place of the limit among so many held-out values, rising, counted from 1.
+
+    A further value from the same source lies beyond it with a chance of at most 5 %.
+    """
+    return min(count, math.ceil((1 - FALSE_ALARM_RATE) * (count + 1)))
+
+
+def known_videos(train: FeatureDataset, val: FeatureDataset) -> KnownVideos | None:
+    """Describe the videos of training and validation; None of fewer than 20 groups."""
+    group_of = {record.id: record.group for part in (train, val) for record in part.records}
+    groups = sorted(set(group_of.values()))
+    if len(groups) < MIN_GROUPS:
+        return None
+    windows = torch.cat([part.valid_features() for part in (train, val)])
+    spread, centre = torch.std_mean(windows, dim=0)
+    spread = spread.clamp_min(MIN_SPREAD * float(spread.mean()) or 1.0)
+    described = [video_means(part) for part in (train, val)]
+    names = [name for part, _ in described for name in part]
+    values = (torch.cat([means for _, means in described]) - centre) / spread
+    fold_of = {group: number % NUM_FOLDS for number, group in enumerate(groups)}
+    folds = torch.tensor([fold_of[group_of[name]] for name in names])
+    held_out = torch.empty(len(names))
+    for fold in range(NUM_FOLDS):
+        held_out[folds == fold] = _distances(values[folds == fold], *_main(values[folds != fold]))
+    main, count = _main(values), torch.tensor([len(groups)])
+    if not held_out.isfinite().all() or held_out.max() <= 0:  # features that never move
+        return None
+    return KnownVideos(centre, spread, *main, held_out.sort().values, count)
+
+
+def video_means(data: FeatureDataset) -> tuple[list[str], Tensor]:
+    """Give the ids of the videos and the mean feature of each one's windows, float32 ``[V, D]``."""
+    names = list(dict.fromkeys(example.video for example in data.examples))
+    number_of = {name: number for number, name in enumerate(names)}
+    of_example = torch.tensor([number_of[e.video] for e in data.examples], dtype=torch.int64)
+    video_of = torch.full((len(data.bank),), -1)
+    video_of[data.window_index] = of_example[data.example_of, None].expand_as(data.window_index)
+    video_of[-1] = -1  # the window that does not exist
+    used = torch.nonzero(video_of >= 0).flatten()
+    sums = torch.zeros(len(names), data.bank.shape[-1])
+    for chunk in used.split(8192):
+        sums.index_add_(0, video_of[chunk], data.bank[chunk].float().mean(dim=1))
+    return names, sums / torch.bincount(video_of[used], minlength=len(names))[:, None]
+
+
+def _main(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Directions ``[K, D]``, variances along them ``[K]`` and the residual ``[1]`` of videos."""
+    count, dim = values.shape
+    num_directions = max(1, min(NUM_DIRECTIONS, count // 4, dim - 1))
+    exact = values.double()
+    gram = exact.T @ exact if count > dim else exact @ exact.T  # whichever is smaller
+    wanted = (len(gram) - num_directions, len(gram) - 1)
+    top = torch.from_numpy(eigh(gram.numpy(), subset_by_index=wanted)[1])
+    # Orthonormal also where the videos differ in fewer directions than are asked for.
+    directions = torch.linalg.qr(top if count > dim else exact.T @ top).Q.T.float().contiguous()
+    along = (values @ directions.T).square()
+    beside = _beside(values, along).mean()[None]
+    return directions, along.mean(dim=0).clamp_min(TINY), beside.clamp_min(TINY)
+
+
+def _distances(values: Tensor, directions: Tensor, variances: Tensor, residual: Tensor) -> Tensor:
+    """The larger of both distances, each 1 on average over the videos that it was fitted on."""
+    along = (values @ directions.T).square()
+    within = (along / variances).mean(dim=1)
+    return torch.maximum(within, _beside(values, along) / residual).sqrt()
+
+
+def _beside(values: Tensor, along: Tensor) -> Tensor:
+    return (values.square().sum(dim=1) - along.sum(dim=1)).clamp_min(0)
+
+
+def _are_sound(tensors: Mapping[str, Tensor]) -> bool:
+    centre, directions = tensors["centre"], tensors["directions"]
+    shapes = {
+        "centre": centre.shape if centre.ndim == 1 else None,
+        "spread": centre.shape,
+        "directions": (len(directions), len(centre)) if centre.ndim and directions.ndim else None,
+        "variances": (len(directions),) if directions.ndim else None,
+        "residual": (1,),
+        "held_out": (tensors["held_out"].numel(),),
+        "num_groups": (1,),
+    }
+    of_floats = [tensors[name] for name in shapes if name != "num_groups"]
+    positive = [tensors[name] for name in ("spread", "variances", "residual", "num_groups")]
+    return (
+        all(tuple(tensors[name].shape) == shape for name, shape in shapes.items())
+        and all(one.dtype == torch.float32 and bool(one.isfinite().all()) for one in of_floats)
+        and all(bool((one > 0).all()) for one in positive)
+        and tensors["num_groups"].dtype == torch.int64
+        and tensors["held_out"].numel() >= int(tensors["num_groups"]) >= MIN_GROUPS
+        and bool((tensors["held_out"].diff() >= 0).all())
+        and float(tensors["held_out"][-1]) > 0
+    )

@@ -16,7 +16,7 @@ import torch
 from collision.errors import Interrupted, VideoDecodeError
 from collision.features.source import FeatureSource
 from collision.learning.datamodule import load_features
-from collision.learning.predictor import Predictor
+from collision.learning.predictor import PAINTED, Predictor
 from collision.options import ExtractionOptions
 from collision.report.timeline import Timeline, draw_timeline
 from collision.sampling.index import DataIndex
@@ -52,6 +52,9 @@ class Prediction:
         index: Of the video's frames, for ``plot``.
         from_part: bool ``[N]``: the file's beginning, or a hole in it, left less to see than the
             head looks at. False where nothing is given.
+        distance: From the videos that the predictor learned from; 1 is the limit that 19 of 20
+            videos like them keep. None where the predictor does not know them.
+        warnings: Why its scores should not be believed, a sentence each.
     """
 
     path: Path
@@ -62,6 +65,8 @@ class Prediction:
     event_time: Seconds | None = None
     index: VideoIndex | None = field(default=None, repr=False)
     from_part: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    distance: float | None = None
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Fill in ``from_part``."""
@@ -219,8 +224,21 @@ def predict(
     probabilities = np.full(len(times), np.nan)
     probabilities[exist] = predictor.probabilities(data, torch.device("cpu"))
     threshold = predictor.threshold.threshold if predictor.threshold else None
-    first_time, event_time = start + history(policy, spec), moments.event_time
-    from_part = exist & ~whole
-    return Prediction(
-        path, times, probabilities, first_time, threshold, event_time, index, from_part
-    )
+    first_time, from_part = start + history(policy, spec), exist & ~whole
+    distance = predictor.known.distances(data).get(record.id) if predictor.known else None
+    known = threshold, moments.event_time, index, from_part, distance, doubts(predictor, distance)
+    return Prediction(path, times, probabilities, first_time, *known)
+
+
+def doubts(predictor: Predictor, distance: float | None) -> tuple[str, ...]:
+    """Say why the scores of a video so far from a predictor's own should not be believed."""
+    found = []
+    if predictor.known and distance is not None and distance > 1:
+        share = predictor.known.share_beyond(distance)
+        of_own = f"{share:.1%}" if share else "none"
+        found.append(
+            f"This video is unlike those that the predictor learned from: its distance is "
+            f"{distance:.2f}, where 19 of 20 videos like them stay within 1 and {of_own} of its "
+            "own goes so far. Its scores need not mean here what they meant there."
+        )
+    return (*found, PAINTED) if predictor.origin.is_painted else tuple(found)

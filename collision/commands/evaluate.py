@@ -69,6 +69,7 @@ def print_results(console: Console, evaluations: Sequence[Evaluation]) -> None:
         name, numbers = judged[0]
         console.print(f"\n{name}, split {evaluations[0].split}", style="bold")
         console.print(as_rich(final_grid(numbers.summary)))
+        console.print(numbers.summary.headline, markup=False, highlight=False, soft_wrap=True)
     for name, numbers in judged:
         if numbers.anticipation:
             console.print(f"\n{name}, along whole videos too", style="bold")

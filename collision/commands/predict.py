@@ -33,13 +33,13 @@ def run(options: PredictOptions, paths: list[str]) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     chosen = paths if options.limit is None else paths[: options.limit]
     failures: list[str] = []
+    told: set[str] = set()
     for name in track(chosen, "Predicting", console=console, disable=len(chosen) < 2):
         try:
             with local_file(name) as path:
                 prediction = model.predict(path, moments, options.extraction)
                 target = write_prediction(prediction, options.output)
-            notes = [f"  note: {note}" for note in prediction.notes]
-            for line in [f"{prediction} -> {target}.png, .csv", *notes]:
+            for line in [f"{prediction} -> {target}.png, .csv", *remarks(prediction, told)]:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
         except VideoDecodeError as error:
             failures.append(str(error))
@@ -53,6 +53,16 @@ def run(options: PredictOptions, paths: list[str]) -> int:
             + "\n  ".join(failures)
         )
     return 0
+
+
+def remarks(prediction: Prediction, told: set[str]) -> list[str]:
+    """Give what is to be known of a clip; a warning already ``told`` of an earlier one is not."""
+    lines = [f"  note: {note}" for note in prediction.notes]
+    if prediction.distance is not None:
+        lines.append(f"  distance from the training's videos: {prediction.distance:.2f} (limit 1)")
+    lines += [f"  warning: {one}" for one in prediction.warnings if one not in told]
+    told.update(prediction.warnings)
+    return lines
 
 
 def write_prediction(prediction: Prediction, output: Path) -> Path:

@@ -15,6 +15,7 @@ from collision.audit.probes import PROBES
 from collision.audit.shortcuts import FoldAudit
 from collision.errors import MetricError
 from collision.evaluation import guards
+from collision.evaluation.distances import Distances, distances_of
 from collision.evaluation.guards import Finding
 from collision.evaluation.numbers import Numbers, judge, judge_curves, oracle_of
 from collision.evaluation.scores import (
@@ -30,6 +31,7 @@ from collision.learning.task import probabilities
 from collision.metrics.comparison import compare
 from collision.metrics.curves import Curve, curves_to_csv
 from collision.metrics.scored import Scored
+from collision.metrics.summary import beside_chance
 from collision.sampling.index import DENSE
 from collision.types import UNLABELLED
 
@@ -57,6 +59,7 @@ class Evaluation:
     videos: list[dict[str, float]] = field(default_factory=list)
     numbers: Numbers | None = None
     findings: list[Finding] = field(default_factory=list)
+    distances: Distances | None = None  # from the training's videos; None where not known
 
     @property
     def name(self) -> str:
@@ -64,15 +67,15 @@ class Evaluation:
         return self.experiment.dataset.name
 
     def __str__(self) -> str:
-        """AP by horizon, and what the guards found, a line each."""
+        """AP by horizon beside chance, and what the guards found, a line each."""
         title = f"{self.name}, split {self.split}"
         if self.numbers is None:
             return f"{title}: the labels are secret, so nothing is judged"
         lines = [f"{title}: average precision by seconds before the event"]
-        for key, ap in self.numbers.summary.ap.items():
-            value = ap.reason if ap.value is None else f"{ap.value:.3f}"
-            interval = f" [{ap.low:.3f}, {ap.high:.3f}]" if ap.interval else ""
-            lines.append(f"  {key}: {value}{interval}")
+        summary = self.numbers.summary
+        lines += [
+            f"  {key}: {beside_chance(ap, summary.chance[key])}" for key, ap in summary.ap.items()
+        ]
         return "\n".join([*lines, *(f"warning: {finding.message}" for finding in self.findings)])
 
     @property
@@ -99,12 +102,18 @@ class Evaluation:
             "dropped": self.dropped,
             "missing": self.experiment.missing.as_json(),
             **(self.numbers.as_json() if self.numbers else {}),
+            "distances": self.distances.as_json() if self.distances else None,
             "warnings": [finding.as_json() for finding in self.findings],
         }
 
     def write_scores(self, folder: Path, name: str = "") -> None:
-        """Write ``predictions_<name>_seed<n>.csv`` and, where there are some, curves beside it."""
+        """Write ``predictions_<name>_seed<n>.csv`` and, where there are some, curves beside it.
+
+        And ``distances_<name>.csv``: how far each video is from those of the training.
+        """
         middle = f"_{name}" if name else ""
+        if self.distances:
+            self.distances.to_csv(folder / f"distances{middle}.csv")
         for seed, scores in self.scores.items():
             scores.best.to_csv(folder / f"predictions{middle}_seed{seed}.csv")
             if scores.curves:
@@ -139,6 +148,8 @@ def evaluate_heads(
             result.scores[seed] = _score(experiment, of_seed, split, judging.device)
     if result.scores:
         result.numbers = _numbers(result, judging)
+    # What the training's videos look like does not hang on the seed.
+    result.distances = distances_of(experiment.folds, next(iter(heads.values())), split)
     result.findings = _guard(result, judging, audits)
     return result
 
@@ -210,6 +221,11 @@ def _guard(evaluation: Evaluation, judging: Judging, audits: Sequence[FoldAudit]
         _learned_from_judged(evaluation),
         guards.odd_times(experiment.missing.units),
         guards.unknown_groups(getattr(experiment.dataset, "unknown_groups", "")),
+        guards.unlike_training(evaluation.distances),
+        guards.painted_meets_footage(
+            all(origin.is_painted for origin in evaluation.origins),
+            getattr(experiment.dataset, "is_painted", False),
+        ),
     ]
     numbers = evaluation.numbers
     if numbers is None:
@@ -224,7 +240,8 @@ def _guard(evaluation: Evaluation, judging: Judging, audits: Sequence[FoldAudit]
         guards.missing_classes(summary.counts),
         guards.unscored_classes(summary.counts),
         guards.validation_too_good(validation, summary.ap["mean"]),
-        guards.worse_than_base_rate(calibration.brier, calibration.brier_of_base_rate),
+        guards.worse_than_base_rate(calibration),
+        guards.no_better_than_chance(numbers.auc["mean"], summary.counts, summary.headline),
         guards.near_duplicates_across_splits(pairs),
         _best_shortcut(evaluation, judging, audits),
     ]

@@ -7,17 +7,22 @@ on the page and on the terminal. No run stops.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from collision.metrics.estimate import Difference, Estimate, Plain
+from collision.evaluation.distances import Distances
+from collision.learning.predictor import PAINTED
+from collision.metrics.calibration import Calibration
+from collision.metrics.estimate import Difference, Estimate, Plain, Z
 from collision.metrics.scored import Counts
 from collision.sampling.policy import SamplingPolicy
 
 SATURATED = 0.985  # the study behind this project validated at this AP, and tested at .70
 FAR_ABOVE = 0.1  # of validation over test mAP
 UNEVEN = 0.05  # difference between the classes' shares of examples without a score
+RARE = 0.025  # one-sided, as an end of the 95 % intervals
 
 
 @dataclass(frozen=True)
@@ -179,17 +184,85 @@ def near_duplicates_across_splits(pairs: Sequence[tuple[str, str]]) -> Finding |
     )
 
 
-def worse_than_base_rate(brier: Estimate, of_base_rate: float | None) -> Finding | None:
-    """Warn if a constant prediction of the share of positives would be nearer to the truth."""
-    if brier.low is None or of_base_rate is None or brier.low <= of_base_rate:
+def worse_than_base_rate(calibration: Calibration) -> Finding | None:
+    """Warn if a constant prediction of the share of positives would be nearer to the truth.
+
+    Where there are too few groups for an interval, what was found is told with their number.
+    """
+    over = calibration.over_base_rate
+    if over is None or (over.value if over.low is None else over.low) <= 0:
+        return None
+    said = (
+        f"The Brier score is {over.first:.3f}; always predicting the share of positives has "
+        f"{over.second:.3f}. "
+    )
+    if over.interval is None:
+        groups = calibration.counts["groups"]
+        said += (
+            f"These are {groups} groups, too few to say how far this is chance; but nothing here "
+            "shows that the probabilities, or a threshold on them, mean anything on such videos."
+        )
+    else:
+        said += (
+            f"The difference is {over.value:+.3f} [{over.low:+.3f}, {over.high:+.3f}]. These "
+            "probabilities, and a threshold on them, mean nothing on these videos; their order "
+            "may still."
+        )
+    return Finding("worse_than_base_rate", said, over.as_json())
+
+
+def no_better_than_chance(
+    auc: Estimate, counts: Mapping[str, Counts], headline: str
+) -> Finding | None:
+    """Warn if the order of the scores is not shown to be better than a random one.
+
+    By the interval of the AUC; where there is none, by what random orders of as many groups reach:
+    the AUC's standard deviation is then sqrt((P + N + 1) / (12 P N)), of P positive and N negative
+    groups (Mann and Whitney, 1947).
+    """
+    if auc.value is None:
+        return None
+    positive = min(count.positive_groups for count in counts.values())
+    negative = min(count.negative_groups for count in counts.values())
+    reach = Z * math.sqrt((positive + negative + 1) / (12 * positive * negative))
+    if auc.interval is not None:
+        is_shown = auc.interval[0] > 0.5
+        why = f" [{auc.interval[0]:.3f}, {auc.interval[1]:.3f}]"
+    else:
+        is_shown = auc.value > 0.5 + reach
+        why = f"; of {positive} positive and {negative} negative groups in random order one in "
+        why += f"forty has {min(1.0, 0.5 + reach):.3f} or more"
+    if is_shown:
         return None
     return Finding(
-        "worse_than_base_rate",
-        f"The Brier score is {brier.value:.3f} [{brier.low:.3f}, {brier.high:.3f}]; always "
-        f"predicting the share of positives has {of_base_rate:.3f}. These probabilities, and a "
-        "threshold on them, mean nothing on these videos; their order may still.",
-        {**brier.as_json(), "of_base_rate": of_base_rate},
+        "no_better_than_chance",
+        f"Nothing shows that these scores order the videos better than chance: the AUC is "
+        f"{auc.value:.3f}{why}, where chance is .500. Read the AP beside its chance: {headline}.",
+        {**auc.as_json(), "positive_groups": positive, "negative_groups": negative},
     )
+
+
+def unlike_training(distances: Distances | None) -> Finding | None:
+    """Warn if more videos are unlike the training's than there would be of its own kind."""
+    if distances is None or distances.p_value > RARE:
+        return None
+    count = round(distances.unlike * distances.videos)
+    return Finding(
+        "unlike_training",
+        f"{count} of {distances.videos} videos ({distances.unlike:.0%}) are unlike those that the "
+        f"predictor learned from, where {distances.expected:.0%} of videos like them would be "
+        f"(median distance {distances.median:.2f}; 19 of 20 of its own kind stay within 1). What "
+        "it learned need not hold here: believe no number of its own test for such videos, and "
+        "train on some of them.",
+        distances.as_json(),
+    )
+
+
+def painted_meets_footage(is_painted: bool | None, is_judged_painted: bool) -> Finding | None:
+    """Warn if a predictor that has seen painted scenes alone is judged on footage."""
+    if not is_painted or is_judged_painted:
+        return None
+    return Finding("painted_meets_footage", PAINTED)
 
 
 def no_better_than_shortcut(probe: str, difference: Difference) -> Finding | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from collision.evaluation.distances import Distances
 from collision.evaluation.evaluation import Evaluation
 from collision.evaluation.numbers import Numbers
 from collision.metrics.scored import Scored
@@ -20,6 +21,7 @@ from collision.report.tables import (
     mistakes_grid,
     number,
     numbers_grid,
+    percent,
     slices_grid,
     with_interval,
 )
@@ -68,8 +70,11 @@ def result_blocks(
     if notes := counted(evaluation.experiment.notes):
         blocks.append(Heading("Notes on the files", level))
         blocks += [Text(note) for note in notes]
-    blocks += [Heading("Result", level), final_grid(summary, numbers.last_step)]
+    blocks += [Heading("Result", level), Text(f"**{summary.headline}**")]
+    blocks.append(final_grid(summary, numbers.last_step))
     blocks += [Text(_reading(numbers)), *_draw(pictures, numbers, scored, log)]
+    if evaluation.distances:
+        blocks.append(Text(_distances(evaluation.distances)))
     blocks += titled(missing_grid(evaluation.experiment.missing.as_json()), level)
     blocks += titled(numbers_grid(numbers), level)
     if summary.slices:
@@ -79,6 +84,14 @@ def result_blocks(
     return [*blocks, Heading(mistakes.title, level), mistakes if mistakes.rows else none]
 
 
+def _distances(distances: Distances) -> str:
+    return (
+        f"Distance from the training's videos (limit 1): median {distances.median:.2f}; "
+        f"{distances.unlike:.0%} of {distances.videos} videos lie beyond the limit, where "
+        f"{distances.expected:.0%} of videos like the training's do."
+    )
+
+
 def datasets_grid(evaluations: Sequence[Evaluation]) -> Grid:
     """One line for each data set whose labels are known."""
     of_each = [(one, one.numbers) for one in evaluations if one.numbers]
@@ -86,13 +99,13 @@ def datasets_grid(evaluations: Sequence[Evaluation]) -> Grid:
     with_seeds = any(numbers.summary.ap["mean"].sd is not None for _, numbers in of_each)
     header = ["data set", "mAP [95 % interval]"]
     header += ["sd over\nseeds"] if with_seeds else []
-    header += ["chance", *(f"{key} s" for key in keys), "AUC", "videos", "warnings"]
+    header += ["chance", "lift", *(f"{key} s" for key in keys), "AUC", "videos", "warnings"]
     rows = []
     for one, numbers in of_each:
         summary = numbers.summary
         row = [f"{one.name} ({one.split})", with_interval(summary.ap["mean"])]
         row += [number(summary.ap["mean"].sd)] if with_seeds else []
-        row += [number(summary.chance["mean"])]
+        row += [number(summary.chance["mean"]), percent(summary.lift["mean"])]
         row += [number(summary.ap[key].value if key in summary.ap else None) for key in keys]
         counts = len(one.experiment.records), len(one.findings)
         row += [number(numbers.auc["mean"].value), *map(str, counts)]

@@ -1,12 +1,28 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
 from collision.evaluation import guards
+from collision.evaluation.distances import Distances
+from collision.metrics.calibration import calibration
 from collision.metrics.estimate import Difference, Estimate
+from collision.metrics.nexar import area_under_roc
 from collision.metrics.scored import Counts
 from collision.sampling.policy import SamplingPolicy
+from tests.kit.scores import made_up_scores
 
 
 def counts(positive=40, negative=40, missing_positive=0, missing_negative=0):
     missing = missing_positive + missing_negative
     return Counts(positive, negative, 40, 40, missing, missing_positive, missing_negative)
+
+
+def noisy(num_groups, seed):
+    """Sure of itself and wrong half the time."""
+    scored = made_up_scores(num_groups)
+    generator = np.random.default_rng(seed)
+    return replace(scored, score=generator.choice([0.02, 0.98], len(scored)))
 
 
 def difference(first, low=None, high=None):
@@ -81,10 +97,60 @@ def test_unknown_groups():
 
 
 def test_probabilities_that_a_constant_beats():
-    finding = guards.worse_than_base_rate(Estimate(0.40, 0.33, 0.47), 0.13)
-    assert finding is not None and "0.400 [0.330, 0.470]" in finding.message
-    assert guards.worse_than_base_rate(Estimate(0.40, 0.33, 0.47), 0.35) is None
-    assert guards.worse_than_base_rate(Estimate(0.40, reason="few"), 0.13) is None
+    wrong = calibration(noisy(60, seed=1), num_resamples=300)
+    finding = guards.worse_than_base_rate(wrong)
+    assert finding is not None and f"{wrong.over_base_rate.low:+.3f}" in finding.message
+    assert "mean nothing on these videos" in finding.message
+    assert guards.worse_than_base_rate(calibration(made_up_scores(60), num_resamples=300)) is None
+
+
+def test_a_small_set_that_a_constant_beats_is_told_with_its_size():
+    few = calibration(noisy(8, seed=1), num_resamples=300)
+    assert few.over_base_rate.interval is None
+    finding = guards.worse_than_base_rate(few)
+    assert finding is not None and "8 groups, too few" in finding.message
+    good = calibration(made_up_scores(8, skill=4), num_resamples=300)
+    assert guards.worse_than_base_rate(good) is None
+    one_class = replace(made_up_scores(8), label=np.ones(48, dtype=int))
+    assert guards.worse_than_base_rate(calibration(one_class, num_resamples=9)) is None
+
+
+def test_an_order_that_is_not_shown_to_be_better_than_chance():
+    of_counts = {"0.5": counts()}
+    told = guards.no_better_than_chance(Estimate(0.55, 0.46, 0.64), of_counts, "mAP .9 (chance .8)")
+    assert told is not None and told.message.endswith("chance: mAP .9 (chance .8).")
+    assert "0.550 [0.460, 0.640]" in told.message
+    assert guards.no_better_than_chance(Estimate(0.65, 0.55, 0.74), of_counts, "") is None
+    assert guards.no_better_than_chance(Estimate(None, reason="one class"), of_counts, "") is None
+
+
+def test_a_small_set_is_held_against_random_orders():
+    """22 and 8 groups: random orders of as many reach .737 in one of 40 cases."""
+    of_counts = {"0.5": Counts(22, 8, 22, 8, 0, 0, 0)}
+    told = guards.no_better_than_chance(Estimate(0.515, reason="few"), of_counts, "mAP .884")
+    assert told is not None and "one in forty has 0.737 or more" in told.message
+    assert guards.no_better_than_chance(Estimate(0.75, reason="few"), of_counts, "") is None
+    generator = np.random.default_rng(0)
+    labels = np.array([1] * 22 + [0] * 8)
+    random = [area_under_roc(labels, generator.random(30)) for _ in range(4000)]
+    assert np.mean(np.array(random) > 0.737) == pytest.approx(0.025, abs=0.007)
+
+
+def test_videos_unlike_the_training():
+    told = guards.unlike_training(Distances(30, 30, 0.9, 0.05, 1e-9, 3.2))
+    assert told is not None and "27 of 30 videos (90%)" in told.message
+    assert "where 5% of videos like them" in told.message and "3.20" in told.message
+    assert told.numbers["p_value"] == 1e-9
+    assert guards.unlike_training(Distances(30, 30, 0.1, 0.05, 0.2, 0.7)) is None
+    assert guards.unlike_training(None) is None
+
+
+def test_painted_scenes_and_footage():
+    told = guards.painted_meets_footage(True, False)
+    assert told is not None and "painted scenes alone" in told.message
+    assert guards.painted_meets_footage(True, True) is None
+    assert guards.painted_meets_footage(False, False) is None
+    assert guards.painted_meets_footage(None, False) is None  # of an earlier version
 
 
 def test_a_head_must_beat_its_shortcuts():

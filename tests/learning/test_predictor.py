@@ -16,6 +16,7 @@ from collision.config import part
 from collision.errors import CheckpointError
 from collision.features.fingerprint import Fingerprint
 from collision.learning.head import build_model
+from collision.learning.novelty import known_videos
 from collision.learning.predictor import (
     FILE_NAME,
     LearnedFrom,
@@ -26,6 +27,7 @@ from collision.learning.predictor import (
 )
 from collision.metrics.calibration import Temperature
 from collision.metrics.threshold import OperatingPoint
+from collision.prediction import doubts
 from collision.sampling.policy import SamplingPolicy
 from tests.kit.features import planted_splits
 
@@ -189,7 +191,7 @@ def test_a_classifier_that_does_not_fit_itself_is_refused(saved, bias):
 
 def test_parts_are_saved_by_name(saved):
     header, _ = read(saved)
-    assert header["format"] == 3
+    assert header["format"] == 4
     assert {group: saved["name"] for group, saved in header["parts"].items()} == {
         "backbone": "efficientnet_lite0",
         "head": "gru",
@@ -214,7 +216,7 @@ def test_predictors_of_the_version_before_are_read(saved):
     assert loaded.origin.parts == {"head": "gru", "logger": "none"}
     assert loaded.origin.learned_from is None and loaded.seen(["a"], ["0a"]) == {}
     loaded.save(saved)  # upgraded
-    assert read(saved)[0]["format"] == 3
+    assert read(saved)[0]["format"] == 4
     assert load_predictor(saved).origin == loaded.origin
 
 
@@ -567,3 +569,27 @@ def test_a_run_whose_seeds_are_not_all_there_is_not_taken_for_one_that_ended(tmp
     assert len(find_predictors(tmp_path / "seed_4")) == 1
     (tmp_path / "config.yaml").write_text("seed: 4\nseeds: 2\n")
     assert len(find_predictors(tmp_path)) == 2
+
+
+def test_it_keeps_what_its_videos_look_like(tmp_path):
+    known = known_videos(*planted_splits().values())
+    replace(make_predictor(), known=known).save(tmp_path / FILE_NAME)
+    loaded = load_predictor(tmp_path / FILE_NAME)
+    data = planted_splits()["val"]
+    assert loaded.known.distances(data) == known.distances(data)
+    short = replace(known, centre=known.centre[1:], spread=known.spread[1:])
+    short = replace(short, directions=known.directions[:, 1:].contiguous())
+    replace(make_predictor(), known=short).save(tmp_path / FILE_NAME)
+    with pytest.raises(CheckpointError, match=r"predictor\.safetensors.*5 features.*gives 6"):
+        load_predictor(tmp_path / FILE_NAME)
+
+
+def test_a_predictor_of_format_3_is_read_and_knows_nothing_of_its_videos(saved):
+    def as_before(header):
+        header["format"] = 3
+        del header["origin"]["is_painted"]
+
+    rewrite(saved, as_before)
+    loaded = load_predictor(saved)
+    assert loaded.known is None and loaded.origin.is_painted is None
+    assert doubts(loaded, None) == ()

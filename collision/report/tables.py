@@ -110,7 +110,11 @@ def plan_table(plans: Iterable[tuple[str, str, Plan]]) -> Table:
 
 
 def final_grid(best: Summary, last: Mapping[str, Estimate] | None = None) -> Grid:
-    """The selected head's AP by horizon and its mean, beside the last step's: the end of a run."""
+    """The selected head's AP by horizon and its mean, beside the last step's: the end of a run.
+
+    Beside chance stands the lift, or, where there is an oracle, the share of the gap to that: both
+    would not fit a terminal.
+    """
     with_seeds = best.ap["mean"].sd is not None
     against = {
         name: part
@@ -119,8 +123,8 @@ def final_grid(best: Summary, last: Mapping[str, Estimate] | None = None) -> Gri
     }
     header = ["horizon", "AP [95 % interval]"]
     header += ["sd over\nseeds"] if with_seeds else []
-    header += ["chance", "lift"]
-    header += ["oracle", "gap\nclosed"] if best.oracle else []
+    header += ["chance"]
+    header += ["oracle", "gap\nclosed"] if best.oracle else ["lift"]
     header += [f"vs {name.partition('=')[2]}\n(chance)" for name in against]
     header += ["last\nstep"] if last else []
     rows = []
@@ -128,10 +132,12 @@ def final_grid(best: Summary, last: Mapping[str, Estimate] | None = None) -> Gri
         chance = best.chance[key]
         row = ["mean" if key == "mean" else f"{key} s", with_interval(entry)]
         row += [number(entry.sd)] if with_seeds else []
-        row += [number(chance) if entry.value is not None else ABSENT, percent(best.lift[key])]
+        row += [number(chance) if entry.value is not None else ABSENT]
         if best.oracle:
             closed = fraction_to_oracle(entry.value, chance, best.oracle[key])
             row += [number(best.oracle[key]), ABSENT if closed is None else f"{closed:.0%}"]
+        else:
+            row.append(percent(best.lift[key]))
         kinds = ((part.ap[key].value, part.chance[key]) for part in against.values())
         row += [f"{number(ap)} ({number(own_chance)})" for ap, own_chance in kinds]
         row += [number(last[key].value if key in last else None)] if last else []

@@ -338,3 +338,14 @@ def test_resuming_runs_no_code_that_a_config_names(workshop, tmp_path, monkeypat
     assert main(["train", f"resume={run}"]) == 2
     assert "'os.makedirs' as its sampling, which is not a class" in capfd.readouterr().err
     assert not planted.exists()
+
+
+def test_a_predictor_of_painted_scenes_says_so_where_it_meets_footage(workshop, tmp_path):
+    told = "learned from painted scenes alone"
+    own = workshop.command("evaluate", workshop.run, "num_resamples=20")
+    assert told not in own and re.search(r"mAP 0\.\d+ \(chance 0\.500, lift -?\d+%\)", own)
+    listed = ("dataset=manifest", "dataset.csv=examples/clips.csv", "num_resamples=20")
+    assert told in re.sub(r"\s+", " ", workshop.command("evaluate", workshop.run, *listed))
+    clips = ("examples/drive.mp4", "examples/drive.mp4")
+    where = (f"checkpoint={workshop.run}", f"output={tmp_path}")
+    assert workshop.command("predict", *clips, *where).count(told) == 1

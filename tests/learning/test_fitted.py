@@ -1,12 +1,18 @@
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
-from collision.learning.fitted import calibrate, suggested_threshold
+from collision.features.fingerprint import Fingerprint
+from collision.learning.fit import Place
+from collision.learning.fitted import Lesson, calibrate, fit_predictor, suggested_threshold
+from collision.learning.predictor import FILE_NAME, Origin, load_predictor
 from collision.learning.task import probabilities
 from collision.metrics.calibration import calibrated
 from collision.options import ThresholdOptions
-from tests.kit.features import FEATURE_DIM, SETUP, planted
+from collision.sampling.policy import SamplingPolicy
+from tests.kit.features import FEATURE_DIM, SETUP, planted, planted_splits
+from tests.learning.test_predictor import FINGERPRINT, PARTS
 
 CPU = torch.device("cpu")
 
@@ -26,3 +32,15 @@ def test_a_precision_that_no_threshold_has_is_told(caplog):
     point = suggested_threshold(labels, scores, ThresholdOptions(precision=0.9))
     assert "precision of 0.9" in caplog.text and "best F1" in caplog.text
     assert 0 < point.threshold < 0.9
+
+
+def test_a_fitted_head_knows_videos_like_its_own(tmp_path):
+    parts = {**PARTS, "head": SETUP.head, "pooling": SETUP.pooling}
+    about = (SamplingPolicy(), Fingerprint(FINGERPRINT), Origin(is_painted=True))
+    lesson = Lesson(planted_splits(), parts, *about)
+    place = Place(tmp_path, 0, Console(quiet=True))
+    fit_predictor(SETUP, lesson, ThresholdOptions(false_alarm_rate=0.2), place)
+    loaded = load_predictor(tmp_path / FILE_NAME)
+    assert loaded.origin.is_painted
+    far = [distance > 1 for distance in loaded.known.distances(planted(40, seed=5)).values()]
+    assert np.mean(far) < 0.2

@@ -99,8 +99,9 @@ def test_a_line_for_each_data_set() -> None:
     grid = datasets_grid(results)
     assert grid.header[2:] == [
         "chance",
+        "lift",
         *["0.5 s", "1.0 s", "1.5 s", "2.0 s", "2.5 s"],
         *grid.header[-3:],
     ]
     assert [row[0] for row in grid.rows] == ["day (test)", "night (test)"]
-    assert grid.rows[1][3:5] == ["–", "–"] and grid.rows[0][-2:] == ["60", "1"]
+    assert grid.rows[1][4:6] == ["–", "–"] and grid.rows[0][-2:] == ["60", "1"]

@@ -163,8 +163,8 @@ def _ap_table(summary: Summary) -> wandb.Table:
     for key, one in summary.ap.items():
         beside = summary.chance[key], summary.lift[key].value, oracle.get(key)
         rows.append([key, one.value, one.low, one.high, *beside])
-    columns = ["horizon", "value", "low", "high", "chance", "lift", "oracle"]
-    return wandb.Table(columns=columns, data=rows)
+    names = ["value", "low", "high", "chance", "lift", "oracle"]
+    return wandb.Table(columns=["horizon", *names], data=rows)
 
 
 def _slices_table(summary: Summary) -> wandb.Table:

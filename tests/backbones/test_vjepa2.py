@@ -312,7 +312,13 @@ def test_options_that_exclude_each_other():
 def test_the_whole_way_without_weights(tmp_path):
     """From videos to a scored head, on a few clips."""
     folders = {f"COLLISION_{name.upper()}": str(tmp_path / name) for name in FOLDERS}
-    options = ("dataset.num_scenes=6", "limit=2", "trainer.max_steps=4", "trainer.validations=1", "num_resamples=50")
+    options = (
+        "dataset.num_scenes=6",
+        "limit=2",
+        "trainer.max_steps=4",
+        "trainer.validations=1",
+        "num_resamples=50",
+    )
     backbone = ("backbone=vjepa2", "backbone.size=tiny", "backbone.pretrained=false")
     command = [sys.executable, "train.py", *backbone, "head=zipformer", *options]
     result = subprocess.run(

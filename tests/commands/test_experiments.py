@@ -16,7 +16,8 @@ NEXAR = "nexar_vjepa2_zipformer"
 TINY = (
     "backbone.size=tiny",
     "backbone.pretrained=false",
-    "trainer.max_steps=4", "trainer.validations=1",
+    "trainer.max_steps=4",
+    "trainer.validations=1",
     "seeds=1",
     "num_resamples=50",
     "extraction.num_workers=1",

@@ -17,7 +17,8 @@ FAST = (
     "backbone.height=32",
     "backbone.width=48",
     "head=linear",
-    "trainer.max_steps=4", "trainer.validations=1",
+    "trainer.max_steps=4",
+    "trainer.validations=1",
     "num_resamples=200",
     "extraction.num_workers=2",
 )

@@ -17,7 +17,13 @@ BACKBONE = (
     *("backbone.rows=2", "backbone.columns=3", "backbone.height=48", "backbone.width=66"),
 )
 FAST = (
-    *(*BACKBONE, "head=linear", "trainer.max_steps=4", "trainer.validations=1", "trainer.accelerator=cpu"),
+    *(
+        *BACKBONE,
+        "head=linear",
+        "trainer.max_steps=4",
+        "trainer.validations=1",
+        "trainer.accelerator=cpu",
+    ),
     *("audit=false", "num_resamples=20"),
 )
 EXTRACT = ("extraction.num_workers=0", "sampling.hard_negatives=0")

@@ -76,7 +76,14 @@ def test_extract_train_evaluate(layout, bench, capsys):
     sampling = f"sampling={sampling_of(layout)}"
     assert run("extract", *options, sampling) == 0
     audit = f"audit={layout == 'nexar'}".lower()
-    training = ("trainer.max_steps=4", "trainer.validations=1", "num_resamples=50", "head=gru", "extract=false", audit)
+    training = (
+        "trainer.max_steps=4",
+        "trainer.validations=1",
+        "num_resamples=50",
+        "head=gru",
+        "extract=false",
+        audit,
+    )
     assert run("train", *options, sampling, *training) == 0
     trained = newest_run(bench, f"{layout}_efficientnet_lite0")
     metrics = json.loads((trained / "metrics.json").read_text())
@@ -94,7 +101,14 @@ def test_extract_train_evaluate(layout, bench, capsys):
 
 @pytest.mark.slow
 def test_one_checkpoint_on_all_data_sets_is_one_table(bench, capsys):
-    options = ("dataset=ccd", *FAST, "head=linear", "trainer.max_steps=4", "trainer.validations=1", "num_resamples=50")
+    options = (
+        "dataset=ccd",
+        *FAST,
+        "head=linear",
+        "trainer.max_steps=4",
+        "trainer.validations=1",
+        "num_resamples=50",
+    )
     assert run("train", *options, "audit=false") == 0
     trained = newest_run(bench, "ccd_efficientnet_lite0")
     capsys.readouterr()
@@ -125,7 +139,14 @@ def test_one_checkpoint_on_all_data_sets_is_one_table(bench, capsys):
 def test_nexar_without_labels_gives_a_submission(bench, tmp_path, capsys):
     writer = importlib.import_module("tests.kit.layouts.nexar")
     overrides = writer.write(tmp_path / "nexar", layout="kaggle", with_solution=False)
-    options = (*overrides, *FAST, "head=linear", "trainer.max_steps=4", "trainer.validations=1", "num_resamples=50")
+    options = (
+        *overrides,
+        *FAST,
+        "head=linear",
+        "trainer.max_steps=4",
+        "trainer.validations=1",
+        "num_resamples=50",
+    )
     assert run("train", *options, "audit=false") == 0
     trained = newest_run(bench, "nexar_efficientnet_lite0")
     metrics = json.loads((trained / "metrics.json").read_text())
@@ -180,7 +201,13 @@ def test_a_precomputed_cache_with_broken_and_missing_videos_is_trained_on(bench,
     frames.write_text(f"Video Name,Crash Frame\n{missing.relative_to(tmp_path / 'dad')},75\n")
     overrides = [*overrides, f"dataset.crash_frames={frames}"]
     cache = (*overrides, *FAST, f"cache_root={tmp_path / 'cache'}")
-    training = ("head=linear", "trainer.max_steps=4", "trainer.validations=1", "num_resamples=50", "extract=false")
+    training = (
+        "head=linear",
+        "trainer.max_steps=4",
+        "trainer.validations=1",
+        "num_resamples=50",
+        "extract=false",
+    )
     training = (*training, "audit=false")
     assert run("extract", *cache) == 2
     assert "000010.mp4" in capsys.readouterr().err

@@ -92,7 +92,15 @@ def test_the_whole_way_on_real_clips(name, lay_out, clips, bench, capsys):
     except VideoDecodeError as error:
         pytest.fail(f"a real clip cannot be read: {error}")
     assert (
-        run("train", f"dataset={name}", *FAST, "head=linear", "trainer.max_steps=4", "trainer.validations=1", "audit=false")
+        run(
+            "train",
+            f"dataset={name}",
+            *FAST,
+            "head=linear",
+            "trainer.max_steps=4",
+            "trainer.validations=1",
+            "audit=false",
+        )
         == 0
     )
     trained = newest_run(bench, f"{name}_efficientnet_lite0")

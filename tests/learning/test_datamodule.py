@@ -227,18 +227,19 @@ def test_intervals_of_any_length_make_up_whole_passes(num_rows, length):
 def test_by_video_the_rows_of_a_video_come_one_after_the_other(rows, balanced):
     labels, videos = torch.tensor(rows).T
     balanced = balanced and 0 < labels.sum() < len(labels)
-    plain, shuffle = (EpochShuffle(labels, 0, balanced, v) for v in (None, videos))
+    length = EndlessShuffle(labels, 1, 0, balanced).pass_length
+    plain, shuffle = (EndlessShuffle(labels, length, 0, balanced, v) for v in (None, videos))
     order = list(shuffle)
     assert sorted(order) == sorted(plain) and len(order) == len(shuffle)
     runs = [key for key, _ in groupby(videos[order].tolist())]
     assert len(runs) == len(set(runs))
 
 
-def test_by_video_order_hangs_on_seed_and_epoch_and_mixes_videos_and_cuts():
+def test_by_video_order_hangs_on_seed_and_interval_and_mixes_videos_and_cuts():
     videos = torch.arange(8).repeat(4)
     orders = {}
     for seed, epoch in product((0, 1), (0, 1)):
-        shuffle = EpochShuffle(torch.zeros(32), seed, videos=videos)
+        shuffle = EndlessShuffle(torch.zeros(32), 32, seed, videos=videos)
         shuffle.set_epoch(epoch)
         orders[seed, epoch] = tuple(shuffle)
         assert tuple(shuffle) == orders[seed, epoch]
@@ -250,7 +251,7 @@ def test_by_video_order_hangs_on_seed_and_epoch_and_mixes_videos_and_cuts():
 def test_a_batch_says_which_cuts_are_of_one_video():
     train = planted(6, seed=0)
     for by_video in (False, True):
-        module = FeatureDataModule(train, train, 4, seed=0, by_video=by_video)
+        module = FeatureDataModule(train, train, 4, interval=3, seed=0, by_video=by_video)
         batches = list(module.train_dataloader())
         names = [[train.examples[e].video for e in b["example"].tolist()] for b in batches]
         assert all(

@@ -32,7 +32,13 @@ from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore  # noqa: F401 - offered to users
 from collision.learning.fitted import FittedHead
 from collision.learning.head import build_model
-from collision.learning.predictor import Predictor, find_predictors, load_predictor
+from collision.learning.predictor import (
+    BASELINE_FOLDER,
+    FILE_NAME,
+    Predictor,
+    find_predictors,
+    load_predictor,
+)
 from collision.options import ExtractionOptions
 from collision.prediction import Alarm, Moments, Prediction, predict  # noqa: F401
 from collision.sampling.index import Selection
@@ -55,11 +61,15 @@ class Windows:
 
 @dataclass
 class Model:
-    """A trained run (its folder or a predictor's file): one predictor a seed, on one source."""
+    """A trained run (its folder or a predictor's file): one predictor a seed, on one source.
+
+    ``baselines`` is the logistic regression that a run was set against, where the folder has it.
+    """
 
     path: Path
     predictors: list[Predictor]
     source: FeatureSource
+    baselines: list[Predictor] = field(default_factory=list)
 
     @property
     def val_fraction(self) -> float:
@@ -121,7 +131,9 @@ def load(
     predictors = [load_predictor(file, trust) for file in find_predictors(path)]
     first = predictors[0]
     source = FeatureSource.of_fingerprint(first.fingerprint, first.parts["backbone"], cache)
-    return Model(path, predictors, source)
+    baseline = path / BASELINE_FOLDER / FILE_NAME
+    baselines = [load_predictor(baseline, trust)] if baseline.is_file() else []
+    return Model(path, predictors, source, baselines)
 
 
 def features(
@@ -223,7 +235,8 @@ def evaluate(
     experiment.missing.check(request.split)
     heads = {one.origin.seed: [FittedHead(one)] for one in model.predictors}
     judging = Judging(device_of(request.accelerator), request.num_resamples, request.slices)
-    return evaluate_heads(experiment, heads, request.split, judging)
+    baselines = [FittedHead(one) for one in model.baselines]
+    return evaluate_heads(experiment, heads, request.split, judging, baselines=baselines)
 
 
 def _dataset_of(clips: str | Path | Dataset) -> Dataset:

@@ -143,6 +143,8 @@ class TrainOptions(Folders):
     trust: tuple[str, ...] = ()
     feature_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     feature_noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    change: bool = True
+    prior: str | None = "logistic"
     mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     val_fraction: ValFraction = 0.2
     limit: Count | None = None

@@ -67,8 +67,9 @@ def print_results(console: Console, evaluations: Sequence[Evaluation]) -> None:
         console.print(as_rich(datasets_grid(evaluations)))
     elif judged:
         name, numbers = judged[0]
+        baseline = next(one.baseline for one in evaluations if one.numbers)
         console.print(f"\n{name}, split {evaluations[0].split}", style="bold")
-        console.print(as_rich(final_grid(numbers.summary)))
+        console.print(as_rich(final_grid(numbers.summary, baseline=baseline)))
         console.print(numbers.summary.headline, markup=False, highlight=False, soft_wrap=True)
     for name, numbers in judged:
         if numbers.anticipation:

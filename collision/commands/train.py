@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from collision.audit.jobs import Pool
 from collision.commands import evaluate
 from collision.commands._early import datasets_after
+from collision.config import Part, names_of, part
 from collision.devices import device_of, precision_of
 from collision.errors import ConfigError
 from collision.evaluation.evaluation import Evaluation, Judging, evaluate_heads
@@ -22,8 +24,11 @@ from collision.features.source import FeatureSource
 from collision.files import write_json
 from collision.learning.fit import Place, TrainingSetup, check_classes, check_trainable, read_log
 from collision.learning.fitted import FittedHead, Lesson, fit_predictor
+from collision.learning.head import HeadModel, HeadOptions, is_solved
 from collision.learning.losses import build_loss
 from collision.learning.predictor import (
+    BASELINE,
+    BASELINE_FOLDER,
     FILE_NAME,
     LearnedFrom,
     Origin,
@@ -61,9 +66,9 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     made = provenance()
     tracker = options.logger.build() if options.logger else None
     policy, source = options.sampling.build(), source_of(options)
-    setup = setup_of(options, policy)
-    model = setup.model(source.spec.feature_dim)  # what can't be built is told before data are made
     initial = initial_predictor(options, source)
+    setup = setup_of(options, policy, initial)
+    model = setup.model(source.spec.feature_dim)  # what can't be built is told before data are made
     skip = options.skip_failures
     selection = Selection(SPLITS, options.limit, options.val_fraction, skip_missing=skip)
     later = evaluation_after(options)
@@ -81,12 +86,14 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     write_config(folder, options)
     announce(console, folder, options, experiment, model.num_parameters)
     work = Work(options, experiment, setup, folder, initial, tracker, console)
+    baselines = work.baselines()
     heads = {
-        seed: [work.train(seed, fold) for fold in experiment.folds]
+        seed: [work.train(seed, fold, prior) for fold, prior in work.with_priors(baselines)]
         for seed in range(options.seed, options.seed + options.seeds)
     }
     judging = Judging(device_of(options.trainer.accelerator), options.num_resamples)
-    evaluation = evaluate_heads(experiment, heads, experiment.judged_split, judging, audits)
+    judged = experiment.judged_split
+    evaluation = evaluate_heads(experiment, heads, judged, judging, audits, baselines)
     metrics = {"version": 1, **evaluation.as_json(), **run_facts(options, evaluation, initial)}
     metrics["provenance"] = made
     write_report(folder, metrics, evaluation, console)
@@ -113,7 +120,9 @@ def source_of(options: TrainOptions) -> FeatureSource:
     return FeatureSource.of_part(options.backbone, options.cache_root, precision, extraction.reader)
 
 
-def setup_of(options: TrainOptions, policy: SamplingPolicy) -> TrainingSetup:
+def setup_of(
+    options: TrainOptions, policy: SamplingPolicy, initial: Predictor | None = None
+) -> TrainingSetup:
     """Take what a head is made of and how it is trained; what can't be built is told at once."""
     if build_loss(options.loss).by_video and options.mixup:
         raise ConfigError(
@@ -122,17 +131,33 @@ def setup_of(options: TrainOptions, policy: SamplingPolicy) -> TrainingSetup:
             "another loss."
         )
     options.optimizer.build()
+    prior = None if options.prior is None else solved_part(options.prior)
+    seen = HeadOptions(options.feature_dropout, options.feature_noise, options.change)
+    if initial is not None:  # what it was made with
+        prior = initial.parts.get("prior")
+        seen = replace(seen, change=initial.model.options.change)
     return TrainingSetup(
         head=options.head,
         pooling=options.pooling,
         loss=options.loss,
         optimizer=options.optimizer,
         trainer=options.trainer,
-        feature_dropout=options.feature_dropout,
+        options=seen,
+        prior=prior,
         balanced=policy.balanced,
-        feature_noise=options.feature_noise,
         mixup=options.mixup,
     )
+
+
+def solved_part(name: str) -> Part:
+    """Find a head that is solved; ConfigError where it has to be trained."""
+    found = part("head", name)
+    if not is_solved(found):
+        names = [other for other in names_of("head") if is_solved(part("head", other))]
+        raise ConfigError(
+            f"prior={name}: that head has to be trained. Give {' or '.join(names)}, or null."
+        )
+    return found
 
 
 def initial_predictor(options: TrainOptions, source: FeatureSource) -> Predictor | None:
@@ -215,7 +240,35 @@ class Work:
     tracker: WandbTracker | None
     console: Console
 
-    def train(self, seed: int, fold: Fold) -> FittedHead:
+    def baselines(self) -> list[FittedHead]:
+        """Fit the baseline of each fold, on the windows that the heads learn from.
+
+        None where the run's head is the baseline itself.
+        """
+        head = part("head", BASELINE)
+        if self.options.head.target == head.target:
+            return []
+        setup = replace(self.setup, head=head, pooling=part("pooling", "last"), prior=None)
+        fitted = []
+        for fold in self.experiment.folds:
+            lesson = self.lesson(fold)
+            parts = {**lesson.parts, "head": head, "pooling": setup.pooling}
+            names = {**self.options.parts, "head": BASELINE, "pooling": "last"}
+            lesson = replace(lesson, parts=parts, origin=replace(lesson.origin, parts=names))
+            place = Place(self.folder / BASELINE_FOLDER / fold.name, 0, self.console)
+            fitted.append(fit_predictor(setup, lesson, self.options.threshold, place))
+        return fitted
+
+    def with_priors(
+        self, baselines: Sequence[FittedHead]
+    ) -> Iterator[tuple[Fold, HeadModel | None]]:
+        """Give each fold with the solved head to start from, where the baseline is just that."""
+        prior = self.setup.prior
+        is_same = prior is not None and prior.name == BASELINE and baselines
+        solved = [one.predictor.model if is_same else None for one in baselines]
+        yield from zip_longest(self.experiment.folds, solved)
+
+    def train(self, seed: int, fold: Fold, prior: HeadModel | None) -> FittedHead:
         """Train with one seed on one fold, and save the selected predictor."""
         folder = self.folder / fold.name / f"seed_{seed}"
         logger = None
@@ -224,7 +277,8 @@ class Work:
             logger = self.tracker.logger(self.folder, part, as_config(self.options))
             print_plain(self.console, self.tracker.where(logger))
         place = Place(folder, seed, self.console, [logger] if logger else [])
-        head = fit_predictor(self.setup, self.lesson(fold), self.options.threshold, place)
+        lesson = replace(self.lesson(fold), prior=prior)
+        head = fit_predictor(self.setup, lesson, self.options.threshold, place)
         if self.tracker and logger:
             self.tracker.finish(logger, folder / FILE_NAME, self.description(head.predictor))
         name = f"seed {seed} {fold.name}".rstrip()
@@ -308,7 +362,7 @@ def write_report(
     numbers, log = evaluation.numbers, read_log(folder / fold.name / f"seed_{seed}" / "log.csv")
     assert numbers is not None, "a trained run has a split with labels"
     write_results(folder, page, evaluation, log)
-    console.print(as_rich(final_grid(numbers.summary, numbers.last_step)))
+    console.print(as_rich(final_grid(numbers.summary, numbers.last_step, evaluation.baseline)))
     print_plain(console, numbers.summary.headline)
     if numbers.anticipation:
         console.print(as_rich(numbers_grid(numbers)))

@@ -15,6 +15,7 @@ from collision.audit.probes import PROBES
 from collision.audit.shortcuts import FoldAudit
 from collision.errors import MetricError
 from collision.evaluation import guards
+from collision.evaluation.baseline import Baseline, against_baseline
 from collision.evaluation.distances import Distances, distances_of
 from collision.evaluation.guards import Finding
 from collision.evaluation.numbers import Numbers, judge, judge_curves, oracle_of
@@ -59,6 +60,7 @@ class Evaluation:
     videos: list[dict[str, float]] = field(default_factory=list)
     numbers: Numbers | None = None
     findings: list[Finding] = field(default_factory=list)
+    baseline: Baseline | None = None
     distances: Distances | None = None  # from the training's videos; None where not known
 
     @property
@@ -102,6 +104,7 @@ class Evaluation:
             "dropped": self.dropped,
             "missing": self.experiment.missing.as_json(),
             **(self.numbers.as_json() if self.numbers else {}),
+            **({"baseline": self.baseline.as_json()} if self.baseline else {}),
             "distances": self.distances.as_json() if self.distances else None,
             "warnings": [finding.as_json() for finding in self.findings],
         }
@@ -118,6 +121,8 @@ class Evaluation:
             scores.best.to_csv(folder / f"predictions{middle}_seed{seed}.csv")
             if scores.curves:
                 curves_to_csv(scores.curves, folder / f"curves{middle}_seed{seed}.csv")
+        if self.baseline:
+            self.baseline.scored.to_csv(folder / f"baseline{middle}.csv")
 
 
 @dataclass(frozen=True)
@@ -135,11 +140,12 @@ def evaluate_heads(
     split: str,
     judging: Judging,
     audits: Sequence[FoldAudit] = (),
+    baselines: Sequence[FittedHead] = (),
 ) -> Evaluation:
     """Score heads on a split, judge the scores, and let every guard look at the numbers.
 
     The experiment's features are loaded. Heads are by seed, one for each fold; so are audits, where
-    copies and shortcuts were looked for.
+    copies and shortcuts were looked for, and baselines, where there are some.
     """
     result = Evaluation(experiment, split, heads)
     for seed, of_seed in heads.items():
@@ -148,6 +154,10 @@ def evaluate_heads(
             result.scores[seed] = _score(experiment, of_seed, split, judging.device)
     if result.scores:
         result.numbers = _numbers(result, judging)
+        if baselines:
+            scored = _score(experiment, baselines, split, judging.device).best
+            own = [scores.best for scores in result.scores.values()]
+            result.baseline = against_baseline(scored, own, judging.num_resamples)
     # What the training's videos look like does not hang on the seed.
     result.distances = distances_of(experiment.folds, next(iter(heads.values())), split)
     result.findings = _guard(result, judging, audits)
@@ -244,6 +254,7 @@ def _guard(evaluation: Evaluation, judging: Judging, audits: Sequence[FoldAudit]
         guards.no_better_than_chance(numbers.auc["mean"], summary.counts, summary.headline),
         guards.near_duplicates_across_splits(pairs),
         _best_shortcut(evaluation, judging, audits),
+        guards.no_better_than_baseline(evaluation.baseline and evaluation.baseline.against),
     ]
     return guards.found(findings)
 

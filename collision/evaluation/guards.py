@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from collision.evaluation.baseline import Against
 from collision.evaluation.distances import Distances
 from collision.learning.predictor import PAINTED
 from collision.metrics.calibration import Calibration
@@ -278,6 +279,23 @@ def no_better_than_shortcut(probe: str, difference: Difference) -> Finding | Non
         f"the same training videos, reaches {difference.second:.3f}. The difference, "
         f"{difference.value:+.3f}{interval}, does not show that the head has learned more.",
         {"probe": probe, **difference.as_json()},
+    )
+
+
+def no_better_than_baseline(against: Against | None) -> Finding | None:
+    """Warn if the head is not shown to be better than a logistic regression on the same windows."""
+    if against is None:
+        return None
+    difference, low = against.difference, against.difference.low
+    if difference.value > FAR_ABOVE if low is None else low > 0:
+        return None
+    interval = "" if low is None else f" [{low:+.3f}, {difference.high:+.3f}]"
+    return Finding(
+        "no_better_than_baseline",
+        f"The head's mAP is {difference.first:.3f}; a logistic regression on the same windows has "
+        f"{difference.second:.3f}. The difference, {difference.value:+.3f}{interval}, does not "
+        "show that the head is better: head=logistic may do as well, and is trained in seconds.",
+        difference.as_json(),
     )
 
 

@@ -30,10 +30,16 @@ from collision.errors import CheckpointError, ConfigError, Interrupted
 from collision.files import write_whole
 from collision.learning import checkpoints
 from collision.learning.datamodule import FeatureDataModule, FeatureDataset, epoch_seed
-from collision.learning.head import HeadModel, build_model
+from collision.learning.head import (
+    PLAIN_HEAD,
+    HeadModel,
+    HeadOptions,
+    build_model,
+    is_solved,
+)
 from collision.learning.losses import build_loss
 from collision.learning.schedule import Schedule, schedule_of
-from collision.learning.solve import is_solved, solve
+from collision.learning.solve import solve
 from collision.learning.task import MONITOR, SMOOTHED, CollisionTask, probabilities
 from collision.metrics.torch_metric import NexarMAP
 from collision.options import TrainerOptions
@@ -58,8 +64,8 @@ class TrainingSetup:
     """How a head is made and trained.
 
     Attributes:
-        feature_dropout: Share of the features that a training example loses.
-        feature_noise: Standard deviation of noise, in units of the standardised features.
+        options: What the head sees, and through which noise.
+        prior: A solved head that it starts from.
         mixup: Alpha of the Beta distribution by which training examples are mixed; 0: not at all.
         balanced: Every pass sees as many positives as negatives.
     """
@@ -69,21 +75,16 @@ class TrainingSetup:
     loss: Part
     optimizer: Part
     trainer: TrainerOptions
-    feature_dropout: float = 0.0
+    options: HeadOptions = PLAIN_HEAD
+    prior: Part | None = None
     balanced: bool = False
-    feature_noise: float = 0.0
     mixup: float = 0.0
 
     def model(self, feature_dim: int) -> HeadModel:
         """Build the head for features of size D, with random weights."""
-        return build_model(
-            self.head,
-            self.pooling,
-            feature_dim,
-            self.feature_dropout,
-            feature_noise=self.feature_noise,
-            num_outputs=build_loss(self.loss).num_outputs,
-        )
+        num_outputs = build_loss(self.loss).num_outputs
+        what = self.head, self.pooling, feature_dim, self.options
+        return build_model(*what, num_outputs=num_outputs, prior=self.prior)
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,12 @@ def fit_head(
     data: Mapping[str, FeatureDataset],
     place: Place,
     initial: HeadModel | None = None,
+    prior: HeadModel | None = None,
 ) -> TrainedHead:
     """Train a head on ``train`` and ``val``, going on from ``last.ckpt`` if there is one.
 
     With an ``initial`` head of the same make, training starts from its weights, and keeps its
-    standardisation.
+    standardisation. A ``prior``, solved on ``train``, saves solving it here.
 
     Raises:
         ConfigError: a split is empty or has one class; training diverged.
@@ -142,11 +144,11 @@ def fit_head(
     check_trainable(data)
     folder = place.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    if is_solved(model := setup.model(data["train"].bank.shape[-1])):
-        return _solved(model, data)
+    if is_solved(setup.head):
+        return _solved(setup.model(data["train"].bank.shape[-1]), data)
     value = checkpoints.finished_value(folder, setup.trainer)
     if value is None:
-        value = _train(setup, data, replace(place, folder=folder), initial)
+        value = _train(setup, data, replace(place, folder=folder), initial, prior)
         checkpoints.mark_finished(folder, setup.trainer, value)
     feature_dim = data["train"].bank.shape[-1]
     best, best_step = checkpoints.restore(setup.model(feature_dim), folder / BEST)
@@ -169,10 +171,11 @@ def _train(
     data: Mapping[str, FeatureDataset],
     place: Place,
     initial: HeadModel | None,
+    prior: HeadModel | None,
 ) -> float:
     options, last = setup.trainer, place.folder / LAST
     lightning.seed_everything(place.seed, verbose=False)
-    task = _task(setup, data["train"], initial)
+    task = _task(setup, data["train"], initial, prior)
     schedule, is_over = schedule_of(options, len(data["train"])), False
     if last.is_file():
         schedule, is_over = checkpoints.prepare_resume(last, schedule, options.patience)
@@ -275,10 +278,19 @@ def _log_interval(trainer: lightning.Trainer, path: Path) -> None:
     write_whole(path, text.getvalue())
 
 
-def _task(setup: TrainingSetup, train: FeatureDataset, initial: HeadModel | None) -> CollisionTask:
+def _task(
+    setup: TrainingSetup,
+    train: FeatureDataset,
+    initial: HeadModel | None,
+    prior: HeadModel | None,
+) -> CollisionTask:
     model = setup.model(train.bank.shape[-1])
     if initial is None:
         model.fit_standardiser(train.valid_features())
+        if model.prior is not None and prior is not None:
+            model.prior.load_state_dict(prior.state_dict())
+        elif model.prior is not None:
+            solve(model.prior, train)
     else:
         try:
             model.load_state_dict(initial.state_dict())

@@ -59,6 +59,7 @@ class Lesson:
     fingerprint: Fingerprint
     origin: Origin
     initial: HeadModel | None = None
+    prior: HeadModel | None = None
 
 
 def fit_predictor(
@@ -68,7 +69,7 @@ def fit_predictor(
 
     What its videos look like is kept beside it.
     """
-    trained = fit_head(setup, lesson.data, place, lesson.initial)
+    trained = fit_head(setup, lesson.data, place, lesson.initial, lesson.prior)
     device = device_of(setup.trainer.accelerator)
     temperature, point = calibrate(trained.best, lesson.data["val"], threshold, device)
     origin = replace(
@@ -79,7 +80,8 @@ def fit_predictor(
         value=trained.best_value,
         temperature=temperature,
     )
-    what = lesson.parts, lesson.policy, setup.feature_dropout, lesson.fingerprint
+    parts = {**lesson.parts, "prior": setup.prior} if trained.best.prior else lesson.parts
+    what = parts, lesson.policy, lesson.fingerprint
     known = known_videos(lesson.data["train"], lesson.data["val"])
     predictor = Predictor(trained.best, *what, point, temperature.value, origin, known)
     predictor.save(place.folder / FILE_NAME)

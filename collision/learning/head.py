@@ -6,10 +6,12 @@ Shapes: B examples, L feature steps, D feature dim, E encoder output dim, O outp
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from collision.checks import STRICT
 from collision.config import Part
 from collision.errors import ConfigError
 from collision.types import Encoder
@@ -18,11 +20,42 @@ from collision.types import Encoder
 MIN_RELATIVE_STD = 0.01
 
 
+@dataclass(frozen=True)
+class HeadOptions:
+    """What a head sees, and through which noise.
+
+    Attributes:
+        feature_dropout: The share of the D features that a training example loses, the same ones
+            at every step: single numbers could be guessed from the neighbouring steps.
+        feature_noise: Standard deviation of the Gaussian noise on training examples, in units of
+            the standardised features.
+        change: The encoder also sees each feature's difference from its mean over the window.
+    """
+
+    __pydantic_config__ = STRICT
+
+    feature_dropout: float = 0.0
+    feature_noise: float = 0.0
+    change: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.feature_dropout < 1:
+            raise ConfigError(
+                f"feature_dropout={self.feature_dropout}: a share, from 0 to below 1."
+            )
+        if not 0 <= self.feature_noise < math.inf:
+            raise ConfigError(f"feature_noise={self.feature_noise}: give 0 or more; 0 is none.")
+
+
+PLAIN_HEAD = HeadOptions()
+
+
 class HeadModel(nn.Module):
     """Standardise the features, encode the sequence, pool it, classify.
 
     The mean and standard deviation are buffers: they travel in the state dict. Until
-    ``fit_standardiser`` is called they leave the features as they are.
+    ``fit_standardiser`` is called they leave the features as they are. The logits of a ``prior``,
+    a solved head, are added to its own, which begin at zero: what is trained is the rest.
     """
 
     feature_mean: Tensor
@@ -33,36 +66,34 @@ class HeadModel(nn.Module):
         encoder: Encoder,
         pooling: nn.Module,
         feature_dim: int,
-        *,
-        feature_dropout: float = 0.0,
-        feature_noise: float = 0.0,
+        options: HeadOptions = PLAIN_HEAD,
         num_outputs: int = 1,
+        prior: HeadModel | None = None,
     ):
         """Put the parts together.
 
         Args:
-            encoder: To E numbers a step.
+            encoder: To E numbers a step, from D features, or from 2D where it sees change.
             pooling: Over the steps.
             feature_dim: D.
-            feature_dropout: The share of the D features that a training example loses, the same
-                ones at every step: single numbers could be guessed from the neighbouring steps.
-            feature_noise: Standard deviation of the Gaussian noise on training examples, in units
-                of the standardised features.
+            options: What it sees, and through which noise.
             num_outputs: O; more than one for a loss that wants them.
+            prior: Whose weights are not trained.
         """
         super().__init__()
-        if not 0 <= feature_dropout < 1:
-            raise ConfigError(f"feature_dropout={feature_dropout}: a share, from 0 to below 1.")
-        if not 0 <= feature_noise < math.inf:
-            raise ConfigError(f"feature_noise={feature_noise}: give 0 or more; 0 is none.")
         self.feature_dim = feature_dim
         self.register_buffer("feature_mean", torch.zeros(feature_dim))
         self.register_buffer("feature_std", torch.ones(feature_dim))
-        self.feature_dropout = nn.Dropout(feature_dropout)
-        self.feature_noise = feature_noise
+        self.options = options
+        self.feature_dropout = nn.Dropout(options.feature_dropout)
         self.encoder = encoder
         self.pooling = pooling
         self.classifier = nn.Linear(encoder.output_dim, num_outputs)
+        self.prior = prior
+        if prior is not None:
+            prior.requires_grad_(False)
+            nn.init.zeros_(self.classifier.weight)
+            nn.init.zeros_(self.classifier.bias)
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """Score a batch: logits ``[B]``; ConfigError where shapes don't fit.
@@ -82,19 +113,25 @@ class HeadModel(nn.Module):
         pooled = self.pooled(features, times, mask)
         # Half precision has too few values for logits: examples would tie.
         with torch.autocast(pooled.device.type, enabled=False):
-            return self.classifier(pooled)
+            own = self.classifier(pooled)
+        return own if self.prior is None else own + self.prior.outputs(features, times, mask)
 
     def pooled(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """Give what the classifier sees, ``float32 [B, E]``, from what ``forward`` takes."""
         self._check_shapes(features, times, mask)
         standardised = (features.float() - self.feature_mean) / self.feature_std
-        if self.training and self.feature_noise:
-            standardised = standardised + self.feature_noise * torch.randn_like(standardised)
+        if self.training and self.options.feature_noise:
+            noise = self.options.feature_noise * torch.randn_like(standardised)
+            standardised = standardised + noise
         # Filled, not multiplied: NaN times zero is NaN.
         standardised = standardised.masked_fill(~mask.unsqueeze(-1), 0.0)
         times = times.masked_fill(~mask, 0.0)
         kept = self.feature_dropout(standardised.new_ones(features.shape[0], 1, self.feature_dim))
-        encoded = self.encoder(standardised * kept, times, mask)
+        seen = standardised * kept
+        if self.options.change:
+            mean = seen.sum(1, keepdim=True) / mask.sum(1).clamp_min(1).view(-1, 1, 1)
+            seen = torch.cat([seen, (seen - mean) * mask.unsqueeze(-1)], dim=-1)
+        encoded = self.encoder(seen, times, mask)
         wanted = [*features.shape[:2], self.classifier.in_features]
         if list(encoded.shape) != wanted:
             raise ConfigError(f"The head gives shape {list(encoded.shape)}, not its {wanted}.")
@@ -155,22 +192,27 @@ def build_model(
     head: Part,
     pooling: Part,
     feature_dim: int,
-    feature_dropout: float = 0.0,
+    options: HeadOptions = PLAIN_HEAD,
     *,
-    feature_noise: float = 0.0,
     num_outputs: int = 1,
+    prior: Part | None = None,
 ) -> HeadModel:
-    """Make a head for features of size D; ConfigError for an option that can't work."""
-    encoder = head.build(input_dim=feature_dim)
+    """Make a head for features of size D; ConfigError for an option that can't work.
+
+    A ``prior`` is a head that is solved. Such a head itself needs neither prior nor noise.
+    """
+    if is_solved(head):
+        options, prior = PLAIN_HEAD, None
+    before = build_model(prior, pooling, feature_dim) if prior else None
+    encoder = head.build(input_dim=feature_dim * (2 if options.change else 1))
     if not isinstance(getattr(encoder, "output_dim", None), int):
         raise ConfigError(
             f"The head {head.name!r} has no output_dim: how many numbers a step it gives."
         )
-    return HeadModel(
-        encoder,
-        pooling.build(dim=encoder.output_dim),
-        feature_dim,
-        feature_dropout=feature_dropout,
-        feature_noise=feature_noise,
-        num_outputs=num_outputs,
-    )
+    made = encoder, pooling.build(dim=encoder.output_dim), feature_dim, options
+    return HeadModel(*made, num_outputs, before)
+
+
+def is_solved(head: Part) -> bool:
+    """Say whether the head's encoder finds the classifier's weights itself, without training."""
+    return callable(getattr(head.imported(), "solve", None))

@@ -28,7 +28,7 @@ from collision.errors import CheckpointError
 from collision.features.fingerprint import Fingerprint
 from collision.files import write_whole
 from collision.learning.datamodule import FeatureDataset
-from collision.learning.head import HeadModel, build_model
+from collision.learning.head import HeadModel, HeadOptions, build_model
 from collision.learning.novelty import PREFIX, KnownVideos
 from collision.learning.task import MONITOR, probabilities
 from collision.metrics.calibration import Temperature, calibrated
@@ -40,6 +40,8 @@ from collision.untrusted import check_format, json_data, read_config, reading, s
 FILE_NAME = "predictor.safetensors"
 FORMAT = 4
 PARTS = ("backbone", "head", "pooling")
+BASELINE = "logistic"  # the head that every run is set against
+BASELINE_FOLDER = "baseline"  # of a run; its predictor, or one for each fold
 PAINTED = (
     "The predictor learned from painted scenes alone: on footage its scores mean nothing until "
     "they are checked on labelled clips."
@@ -109,7 +111,7 @@ class _Header:
     format: int
     parts: dict[str, Any]
     sampling: dict[str, Any]
-    feature_dropout: float
+    options: HeadOptions
     fingerprint: dict[str, Any]
     threshold: OperatingPoint | None
     temperature: Annotated[float, Field(gt=0)]
@@ -121,7 +123,7 @@ class Predictor:
     """A head, in eval mode, and how its input is made.
 
     Attributes:
-        parts: ``backbone``, ``head`` and ``pooling``.
+        parts: ``backbone``, ``head`` and ``pooling``; ``prior``, where the head has one.
         policy: The sampling that the head was trained with.
         threshold: Suggested from validation, with what it costs there; None without validation.
         temperature: Fitted on validation: probabilities are ``sigmoid(logit / temperature)``.
@@ -132,7 +134,6 @@ class Predictor:
     model: HeadModel
     parts: Mapping[str, Part]
     policy: SamplingPolicy
-    feature_dropout: float
     fingerprint: Fingerprint
     threshold: OperatingPoint | None = None
     temperature: float = 1.0
@@ -168,9 +169,9 @@ class Predictor:
         """Write whole or not at all."""
         header = _Header(
             FORMAT,
-            {group: self.parts[group].as_saved() for group in PARTS},
+            {group: part.as_saved() for group, part in self.parts.items()},
             asdict(self.policy),
-            self.feature_dropout,
+            self.model.options,
             dict(self.fingerprint.fields),
             self.threshold,
             self.temperature,
@@ -206,21 +207,34 @@ def load_predictor(path: Path, trust: Collection[str] = ()) -> Predictor:
         )
     check_format(header["format"], FORMAT, where)
     with reading(where):
-        if isinstance(header.get("origin"), dict):
-            header["origin"].pop("epoch", None)  # it says nothing any more
-        saved = typed(_Header, _upgraded(header) if header["format"] == 2 else header)
+        saved = typed(_Header, _upgraded(header))
         parts = {group: saved_part(saved.parts.get(group), group, where, trust) for group in PARTS}
+        if prior := saved.parts.get("prior"):
+            parts["prior"] = saved_part(prior, "head", where, trust)
         policy = call_typed(SamplingPolicy, saved.sampling, {}, "sampling")
         fingerprint = Fingerprint(saved.fingerprint)
         known = _known_of(state, fingerprint.spec.feature_dim)
         weights = {name: one for name, one in state.items() if not name.startswith(PREFIX)}
-        model = _model_of(parts, fingerprint.spec.feature_dim, saved.feature_dropout, weights)
+        model = _model_of(parts, fingerprint.spec.feature_dim, saved.options, weights)
     judged = saved.threshold, saved.temperature, saved.origin
-    return Predictor(model, parts, policy, saved.feature_dropout, fingerprint, *judged, known)
+    return Predictor(model, parts, policy, fingerprint, *judged, known)
 
 
 def _upgraded(header: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a header of format 2 as one of today's; what it lacks is left out, and told later."""
+    """Write a header of an earlier format as today's; what it lacks is left out, and told later."""
+    if header["format"] == FORMAT:
+        return {**header}
+    if header["format"] == 2:
+        header = _from_format_2(header)
+    renewed = {name: value for name, value in header.items() if name != "feature_dropout"}
+    if "feature_dropout" in header:
+        renewed["options"] = {"feature_dropout": header["feature_dropout"]}
+    if isinstance(header.get("origin"), dict):  # its epoch says nothing any more
+        renewed["origin"] = {k: v for k, v in header["origin"].items() if k != "epoch"}
+    return renewed
+
+
+def _from_format_2(header: Mapping[str, Any]) -> dict[str, Any]:
     config, origin = {**header["config"]}, {**header["origin"]}
     origin["value"] = origin.pop(MONITOR, None)
     known = {entry.name for entry in fields(Origin)}
@@ -244,7 +258,7 @@ def _known_of(state: Mapping[str, Tensor], feature_dim: int) -> KnownVideos | No
 
 
 def _model_of(
-    parts: Mapping[str, Part], feature_dim: int, dropout: float, state: Mapping[str, Tensor]
+    parts: Mapping[str, Part], feature_dim: int, options: HeadOptions, state: Mapping[str, Tensor]
 ) -> HeadModel:
     """Build a head and fill in its weights; the size of the file bounds what that may take."""
     head, pooling = parts["head"], parts["pooling"]
@@ -256,7 +270,9 @@ def _model_of(
     bias = state.get("classifier.bias", torch.zeros(1))
 
     def build() -> HeadModel:
-        return build_model(head, pooling, feature_dim, dropout, num_outputs=max(1, bias.numel()))
+        num_outputs, prior = max(1, bias.numel()), parts.get("prior")
+        what = head, pooling, feature_dim, options
+        return build_model(*what, num_outputs=num_outputs, prior=prior)
 
     try:
         with torch.device("meta"):  # without memory: is it as large as its weights?

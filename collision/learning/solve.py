@@ -5,17 +5,14 @@ Shapes: R rows (examples in their views), E encoder output dim.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from collision.learning.datamodule import FeatureDataset, feature_loader
 from collision.learning.head import HeadModel
-
-
-def is_solved(model: HeadModel) -> bool:
-    """Say whether the head's encoder finds the classifier's weights itself."""
-    return callable(getattr(model.encoder, "solve", None))
 
 
 @torch.no_grad()
@@ -26,7 +23,8 @@ def solve(model: HeadModel, train: FeatureDataset) -> HeadModel:
     example = train.example_of
     groups = np.array([train.records[place].group for place in example.tolist()])
     labels, weights = train.labels[example].numpy().astype(int), train.weights[example].numpy()
-    found, bias = model.encoder.solve(_pooled(model, train).numpy(), labels, weights, groups)
+    encoder: Any = model.encoder
+    found, bias = encoder.solve(_pooled(model, train).numpy(), labels, weights, groups)
     model.classifier.weight.copy_(torch.as_tensor(found).reshape(1, -1))
     model.classifier.bias.fill_(bias)
     return model

@@ -71,7 +71,7 @@ def result_blocks(
         blocks.append(Heading("Notes on the files", level))
         blocks += [Text(note) for note in notes]
     blocks += [Heading("Result", level), Text(f"**{summary.headline}**")]
-    blocks.append(final_grid(summary, numbers.last_step))
+    blocks.append(final_grid(summary, numbers.last_step, evaluation.baseline))
     blocks += [Text(_reading(numbers)), *_draw(pictures, numbers, scored, log)]
     if evaluation.distances:
         blocks.append(Text(_distances(evaluation.distances)))

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from collision.evaluation.baseline import Baseline
 from collision.metrics.estimate import Estimate
 from collision.metrics.nexar import horizon_key
 from collision.metrics.scored import NEGATIVES_FROM, Scored
@@ -109,8 +110,14 @@ def plan_table(plans: Iterable[tuple[str, str, Plan]]) -> Table:
     return as_rich(Grid("To extract", header, rows))
 
 
-def final_grid(best: Summary, last: Mapping[str, Estimate] | None = None) -> Grid:
+def final_grid(
+    best: Summary,
+    last: Mapping[str, Estimate] | None = None,
+    baseline: Baseline | None = None,
+) -> Grid:
     """The selected head's AP by horizon and its mean, beside the last step's: the end of a run.
+
+    Below stands the mean of the baseline, and the head's minus that.
 
     Beside chance stands the lift, or, where there is an oracle, the share of the gap to that: both
     would not fit a terminal.
@@ -142,6 +149,11 @@ def final_grid(best: Summary, last: Mapping[str, Estimate] | None = None) -> Gri
         row += [f"{number(ap)} ({number(own_chance)})" for ap, own_chance in kinds]
         row += [number(last[key].value if key in last else None)] if last else []
         rows.append(row)
+    for name, against in baseline.parts if baseline else ():
+        empty = [""] * (len(header) - 2)
+        shown = with_interval(against.difference, "{:+.3f}".format)
+        rows += [[f"logistic{name}", with_interval(against.baseline), *empty]]
+        rows += [[f"head - logistic{name}", shown, *empty]]
     of_seeds = f", mean of {len(best.ap['mean'].seeds)} seeds" if with_seeds else ""
     return Grid(f"Average precision{of_seeds}", header, rows)
 

@@ -12,6 +12,7 @@ import torch
 from collision.config import Part, part
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import TrainingSetup
+from collision.learning.head import HeadOptions
 from collision.options import TrainerOptions
 from collision.types import Example, VideoRecord
 
@@ -31,7 +32,7 @@ SETUP = TrainingSetup(
         accelerator="cpu",
         precision=None,
     ),
-    feature_dropout=0.2,
+    options=HeadOptions(feature_dropout=0.2),
 )
 
 

@@ -1,12 +1,11 @@
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from collision.config import Part, part
 from collision.errors import ConfigError
-from collision.learning.head import build_model
+from collision.learning.head import HeadOptions, build_model
 
 POOLING = part("pooling", "mean")
 
@@ -20,7 +19,7 @@ def batch(feature_dim=5, num_steps=3):
 
 
 def linear_model(feature_dim, **options):
-    return build_model(part("head", "linear"), POOLING, feature_dim, **options)
+    return build_model(part("head", "linear"), POOLING, feature_dim, HeadOptions(**options))
 
 
 class Recorder(torch.nn.Module):
@@ -52,6 +51,13 @@ def test_features_are_as_they_were_until_fitted_and_standard_after():
     torch.testing.assert_close(seen.std(0, correction=0), torch.ones(5), atol=1e-4, rtol=0)
 
 
+class Nothing(torch.nn.Module):
+    """An encoder without an output_dim."""
+
+    def __init__(self, input_dim):
+        super().__init__()
+
+
 class Wider(Recorder):
     def forward(self, features, times, mask):
         return torch.cat([features, features], dim=-1)
@@ -63,9 +69,7 @@ def test_a_head_gives_as_many_numbers_as_it_says():
     with pytest.raises(ConfigError, match=r"gives shape \[2, 3, 10\], not its \[2, 3, 5\]"):
         model(*batch(num_steps=3))
     with pytest.raises(ConfigError, match="'x' has no output_dim"):
-        build_model(
-            SimpleNamespace(name="x", build=lambda input_dim: torch.nn.Identity()), POOLING, 5
-        )
+        build_model(Part("head", "x", f"{__name__}.Nothing"), POOLING, 5)
 
 
 def test_the_standardiser_travels_in_the_state_dict():
@@ -146,7 +150,7 @@ def test_feature_noise_is_in_units_of_the_standardised_features_and_only_in_trai
 
 def test_several_outputs_become_the_log_odds_of_any_against_none():
     torch.manual_seed(0)
-    model, tensors = linear_model(5, num_outputs=3).eval(), batch()
+    model, tensors = build_model(part("head", "linear"), POOLING, 5, num_outputs=3).eval(), batch()
     outputs = model.outputs(*tensors)
     classes = torch.cat([torch.zeros(2, 1), outputs], dim=1).softmax(1)
     torch.testing.assert_close(model(*tensors), torch.logit(1 - classes[:, 0]))

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from collision.config import part
 from collision.errors import CheckpointError
 from collision.features.fingerprint import Fingerprint
-from collision.learning.head import build_model
+from collision.learning.head import HeadOptions, build_model
 from collision.learning.novelty import known_videos
 from collision.learning.predictor import (
     FILE_NAME,
@@ -102,13 +102,12 @@ FORMAT_2 = {
 
 def make_predictor():
     torch.manual_seed(0)
-    model = build_model(PARTS["head"], PARTS["pooling"], FEATURE_DIM, 0.5)
+    model = build_model(PARTS["head"], PARTS["pooling"], FEATURE_DIM, HeadOptions(0.5))
     model.fit_standardiser(3 + 2 * torch.randn(50, FEATURE_DIM))
     return Predictor(
         model=model.eval(),
         parts=PARTS,
         policy=SamplingPolicy(horizons=(0.5, 1.0)),
-        feature_dropout=0.5,
         fingerprint=Fingerprint(FINGERPRINT),
         threshold=OperatingPoint(0.4, 0.9, 0.5, 0.1, 0.6),
         temperature=1.25,
@@ -211,7 +210,7 @@ def test_predictors_of_the_version_before_are_read(saved):
     assert loaded.policy == SamplingPolicy(horizons=(0.5, 1.0), strides=(1.0,))
     assert loaded.parts["backbone"].options == {"model": "x"}
     assert loaded.threshold == OperatingPoint(0.7, 0.8, 0.6, 0.1, 0.7)
-    assert (loaded.temperature, loaded.feature_dropout) == (1.5, 0.5)
+    assert (loaded.temperature, loaded.model.options.feature_dropout) == (1.5, 0.5)
     assert loaded.origin.value == 0.86 and loaded.origin.temperature.nll_after == 0.46
     assert loaded.origin.parts == {"head": "gru", "logger": "none"}
     assert loaded.origin.learned_from is None and loaded.seen(["a"], ["0a"]) == {}

@@ -114,7 +114,7 @@ def test_the_summary_holds_tables_map_and_plots(run_folder):
     assert table["columns"] == ["horizon", "value", "low", "high", "chance", "lift", "oracle"]
     assert [line[0] for line in table["data"]] == ["0.5", "1.0", "1.5", "mean"]
     assert table["data"][-1][1:4] == [mean.value, mean.low, mean.high]
-    assert [line[5] for line in table["data"]][:3] == [0.98, 0.95, 0.92]
+    assert [line[6] for line in table["data"]][:3] == [0.98, 0.95, 0.92]
     slices = json.loads((files / row["test/slices"]["path"]).read_text())
     assert [line[0] for line in slices["data"]] == list(summary.slices)
     picture = files / row["plots/ap_by_horizon"]["path"]

@@ -44,12 +44,13 @@ class Logistic(nn.Module):
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """``[B, L, D]`` to ``[B, L, 4D]``; ``times`` are not used."""
+        features = features.masked_fill(~mask.unsqueeze(-1), 0.0)
         rows = torch.arange(len(mask), device=mask.device)
         steps = torch.arange(mask.shape[1], device=mask.device)
         last, first = features[rows, (steps * mask).argmax(1)], features[rows, mask.int().argmax(1)]
-        mean = features.sum(1) / mask.sum(1, keepdim=True).clamp_min(1)  # masked steps are zero
+        mean = features.sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
         seen = torch.cat([last, first, last - first, mean], dim=1)
-        return seen.unsqueeze(1) * mask.unsqueeze(-1)
+        return seen.unsqueeze(1).expand(-1, mask.shape[1], -1)
 
     def solve(
         self, rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, groups: np.ndarray

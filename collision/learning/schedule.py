@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from collision.options import TrainerOptions
 
 # An epoch is 2 steps of 50 cuts and 2,000 of 500,000: neither length nor patience can be in epochs.
-SMALLEST_BATCH, LARGEST_BATCH = 16, 256
+SMALLEST_BATCH, LARGEST_BATCH = 64, 256
 PASSES = 20  # over the set, unless that is fewer or more steps than these
-FEWEST_STEPS, MOST_STEPS = 300, 10_000
+FEWEST_STEPS, MOST_STEPS = 60, 10_000
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ def schedule_of(options: TrainerOptions, num_rows: int) -> Schedule:
     """Settle what the options leave open from the number of training rows.
 
     The batch grows with the root of the set, to a power of two; the steps are rounded up to whole
-    validation intervals.
+    validation intervals. How these were found: docs/small_sets.md.
     """
     batch_size = options.batch_size
     if batch_size is None:
-        wanted = 2 ** round(math.log2(2 * math.sqrt(max(1, num_rows))))
+        wanted = 2 ** round(math.log2(math.sqrt(max(1, num_rows))))
         batch_size = min(max(wanted, SMALLEST_BATCH), LARGEST_BATCH)
     steps = options.max_steps
     if steps is None:

@@ -59,8 +59,8 @@ class TrainerOptions:
         max_steps: None: what suits the size of the set; so with ``batch_size``, in examples.
         validations: How often in that time validation is scored.
         patience: Validations without a better one before training stops; None: it never does.
-        selection: Which validation's weights are kept: that of the highest mAP, of the lowest
-            loss, of the highest mAP when smoothed over neighbours, or the last.
+        selection: Which weights are kept: the last, or those of the validation with the highest
+            mAP, the highest mAP smoothed over the latest three, or the lowest loss.
         averaging: Of weights over steps: exponential (EMA), or over the last quarter (SWA).
         refit: Train again, as long as was selected, on training and validation split together.
         gradient_clip: Largest norm of the gradient; 0: any.
@@ -72,8 +72,8 @@ class TrainerOptions:
     max_steps: Count | None = None
     batch_size: Count | None = None
     validations: Count = 20
-    patience: Whole | None = 8
-    selection: Literal["map", "loss", "smoothed_map", "last"] = "map"
+    patience: Whole | None = None
+    selection: Literal["last", "map", "smoothed_map", "loss"] = "last"
     averaging: Literal["none", "ema", "swa"] = "none"
     refit: bool = False
     gradient_clip: Annotated[float, Field(ge=0)] = 1.0

@@ -18,6 +18,7 @@ from collision.learning.fit import SELECTED_BY, Place, TrainingSetup, fit_head
 from collision.learning.head import HeadModel
 from collision.learning.novelty import known_videos
 from collision.learning.predictor import FILE_NAME, Origin, Predictor
+from collision.learning.refit import refitted
 from collision.learning.task import probabilities
 from collision.metrics.calibration import Temperature, calibrated, fit_temperature, logits_of
 from collision.metrics.threshold import (
@@ -83,7 +84,10 @@ def fit_predictor(
     parts = {**lesson.parts, "prior": setup.prior} if trained.best.prior else lesson.parts
     what = parts, lesson.policy, lesson.fingerprint
     known = known_videos(lesson.data["train"], lesson.data["val"])
-    predictor = Predictor(trained.best, *what, point, temperature.value, origin, known)
+    final = trained.best
+    if setup.trainer.refit:
+        final = refitted(setup, lesson.data, trained, place, lesson.initial)
+    predictor = Predictor(final, *what, point, temperature.value, origin, known)
     predictor.save(place.folder / FILE_NAME)
     return FittedHead(predictor, trained.last, trained.best_step, trained.last_step)
 

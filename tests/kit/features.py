@@ -27,6 +27,7 @@ SETUP = TrainingSetup(
         max_steps=20,
         validations=4,
         patience=10,
+        selection="map",
         batch_size=16,
         gradient_clip=1.0,
         accelerator="cpu",

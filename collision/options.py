@@ -145,6 +145,7 @@ class TrainOptions(Folders):
     feature_noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     change: bool = True
     prior: str | None = "logistic"
+    ensemble: bool = False
     mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     val_fraction: ValFraction = 0.2
     limit: Count | None = None

@@ -23,7 +23,7 @@ from collision.features.fingerprint import check_same
 from collision.features.source import FeatureSource
 from collision.files import write_json
 from collision.learning.fit import Place, TrainingSetup, check_classes, check_trainable, read_log
-from collision.learning.fitted import FittedHead, Lesson, fit_predictor
+from collision.learning.fitted import FittedHead, Lesson, fit_ensemble, fit_predictor
 from collision.learning.head import HeadModel, HeadOptions, is_solved
 from collision.learning.losses import build_loss
 from collision.learning.predictor import (
@@ -66,6 +66,8 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     made = provenance()
     tracker = options.logger.build() if options.logger else None
     policy, source = options.sampling.build(), source_of(options)
+    if options.ensemble and options.seeds < 2:
+        raise ConfigError(f"ensemble=true needs several seeds, not seeds={options.seeds}.")
     initial = initial_predictor(options, source)
     setup = setup_of(options, policy, initial)
     model = setup.model(source.spec.feature_dim)  # what can't be built is told before data are made
@@ -91,10 +93,15 @@ def run(options: TrainOptions, paths: list[str]) -> int:
         seed: [work.train(seed, fold, prior) for fold, prior in work.with_priors(baselines)]
         for seed in range(options.seed, options.seed + options.seeds)
     }
+    judged_heads = work.ensemble(heads) if options.ensemble else heads
     judging = Judging(device_of(options.trainer.accelerator), options.num_resamples)
     judged = experiment.judged_split
-    evaluation = evaluate_heads(experiment, heads, judged, judging, audits, baselines)
-    metrics = {"version": 1, **evaluation.as_json(), **run_facts(options, evaluation, initial)}
+    evaluation = evaluate_heads(experiment, judged_heads, judged, judging, audits, baselines)
+    metrics = {
+        "version": 1,
+        **evaluation.as_json(),
+        **run_facts(options, evaluation, heads, initial),
+    }
     metrics["provenance"] = made
     write_report(folder, metrics, evaluation, console)
     mark_latest(folder)
@@ -169,6 +176,13 @@ def initial_predictor(options: TrainOptions, source: FeatureSource) -> Predictor
     return predictor
 
 
+def head_of(predictor: Predictor, path: Path | None) -> HeadModel:
+    """Give a predictor's head; ConfigError where it is an ensemble."""
+    if not isinstance(predictor.model, HeadModel):
+        raise ConfigError(f"init_from={path} is an ensemble: give the folder of one of its seeds.")
+    return predictor.model
+
+
 def collect_features(experiment: Experiment, options: TrainOptions, console: Console) -> None:
     """Extract what is missing, or check that nothing is; then read it.
 
@@ -228,92 +242,6 @@ def examples_by_split(experiment: Experiment) -> dict[str, dict[str, dict[str, i
     return count_examples({split: part.examples for split, part in data.items() if split != DENSE})
 
 
-@dataclass(frozen=True)
-class Work:
-    """What all heads of a run share."""
-
-    options: TrainOptions
-    experiment: Experiment
-    setup: TrainingSetup
-    folder: Path
-    initial: Predictor | None
-    tracker: WandbTracker | None
-    console: Console
-
-    def baselines(self) -> list[FittedHead]:
-        """Fit the baseline of each fold, on the windows that the heads learn from.
-
-        None where the run's head is the baseline itself.
-        """
-        head = part("head", BASELINE)
-        if self.options.head.target == head.target:
-            return []
-        setup = replace(self.setup, head=head, pooling=part("pooling", "last"), prior=None)
-        fitted = []
-        for fold in self.experiment.folds:
-            lesson = self.lesson(fold)
-            parts = {**lesson.parts, "head": head, "pooling": setup.pooling}
-            names = {**self.options.parts, "head": BASELINE, "pooling": "last"}
-            lesson = replace(lesson, parts=parts, origin=replace(lesson.origin, parts=names))
-            place = Place(self.folder / BASELINE_FOLDER / fold.name, 0, self.console)
-            fitted.append(fit_predictor(setup, lesson, self.options.threshold, place))
-        return fitted
-
-    def with_priors(
-        self, baselines: Sequence[FittedHead]
-    ) -> Iterator[tuple[Fold, HeadModel | None]]:
-        """Give each fold with the solved head to start from, where the baseline is just that."""
-        prior = self.setup.prior
-        is_same = prior is not None and prior.name == BASELINE and baselines
-        solved = [one.predictor.model if is_same else None for one in baselines]
-        yield from zip_longest(self.experiment.folds, solved)
-
-    def train(self, seed: int, fold: Fold, prior: HeadModel | None) -> FittedHead:
-        """Train with one seed on one fold, and save the selected predictor."""
-        folder = self.folder / fold.name / f"seed_{seed}"
-        logger = None
-        if self.tracker:
-            part = str(folder.relative_to(self.folder))
-            logger = self.tracker.logger(self.folder, part, as_config(self.options))
-            print_plain(self.console, self.tracker.where(logger))
-        place = Place(folder, seed, self.console, [logger] if logger else [])
-        lesson = replace(self.lesson(fold), prior=prior)
-        head = fit_predictor(self.setup, lesson, self.options.threshold, place)
-        if self.tracker and logger:
-            self.tracker.finish(logger, folder / FILE_NAME, self.description(head.predictor))
-        name = f"seed {seed} {fold.name}".rstrip()
-        print_plain(self.console, f"{name}: {steps_line(steps_of(head))}")
-        return head
-
-    def description(self, predictor: Predictor) -> dict[str, Any]:
-        """Tell what a predictor is and needs, without the list of its videos."""
-        origin = asdict(replace(predictor.origin, learned_from=None))
-        spec = predictor.spec.as_dict()
-        return {**origin, "spec": spec, "feature_fingerprint": predictor.fingerprint.key}
-
-    def lesson(self, fold: Fold) -> Lesson:
-        """Take a fold's data, and what is to be remembered of them."""
-        options, experiment = self.options, self.experiment
-        learned_from = LearnedFrom.of(fold.data, experiment.digests())
-        is_painted: bool | None = getattr(experiment.dataset, "is_painted", False)
-        if self.initial is not None:
-            start = self.initial.origin
-            same = start.dataset == experiment.dataset.name
-            learned_from = learned_from.joined(start.learned_from, same_dataset=same)
-            is_painted = is_painted and start.is_painted
-        origin = Origin(
-            dataset=experiment.dataset.name,
-            data_digest=experiment.facts()["data_digest"],
-            parts=options.parts,
-            learned_from=learned_from,
-            is_painted=is_painted,
-        )
-        parts = {group: getattr(options, group) for group in ("backbone", "head", "pooling")}
-        seen = (experiment.policy, experiment.source.fingerprint)
-        start_model = self.initial.model if self.initial else None
-        return Lesson(fold.data, parts, *seen, origin, start_model)
-
-
 def steps_of(head: FittedHead) -> dict[str, Any]:
     """Give a head's optimizer steps, and its validation mAP when it was selected."""
     value = head.predictor.origin.value
@@ -327,14 +255,17 @@ def steps_line(steps: Mapping[str, Any]) -> str:
 
 
 def run_facts(
-    options: TrainOptions, evaluation: Evaluation, initial: Predictor | None
+    options: TrainOptions,
+    evaluation: Evaluation,
+    heads: Mapping[int, Sequence[FittedHead]],
+    initial: Predictor | None,
 ) -> dict[str, Any]:
     """Give what ``metrics.json`` says of the training itself."""
     split = evaluation.split if options.folds is None else f"{options.folds} folds"
     steps = {
         f"{seed} {fold.name}".rstrip(): steps_of(head)
-        for seed, heads in evaluation.heads.items()
-        for fold, head in zip(evaluation.experiment.folds, heads, strict=True)
+        for seed, of_seed in heads.items()
+        for fold, head in zip(evaluation.experiment.folds, of_seed, strict=True)
     }
     return {
         "split": split,
@@ -343,6 +274,7 @@ def run_facts(
         "init_from": None if options.init_from is None else str(options.init_from),
         "init_from_dataset": initial.origin.dataset if initial else None,
         "steps": steps,
+        "ensemble_of": len(heads) if options.ensemble else None,
     }
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from collision.devices import device_of
 from collision.errors import MetricError
 from collision.features.fingerprint import Fingerprint
 from collision.learning.datamodule import FeatureDataset
+from collision.learning.ensemble import Ensemble
 from collision.learning.fit import SELECTED_BY, Place, TrainingSetup, fit_head
 from collision.learning.head import HeadModel
 from collision.learning.novelty import known_videos
@@ -39,7 +41,7 @@ class FittedHead:
     """
 
     predictor: Predictor
-    last: HeadModel | None = None
+    last: HeadModel | Ensemble | None = None
     best_step: int | None = None
     last_step: int | None = None
 
@@ -92,8 +94,33 @@ def fit_predictor(
     return FittedHead(predictor, trained.last, trained.best_step, trained.last_step)
 
 
+def fit_ensemble(
+    heads: Sequence[FittedHead],
+    setup: TrainingSetup,
+    lesson: Lesson,
+    threshold: ThresholdOptions,
+    folder: Path,
+) -> FittedHead:
+    """Put the heads of several seeds together; calibrate the mean of their logits, and save it."""
+    first = heads[0].predictor
+    members = [head.predictor.model for head in heads]
+    model = Ensemble(member for member in members if isinstance(member, HeadModel)).eval()
+    val = lesson.data["val"]
+    temperature, point = calibrate(model, val, threshold, device_of(setup.trainer.accelerator))
+    values = [head.predictor.origin.value or 0.0 for head in heads]
+    origin = replace(first.origin, value=float(np.mean(values)), temperature=temperature)
+    about = {"model": model, "threshold": point, "temperature": temperature.value}
+    predictor = replace(first, **about, origin=origin)
+    predictor.save(folder / FILE_NAME)
+    last_models = [head.last for head in heads if head.last is not None]
+    return FittedHead(predictor, Ensemble(last_models).eval() if last_models else None)
+
+
 def calibrate(
-    model: HeadModel, val: FeatureDataset, wanted: ThresholdOptions, device: torch.device
+    model: HeadModel | Ensemble,
+    val: FeatureDataset,
+    wanted: ThresholdOptions,
+    device: torch.device,
 ) -> tuple[Temperature, OperatingPoint]:
     """Fit the temperature on validation, and suggest a threshold on what it makes of the scores."""
     labels, scores = val.labels.numpy(), probabilities(model, val, device).numpy()

@@ -28,6 +28,7 @@ from collision.errors import CheckpointError
 from collision.features.fingerprint import Fingerprint
 from collision.files import write_whole
 from collision.learning.datamodule import FeatureDataset
+from collision.learning.ensemble import Ensemble, states_of
 from collision.learning.head import HeadModel, HeadOptions, build_model
 from collision.learning.novelty import PREFIX, KnownVideos
 from collision.learning.task import MONITOR, probabilities
@@ -120,7 +121,7 @@ class _Header:
 
 @dataclass
 class Predictor:
-    """A head, in eval mode, and how its input is made.
+    """A head, or an ensemble of heads, in eval mode, and how its input is made.
 
     Attributes:
         parts: ``backbone``, ``head`` and ``pooling``; ``prior``, where the head has one.
@@ -131,7 +132,7 @@ class Predictor:
             earlier versions.
     """
 
-    model: HeadModel
+    model: HeadModel | Ensemble
     parts: Mapping[str, Part]
     policy: SamplingPolicy
     fingerprint: Fingerprint
@@ -215,7 +216,9 @@ def load_predictor(path: Path, trust: Collection[str] = ()) -> Predictor:
         fingerprint = Fingerprint(saved.fingerprint)
         known = _known_of(state, fingerprint.spec.feature_dim)
         weights = {name: one for name, one in state.items() if not name.startswith(PREFIX)}
-        model = _model_of(parts, fingerprint.spec.feature_dim, saved.options, weights)
+        what = parts, fingerprint.spec.feature_dim, saved.options
+        heads = [_model_of(*what, own) for own in states_of(weights)]
+        model = heads[0] if len(heads) == 1 else Ensemble(heads).eval()
     judged = saved.threshold, saved.temperature, saved.origin
     return Predictor(model, parts, policy, fingerprint, *judged, known)
 
@@ -313,7 +316,9 @@ def find_predictors(path: Path) -> list[Path]:
             "Give a run folder, as `train` names it at its end."
         )
     seeds = [p for p in path.glob(f"seed_*/{FILE_NAME}") if _seed_of(p).isdecimal()]
-    found = sorted(seeds, key=lambda p: int(_seed_of(p))) or sorted(path.glob(FILE_NAME))
+    if (path / FILE_NAME).is_file():  # of one head, or of the ensemble of its seeds
+        return [path / FILE_NAME]
+    found = sorted(seeds, key=lambda p: int(_seed_of(p)))
     folds = sorted(path.glob(f"fold_*/seed_*/{FILE_NAME}"))
     is_run = (path / "config.yaml").is_file()
     wanted = read_config(path).get("seeds") if seeds and is_run else None

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from collision.learning.datamodule import Batch, FeatureDataset, feature_loader
+from collision.learning.ensemble import Ensemble
 from collision.learning.head import HeadModel, joint
 from collision.learning.losses import Loss, Targets
 from collision.learning.mixup import mixed
@@ -94,7 +95,10 @@ class CollisionTask(LightningModule):
 
 @torch.inference_mode()
 def probabilities(
-    model: HeadModel, dataset: FeatureDataset, device: torch.device, batch_size: int = 512
+    model: HeadModel | Ensemble,
+    dataset: FeatureDataset,
+    device: torch.device,
+    batch_size: int = 512,
 ) -> Tensor:
     """Score every example of a dataset, ``float32 [E]`` on the CPU: the mean over its views."""
     model = model.to(device).eval()

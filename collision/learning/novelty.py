@@ -5,7 +5,8 @@ main directions in which the training's videos differ are kept (PCA); a video is
 lies far out along these directions (Mahalanobis) or, more often, far beside them (the residual):
 as in process monitoring (Jackson and Mudholkar, 1979). The larger
 of the two counts. How far is far is told by the training's own videos, each held out in turn with
-its group (conformal prediction). Which of several distances was chosen by what: docs/metrics.md.
+its group, of which nothing then goes into the measure, units included (conformal prediction).
+Which of several distances was chosen by what: docs/metrics.md.
 
 Shapes: V videos, M windows, D features, K directions.
 """
@@ -30,9 +31,7 @@ NUM_DIRECTIONS = 16
 NUM_FOLDS = 5
 TINY = 1e-9  # least variance, of videos that are all alike
 PREFIX = "known_videos."  # of its tensors in a predictor's file
-MIN_SPREAD = (
-    1e-3  # of a feature, as a share of the mean: one that hardly ever moved decides nothing
-)
+MIN_SPREAD = 0.1  # as a share of the mean one: a feature that was nearly still decides little
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +39,8 @@ class KnownVideos:
     """What the videos that a head learned from look like.
 
     Attributes:
-        centre: float32 ``[D]``, the mean of their windows' features.
-        spread: float32 ``[D]``, the standard deviation.
+        centre: float32 ``[D]``, the mean of their features, all videos counting alike.
+        spread: float32 ``[D]``, the standard deviation over their windows, not below a floor.
         directions: float32 ``[K, D]``, orthonormal.
         variances: float32 ``[K]`` of their videos along these.
         residual: float32 ``[1]``, their mean squared distance from these.
@@ -65,9 +64,9 @@ class KnownVideos:
     def distances(self, data: FeatureDataset) -> dict[str, float]:
         """Give each video's distance by id; 1 is the limit that 19 of 20 videos like these keep."""
         names, means = video_means(data)
-        values = (means - self.centre) / self.spread
-        far = _distances(values, self.directions, self.variances, self.residual)
-        return {name: float(one) for name, one in zip(names, far / self.limit, strict=True)}
+        measure = self.centre, self.spread, self.directions, self.variances, self.residual
+        far = _distances(means, *measure) / self.limit
+        return {name: float(one) for name, one in zip(names, far, strict=True)}
 
     def share_beyond(self, distance: float) -> float:
         """Give the share of held-out videos that are at least so far from the others."""
@@ -106,25 +105,33 @@ def known_videos(train: FeatureDataset, val: FeatureDataset) -> KnownVideos | No
     groups = sorted(set(group_of.values()))
     if len(groups) < MIN_GROUPS:
         return None
-    windows = torch.cat([part.valid_features() for part in (train, val)])
-    spread, centre = torch.std_mean(windows, dim=0)
-    spread = spread.clamp_min(MIN_SPREAD * float(spread.mean()) or 1.0)
-    described = [video_means(part) for part in (train, val)]
-    names = [name for part, _ in described for name in part]
-    values = (torch.cat([means for _, means in described]) - centre) / spread
+    described = [_moments(part) for part in (train, val)]
+    names = [name for own, _, _ in described for name in own]
+    means = torch.cat([own for _, own, _ in described])
+    squares = torch.cat([own for _, _, own in described])
     fold_of = {group: number % NUM_FOLDS for number, group in enumerate(groups)}
     folds = torch.tensor([fold_of[group_of[name]] for name in names])
     held_out = torch.empty(len(names))
     for fold in range(NUM_FOLDS):
-        held_out[folds == fold] = _distances(values[folds == fold], *_main(values[folds != fold]))
-    main, count = _main(values), torch.tensor([len(groups)])
+        others = _measure(means[folds != fold], squares[folds != fold])
+        held_out[folds == fold] = _distances(means[folds == fold].float(), *others)
+    measure, count = _measure(means, squares), torch.tensor([len(groups)])
     if not held_out.isfinite().all() or held_out.max() <= 0:  # features that never move
         return None
-    return KnownVideos(centre, spread, *main, held_out.sort().values, count)
+    return KnownVideos(*measure, held_out.sort().values, count)
 
 
 def video_means(data: FeatureDataset) -> tuple[list[str], Tensor]:
     """Give the ids of the videos and the mean feature of each one's windows, float32 ``[V, D]``."""
+    names, means, _ = _moments(data)
+    return names, means.float()
+
+
+def _moments(data: FeatureDataset) -> tuple[list[str], Tensor, Tensor]:
+    """Ids of videos; means of their features and of the squares, float64 ``[V, D]``.
+
+    Every window counts once, by the mean of its real steps.
+    """
     names = list(dict.fromkeys(example.video for example in data.examples))
     number_of = {name: number for number, name in enumerate(names)}
     of_example = torch.tensor([number_of[e.video] for e in data.examples], dtype=torch.int64)
@@ -132,29 +139,50 @@ def video_means(data: FeatureDataset) -> tuple[list[str], Tensor]:
     video_of[data.window_index] = of_example[data.example_of, None].expand_as(data.window_index)
     video_of[-1] = -1  # the window that does not exist
     used = torch.nonzero(video_of >= 0).flatten()
-    sums = torch.zeros(len(names), data.bank.shape[-1])
-    for chunk in used.split(8192):
-        sums.index_add_(0, video_of[chunk], data.bank[chunk].float().mean(dim=1))
-    return names, sums / torch.bincount(video_of[used], minlength=len(names))[:, None]
+    sums, squares = torch.zeros(2, len(names), data.bank.shape[-1], dtype=torch.float64)
+    for chunk in used.split(2048):
+        real = data.is_real[chunk, :, None]
+        steps, num_real = data.bank[chunk].double() * real, real.sum(dim=1)
+        sums.index_add_(0, video_of[chunk], steps.sum(dim=1) / num_real)
+        squares.index_add_(0, video_of[chunk], steps.square().sum(dim=1) / num_real)
+    num_windows = torch.bincount(video_of[used], minlength=len(names))[:, None]
+    return names, sums / num_windows, squares / num_windows
+
+
+def _measure(means: Tensor, squares: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Fit centre, spread, directions, variances and residual of ``KnownVideos`` to moments."""
+    centre = means.mean(dim=0)
+    spread = (squares.mean(dim=0) - centre.square()).clamp_min(0).sqrt()
+    spread = spread.clamp_min(MIN_SPREAD * float(spread.mean()) or 1.0)
+    values = (means - centre) / spread
+    return centre.float(), spread.float(), *_main(values)
 
 
 def _main(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Directions ``[K, D]``, variances along them ``[K]`` and the residual ``[1]`` of videos."""
     count, dim = values.shape
     num_directions = max(1, min(NUM_DIRECTIONS, count // 4, dim - 1))
-    exact = values.double()
-    gram = exact.T @ exact if count > dim else exact @ exact.T  # whichever is smaller
+    gram = values.T @ values if count > dim else values @ values.T  # whichever is smaller
     wanted = (len(gram) - num_directions, len(gram) - 1)
     top = torch.from_numpy(eigh(gram.numpy(), subset_by_index=wanted)[1])
     # Orthonormal also where the videos differ in fewer directions than are asked for.
-    directions = torch.linalg.qr(top if count > dim else exact.T @ top).Q.T.float().contiguous()
+    directions = torch.linalg.qr(top if count > dim else values.T @ top).Q.T
     along = (values @ directions.T).square()
-    beside = _beside(values, along).mean()[None]
-    return directions, along.mean(dim=0).clamp_min(TINY), beside.clamp_min(TINY)
+    variances, residual = along.mean(dim=0), _beside(values, along).mean()[None]
+    least = (variances.clamp_min(TINY).float(), residual.clamp_min(TINY).float())
+    return directions.float().contiguous(), *least
 
 
-def _distances(values: Tensor, directions: Tensor, variances: Tensor, residual: Tensor) -> Tensor:
+def _distances(
+    means: Tensor,
+    centre: Tensor,
+    spread: Tensor,
+    directions: Tensor,
+    variances: Tensor,
+    residual: Tensor,
+) -> Tensor:
     """The larger of both distances, each 1 on average over the videos that it was fitted on."""
+    values = (means - centre) / spread
     along = (values @ directions.T).square()
     within = (along / variances).mean(dim=1)
     return torch.maximum(within, _beside(values, along) / residual).sqrt()

@@ -37,6 +37,27 @@ def test_videos_like_the_training_seldom_lie_beyond_the_limit(known):
     assert 0.02 < np.mean(beyond) < 0.08
 
 
+def with_rare_features(data, seed):
+    """300 features more that are 0 in nearly all windows, as behind a ReLU."""
+    generator = torch.Generator().manual_seed(seed)
+    rare = (torch.rand(len(data.bank), 1, 300, generator=generator) < 0.001).half()
+    rare[-1] = 0
+    return replace(data, bank=torch.cat((data.bank, rare), dim=2))
+
+
+def test_features_that_hardly_ever_moved_raise_no_alarms_after_few_videos():
+    """A held-out video may not stretch its own units: then more than half were unlike."""
+    beyond = []
+    for seed in range(0, 30, 3):
+        parts = [
+            with_rare_features(planted(count, seed + n), seed + n)
+            for n, count in enumerate((20, 4, 100))
+        ]
+        distances = known_videos(*parts[:2]).distances(parts[2]).values()
+        beyond.append(np.mean([distance > 1 for distance in distances]))
+    assert np.mean(beyond) < 0.06
+
+
 @pytest.mark.parametrize("change", [{"shift": 4.0}, {"scale": 5.0}])
 def test_other_videos_lie_beyond_it(known, change):
     far = list(known.distances(moved(planted(40, seed=7), **change)).values())
@@ -61,6 +82,17 @@ def test_the_distance_is_that_of_a_video_s_mean():
         used = data.window_index[rows].unique()
         own = data.bank[used[used != len(data.bank) - 1]].float().mean(dim=(0, 1))
         assert torch.allclose(mean, own, atol=1e-5)
+
+
+def test_steps_that_are_not_real_do_not_count():
+    data = planted(6, seed=3)
+    empty = torch.full_like(data.bank, 7.0)  # older than the file's first frame
+    padded = replace(
+        data,
+        bank=torch.cat((empty, data.bank), dim=1),
+        num_steps=torch.ones(len(data.bank), dtype=torch.int64),
+    )
+    assert torch.equal(video_means(padded)[1], video_means(data)[1])
 
 
 def test_a_rank_and_its_share(known):

@@ -70,7 +70,12 @@ def test_a_second_run_builds_no_backbone_and_overwrites_nothing(workshop, monkey
 def test_resume_goes_on_where_the_run_stopped(workshop, tmp_path):
     run = tmp_path / "moved"
     shutil.copytree(workshop.run, run)
-    more = ("trainer.max_steps=20", "seeds=1", "evaluate_on=[examples/clips.csv]")
+    more = (
+        "trainer.max_steps=20",
+        "trainer.validations=5",
+        "seeds=1",
+        "evaluate_on=[examples/clips.csv]",
+    )
     output = workshop.command("train", f"resume={run}", *more)
     assert output.index("Results:") < output.index("clips, split test")
     with (run / "seed_0" / "log.csv").open() as file:

@@ -32,7 +32,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from itertools import combinations
 from multiprocessing import get_context
@@ -84,15 +84,19 @@ class Cell:
     overrides: tuple[str, ...] = ()
 
     def setup(self) -> TrainingSetup:
-        head = "logistic" if self.head == LAST_STEP else self.head
-        options = options_for("train", [f"head={head}", *self.overrides])
-        return setup_of(options, options.sampling.build())
+        return setup_with("logistic" if self.head == LAST_STEP else self.head, self.overrides)
 
     def key(self) -> dict[str, Any]:
         """Give what a finished cell is known by; another default makes it another cell."""
         setup = sha256(repr(self.setup()).encode()).hexdigest()[:12]
         own = {"rule": self.rule, "head": self.head, "seed": self.seed, "setup": setup}
         return own | asdict(self.sizes) | {"overrides": list(self.overrides)}
+
+
+@cache
+def setup_with(head: str, overrides: tuple[str, ...]) -> TrainingSetup:
+    options = options_for("train", [f"head={head}", *overrides])
+    return setup_of(options, options.sampling.build())
 
 
 def patterns(rule: str, steps: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from itertools import zip_longest
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,31 +12,26 @@ from rich.console import Console
 from collision.audit.jobs import Pool
 from collision.commands import evaluate
 from collision.commands._early import datasets_after
+from collision.commands._work import Work, print_plain, steps_line, steps_of
 from collision.config import Part, names_of, part
 from collision.devices import device_of, precision_of
 from collision.errors import ConfigError
 from collision.evaluation.evaluation import Evaluation, Judging, evaluate_heads
 from collision.evaluation.scores import write_submission
-from collision.experiment import Experiment, Fold, prepare_all
+from collision.experiment import Experiment, prepare_all
 from collision.features.fingerprint import check_same
 from collision.features.source import FeatureSource
 from collision.files import write_json
-from collision.learning.fit import Place, TrainingSetup, check_classes, check_trainable, read_log
-from collision.learning.fitted import FittedHead, Lesson, fit_ensemble, fit_predictor
-from collision.learning.head import HeadModel, HeadOptions, is_solved
+from collision.learning.fit import TrainingSetup, check_classes, check_trainable, read_log
+from collision.learning.fitted import FittedHead
+from collision.learning.head import HeadOptions, is_solved
 from collision.learning.losses import build_loss
 from collision.learning.predictor import (
-    BASELINE,
-    BASELINE_FOLDER,
-    FILE_NAME,
-    LearnedFrom,
-    Origin,
     Predictor,
     find_predictors,
     load_predictor,
 )
-from collision.learning.task import MONITOR
-from collision.options import EvaluateOptions, TrainOptions, as_config
+from collision.options import EvaluateOptions, TrainOptions
 from collision.report.run_page import RunDescription, write_results
 from collision.report.tables import (
     as_rich,
@@ -57,7 +51,7 @@ from collision.sampling.policy import SamplingPolicy
 from collision.types import SPLITS
 
 if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
-    from collision.runs.wandb_tracker import WandbTracker
+    pass
 
 
 def run(options: TrainOptions, paths: list[str]) -> int:
@@ -176,13 +170,6 @@ def initial_predictor(options: TrainOptions, source: FeatureSource) -> Predictor
     return predictor
 
 
-def head_of(predictor: Predictor, path: Path | None) -> HeadModel:
-    """Give a predictor's head; ConfigError where it is an ensemble."""
-    if not isinstance(predictor.model, HeadModel):
-        raise ConfigError(f"init_from={path} is an ensemble: give the folder of one of its seeds.")
-    return predictor.model
-
-
 def collect_features(experiment: Experiment, options: TrainOptions, console: Console) -> None:
     """Extract what is missing, or check that nothing is; then read it.
 
@@ -231,27 +218,10 @@ def announce(
     )
 
 
-def print_plain(console: Console, text: str) -> None:
-    """Print text that may hold paths: as it is, however wide the terminal."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
 def examples_by_split(experiment: Experiment) -> dict[str, dict[str, dict[str, int]]]:
     """Count the first fold's examples, without the moments along whole videos."""
     data = experiment.folds[0].data
     return count_examples({split: part.examples for split, part in data.items() if split != DENSE})
-
-
-def steps_of(head: FittedHead) -> dict[str, Any]:
-    """Give a head's optimizer steps, and its validation mAP when it was selected."""
-    value = head.predictor.origin.value
-    return {"best_step": head.best_step, "last_step": head.last_step, MONITOR: value}
-
-
-def steps_line(steps: Mapping[str, Any]) -> str:
-    """Say it."""
-    best, last = steps["best_step"], steps["last_step"]
-    return f"selected step {best} of {last}, {MONITOR} {steps[MONITOR]:.3f}"
 
 
 def run_facts(

@@ -17,7 +17,7 @@ from PIL import Image
 
 from collision.__main__ import main
 from collision.features.fingerprint import Fingerprint
-from collision.learning.predictor import load_predictor
+from collision.learning.predictor import BASELINE_FOLDER, FILE_NAME, load_predictor
 from tests.conftest import DATA, ROOT, SMALL, environment, runs_in
 from tests.kit.video import numbered_frames, write_video
 
@@ -30,7 +30,7 @@ def test_train_leaves_what_it_promises(workshop):
         assert entry["low"] is None and "groups" in entry["reason"]  # 8 are too few
         assert len(entry["seeds"]) == 2
     assert metrics["seeds"] == [0, 1]
-    assert metrics["selected_on"] == "val/nexar_map"
+    assert metrics["selected_on"] == "the last step"
     assert metrics["counts"]["0.5"]["positive"] == metrics["counts"]["0.5"]["negative"] > 0
     assert metrics["oracle"]["mean"] > 0.5
     assert re.fullmatch("[0-9a-f]{16}", metrics["feature_fingerprint"])
@@ -150,6 +150,47 @@ def test_evaluate_on_the_runs_own_data_repeats_its_number(workshop):
     assert again["ap"]["mean"]["seeds"] == pytest.approx(metrics["ap"]["mean"]["seeds"])
     assert again["data_digest"] != metrics["data_digest"]  # the test split alone
     assert again["oracle"] == metrics["oracle"]
+    theirs, own = again["baseline"]["difference"], metrics["baseline"]["difference"]
+    assert theirs["value"] == pytest.approx(own["value"])
+    assert own["first"] == pytest.approx(metrics["ap"]["mean"]["value"])
+
+
+def test_the_baseline_is_a_predictor_like_any_other(workshop):
+    metrics = json.loads((workshop.run / "metrics.json").read_text())
+    assert "logistic" in (workshop.run / "results.md").read_text()
+    baseline = load_predictor(workshop.run / BASELINE_FOLDER / FILE_NAME)
+    assert baseline.parts["head"].name == "logistic"
+    heads = [load_predictor(workshop.run / f"seed_{seed}" / FILE_NAME) for seed in (0, 1)]
+    wanted = baseline.model.state_dict()
+    for head in heads:  # they began as it
+        for name, value in head.model.prior.state_dict().items():
+            torch.testing.assert_close(value, wanted[name])
+    before = runs_in(workshop.root)
+    workshop.command("train", *SMALL, "head=logistic", "extract=false", "audit=false")
+    (run,) = [run for run in runs_in(workshop.root) if run not in before]
+    alone = json.loads((run / "metrics.json").read_text())
+    value = metrics["baseline"]["baseline"]["value"]
+    assert alone["ap"]["mean"]["value"] == pytest.approx(value) and "baseline" not in alone
+    shutil.rmtree(run)
+
+
+def test_an_ensemble_is_scored_and_used_as_one(workshop):
+    before = runs_in(workshop.root)
+    options = (*SMALL, "extract=false", "audit=false", "seeds=2", "ensemble=true")
+    workshop.command("train", *options)
+    (run,) = [run for run in runs_in(workshop.root) if run not in before]
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["ensemble_of"] == 2 and metrics["seeds"] == [0]
+    assert set(metrics["steps"]) == {"0", "1"}
+    output = workshop.command("evaluate", run, "num_resamples=50")
+    folder = re.search(r"Results: (.*)", output).group(1).strip()
+    again = json.loads((ROOT / folder / "metrics.json").read_text())["datasets"]["synthetic"]
+    assert again["ap"]["mean"]["value"] == pytest.approx(metrics["ap"]["mean"]["value"])
+    output = workshop.command("train", *SMALL, f"init_from={run}", code=2)
+    assert "is an ensemble" in output
+    output = workshop.command("train", *SMALL, "ensemble=true", code=2)
+    assert "seeds=1" in output
+    shutil.rmtree(run)
 
 
 def test_what_a_predictor_has_seen_is_told(workshop, folds):

@@ -23,12 +23,12 @@ def rows_of(num_rows, num_columns, seed=0, signal=1.0):
     return rows, labels, np.ones(num_rows), np.arange(num_rows) // 3
 
 
-def test_it_sees_the_last_step_the_first_their_difference_and_the_mean():
+def test_it_sees_the_last_step_and_its_differences_from_the_first_and_the_mean():
     features = torch.tensor([[[1.0], [2.0], [6.0], [0.0]], [[0.0], [0.0], [0.0], [0.0]]])
     mask = torch.tensor([[True, True, True, False], [False] * 4])
     seen = Logistic(1)(features, torch.zeros(2, 4), mask)
-    assert seen.shape == (2, 4, 4)
-    assert seen[0].tolist() == [[6.0, 1.0, 5.0, 3.0]] * 4
+    assert seen.shape == (2, 4, 3)
+    assert seen[0].tolist() == [[6.0, 5.0, 3.0]] * 4
     assert not seen[1].any()
 
 
@@ -81,7 +81,7 @@ def test_a_solved_head_standardises_and_scores_as_the_pipeline_would():
         steps = StandardScaler().fit(train.valid_features().numpy())
         return np.stack(
             [
-                np.concatenate([own[-1], own[0], own[-1] - own[0], own.mean(0)])
+                np.concatenate([own[-1], own[-1] - own[0], own[-1] - own.mean(0)])
                 for one, mask in zip(batch["features"], batch["mask"], strict=True)
                 for own in [steps.transform(one[mask].numpy())]
             ]

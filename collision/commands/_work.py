@@ -1,0 +1,150 @@
+"""The heads of a run: fitted one after the other, with the baseline that they are set against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from collision.config import part
+from collision.errors import ConfigError
+from collision.experiment import Experiment, Fold
+from collision.learning.fit import Place, TrainingSetup
+from collision.learning.fitted import FittedHead, Lesson, fit_ensemble, fit_predictor
+from collision.learning.head import HeadModel
+from collision.learning.predictor import (
+    BASELINE,
+    BASELINE_FOLDER,
+    FILE_NAME,
+    LearnedFrom,
+    Origin,
+    Predictor,
+)
+from collision.learning.task import MONITOR
+from collision.options import TrainOptions, as_config
+
+if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
+    from collision.runs.wandb_tracker import WandbTracker
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all heads of a run share."""
+
+    options: TrainOptions
+    experiment: Experiment
+    setup: TrainingSetup
+    folder: Path
+    initial: Predictor | None
+    tracker: WandbTracker | None
+    console: Console
+
+    def baselines(self) -> list[FittedHead]:
+        """Fit the baseline of each fold, on the windows that the heads learn from.
+
+        None where the run's head is the baseline itself.
+        """
+        head = part("head", BASELINE)
+        if self.options.head.target == head.target:
+            return []
+        setup = replace(self.setup, head=head, pooling=part("pooling", "last"), prior=None)
+        fitted = []
+        for fold in self.experiment.folds:
+            lesson = self.lesson(fold)
+            parts = {**lesson.parts, "head": head, "pooling": setup.pooling}
+            names = {**self.options.parts, "head": BASELINE, "pooling": "last"}
+            lesson = replace(lesson, parts=parts, origin=replace(lesson.origin, parts=names))
+            place = Place(self.folder / BASELINE_FOLDER / fold.name, 0, self.console)
+            fitted.append(fit_predictor(setup, lesson, self.options.threshold, place))
+        return fitted
+
+    def with_priors(
+        self, baselines: Sequence[FittedHead]
+    ) -> Iterator[tuple[Fold, HeadModel | None]]:
+        """Give each fold with the solved head to start from, where the baseline is just that."""
+        prior = self.setup.prior
+        is_same = prior is not None and prior.name == BASELINE and baselines
+        solved = [one.predictor.model if is_same else None for one in baselines]
+        yield from zip_longest(self.experiment.folds, solved)
+
+    def train(self, seed: int, fold: Fold, prior: HeadModel | None) -> FittedHead:
+        """Train with one seed on one fold, and save the selected predictor."""
+        folder = self.folder / fold.name / f"seed_{seed}"
+        logger = None
+        if self.tracker:
+            part = str(folder.relative_to(self.folder))
+            logger = self.tracker.logger(self.folder, part, as_config(self.options))
+            print_plain(self.console, self.tracker.where(logger))
+        place = Place(folder, seed, self.console, [logger] if logger else [])
+        lesson = replace(self.lesson(fold), prior=prior)
+        head = fit_predictor(self.setup, lesson, self.options.threshold, place)
+        if self.tracker and logger:
+            self.tracker.finish(logger, folder / FILE_NAME, self.description(head.predictor))
+        name = f"seed {seed} {fold.name}".rstrip()
+        print_plain(self.console, f"{name}: {steps_line(steps_of(head))}")
+        return head
+
+    def ensemble(self, heads: Mapping[int, Sequence[FittedHead]]) -> dict[int, list[FittedHead]]:
+        """Put the seeds of each fold together; the first seed names what comes of it."""
+        fitted = []
+        for place, fold in enumerate(self.experiment.folds):
+            members = [of_seed[place] for of_seed in heads.values()]
+            what = self.setup, self.lesson(fold), self.options.threshold
+            fitted.append(fit_ensemble(members, *what, self.folder / fold.name))
+        return {self.options.seed: fitted}
+
+    def description(self, predictor: Predictor) -> dict[str, Any]:
+        """Tell what a predictor is and needs, without the list of its videos."""
+        origin = asdict(replace(predictor.origin, learned_from=None))
+        spec = predictor.spec.as_dict()
+        return {**origin, "spec": spec, "feature_fingerprint": predictor.fingerprint.key}
+
+    def lesson(self, fold: Fold) -> Lesson:
+        """Take a fold's data, and what is to be remembered of them."""
+        options, experiment = self.options, self.experiment
+        learned_from = LearnedFrom.of(fold.data, experiment.digests())
+        is_painted: bool | None = getattr(experiment.dataset, "is_painted", False)
+        if self.initial is not None:
+            start = self.initial.origin
+            same = start.dataset == experiment.dataset.name
+            learned_from = learned_from.joined(start.learned_from, same_dataset=same)
+            is_painted = is_painted and start.is_painted
+        origin = Origin(
+            dataset=experiment.dataset.name,
+            data_digest=experiment.facts()["data_digest"],
+            parts=options.parts,
+            learned_from=learned_from,
+            is_painted=is_painted,
+        )
+        parts = {group: getattr(options, group) for group in ("backbone", "head", "pooling")}
+        seen = (experiment.policy, experiment.source.fingerprint)
+        start_model = head_of(self.initial, self.options.init_from) if self.initial else None
+        return Lesson(fold.data, parts, *seen, origin, start_model)
+
+
+def steps_of(head: FittedHead) -> dict[str, Any]:
+    """Give a head's optimizer steps, and its validation mAP when it was selected."""
+    value = head.predictor.origin.value
+    return {"best_step": head.best_step, "last_step": head.last_step, MONITOR: value}
+
+
+def steps_line(steps: Mapping[str, Any]) -> str:
+    """Say it."""
+    best, last = steps["best_step"], steps["last_step"]
+    return f"selected step {best} of {last}, {MONITOR} {steps[MONITOR]:.3f}"
+
+
+def head_of(predictor: Predictor, path: Path | None) -> HeadModel:
+    """Give a predictor's head; ConfigError where it is an ensemble."""
+    if not isinstance(predictor.model, HeadModel):
+        raise ConfigError(f"init_from={path} is an ensemble: give the folder of one of its seeds.")
+    return predictor.model
+
+
+def print_plain(console: Console, text: str) -> None:
+    """Print text that may hold paths: as it is, however wide the terminal."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -127,15 +127,25 @@ class Work:
 
 
 def steps_of(head: FittedHead) -> dict[str, Any]:
-    """Give a head's optimizer steps, and its validation mAP when it was selected."""
-    value = head.predictor.origin.value
-    return {"best_step": head.best_step, "last_step": head.last_step, MONITOR: value}
+    """Give a head's optimizer steps, its validation mAP, and what selecting it gained there."""
+    return {
+        "best_step": head.best_step,
+        "last_step": head.last_step,
+        MONITOR: head.predictor.origin.value,
+        "val_groups": head.num_groups,
+        "over_last": head.over_last.as_json() if head.over_last else None,
+    }
 
 
 def steps_line(steps: Mapping[str, Any]) -> str:
     """Say it."""
-    best, last = steps["best_step"], steps["last_step"]
-    return f"selected step {best} of {last}, {MONITOR} {steps[MONITOR]:.3f}"
+    best, last, over = steps["best_step"], steps["last_step"], steps["over_last"]
+    text = f"step {best} of {last}, {MONITOR} {steps[MONITOR]:.3f} on {steps['val_groups']} groups"
+    if over is None:
+        return text
+    low, high = over["low"], over["high"]
+    interval = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
+    return f"selected {text}, {over['value']:+.3f}{interval} over the last step"
 
 
 def head_of(predictor: Predictor, path: Path | None) -> HeadModel:

@@ -300,6 +300,7 @@ def _task(
                 "and their options as it was trained with, and a loss with as many outputs. "
                 f"{error}"
             ) from None
+    model.train()  # solving leaves a prior in eval mode, of which Lightning warns
     loss = build_loss(setup.loss)
     loss.fit(*class_weights(train, balanced=setup.balanced))
     return CollisionTask(model, loss, setup.optimizer.build(), setup.mixup)

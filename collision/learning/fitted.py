@@ -16,13 +16,16 @@ from collision.errors import MetricError
 from collision.features.fingerprint import Fingerprint
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.ensemble import Ensemble
-from collision.learning.fit import SELECTED_BY, Place, TrainingSetup, fit_head
+from collision.learning.fit import SELECTED_BY, Place, TrainedHead, TrainingSetup, fit_head
 from collision.learning.head import HeadModel
 from collision.learning.novelty import known_videos
 from collision.learning.predictor import FILE_NAME, Origin, Predictor
 from collision.learning.refit import refitted
 from collision.learning.task import probabilities
 from collision.metrics.calibration import Temperature, calibrated, fit_temperature, logits_of
+from collision.metrics.comparison import compare
+from collision.metrics.estimate import Difference
+from collision.metrics.scored import Scored
 from collision.metrics.threshold import (
     OperatingPoint,
     threshold_at_best_f1,
@@ -37,13 +40,16 @@ from collision.sampling.policy import SamplingPolicy
 class FittedHead:
     """A predictor of the selected weights and how its training went.
 
-    What is of the last step is None where only the file is there, and ``best_step`` too.
+    What is of the last step is None where only the file is there, and ``best_step`` too. Where
+    weights were selected, ``over_last`` is what that gained on validation; None if that is unknown.
     """
 
     predictor: Predictor
     last: HeadModel | Ensemble | None = None
     best_step: int | None = None
     last_step: int | None = None
+    num_groups: int | None = None  # of validation
+    over_last: Difference | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,34 @@ def fit_predictor(
         final = refitted(setup, lesson.data, trained, place, lesson.initial)
     predictor = Predictor(final, *what, point, temperature.value, origin, known)
     predictor.save(place.folder / FILE_NAME)
-    return FittedHead(predictor, trained.last, trained.best_step, trained.last_step)
+    num_groups = len({record.group for record in lesson.data["val"].records})
+    gain = None
+    if trained.best_step != trained.last_step:
+        gain = gained(trained, lesson.data["val"], device)
+    steps = trained.best_step, trained.last_step
+    return FittedHead(predictor, trained.last, *steps, num_groups, gain)
+
+
+def gained(trained: TrainedHead, val: FeatureDataset, device: torch.device) -> Difference | None:
+    """Say how much better the selected weights are than the last ones, on validation.
+
+    An interval that holds 0 means that the choice may be chance. None where cuts of one video can't
+    be told apart by their horizon.
+    """
+    about = {
+        "video": np.array([example.video for example in val.examples]),
+        "group": np.array([record.group for record in val.records]),
+        "label": val.labels.numpy().astype(int),
+        "horizon": val.horizons.numpy().astype(float).round(6),
+    }
+    runs = {
+        name: [Scored(**about, score=probabilities(model, val, device).numpy())]
+        for name, model in (("last", trained.last), ("selected", trained.best))
+    }
+    try:
+        return compare(runs, num_resamples=1000).differences["selected"]
+    except MetricError:
+        return None
 
 
 def fit_ensemble(

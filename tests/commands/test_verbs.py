@@ -46,7 +46,7 @@ def test_train_leaves_what_it_promises(workshop):
 
 
 def test_train_says_what_it_is_about_to_do(workshop):
-    before = workshop.output.partition("seed 0: selected step")[0]
+    before = workshop.output.partition("seed 0: step")[0]
     for word in ("device cpu", "precision 32-true", "train", "val", "test", "hard negatives"):
         assert word in before
 

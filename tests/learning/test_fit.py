@@ -8,11 +8,13 @@ import pytest
 import torch
 from rich.console import Console
 
-from collision.config import Part
+from collision.config import Part, part
 from collision.errors import CheckpointError, ConfigError, Interrupted
 from collision.learning.datamodule import FeatureDataModule, FeatureDataset, feature_loader
 from collision.learning.fit import Place, check_classes, class_weights, fit_head, read_log
-from collision.learning.task import MONITOR, CollisionTask, probabilities
+from collision.learning.head import HeadOptions
+from collision.learning.solve import solve
+from collision.learning.task import MONITOR, SMOOTHED, CollisionTask, probabilities
 from collision.sampling.policy import SamplingPolicy
 from collision.types import UNLABELLED, VideoRecord
 from tests.kit.features import FEATURE_DIM, SETUP, planted, planted_splits, setup_with
@@ -305,7 +307,7 @@ def test_a_damaged_checkpoint_is_refused(finished, content):
 
 
 def test_training_says_nothing_that_nobody_can_act_on(tmp_path, recwarn, caplog):
-    fit(tmp_path)
+    fit(tmp_path, replace(SETUP, prior=part("head", "logistic")))
     assert [str(warning.message) for warning in recwarn] == []
     assert caplog.messages == []
 
@@ -385,3 +387,59 @@ def test_any_optimizer_can_be_used(tmp_path):
     trained = fit(tmp_path, replace(SETUP, optimizer=own))
     assert trained.best_value > 0.6
     assert {row["lr"] for row in read_log(tmp_path / "log.csv")} == {"0.05"}
+
+
+def test_a_head_starts_as_its_prior_and_learns_the_rest(tmp_path):
+    setup = replace(SETUP, prior=part("head", "logistic"), options=HeadOptions(change=True))
+    data = planted_splits()
+    prior = solve(setup.model(FEATURE_DIM).prior, data["train"])
+    model = setup.model(FEATURE_DIM).eval()
+    model.prior.load_state_dict(prior.state_dict())
+    batch = data["val"].__getitems__(range(len(data["val"])))
+    tensors = batch["features"], batch["times"], batch["mask"]
+    assert torch.equal(model(*tensors), prior(*tensors))
+    trained = fit(tmp_path, setup, data)
+    assert same_weights(trained.last.prior, prior)
+    assert not torch.equal(trained.last(*tensors), prior(*tensors))
+    given = fit(tmp_path / "given", setup, data)
+    assert same_weights(given.last, trained.last)
+
+
+@pytest.mark.parametrize("kind", ["ema", "swa"])
+def test_averaged_weights_are_the_mean_over_steps(tmp_path, kind, monkeypatch):
+    """With an optimizer that adds 1 to the bias a step, the mean is known."""
+    steps = iter(range(1, 1000))
+
+    def count(self, closure):
+        value = closure()
+        with torch.no_grad():
+            self.param_groups[1]["params"][-1].fill_(float(next(steps)))
+        return value
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", count)
+    setup = setup_with(trainer={"averaging": kind, "selection": "last"})
+    bias = float(fit(tmp_path, setup).last.classifier.bias)
+    if kind == "swa":
+        assert bias == pytest.approx(sum(range(16, 21)) / 5)
+    else:
+        assert 18 < bias < 19.5  # over a tenth of the steps
+
+
+@pytest.mark.parametrize(
+    ("selection", "column", "best"),
+    [("map", MONITOR, max), ("loss", "val/loss", min), ("smoothed_map", SMOOTHED, max)],
+)
+def test_weights_are_selected_by_what_was_asked(tmp_path, selection, column, best):
+    trained = fit(tmp_path, setup_with(trainer={"selection": selection, **length(8)}))
+    rows = read_log(tmp_path / "log.csv")
+    wanted = best(float(row[column]) for row in rows)
+    chosen = next(row for row in rows if int(row["step"]) == trained.best_step)
+    assert float(chosen[column]) == wanted
+    assert trained.best_value == pytest.approx(float(chosen[MONITOR]))
+
+
+def test_without_selection_the_last_weights_are_kept_and_nothing_stops_early(tmp_path):
+    options = {"selection": "last", "patience": None, **length(8)}
+    trained = fit(tmp_path, setup_with(trainer=options))
+    assert trained.best_step == trained.last_step == 40
+    assert same_weights(trained.best, trained.last)

@@ -11,7 +11,7 @@ from collision.learning.task import probabilities
 from collision.metrics.calibration import calibrated
 from collision.options import ThresholdOptions
 from collision.sampling.policy import SamplingPolicy
-from tests.kit.features import FEATURE_DIM, SETUP, planted, planted_splits
+from tests.kit.features import FEATURE_DIM, SETUP, planted, planted_splits, setup_with
 from tests.learning.test_predictor import FINGERPRINT, PARTS
 
 CPU = torch.device("cpu")
@@ -44,3 +44,20 @@ def test_a_fitted_head_knows_videos_like_its_own(tmp_path):
     assert loaded.origin.is_painted
     far = [distance > 1 for distance in loaded.known.distances(planted(40, seed=5)).values()]
     assert np.mean(far) < 0.2
+
+
+def test_what_selecting_gained_is_said_with_its_interval(tmp_path):
+    data = {"train": planted(16, seed=0, signal=0.8), "val": planted(60, seed=1, signal=0.8)}
+    parts = {"backbone": PARTS["backbone"], "head": SETUP.head, "pooling": SETUP.pooling}
+    policy = SamplingPolicy(horizons=(0.5, 1.0))
+    lesson = Lesson(data, parts, policy, Fingerprint(FINGERPRINT), Origin())
+    place = Place(tmp_path / "a", 0, Console(quiet=True))
+    overfitting = {"max_steps": 120, "validations": 12, "patience": None, "selection": "loss"}
+    head = fit_predictor(setup_with(trainer=overfitting), lesson, ThresholdOptions(), place)
+    assert head.num_groups == 60 and head.best_step < head.last_step
+    assert head.over_last.value == pytest.approx(head.over_last.first - head.over_last.second)
+    assert head.over_last.first == pytest.approx(head.predictor.origin.value, abs=1e-6)
+    assert head.over_last.low <= head.over_last.value <= head.over_last.high
+    last = setup_with(trainer={"selection": "last"})
+    place = Place(tmp_path / "b", 0, Console(quiet=True))
+    assert fit_predictor(last, lesson, ThresholdOptions(), place).over_last is None

@@ -254,7 +254,9 @@ def _guard(evaluation: Evaluation, judging: Judging, audits: Sequence[FoldAudit]
         guards.no_better_than_chance(numbers.auc["mean"], summary.counts, summary.headline),
         guards.near_duplicates_across_splits(pairs),
         _best_shortcut(evaluation, judging, audits),
-        guards.no_better_than_baseline(evaluation.baseline and evaluation.baseline.against),
+        guards.no_better_than_baseline(
+            evaluation.baseline.against if evaluation.baseline else None
+        ),
     ]
     return guards.found(findings)
 

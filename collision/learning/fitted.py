@@ -89,7 +89,9 @@ def fit_predictor(
         value=trained.best_value,
         temperature=temperature,
     )
-    parts = {**lesson.parts, "prior": setup.prior} if trained.best.prior else lesson.parts
+    parts = dict(lesson.parts)
+    if setup.prior is not None and trained.best.prior is not None:
+        parts["prior"] = setup.prior
     what = parts, lesson.policy, lesson.fingerprint
     known = known_videos(lesson.data["train"], lesson.data["val"])
     final = trained.best
@@ -111,14 +113,14 @@ def gained(trained: TrainedHead, val: FeatureDataset, device: torch.device) -> D
     An interval that holds 0 means that the choice may be chance. None where cuts of one video can't
     be told apart by their horizon.
     """
-    about = {
-        "video": np.array([example.video for example in val.examples]),
-        "group": np.array([record.group for record in val.records]),
-        "label": val.labels.numpy().astype(int),
-        "horizon": val.horizons.numpy().astype(float).round(6),
-    }
+    about = (
+        np.array([example.video for example in val.examples]),
+        np.array([record.group for record in val.records]),
+        val.labels.numpy().astype(int),
+        val.horizons.numpy().astype(float).round(6),
+    )
     runs = {
-        name: [Scored(**about, score=probabilities(model, val, device).numpy())]
+        name: [Scored(*about, probabilities(model, val, device).numpy())]
         for name, model in (("last", trained.last), ("selected", trained.best))
     }
     try:
@@ -142,10 +144,11 @@ def fit_ensemble(
     temperature, point = calibrate(model, val, threshold, device_of(setup.trainer.accelerator))
     values = [head.predictor.origin.value or 0.0 for head in heads]
     origin = replace(first.origin, value=float(np.mean(values)), temperature=temperature)
-    about = {"model": model, "threshold": point, "temperature": temperature.value}
-    predictor = replace(first, **about, origin=origin)
+    predictor = replace(
+        first, model=model, threshold=point, temperature=temperature.value, origin=origin
+    )
     predictor.save(folder / FILE_NAME)
-    last_models = [head.last for head in heads if head.last is not None]
+    last_models = [head.last for head in heads if isinstance(head.last, HeadModel)]
     return FittedHead(predictor, Ensemble(last_models).eval() if last_models else None)
 
 

@@ -149,10 +149,10 @@ def final_grid(
         row += [f"{number(ap)} ({number(own_chance)})" for ap, own_chance in kinds]
         row += [number(last[key].value if key in last else None)] if last else []
         rows.append(row)
-    for name, against in baseline.parts if baseline else ():
+    for name, compared in baseline.parts if baseline else ():
         empty = [""] * (len(header) - 2)
-        shown = with_interval(against.difference, "{:+.3f}".format)
-        rows += [[f"logistic{name}", with_interval(against.baseline), *empty]]
+        shown = with_interval(compared.difference, "{:+.3f}".format)
+        rows += [[f"logistic{name}", with_interval(compared.baseline), *empty]]
         rows += [[f"head - logistic{name}", shown, *empty]]
     of_seeds = f", mean of {len(best.ap['mean'].seeds)} seeds" if with_seeds else ""
     return Grid(f"Average precision{of_seeds}", header, rows)

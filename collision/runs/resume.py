@@ -42,6 +42,11 @@ def resumed(changes: Mapping[str, Any]) -> TrainOptions:
                 f"A resumed run keeps its parts, but {name}={value} swaps one. "
                 "Leave it out, or start a new run without resume."
             )
+    if "max_epochs" in (saved.get("trainer") or {}):
+        raise ConfigError(
+            f"{str(run)!r} was begun by a version that counted training in epochs: it can be "
+            "evaluated, not continued. Start a new run."
+        )
     parts = {
         name: saved_part(saved[name], name, where, trust) for name in groups if saved.get(name)
     }

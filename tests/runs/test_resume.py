@@ -86,3 +86,11 @@ def test_other_videos_or_features_are_refused(tmp_path: Path):
     check_learned_from(tmp_path, {"data_digest": "a", "feature_fingerprint": "x"})
     with pytest.raises(ConfigError, match="its data_digest was a when it began, and is b now"):
         check_learned_from(tmp_path, {"data_digest": "b"})
+
+
+def test_a_run_that_was_counted_in_epochs_is_not_continued(run):
+    saved = yaml.safe_load((run / "config.yaml").read_text())
+    saved["trainer"] = {"max_epochs": 20, "patience": 8}
+    (run / "config.yaml").write_text(yaml.safe_dump(saved))
+    with pytest.raises(ConfigError, match="counted training in epochs.*not continued"):
+        compose("train", f"resume={run}")

@@ -92,5 +92,5 @@ def test_a_run_that_was_counted_in_epochs_is_not_continued(run):
     saved = yaml.safe_load((run / "config.yaml").read_text())
     saved["trainer"] = {"max_epochs": 20, "patience": 8}
     (run / "config.yaml").write_text(yaml.safe_dump(saved))
-    with pytest.raises(ConfigError, match="counted training in epochs.*not continued"):
+    with pytest.raises(ConfigError, match=r"counted training in epochs.*not continued"):
         compose("train", f"resume={run}")

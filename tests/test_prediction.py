@@ -29,6 +29,7 @@ class Counting:
     """A predictor whose probability is the share of steps that it was shown."""
 
     threshold = SimpleNamespace(threshold=0.5)
+    known, origin = None, SimpleNamespace(is_painted=False)
 
     def __init__(self, policy):
         self.policy = policy

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from collision.checks import STRICT
-from collision.config import Part
+from collision.config import Part, part
 from collision.errors import ConfigError
 from collision.types import Encoder
 
@@ -203,7 +203,8 @@ def build_model(
     """
     if is_solved(head):
         options, prior = PLAIN_HEAD, None
-    before = build_model(prior, pooling, feature_dim) if prior else None
+    # All steps of a solved head have the same output.
+    before = build_model(prior, part("pooling", "last"), feature_dim) if prior else None
     encoder = head.build(input_dim=feature_dim * (2 if options.change else 1))
     if not isinstance(getattr(encoder, "output_dim", None), int):
         raise ConfigError(

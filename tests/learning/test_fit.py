@@ -418,7 +418,7 @@ def test_averaged_weights_are_the_mean_over_steps(tmp_path, kind, monkeypatch):
 
     monkeypatch.setattr(torch.optim.AdamW, "step", count)
     setup = setup_with(trainer={"averaging": kind, "selection": "last"})
-    bias = float(fit(tmp_path, setup).last.classifier.bias)
+    bias = fit(tmp_path, setup).last.classifier.bias.item()
     if kind == "swa":
         assert bias == pytest.approx(sum(range(16, 21)) / 5)
     else:

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from collision.config import Part, part
+from collision.config import Part, names_of, part
 from collision.errors import ConfigError
 from collision.learning.head import HeadOptions, build_model
 
@@ -217,3 +217,28 @@ def test_logits_leave_the_head_in_full_precision():
 def test_feature_noise_is_a_standard_deviation(amount):
     with pytest.raises(ConfigError, match="feature_noise"):
         linear_model(5, feature_noise=amount)
+
+
+@pytest.mark.parametrize("pooling", names_of("pooling"))
+def test_a_prior_is_the_same_head_whatever_the_pooling(pooling):
+    prior = part("head", "logistic")
+    model = build_model(part("head", "gru"), part("pooling", pooling), 5, prior=prior)
+    alone = build_model(prior, part("pooling", "last"), 5)
+    alone.load_state_dict(model.prior.state_dict())
+    assert not any(parameter.requires_grad for parameter in model.prior.parameters())
+    tensors = batch()
+    assert torch.equal(model.eval()(*tensors), alone.eval()(*tensors))
+
+
+def test_change_is_the_difference_from_the_mean_of_what_is_there():
+    model = recording_model(change=True).eval()
+    model.encoder.output_dim = 10
+    model.classifier = torch.nn.Linear(10, 1)
+    features, times, mask = batch(num_steps=3)
+    mask[0, 0] = False
+    model(features, times, mask)
+    seen = model.encoder.seen[0]
+    assert torch.equal(seen[..., :5], features * mask.unsqueeze(-1))
+    torch.testing.assert_close(seen[0, 1, 5:], (features[0, 1] - features[0, 2]) / 2)
+    assert not seen[0, 0].any()
+    torch.testing.assert_close(seen[1, :, 5:], features[1] - features[1].mean(0))

@@ -115,14 +115,17 @@ def final_grid(
     last: Mapping[str, Estimate] | None = None,
     baseline: Baseline | None = None,
 ) -> Grid:
-    """The selected head's AP by horizon and its mean, beside the last step's: the end of a run.
+    """The selected head's AP by horizon and its mean: the end of a run.
 
-    Below stands the mean of the baseline, and the head's minus that.
+    The last step's stand there where other weights were selected. Below stand the mean of the
+    baseline, and the head's minus that.
 
     Beside chance stands the lift, or, where there is an oracle, the share of the gap to that: both
     would not fit a terminal.
     """
     with_seeds = best.ap["mean"].sd is not None
+    if last and all(last[key].value == one.value for key, one in best.ap.items() if key in last):
+        last = None  # nothing was selected
     against = {
         name: part
         for name, part in best.slices.items()

@@ -42,7 +42,7 @@ class SeedScores:
     """The scores of one seed; those of all folds are put together."""
 
     best: Scored  # of the weights that validation chose
-    last: Scored | None  # of the last step, where it is known
+    last: Scored | None  # of the last step, where others were selected
     curves: list[Curve]  # along whole videos, where the policy asks for them
 
 
@@ -169,11 +169,12 @@ def _score(
 ) -> SeedScores:
     best, last = [], []
     curves: list[Curve] = []
+    is_selected = any(head.best_step != head.last_step for head in heads)
     for fold, head in zip(experiment.folds, heads, strict=True):
         data, policy = fold.data[split], experiment.policy
         scores = head.predictor.probabilities(data, device)
         best.append(scored_examples(data, scores, fold.index, split, policy))
-        if head.last is not None:
+        if head.last is not None and is_selected:
             scores = probabilities(head.last, data, device).numpy()
             last.append(scored_examples(data, scores, fold.index, split, policy))
         if dense := fold.data.get(DENSE):

@@ -124,8 +124,6 @@ def final_grid(
     would not fit a terminal.
     """
     with_seeds = best.ap["mean"].sd is not None
-    if last and all(last[key].value == one.value for key, one in best.ap.items() if key in last):
-        last = None  # nothing was selected
     against = {
         name: part
         for name, part in best.slices.items()

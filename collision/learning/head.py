@@ -199,10 +199,10 @@ def build_model(
 ) -> HeadModel:
     """Make a head for features of size D; ConfigError for an option that can't work.
 
-    A ``prior`` is a head that is solved. Such a head itself needs neither prior nor noise.
+    A ``prior`` is a head that is solved. Such a head itself has one output, no prior and no noise.
     """
     if is_solved(head):
-        options, prior = PLAIN_HEAD, None
+        options, prior, num_outputs = PLAIN_HEAD, None, 1
     # All steps of a solved head have the same output.
     before = build_model(prior, part("pooling", "last"), feature_dim) if prior else None
     encoder = head.build(input_dim=feature_dim * (2 if options.change else 1))

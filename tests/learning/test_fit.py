@@ -443,3 +443,14 @@ def test_without_selection_the_last_weights_are_kept_and_nothing_stops_early(tmp
     trained = fit(tmp_path, setup_with(trainer=options))
     assert trained.best_step == trained.last_step == 40
     assert same_weights(trained.best, trained.last)
+
+
+def test_a_prior_of_one_output_serves_a_loss_of_several(tmp_path):
+    setup = replace(SETUP, prior=part("head", "logistic"), loss=part("loss", "occurrence"))
+    prior = solve(setup.model(FEATURE_DIM).prior, planted_splits()["train"])
+    data = planted_splits()
+    trained = fit_head(setup, data, Place(tmp_path, 0, Console(quiet=True)), prior=prior)
+    assert trained.best.classifier.out_features == setup.loss.build().num_outputs > 1
+    assert same_weights(trained.best.prior, prior) and trained.best_value > 0.9
+    solved = replace(setup, head=part("head", "logistic"))
+    assert fit_head(solved, data, Place(tmp_path / "s", 0, Console(quiet=True))).best_value > 0.9

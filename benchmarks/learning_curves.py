@@ -84,7 +84,7 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--backbones", nargs="*", default=["efficientnet_lite0", "optical_flow"])
-    parser.add_argument("--heads", nargs="*", default=list(HEADS))
+    parser.add_argument("--heads", nargs="*", choices=HEADS, default=list(HEADS))
     parser.add_argument("--groups", nargs="*", type=int, default=[10, 20, 50, 100])
     parser.add_argument("--larger", nargs="*", type=int, default=[200, 500])
     parser.add_argument("--draws", type=int, default=3)

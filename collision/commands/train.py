@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -50,9 +50,6 @@ from collision.sampling.index import DENSE, Selection
 from collision.sampling.policy import SamplingPolicy
 from collision.types import SPLITS
 
-if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
-    pass
-
 
 def run(options: TrainOptions, paths: list[str]) -> int:
     """Train, or continue a run; then judge."""
@@ -62,6 +59,11 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     policy, source = options.sampling.build(), source_of(options)
     if options.ensemble and options.seeds < 2:
         raise ConfigError(f"ensemble=true needs several seeds, not seeds={options.seeds}.")
+    if options.ensemble and options.trainer.refit:
+        raise ConfigError(
+            "ensemble=true with trainer.refit=true: all heads would know the validation split, and "
+            "nothing would be left to calibrate the ensemble on. Leave one of them out."
+        )
     initial = initial_predictor(options, source)
     setup = setup_of(options, policy, initial)
     model = setup.model(source.spec.feature_dim)  # what can't be built is told before data are made

@@ -195,6 +195,8 @@ def test_an_ensemble_is_scored_and_used_as_one(workshop):
     assert "is an ensemble" in output
     output = workshop.command("train", *SMALL, "ensemble=true", code=2)
     assert "seeds=1" in output
+    output = workshop.command("train", *SMALL, *options[-2:], "trainer.refit=true", code=2)
+    assert "nothing would be left to calibrate the ensemble on" in output
     shutil.rmtree(run)
 
 

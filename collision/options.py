@@ -143,6 +143,7 @@ class TrainOptions(Folders):
     trust: tuple[str, ...] = ()
     feature_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     feature_noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    components: Count | Literal["auto"] | None = "auto"
     change: bool = True
     prior: str | None = "logistic"
     ensemble: bool = False

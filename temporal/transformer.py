@@ -130,7 +130,11 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.in_projection = nn.Linear(dim, 3 * dim, bias=False)
+        self.in_projection = nn.Linear(dim, 3 * dim)
+        # A step is found by its content, or by its distance alone; the latter needs a constant part
+        # of queries and keys, which from zero is hardly learned: the gradient of each is the other.
+        nn.init.normal_(self.in_projection.bias[: 2 * dim])
+        nn.init.zeros_(self.in_projection.bias[2 * dim :])
         self.out_projection = nn.Linear(dim, dim)
 
     def forward(self, hidden: Tensor, angles: Tensor, visible: Tensor) -> Tensor:

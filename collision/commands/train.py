@@ -135,10 +135,17 @@ def setup_of(
         )
     options.optimizer.build()
     prior = None if options.prior is None else solved_part(options.prior)
-    seen = HeadOptions(options.feature_dropout, options.feature_noise, options.change)
+    is_found = options.components == "auto"
+    seen = HeadOptions(
+        options.feature_dropout,
+        options.feature_noise,
+        None if is_found else options.components,
+        options.change,
+    )
     if initial is not None:  # what it was made with
-        prior = initial.parts.get("prior")
-        seen = replace(seen, change=initial.model.options.change)
+        prior, is_found = initial.parts.get("prior"), False
+        given = initial.model.options
+        seen = replace(seen, components=given.components, change=given.change)
     return TrainingSetup(
         head=options.head,
         pooling=options.pooling,
@@ -146,6 +153,7 @@ def setup_of(
         optimizer=options.optimizer,
         trainer=options.trainer,
         options=seen,
+        find_components=is_found,
         prior=prior,
         balanced=policy.balanced,
         mixup=options.mixup,

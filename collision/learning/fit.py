@@ -29,6 +29,7 @@ from collision.devices import precision_of, threads_at_most
 from collision.errors import CheckpointError, ConfigError, Interrupted
 from collision.files import write_whole
 from collision.learning import checkpoints
+from collision.learning.components import num_above_noise
 from collision.learning.datamodule import FeatureDataModule, FeatureDataset, epoch_seed
 from collision.learning.head import (
     PLAIN_HEAD,
@@ -65,6 +66,7 @@ class TrainingSetup:
 
     Attributes:
         options: What the head sees, and through which noise.
+        find_components: How many components it sees follows from the training set.
         prior: A solved head that it starts from.
         mixup: Alpha of the Beta distribution by which training examples are mixed; 0: not at all.
         balanced: Every pass sees as many positives as negatives.
@@ -76,9 +78,17 @@ class TrainingSetup:
     optimizer: Part
     trainer: TrainerOptions
     options: HeadOptions = PLAIN_HEAD
+    find_components: bool = False
     prior: Part | None = None
     balanced: bool = False
     mixup: float = 0.0
+
+    def settled(self, train: FeatureDataset) -> TrainingSetup:
+        """Fill in what follows from the training set."""
+        if not self.find_components:
+            return self
+        count = num_above_noise(train.valid_features())
+        return replace(self, options=replace(self.options, components=count), find_components=False)
 
     def model(self, feature_dim: int) -> HeadModel:
         """Build the head for features of size D, with random weights."""
@@ -144,6 +154,7 @@ def fit_head(
     check_trainable(data)
     folder = place.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    setup = setup.settled(data["train"])
     if is_solved(setup.head):
         return _solved(setup.model(data["train"].bank.shape[-1]), data)
     value = checkpoints.finished_value(folder, setup.trainer)

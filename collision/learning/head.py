@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from collision.checks import STRICT
 from collision.config import Part, part
 from collision.errors import ConfigError
+from collision.learning.components import components_of
 from collision.types import Encoder
 
 # A feature that hardly moves in the training set is not blown up by more than this.
@@ -29,13 +30,16 @@ class HeadOptions:
             at every step: single numbers could be guessed from the neighbouring steps.
         feature_noise: Standard deviation of the Gaussian noise on training examples, in units of
             the standardised features.
-        change: The encoder also sees each feature's difference from its mean over the window.
+        components: The encoder sees so many principal components of the features, those in which
+            the training set differs most; None: the features as they are.
+        change: The encoder also sees each number's difference from its mean over the window.
     """
 
     __pydantic_config__ = STRICT
 
     feature_dropout: float = 0.0
     feature_noise: float = 0.0
+    components: int | None = None
     change: bool = False
 
     def __post_init__(self) -> None:
@@ -45,6 +49,15 @@ class HeadOptions:
             )
         if not 0 <= self.feature_noise < math.inf:
             raise ConfigError(f"feature_noise={self.feature_noise}: give 0 or more; 0 is none.")
+        if self.components is not None and self.components < 1:
+            raise ConfigError(
+                f"components={self.components}: give 1 or more; null is all features."
+            )
+
+    def num_seen(self, feature_dim: int) -> int:
+        """Count the numbers a step that the encoder gets, of D features."""
+        kept = min(self.components or feature_dim, feature_dim)
+        return 2 * kept if self.change else kept
 
 
 PLAIN_HEAD = HeadOptions()
@@ -60,6 +73,7 @@ class HeadModel(nn.Module):
 
     feature_mean: Tensor
     feature_std: Tensor
+    rotation: Tensor
 
     def __init__(
         self,
@@ -85,6 +99,9 @@ class HeadModel(nn.Module):
         self.register_buffer("feature_mean", torch.zeros(feature_dim))
         self.register_buffer("feature_std", torch.ones(feature_dim))
         self.options = options
+        if options.components is not None:
+            num = min(options.components, feature_dim)
+            self.register_buffer("rotation", torch.eye(feature_dim, num))
         self.feature_dropout = nn.Dropout(options.feature_dropout)
         self.encoder = encoder
         self.pooling = pooling
@@ -128,6 +145,8 @@ class HeadModel(nn.Module):
         times = times.masked_fill(~mask, 0.0)
         kept = self.feature_dropout(standardised.new_ones(features.shape[0], 1, self.feature_dim))
         seen = standardised * kept
+        if self.options.components is not None:
+            seen = seen @ self.rotation
         if self.options.change:
             mean = seen.sum(1, keepdim=True) / mask.sum(1).clamp_min(1).view(-1, 1, 1)
             seen = torch.cat([seen, (seen - mean) * mask.unsqueeze(-1)], dim=-1)
@@ -154,6 +173,19 @@ class HeadModel(nn.Module):
         std = std.clamp_min(MIN_RELATIVE_STD * std.mean())
         self.feature_mean.copy_(mean)
         self.feature_std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
+        if self.options.components is not None:
+            self._rotate((rows - self.feature_mean) / self.feature_std)
+
+    def _rotate(self, standardised: Tensor) -> None:
+        """Take the directions in which rows ``[N, D]`` vary most, as columns.
+
+        They keep the ratios of their sizes, so that a small one stays small; all together have the
+        mean variance 1.
+        """
+        variances, directions = components_of(standardised)
+        num = self.rotation.shape[1]
+        scale = variances[-num:].clamp_min(0).mean().sqrt().clamp_min(1e-6)
+        self.rotation.copy_(directions[:, -num:].flip(1) / scale)
 
     @property
     def num_parameters(self) -> int:
@@ -201,11 +233,12 @@ def build_model(
 
     A ``prior`` is a head that is solved. Such a head itself has one output, no prior and no noise.
     """
+    solved = HeadOptions(components=options.components)
     if is_solved(head):
-        options, prior, num_outputs = PLAIN_HEAD, None, 1
+        options, prior, num_outputs = solved, None, 1
     # All steps of a solved head have the same output.
-    before = build_model(prior, part("pooling", "last"), feature_dim) if prior else None
-    encoder = head.build(input_dim=feature_dim * (2 if options.change else 1))
+    before = build_model(prior, part("pooling", "last"), feature_dim, solved) if prior else None
+    encoder = head.build(input_dim=options.num_seen(feature_dim))
     if not isinstance(getattr(encoder, "output_dim", None), int):
         raise ConfigError(
             f"The head {head.name!r} has no output_dim: how many numbers a step it gives."

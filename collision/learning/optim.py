@@ -12,6 +12,9 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from collision.errors import ConfigError
 
+LOWEST_RATE, HIGHEST_RATE = 3e-4, 2e-3
+LOWEST_UP_TO = 60  # steps
+
 
 class OptimizerFactory(Protocol):
     """What a YAML in ``configs/optimizer`` names."""
@@ -25,17 +28,17 @@ class AdamWCosine:
     """AdamW with a linear warm-up and a cosine decay, stepped every batch.
 
     Weight decay acts on matrices alone: biases, scales and other vectors are left free.
-    ``warmup`` is the share of all steps in which the rate rises; ``final_fraction`` the share of
-    ``lr``, the highest rate, that is left at the end.
+    ``lr`` is the highest rate, None for ``rate_for`` the length. ``warmup`` is the share of all
+    steps in which it rises; ``final_fraction`` the share of it that is left at the end.
     """
 
-    lr: float = 3e-4
-    weight_decay: float = 1e-2
+    lr: float | None = None
+    weight_decay: float = 1.0
     warmup: float = 0.1
     final_fraction: float = 0.01
 
     def __post_init__(self) -> None:
-        if not self.lr > 0:
+        if self.lr is not None and not self.lr > 0:
             raise ConfigError(f"optimizer.lr={self.lr}: must be above 0.")
         if self.weight_decay < 0 or not 0 <= self.warmup <= 1:
             raise ConfigError("optimizer.weight_decay: 0 or more; optimizer.warmup: from 0 to 1.")
@@ -47,7 +50,8 @@ class AdamWCosine:
             {"params": [p for p in parameters if p.ndim >= 2]},
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
-        optimizer = AdamW(groups, self.lr, weight_decay=self.weight_decay, foreach=True)
+        rate = rate_for(total_steps) if self.lr is None else self.lr
+        optimizer = AdamW(groups, rate, weight_decay=self.weight_decay, foreach=True)
         warmup = min(round(self.warmup * total_steps), max(total_steps - 1, 0))
 
         def factor(step: int) -> float:
@@ -58,3 +62,12 @@ class AdamWCosine:
             return self.final_fraction + (1 - self.final_fraction) * cosine
 
         return optimizer, LambdaLR(optimizer, factor)
+
+
+def rate_for(total_steps: int) -> float:
+    """Give the highest learning rate for a training of so many steps: more, the longer it is.
+
+    Sets of 20 groups (60 steps) lose by a high rate, those of thousands of cuts by a low one; how
+    that was measured: docs/small_sets.md.
+    """
+    return min(max(LOWEST_RATE * math.sqrt(total_steps / LOWEST_UP_TO), LOWEST_RATE), HIGHEST_RATE)

@@ -9,7 +9,9 @@ from collision.options import TrainerOptions
 
 # An epoch is 2 steps of 50 cuts and 2,000 of 500,000: neither length nor patience can be in epochs.
 SMALLEST_BATCH, LARGEST_BATCH = 64, 256
-PASSES = 20  # over the set, unless that is fewer or more steps than these
+# Passes over the set: so many up to 1,000 rows, then with the root of their number up to 40,
+# unless that is fewer or more steps than those below.
+FEWEST_PASSES, MOST_PASSES, FEWEST_UP_TO = 10, 40, 1_000
 FEWEST_STEPS, MOST_STEPS = 60, 10_000
 
 
@@ -45,6 +47,8 @@ def schedule_of(options: TrainerOptions, num_rows: int) -> Schedule:
         batch_size = min(max(wanted, SMALLEST_BATCH), LARGEST_BATCH)
     steps = options.max_steps
     if steps is None:
-        steps = min(max(math.ceil(PASSES * num_rows / batch_size), FEWEST_STEPS), MOST_STEPS)
+        passes = FEWEST_PASSES * max(1.0, math.sqrt(num_rows / FEWEST_UP_TO))
+        wanted = math.ceil(min(passes, MOST_PASSES) * num_rows / batch_size)
+        steps = min(max(wanted, FEWEST_STEPS), MOST_STEPS)
     interval = math.ceil(steps / options.validations)
     return Schedule(batch_size, interval, math.ceil(steps / interval))

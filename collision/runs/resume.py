@@ -16,7 +16,7 @@ from collision.untrusted import read_config, saved_part
 # What a run has learned from and how: changed half-way, its folder would tell of another training.
 _KEPT = (
     *("sampling", "head", "pooling", "loss", "optimizer", "init_from"),
-    *("feature_dropout", "feature_noise", "change", "prior", "mixup"),
+    *("feature_dropout", "feature_noise", "components", "change", "prior", "mixup"),
     *("val_fraction", "limit", "folds", "seed"),
 )
 _NEW = ("resume", "trust")  # are said anew each time

@@ -148,4 +148,4 @@ def test_schedule_rises_then_falls_and_biases_do_not_decay():
     assert all(a > b for a, b in zip(rates[10:-1], rates[11:], strict=True))
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
     decays = {len(g["params"]): g["weight_decay"] for g in optimizer.param_groups}
-    assert [g["weight_decay"] for g in optimizer.param_groups] == [1e-2, 0.0], decays
+    assert [g["weight_decay"] for g in optimizer.param_groups] == [1.0, 0.0], decays

@@ -297,7 +297,7 @@ def test_automatic_pos_weight_makes_positives_weigh_as_much_as_negatives(name):
 
 @pytest.mark.parametrize("name", names_of("loss"))
 def test_every_configured_loss_learns_a_planted_rule(name, tmp_path):
-    setup = setup_with(trainer={"max_steps": 30, "validations": 6})
+    setup = setup_with(trainer={"max_steps": 60, "validations": 6})
     setup = type(setup)(**{**vars(setup), "loss": part("loss", name)})
     trained = fit_head(setup, planted_splits(), Place(tmp_path, 0, Console(quiet=True)))
     assert trained.best_value > 0.95

@@ -136,6 +136,7 @@ class Attention(nn.Module):
         nn.init.normal_(self.in_projection.bias[: 2 * dim])
         nn.init.zeros_(self.in_projection.bias[2 * dim :])
         self.out_projection = nn.Linear(dim, dim)
+        self.register_load_state_dict_pre_hook(_without_bias)
 
     def forward(self, hidden: Tensor, angles: Tensor, visible: Tensor) -> Tensor:
         """``[B, L, C]`` to the same; ``angles [B, L, K/2]``, ``visible [B, 1, L, L]``."""
@@ -147,6 +148,13 @@ class Attention(nn.Module):
         attend = functional.scaled_dot_product_attention
         mixed = attend(rotate(queries, angles), rotate(keys, angles), values, attn_mask=visible)
         return self.out_projection(rearrange(mixed, "b h l k -> b l (h k)"))
+
+
+def _without_bias(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Read weights of heads whose projections had no bias: it is zero."""
+    weight = state.get(f"{prefix}in_projection.weight")
+    if weight is not None:
+        state.setdefault(f"{prefix}in_projection.bias", weight.new_zeros(len(weight)))
 
 
 def visible_steps(mask: Tensor) -> Tensor:

@@ -124,8 +124,12 @@ class BinaryCrossEntropy(ClassWeighted):
 
     def forward(self, outputs: Tensor, targets: Targets) -> Tensor:
         """Give the weighted mean loss of logits ``[B, 1]``."""
-        smooth = targets.labels * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
-        return weighted_mean(self.each(outputs.flatten(), smooth), targets.weights)
+        each = self.each(outputs.flatten(), self.smoothed(targets.labels))
+        return weighted_mean(each, targets.weights)
+
+    def smoothed(self, labels: Tensor) -> Tensor:
+        """Give labels ``[B]`` after smoothing."""
+        return labels * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
 
     def each(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Give the loss of every example, ``[B]``; labels lie between 0 and 1."""

@@ -45,8 +45,8 @@ class ExponentialLoss(BinaryCrossEntropy):
         """Give the weighted mean loss of logits ``[B, 1]``."""
         nearness = (-targets.horizons.clamp_min(0) / self.decay).exp()
         nearness = torch.where(targets.labels == 1, nearness, 1.0)
-        smooth = targets.labels * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
-        return weighted_mean(nearness * self.each(outputs.flatten(), smooth), targets.weights)
+        each = self.each(outputs.flatten(), self.smoothed(targets.labels))
+        return weighted_mean(nearness * each, targets.weights)
 
 
 class RampLoss(ClassWeighted):

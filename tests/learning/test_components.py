@@ -63,9 +63,7 @@ def test_components_count_twice_with_change_and_never_exceed_the_features():
 
 
 def test_training_finds_them_and_its_checkpoints_fit(tmp_path):
-    setup = type(SETUP)(
-        **{**vars(SETUP), "find_components": True, "prior": part("head", "logistic")}
-    )
+    setup = replace(SETUP, find_components=True, prior=part("head", "logistic"))
     place = Place(tmp_path, 0, Console(quiet=True))
     trained = fit_head(setup, planted_splits(), place)
     found = num_above_noise(planted_splits()["train"].valid_features())

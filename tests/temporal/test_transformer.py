@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from collision.errors import ConfigError
-from collision.temporal.transformer import Transformer, rotary_frequencies, rotate, visible_steps
+from collision.temporal.transformer import (
+    Attention,
+    Transformer,
+    rotary_frequencies,
+    rotate,
+    visible_steps,
+)
 
 
 def make_encoder(**options):
@@ -135,3 +141,31 @@ def test_dropout_acts_in_training_alone():
 def test_options_that_cannot_work_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         Transformer(input_dim=8, **options)
+
+
+@torch.no_grad()
+def test_a_step_can_be_found_by_its_distance_alone():
+    torch.manual_seed(0)
+    attention = Attention(16, 2)
+    attention.in_projection.weight[:32] = 0.0  # nothing of what the steps hold
+    times = torch.linspace(-1.75, 0.0, 8).unsqueeze(0)
+    angles = times.unsqueeze(-1) * rotary_frequencies(8, 0.5, 30.0)
+    visible = visible_steps(torch.ones(1, 8, dtype=torch.bool))
+    value = torch.randn(16)
+    seen = []
+    for step in range(8):
+        hidden = torch.zeros(1, 8, 16)
+        hidden[0, step] = value
+        seen.append(attention(hidden, angles, visible)[0, -1])
+    spread = torch.stack(seen).std(0) / torch.stack(seen).abs().mean(0)
+    assert spread.mean() > 0.05
+
+
+@torch.no_grad()
+def test_weights_without_biases_of_the_projection_are_read_as_zero_biases():
+    old, new = make_encoder(), make_encoder()
+    for block in old.blocks:
+        block.attention.in_projection.bias.zero_()
+    state = {n: v for n, v in old.state_dict().items() if "in_projection.bias" not in n}
+    new.load_state_dict(state)
+    torch.testing.assert_close(new(*make_batch()), old(*make_batch()), atol=0, rtol=0)

@@ -1,5 +1,6 @@
 import pytest
 
+from collision.learning.optim import rate_for
 from collision.learning.schedule import schedule_of
 from collision.options import TrainerOptions
 
@@ -23,3 +24,17 @@ def test_what_is_given_is_kept():
 def test_more_validations_than_steps_are_one_a_step():
     schedule = schedule_of(TrainerOptions(max_steps=3, validations=20), 10)
     assert (schedule.interval, schedule.num_intervals) == (1, 3)
+
+
+def test_longer_sets_are_passed_over_more_often_at_a_higher_rate():
+    schedules = [
+        schedule_of(TrainerOptions(), rows) for rows in (50, 1_000, 4_000, 16_000, 500_000)
+    ]
+    passes = [
+        s.total * s.batch_size / rows
+        for s, rows in zip(schedules, (50, 1_000, 4_000, 16_000, 500_000), strict=True)
+    ]
+    assert passes[1:4] == pytest.approx([10, 20, 40], rel=0.05)
+    assert passes[0] > 10 and passes[4] < 10  # by fewest and most steps
+    rates = [rate_for(schedule.total) for schedule in schedules]
+    assert rates == sorted(rates) and rates[0] == pytest.approx(3e-4) and rates[-1] == 2e-3

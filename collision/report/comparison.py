@@ -7,7 +7,7 @@ from typing import Any
 
 from collision.metrics.comparison import Comparison
 from collision.report.plots import BLUE, INK, MUTED, drawable, styled_figure
-from collision.report.tables import ABSENT, Grid, number, percent, with_interval
+from collision.report.tables import ABSENT, Grid, number, percent, signed, with_interval
 
 
 def runs_grid(comparison: Comparison) -> Grid:
@@ -25,7 +25,7 @@ def differences_grid(comparison: Comparison) -> Grid:
     rows = []
     for name, one in comparison.differences.items():
         p_values = _p_value(one.p_value), _p_value(one.p_adjusted)
-        rows.append([name, with_interval(one, "{:+.3f}".format), *p_values, one.reason or ""])
+        rows.append([name, with_interval(one, signed), *p_values, one.reason or ""])
     header = ["run", "difference\n[95 % interval]", "p", "p, Holm", "note"]
     return Grid(f"Against {comparison.reference}", header, rows)
 
@@ -63,7 +63,7 @@ def forest(comparison: Comparison, path: Path | str) -> None:
             if one.interval:
                 axes.hlines(place, *one.interval, BLUE, lw=2.4)
             axes.plot(one.value, place, "o", color=BLUE, ms=6)
-            axes.annotate(f"{one.value:+.3f}", (one.value, place), fontsize=8, color=INK, **above)
+            axes.annotate(signed(one.value), (one.value, place), fontsize=8, color=INK, **above)
         axes.set_yticks(range(len(differences)), [_short(name) for name in differences])
         axes.set_ylim(len(differences) - 0.4, -0.7)  # the first run on top
         axes.margins(x=0.1)

@@ -152,7 +152,7 @@ def final_grid(
         rows.append(row)
     for name, compared in baseline.parts if baseline else ():
         empty = [""] * (len(header) - 2)
-        shown = with_interval(compared.difference, "{:+.3f}".format)
+        shown = with_interval(compared.difference, signed)
         rows += [[f"logistic{name}", with_interval(compared.baseline), *empty]]
         rows += [[f"head - logistic{name}", shown, *empty]]
     of_seeds = f", mean of {len(best.ap['mean'].seeds)} seeds" if with_seeds else ""
@@ -293,6 +293,11 @@ def as_markdown(grid: Grid) -> str:
 def number(value: float | None) -> str:
     """Three decimals without the leading zero: most numbers here lie within 0..1."""
     return ABSENT if value is None else f"{value:.3f}".removeprefix("0")
+
+
+def signed(value: float) -> str:
+    """Give a difference, likewise."""
+    return f"{value:+.3f}".replace("0.", ".", 1)
 
 
 def percent(entry: Estimate) -> str:

@@ -92,7 +92,7 @@ def test_three_runs_give_tables_and_files(compare, tmp_path):
     assert data["provenance"]["command"]
     page = (folder / "compare.md").read_text()
     assert "![Differences with intervals](differences.png)" in page
-    assert re.search(r"\| better \| \+0\.\d{3} \[", page)
+    assert re.search(r"\| better \| \+\.\d{3} \[", page)
     assert np.asarray(Image.open(folder / "differences.png")).std() > 1
 
 

@@ -16,7 +16,7 @@ def test_a_comparison_in_words_and_as_a_forest(tmp_path) -> None:
     comparison = compare(runs, num_resamples=2500)
     rows = differences_grid(comparison).rows
     assert [row[0] for row in rows] == list(runs)[1:]
-    assert rows[0][1].startswith("+0.") and rows[0][2] == "<.001"
+    assert rows[0][1].startswith("+.") and rows[0][2] == "<.001"
     name, value, chance, lift, sd, seeds = runs_grid(comparison).rows[0]
     assert (name, chance, sd, seeds) == ("first", ".500", "–", "1")
     of_first = (comparison.runs["first"].value - 0.5) / 0.5

@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from collision.config import names_of, part
-from collision.learning.head import HeadModel, build_model
+from collision.learning.head import HeadModel, build_model, is_chosen
 
 
 def rate(work: Callable[[], None], seconds: float) -> float:
@@ -65,7 +65,7 @@ def main() -> None:
         torch.ones(options.batch, options.steps, dtype=torch.bool),
     )
     rows = {}
-    for name in names_of("head"):
+    for name in [name for name in names_of("head") if not is_chosen(part("head", name))]:
         model = build_model(part("head", name), part("pooling", "attention"), options.feature_dim)
         rows[name] = (
             model.num_parameters,

@@ -46,10 +46,11 @@ from scipy.special import logsumexp
 
 from collision.commands._compose import options_for
 from collision.commands.train import setup_of
-from collision.config import names_of
+from collision.config import names_of, part
 from collision.devices import threads_at_most
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import Place, TrainingSetup, fit_head
+from collision.learning.head import is_chosen
 from collision.learning.task import probabilities
 from collision.metrics.nexar import average_precision
 from collision.types import Example, VideoRecord
@@ -248,7 +249,8 @@ def table(rows: list[dict[str, Any]], heads: Iterable[str]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    heads = [LAST_STEP, *names_of("head")]
+    trained = [name for name in names_of("head") if not is_chosen(part("head", name))]
+    heads = [LAST_STEP, *trained]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -320,8 +320,8 @@ def list_backbones() -> list[ListedBackbone]:
 
 
 def list_heads() -> list[ListedHead]:
-    """List the heads."""
-    return ListedHead.all("head")
+    """List the heads; ``auto``, a choice among them, is none."""
+    return [one for one in ListedHead.all("head") if one.name != "auto"]
 
 
 def list_datasets() -> list[ListedDataset]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from rich.console import Console
 from collision.config import part
 from collision.errors import ConfigError
 from collision.experiment import Experiment, Fold
+from collision.learning.choice import Choice, with_head
 from collision.learning.fit import Place, TrainingSetup
 from collision.learning.fitted import FittedHead, Lesson, fit_ensemble, fit_predictor
 from collision.learning.head import HeadModel
@@ -33,7 +34,7 @@ if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
 
 @dataclass(frozen=True)
 class Work:
-    """What all heads of a run share."""
+    """What all heads of a run share; ``choices`` are the heads of folds, where one was chosen."""
 
     options: TrainOptions
     experiment: Experiment
@@ -42,6 +43,12 @@ class Work:
     initial: Predictor | None
     tracker: WandbTracker | None
     console: Console
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+
+    def setup_of(self, fold: Fold) -> TrainingSetup:
+        """Give what the fold's head is made of, and how it is trained."""
+        choice = self.choices.get(fold.name)
+        return self.setup if choice is None else with_head(self.setup, choice.head)
 
     def baselines(self) -> list[FittedHead]:
         """Fit the baseline of each fold, on the windows that the heads learn from.
@@ -49,15 +56,12 @@ class Work:
         None where the run's head is the baseline itself.
         """
         head = part("head", BASELINE)
-        if self.options.head.target == head.target:
+        if {self.setup_of(fold).head.target for fold in self.experiment.folds} == {head.target}:
             return []
-        setup = replace(self.setup, head=head, pooling=part("pooling", "last"), prior=None)
+        setup = with_head(self.setup, head)
         fitted = []
         for fold in self.experiment.folds:
-            lesson = self.lesson(fold)
-            parts = {**lesson.parts, "head": head, "pooling": setup.pooling}
-            names = {**self.options.parts, "head": BASELINE, "pooling": "last"}
-            lesson = replace(lesson, parts=parts, origin=replace(lesson.origin, parts=names))
+            lesson = self.lesson(fold, setup)
             place = Place(self.folder / BASELINE_FOLDER / fold.name, 0, self.console)
             fitted.append(fit_predictor(setup, lesson, self.options.threshold, place))
         return fitted
@@ -81,7 +85,7 @@ class Work:
             print_plain(self.console, self.tracker.where(logger))
         place = Place(folder, seed, self.console, [logger] if logger else [])
         lesson = replace(self.lesson(fold), prior=prior)
-        head = fit_predictor(self.setup, lesson, self.options.threshold, place)
+        head = fit_predictor(self.setup_of(fold), lesson, self.options.threshold, place)
         if self.tracker and logger:
             self.tracker.finish(logger, folder / FILE_NAME, self.description(head.predictor))
         name = f"seed {seed} {fold.name}".rstrip()
@@ -93,7 +97,7 @@ class Work:
         fitted = []
         for place, fold in enumerate(self.experiment.folds):
             members = [of_seed[place] for of_seed in heads.values()]
-            what = self.setup, self.lesson(fold), self.options.threshold
+            what = self.setup_of(fold), self.lesson(fold), self.options.threshold
             fitted.append(fit_ensemble(members, *what, self.folder / fold.name))
         return {self.options.seed: fitted}
 
@@ -103,9 +107,11 @@ class Work:
         spec = predictor.spec.as_dict()
         return {**origin, "spec": spec, "feature_fingerprint": predictor.fingerprint.key}
 
-    def lesson(self, fold: Fold) -> Lesson:
-        """Take a fold's data, and what is to be remembered of them."""
-        options, experiment = self.options, self.experiment
+    def lesson(self, fold: Fold, setup: TrainingSetup | None = None) -> Lesson:
+        """Take a fold's data, and what is to be remembered of them and of the setup's head."""
+        options, experiment, setup = self.options, self.experiment, setup or self.setup_of(fold)
+        made_of = {"head": setup.head, "pooling": setup.pooling}
+        others = {g: one.name for g, one in made_of.items() if one is not getattr(options, g)}
         learned_from = LearnedFrom.of(fold.data, experiment.digests())
         is_painted: bool | None = getattr(experiment.dataset, "is_painted", False)
         if self.initial is not None:
@@ -116,11 +122,11 @@ class Work:
         origin = Origin(
             dataset=experiment.dataset.name,
             data_digest=experiment.facts()["data_digest"],
-            parts=options.parts,
+            parts={**options.parts, **others},
             learned_from=learned_from,
             is_painted=is_painted,
         )
-        parts = {group: getattr(options, group) for group in ("backbone", "head", "pooling")}
+        parts = {"backbone": options.backbone, **made_of}
         seen = (experiment.policy, experiment.source.fingerprint)
         start_model = head_of(self.initial, self.options.init_from) if self.initial else None
         return Lesson(fold.data, parts, *seen, origin, start_model)

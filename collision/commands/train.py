@@ -11,6 +11,7 @@ from rich.console import Console
 
 from collision.audit.jobs import Pool
 from collision.commands import evaluate
+from collision.commands._choices import announced, check_choice, choices
 from collision.commands._early import datasets_after
 from collision.commands._work import Work, print_plain, steps_line, steps_of
 from collision.config import Part, names_of, part
@@ -64,9 +65,10 @@ def run(options: TrainOptions, paths: list[str]) -> int:
             "ensemble=true with trainer.refit=true: all heads would know the validation split, and "
             "nothing would be left to calibrate the ensemble on. Leave one of them out."
         )
+    check_choice(options)
     initial = initial_predictor(options, source)
     setup = setup_of(options, policy, initial)
-    model = setup.model(source.spec.feature_dim)  # what can't be built is told before data are made
+    head = announced(setup, source.spec.feature_dim)  # can't be built: told before data are made
     skip = options.skip_failures
     selection = Selection(SPLITS, options.limit, options.val_fraction, skip_missing=skip)
     later = evaluation_after(options)
@@ -82,8 +84,9 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     audits = experiment.audit(options.cache_root, pool) if options.audit else []
     folder = options.resume or new_folder(options, made, learned_from)
     write_config(folder, options)
-    announce(console, folder, options, experiment, model.num_parameters)
-    work = Work(options, experiment, setup, folder, initial, tracker, console)
+    announce(console, folder, options, experiment, head)
+    chosen = choices(setup, experiment.folds, folder, options.seed, console)
+    work = Work(options, experiment, setup, folder, initial, tracker, console, chosen)
     baselines = work.baselines()
     heads = {
         seed: [work.train(seed, fold, prior) for fold, prior in work.with_priors(baselines)]
@@ -97,6 +100,7 @@ def run(options: TrainOptions, paths: list[str]) -> int:
         "version": 1,
         **evaluation.as_json(),
         **run_facts(options, evaluation, heads, initial),
+        "choice": {name or "all": one.as_json() for name, one in chosen.items()} or None,
     }
     metrics["provenance"] = made
     write_report(folder, metrics, evaluation, console)
@@ -210,7 +214,7 @@ def new_folder(
 
 
 def announce(
-    console: Console, folder: Path, options: TrainOptions, experiment: Experiment, size: int
+    console: Console, folder: Path, options: TrainOptions, experiment: Experiment, head: str
 ) -> None:
     """Say what is about to be trained: device, precision, sizes, and examples of every kind."""
     trainer, data, spec = options.trainer, experiment.folds[0].data, experiment.source.spec
@@ -222,7 +226,7 @@ def announce(
     print_notes(console, experiment.notes, experiment.num_outdated)
     print_plain(
         console,
-        f"head {options.head.name}, pooling {options.pooling.name}: {size:,} parameters on "
+        f"{head} on "
         f"{data['train'].times.shape[1]} steps of {spec.feature_dim} features from {spec.name}\n"
         f"device {device_of(device)}, precision {precision_of(device, precision)}, run {folder}",
     )
@@ -293,6 +297,7 @@ def facts_of(metrics: Mapping[str, Any]) -> dict[str, object]:
         "commit": f"{made['commit']}{' and changes' if made['dirty'] else ''}",
         "machine": f"{made['device']}, {made['cpu_cores']} cores",
         **{name: metrics[name] for name in names},
+        **{f"head, {fold}": one["chosen"] for fold, one in (metrics["choice"] or {}).items()},
         **{f"seed {seed}": steps_line(steps) for seed, steps in metrics["steps"].items()},
         "videos that could not be read": metrics["failures"],
         "examples left out": ", ".join(f"{s} {n}" for s, n in metrics["dropped"].items()),

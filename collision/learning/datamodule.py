@@ -7,7 +7,7 @@ N windows, W windows of one example, S steps a window, L = W * S, D features.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -91,6 +91,20 @@ class FeatureDataset(Dataset):
             "horizon": self.horizons[example],
             "video": self.videos[example],
         }
+
+    def of_examples(self, kept: Tensor) -> FeatureDataset:
+        """Take some examples, by bool ``[E]``, in all their views; the bank is shared."""
+        rows = kept[self.example_of]
+        chosen = kept.nonzero().flatten().tolist()
+        return replace(
+            self,
+            window_index=self.window_index[rows],
+            times=self.times[rows],
+            example_of=(kept.cumsum(0) - 1)[self.example_of[rows]],
+            examples=[self.examples[number] for number in chosen],
+            records=[self.records[number] for number in chosen],
+            dropped=[],
+        )
 
     def valid_features(self) -> Tensor:
         """Give the steps that these examples use, each once: ``float32 [M, D]``."""

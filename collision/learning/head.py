@@ -233,6 +233,11 @@ def build_model(
 
     A ``prior`` is a head that is solved. Such a head itself has one output, no prior and no noise.
     """
+    if is_chosen(head):
+        raise ConfigError(
+            f"head={head.name} is no head, but a choice that training makes: name one of its "
+            "candidates."
+        )
     solved = HeadOptions(components=options.components)
     if is_solved(head):
         options, prior, num_outputs = solved, None, 1
@@ -250,3 +255,8 @@ def build_model(
 def is_solved(head: Part) -> bool:
     """Say whether the head's encoder finds the classifier's weights itself, without training."""
     return callable(getattr(head.imported(), "solve", None))
+
+
+def is_chosen(head: Part) -> bool:
+    """Say whether this is no encoder, but candidates to choose one from: ``candidate_heads``."""
+    return callable(getattr(head.imported(), "candidate_heads", None))

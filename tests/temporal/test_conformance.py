@@ -7,9 +7,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from collision.config import names_of, part
-from collision.learning.head import build_model
+from collision.learning.head import build_model, is_chosen
 
-HEADS, POOLINGS = names_of("head"), names_of("pooling")
+HEADS = [name for name in names_of("head") if not is_chosen(part("head", name))]
+POOLINGS = names_of("pooling")
 FEATURE_DIM = 24
 
 

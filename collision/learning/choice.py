@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,7 @@ def _read(path: Path, auto: AutoHead, train: FeatureDataset) -> Choice | None:
         tuple(one.head for one in choice.candidates) == auto.candidates
         and choice.chosen in auto.candidates
         and choice.folds <= auto.folds
-        and (choice.groups, choice.examples) == (len(_groups_in(train)), len(train.examples))
+        and (choice.groups, choice.examples) == (_num_groups(train), len(train.examples))
     )
     return choice if is_ours else None
 
@@ -161,7 +161,7 @@ def choose_head(setup: TrainingSetup, train: FeatureDataset, place: Place) -> Ch
     examples as if at one horizon.
 
     The rule: the candidate with the highest mAP is taken if its paired difference to the first
-    candidate is above one standard error, a 1.96th of half its 95 % interval. Otherwise the first
+    candidate is above one standard error: its 95 % interval is 2 x 1.96 of them wide. Otherwise the first
     is, and so it is where there is no interval: with fewer than 20 groups of a class.
 
     Args:
@@ -186,7 +186,7 @@ def choose_head(setup: TrainingSetup, train: FeatureDataset, place: Place) -> Ch
     tried = _tried(_compared(train, scores))
     best = max(tried, key=lambda one: one.map)
     chosen = best if best.is_shown_better else tried[0]
-    sizes = len(folds), len(_groups_in(train)), len(train.examples)
+    sizes = len(folds), _num_groups(train), len(train.examples)
     return Choice(chosen.head, tuple(tried), *sizes)
 
 
@@ -221,8 +221,8 @@ def left_out_scores(
     The prior, if there is one, is solved once.
     """
     rows = torch.from_numpy(left)
-    # A training needs a validation split. It is but the last weights that are taken; hard
-    # negatives alone at their horizons would be refused there.
+    # A training needs a validation split, but the last weights are taken. At one horizon: there it
+    # would be refused for horizons with hard negatives alone.
     data = {"train": train.of_examples(~rows), "val": _at_one_horizon(train.of_examples(rows))}
     trainer = replace(setup.trainer, selection="last", patience=None, refit=False, validations=1)
     setup = replace(setup, trainer=trainer).settled(data["train"])
@@ -276,5 +276,5 @@ def _groups_of(data: FeatureDataset) -> np.ndarray:
     return np.array([record.group for record in data.records])
 
 
-def _groups_in(data: FeatureDataset) -> Sequence[str]:
-    return sorted({record.group for record in data.records})
+def _num_groups(data: FeatureDataset) -> int:
+    return len({record.group for record in data.records})

@@ -9,7 +9,7 @@ from collision.learning.choice import CHOICE_FILE
 from collision.learning.predictor import BASELINE_FOLDER, FILE_NAME, load_predictor
 from tests.conftest import ROOT, SMALL, runs_in
 
-QUICK = (*SMALL, "extract=false", "audit=false", "head=auto", "head.folds=2")
+QUICK = (*SMALL, "audit=false", "head=auto", "head.folds=2")
 
 
 def trained(workshop, *options):

@@ -43,8 +43,8 @@ def setup_for(candidates, folds=2, **changes):
     return replace(AUTO, head=part("head", "auto", candidates=candidates, folds=folds), **changes)
 
 
-@pytest.mark.parametrize("count", [400])
-def test_an_order_is_given_to_a_head_that_can_read_it(count, tmp_path):
+def test_an_order_is_given_to_a_head_that_can_read_it(tmp_path):
+    count = 400
     data, _ = make("order", count, Sizes(feature_dim=16), seed=0, split=0)
     trainer = replace(SETUP.trainer, max_steps=80, batch_size=64)
     choice = choose_head(replace(AUTO, trainer=trainer), data, place(tmp_path))
@@ -58,10 +58,11 @@ def test_an_order_is_given_to_a_head_that_can_read_it(count, tmp_path):
 
 
 def test_a_linear_rule_stays_with_the_first_head(tmp_path):
-    choice = choose_head(AUTO, planted(60, seed=0, signal=1.0), place(tmp_path))
+    data, _ = make("change", 200, Sizes(feature_dim=16), seed=0, split=0)
+    choice = choose_head(replace(AUTO, optimizer=part("optimizer", "adamw")), data, place(tmp_path))
     gru = choice.candidates[1]
-    assert choice.chosen == "logistic"
-    assert gru.low is not None and not gru.is_shown_better
+    assert choice.chosen == "logistic" and choice.candidates[0].map > 0.75
+    assert gru.low is not None and not gru.is_shown_better and abs(gru.over_first) < 0.02
     # With too few groups for an interval, whatever the values.
     few = choose_head(AUTO, planted(12, seed=0), place(tmp_path))
     assert few.chosen == "logistic" and few.candidates[1].low is None
@@ -101,7 +102,7 @@ def test_no_score_is_of_a_head_that_saw_the_group(tmp_path, monkeypatch):
     assert [one[:2] for one in fitted] == 3 * a_fold
     everything = sorted((example.video, example.end_time) for example in data.examples)
     for number in range(3):  # each candidate scores every example once
-        assert sorted(sum(scored[number::3], [])) == everything
+        assert sorted(one for part in scored[number::3] for one in part) == everything
 
 
 def test_folds_share_no_group_and_hold_both_classes():
@@ -135,16 +136,22 @@ def test_some_examples_of_a_data_set_keep_their_rows():
         assert part_of_it[own]["features"].equal(data[row]["features"])
 
 
-def test_hard_negatives_alone_at_their_horizon_are_trained_on_and_not_judged(tmp_path):
-    data = planted(48, seed=0)
+@pytest.mark.parametrize(("num_videos", "judged"), [(80, ["0.5", "1.0"]), (40, ["0.0"])])
+def test_horizons_with_few_of_a_class_are_not_judged(num_videos, judged, tmp_path):
+    """Hard negatives alone at theirs are trained on; where no horizon is left, all are judged."""
+    data = planted(num_videos, seed=0)
     examples = [
         replace(one, horizon=3.0 + number / 4, hard_negative=True) if number % 8 == 0 else one
         for number, one in enumerate(data.examples)
     ]
     data = replace(data, examples=examples)
+    scores = {name: data.labels.numpy() / 2 for name in ("logistic", "linear")}
+    compared = module._compared(data, scores)
+    assert compared.horizons == judged
+    left_out = num_videos // 4 if judged != ["0.0"] else 0
+    assert compared.examples == 2 * num_videos - left_out
     choice = choose_head(setup_for(["logistic", "linear"]), data, place(tmp_path))
-    assert choice.candidates[1].low is None  # 18 groups of negatives at either horizon
-    assert 0.5 < choice.candidates[0].map <= 1
+    assert 0.5 < choice.candidates[0].map <= 1 and choice.candidates[1].low is not None
 
 
 def test_a_choice_is_read_again(tmp_path, monkeypatch):

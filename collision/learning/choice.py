@@ -161,8 +161,8 @@ def choose_head(setup: TrainingSetup, train: FeatureDataset, place: Place) -> Ch
     examples as if at one horizon.
 
     The rule: the candidate with the highest mAP is taken if its paired difference to the first
-    candidate is above one standard error: its 95 % interval is 2 x 1.96 of them wide. Otherwise the first
-    is, and so it is where there is no interval: with fewer than 20 groups of a class.
+    candidate is above one standard error; the 95 % interval is 2 x 1.96 of them wide. Otherwise the
+    first is, and so it is where there is no interval: with fewer than 20 groups of a class.
 
     Args:
         setup: Its ``head`` is an ``AutoHead``; all else holds for every candidate.

@@ -33,7 +33,7 @@ def announced(setup: TrainingSetup, feature_dim: int) -> str:
     models = {one.head.name: one.model(feature_dim) for one in candidate_setups(setup)}
     if is_chosen(setup.head):
         folds = f"by {setup.head.build().folds} folds of the training groups"
-        return f"{about} (one of {', '.join(models)}, {folds}), pooling {setup.pooling.name}:"
+        return f"{about} (one of {', '.join(models)}, {folds}), pooling {setup.pooling.name}"
     size = models[setup.head.name].num_parameters
     return f"{about}, pooling {setup.pooling.name}: {size:,} parameters"
 

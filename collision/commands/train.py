@@ -140,12 +140,8 @@ def setup_of(
     options.optimizer.build()
     prior = None if options.prior is None else solved_part(options.prior)
     is_found = options.components == "auto"
-    seen = HeadOptions(
-        options.feature_dropout,
-        options.feature_noise,
-        None if is_found else options.components,
-        options.change,
-    )
+    components = options.components if isinstance(options.components, int) else None
+    seen = HeadOptions(options.feature_dropout, options.feature_noise, components, options.change)
     if initial is not None:  # what it was made with
         prior, is_found = initial.parts.get("prior"), False
         given = initial.model.options

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
+from rich.progress import track
 
 from collision.checks import STRICT, typed
 from collision.config import Part, names_of, no_such_part, part
@@ -178,7 +179,8 @@ def choose_head(setup: TrainingSetup, train: FeatureDataset, place: Place) -> Ch
     place.folder.mkdir(parents=True, exist_ok=True)
     folds = group_folds(train, auto.folds)
     scores = {name: np.zeros(len(train.examples)) for name in auto.candidates}
-    for left in folds:
+    is_shown = place.console.is_terminal
+    for left in track(folds, "Choosing a head", console=place.console, disable=not is_shown):
         with tempfile.TemporaryDirectory(dir=place.folder, prefix=".choice_") as folder:
             inside = Place(Path(folder), place.seed, Console(quiet=True, force_terminal=False))
             for name, found in left_out_scores(setup, train, left, inside):

@@ -31,7 +31,7 @@ from collision.features.missing import store_key
 from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore  # noqa: F401 - offered to users
 from collision.learning.fitted import FittedHead
-from collision.learning.head import build_model
+from collision.learning.head import build_model, is_chosen
 from collision.learning.predictor import (
     BASELINE_FOLDER,
     FILE_NAME,
@@ -321,7 +321,7 @@ def list_backbones() -> list[ListedBackbone]:
 
 def list_heads() -> list[ListedHead]:
     """List the heads; ``auto``, a choice among them, is none."""
-    return [one for one in ListedHead.all("head") if one.name != "auto"]
+    return [one for one in ListedHead.all("head") if not is_chosen(part("head", one.name))]
 
 
 def list_datasets() -> list[ListedDataset]:

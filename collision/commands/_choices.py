@@ -13,6 +13,7 @@ from collision.learning.choice import Choice, Tried, candidate_setups, remembere
 from collision.learning.fit import Place, TrainingSetup
 from collision.learning.head import is_chosen
 from collision.options import TrainOptions
+from collision.report.tables import number, signed
 
 
 def check_choice(options: TrainOptions) -> None:
@@ -60,18 +61,14 @@ def choice_line(choice: Choice) -> str:
     folds = f"by {choice.folds} folds of {choice.groups} groups"
     chosen = next((one for one in others if one.head == choice.chosen), None)
     if chosen is not None:
-        return f"{chosen.head} ({_short(chosen.map)}, {_over(chosen)} over {first.head}, {folds})"
+        return f"{chosen.head} ({number(chosen.map)}, {_over(chosen)} over {first.head}, {folds})"
     rest = ", ".join(f"{one.head} {_over(one)}" for one in others)
-    return f"{first.head} ({_short(first.map)}; {rest}, {folds})"
+    return f"{first.head} ({number(first.map)}; {rest}, {folds})"
 
 
 def _over(tried: Tried) -> str:
     """Give the difference to the first candidate with its interval, where there is one."""
-    text = _short(tried.over_first, "+")
+    text = signed(tried.over_first)
     if tried.low is None or tried.high is None:
         return f"{text} [too few groups]"
-    return f"{text} [{_short(tried.low, '+')}, {_short(tried.high, '+')}]"
-
-
-def _short(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.3f}".replace("0.", ".", 1)
+    return f"{text} [{signed(tried.low)}, {signed(tried.high)}]"

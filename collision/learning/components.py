@@ -22,10 +22,13 @@ def num_above_noise(rows: Tensor) -> int | None:
     where the rest is not white: then it may tell something, and all features are to be kept. So it
     is with every backbone that was looked at (docs/small_sets.md).
     """
+    rows = _some(rows)
     num_rows, dim = rows.shape
     if num_rows <= 2 * dim:  # too few to tell
         return None
     std, mean = torch.std_mean(rows, dim=0, correction=0)
+    if not (std + mean).isfinite().all():  # standardising says so, by name
+        return None
     variances = components_of((rows - mean) / std.clamp_min(1e-12))[0].flip(0)
     beta = dim / num_rows
     threshold = 0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43
@@ -42,5 +45,10 @@ def components_of(rows: Tensor) -> tuple[Tensor, Tensor]:
 
     Of many rows every so many-th is taken.
     """
-    part = rows[:: -(-len(rows) // MOST_ROWS)]
+    part = _some(rows)
     return torch.linalg.eigh(part.T @ part / len(part))
+
+
+def _some(rows: Tensor) -> Tensor:
+    """Take at most ``MOST_ROWS``, evenly."""
+    return rows[:: max(1, -(-len(rows) // MOST_ROWS))]

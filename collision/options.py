@@ -34,7 +34,7 @@ class ExtractionOptions:
 
     Attributes:
         batch_size: Windows that the backbone sees at once; None: what suits the device.
-        num_workers: Processes that decode.
+        num_workers: Processes that decode; None: as many as the backbone needs, and cores allow.
         timeout: After which decoding a video counts as hanging.
         precision: Of the backbone; None: what suits the device. Part of the fingerprint.
         reader: Of video files; None: PyAV, or who read for the features that there are. Part of the
@@ -44,7 +44,7 @@ class ExtractionOptions:
     __pydantic_config__ = STRICT
 
     batch_size: Count | None = None
-    num_workers: Whole = 1
+    num_workers: Whole | None = None
     timeout: Duration = 120
     accelerator: Accelerator = "auto"
     precision: Precision | None = None

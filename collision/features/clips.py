@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from collision.errors import VideoDecodeError
+from collision.features.memory import Place, SharedMemory
 from collision.types import PLAIN, BackboneSpec, Failure, View
 from collision.video.frames import newest_frames, read_frames, window_frame_indices
 from collision.video.index import VideoIndex, index_video
@@ -77,6 +78,7 @@ class ClipDataset(Dataset):
     ):
         """Ask ``index`` what a file holds; ``reader`` as of ``read_by``."""
         self.requests, self.spec, self.index, self.reader = requests, spec, index, reader
+        self.memory = SharedMemory(0)
 
     def __len__(self) -> int:
         return len(self.requests)
@@ -90,6 +92,28 @@ class ClipDataset(Dataset):
             return Failure(request.video, request.path, error.reason)
         except Exception as error:  # one odd file must not end a night's job
             return Failure(request.video, request.path, f"{type(error).__name__}: {error}")
+
+    def num_bytes(self, index: int) -> int:
+        """Bound what the frames of a request take."""
+        spec = self.spec
+        frame = spec.height * spec.width * 3
+        return max_distinct_frames(self.requests[index], spec) * frame
+
+    def into(self, index: int, place: Place) -> Clip | tuple[Clip, tuple[int, ...]] | Failure:
+        """Decode a request, its frames into shared memory: ``seen`` finds them by their shape."""
+        result = self[index]
+        if isinstance(result, Failure):
+            return result
+        shape = result.frames.shape
+        self.memory.view(place, shape)[:] = result.frames
+        return replace(result, frames=np.zeros((0, *shape[1:]), np.uint8)), shape
+
+    def seen(self, result: Clip | tuple[Clip, tuple[int, ...]], place: Place) -> Clip:
+        """Give what ``into`` made, in another process: its frames lie in shared memory."""
+        if isinstance(result, Clip):
+            return result
+        clip, shape = result
+        return replace(clip, frames=self.memory.view(place, shape))
 
     def decode(self, request: WindowRequest) -> Clip:
         """Decode the windows of a request; VideoDecodeError where their frames cannot be read."""

@@ -1,50 +1,38 @@
 """Compute the features that a store lacks.
 
-One item of work is one video's windows: decoded by a worker process, embedded here in batches, and
-stored. With several devices or nodes each process has its part of the videos.
-
-Shapes: M distinct frames, N windows, T frames a window, S steps a window, D feature dim, H W image.
+What is missing is looked up here; ``collision.features.pipeline`` decodes, embeds and stores it.
+With several devices or nodes each process has its part of the videos.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from collision.devices import threads_at_most
 from collision.errors import ConfigError
+from collision.features.batches import Target
 from collision.features.clip_datamodule import ClipDataModule
-from collision.features.clips import Clip, WindowRequest, split_long
+from collision.features.clips import WindowRequest, split_long
+from collision.features.embedding import suitable_batch_size
 from collision.features.failures import record_failures
 from collision.features.fingerprint import Fingerprint
-from collision.features.interruption import OutOfTime, StopSignals
+from collision.features.interruption import StopSignals
 from collision.features.missing import WantedVideo, decoded_together, look_up
+from collision.features.pipeline import Listener, Piece, Pipeline
 from collision.features.planning import write_speed
 from collision.features.progress import ExtractionProgress
 from collision.features.ranks import Ranks, rank_part
-from collision.features.store import NotFiniteError
+from collision.features.storing import Stored
 from collision.types import Failure, Seconds
 from collision.video.readers import load_reader
 
 if TYPE_CHECKING:
     from collision.features.source import FeatureSource
     from collision.options import ExtractionOptions
-
-# Windows at once where the user names no number. A core's caches like few: a frame of 128x224 took
-# tf_efficientnet_lite0 22 ms alone, 15.3 in batches of 4, 14.6 of 8, 16.7 of 16 and 19 of 32.
-BATCH_SIZE = {"cpu": 8, "cuda": 32}
-
-# A slow backbone's features are stored at least this often, so that a kill costs no more.
-_STORE_EVERY: Seconds = 30.0
 
 
 @dataclass
@@ -57,6 +45,8 @@ class ExtractionReport:
         num_outdated: Videos computed anew, for an older version of the reader saw other frames.
         failures: Videos that gave no features or not all, one each.
         notes: What is odd about videos that were read, by id.
+        num_batches: That went through the backbone.
+        batch_size: Windows that each of them had room for.
     """
 
     num_windows: int = 0
@@ -65,18 +55,21 @@ class ExtractionReport:
     num_outdated: int = 0
     failures: list[Failure] = field(default_factory=list)
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    num_batches: int = 0
+    batch_size: int = 0
     seconds: Seconds = 0.0
     signal: int | None = None
 
     @classmethod
     def of_all(cls, reports: Sequence[ExtractionReport]) -> ExtractionReport:
         """Put together what several processes did at the same time."""
-        names = ("num_windows", "num_reused", "num_unavailable", "num_outdated")
+        names = ("num_windows", "num_reused", "num_unavailable", "num_outdated", "num_batches")
         counts = {name: sum(getattr(report, name) for report in reports) for name in names}
         failures = [failure for report in reports for failure in report.failures]
         notes = {video: notes for report in reports for video, notes in report.notes.items()}
         seconds = max(report.seconds for report in reports)
-        return cls(**counts, failures=failures, notes=notes, seconds=seconds)
+        size = max(report.batch_size for report in reports)
+        return cls(**counts, batch_size=size, failures=failures, notes=notes, seconds=seconds)
 
 
 def extract(
@@ -137,10 +130,10 @@ class _Run:
     ):
         self.source, self.store, self.options = source, source.store, options
         self.ranks, self.fabric, self.stop, self.display = ranks, ranks.fabric, stop, display
-        self.batch_size = options.batch_size or BATCH_SIZE[self.fabric.device.type]
         self.reader = source.fingerprint.reader
         self.report = ExtractionReport()
         self.tried: set[Path] = set()
+        self.failed: set[str] = set()
 
     def extract(self, requests: Sequence[WindowRequest]) -> None:
         steps = Counter(request.video for request in requests)
@@ -151,6 +144,7 @@ class _Run:
         self.report.num_outdated = sum(video.is_outdated for video in videos)
         self.report.num_reused = sum(video.num_reused for video in videos)
         self.tried = {failure.path for failure in self.report.failures}
+        self.failed = {failure.video for failure in self.report.failures}
         self.tried |= {r.path for video in videos if not len(video.missing) for r in video.requests}
         videos = [video for video in videos if len(video.missing)]
         try:
@@ -159,10 +153,7 @@ class _Run:
                 with self.store.changing():
                     pass  # a folder that nobody may write to is found before hours of work
                 self.backbone = self.fabric.to_device(self.source.backbone()).eval()
-                # Threads that share cores with the workers slowed the backbone up to five times.
-                free = len(os.sched_getaffinity(0)) - self.options.num_workers
-                with threads_at_most(free):
-                    self.compute(videos)
+                self.compute(videos)
         finally:
             record_failures(self.store, self.source.digests, self.tried, self.report.failures)
 
@@ -172,14 +163,14 @@ class _Run:
 
     def compute(self, videos: Sequence[WantedVideo]) -> None:
         spec = self.source.spec
-        pieces = [
-            (same_frames, piece)
+        parts = [
+            (tuple(same_frames), part)
             for same_frames in decoded_together(videos)
-            for piece in split_long(same_frames[0].unmirrored, spec)
+            for part in split_long(same_frames[0].unmirrored, spec)
         ]
-        options, requests = self.options, [piece for _, piece in pieces]
+        options = self.options
         clips = ClipDataModule(
-            requests,
+            [part for _, part in parts],
             spec,
             options.num_workers,
             options.timeout,
@@ -187,111 +178,50 @@ class _Run:
             self.source.looks.index,
             self.reader,
         )
-        steps = Counter(str(same_frames[0].path) for same_frames, _ in pieces)
+        pieces = [Piece(n, videos, len(part.end_times)) for n, (videos, part) in enumerate(parts)]
+        steps = Counter(str(video.path) for same_frames, _ in parts for video in same_frames)
         num_windows = sum(len(video.missing) for video in videos)
         self.display.start("Extracting", steps, num_windows, "windows")
+        batch_size = options.batch_size or suitable_batch_size(self.backbone, self.fabric)
+        listener = Listener(self.on_clip, self.on_stored, self.on_failure, self.display.slowest)
+        what = clips, self.backbone, self.fabric, self.store, batch_size
+        pipeline = Pipeline(*what, listener, self.stop)
         started = time.monotonic()
-        for index, result in clips.predict_dataloader():
-            same_frames, piece = pieces[index]
-            for video in same_frames:
-                self.tried.update(request.path for request in video.requests)
-                if isinstance(result, Failure):
-                    self._fail(video, result.reason)
-                else:
-                    self._embed_and_store(video, result)
-            self.display.advance(str(piece.path), len(same_frames) * len(piece.end_times))
+        try:
+            pipeline.run(pieces, options.num_workers)
+        finally:
+            self.report.num_batches = pipeline.embedder.num_batches
+            self.report.batch_size = batch_size
         if self.report.num_windows and not self.should_stop():
             seconds = time.monotonic() - started
             write_speed(self.store, self.options, self.report.num_windows / seconds)
 
-    def _embed_and_store(self, video: WantedVideo, clip: Clip) -> None:
-        if clip.notes:
-            self.report.notes[video.requests[0].video] = clip.notes
-        try:
-            for end_times, features, num_steps in self._embed(clip, video.requests[0].view.flip):
-                name, unavailable = video.path.name, clip.unavailable
-                self.store.write(
-                    video.digest, end_times, features, unavailable, name, clip.revision, num_steps
-                )
-                self.report.num_windows += len(end_times)
-            self.report.num_unavailable += len(clip.unavailable)
-        except NotFiniteError as error:
-            self._fail(video, str(error))
+    def on_clip(self, target: Target) -> None:
+        self.tried.update(request.path for request in target.video.requests)
+        if target.clip.notes:
+            self.report.notes[target.video.requests[0].video] = target.clip.notes
 
-    def _embed(
-        self, clip: Clip, flip: bool
-    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.floating], NDArray[np.int64]]]:
-        """Yield what is due to be stored: ``end_times [n]``, ``features [n, S, D]``, ``steps [n]``.
-
-        So many of a window's steps are real, its newest; the others are zero.
-        """
-        spec = self.backbone.spec
-        frames = torch.from_numpy(clip.frames).to(self.fabric.device)
-        if flip:
-            frames = frames.flip(2)  # [M, H, W, 3]: left to right
-        done = np.zeros(0, np.int64)
-        features = [np.zeros((0, spec.num_steps, spec.feature_dim), np.float32)]
-        num_steps = [done]
-        stored = time.monotonic()
-        for batch in _batches((clip.windows >= 0).sum(axis=1), self.batch_size):
-            seen = clip.windows[batch][:, clip.windows[batch[0]] >= 0]
-            windows = torch.from_numpy(seen).to(self.fabric.device)
-            try:
-                with self.stop.interruptible():
-                    found = self._forward(frames[windows])
-            except OutOfTime:
-                break
-            missing = spec.num_steps - found.shape[1]
-            features.append(np.pad(found, ((0, 0), (missing, 0), (0, 0))))
-            num_steps.append(np.full(len(found), found.shape[1]))
-            done = np.append(done, batch)
-            if time.monotonic() - stored > _STORE_EVERY:
-                yield clip.end_times[done], np.concatenate(features), np.concatenate(num_steps)
-                done, features, num_steps = done[:0], features[:1], num_steps[:1]
-                stored = time.monotonic()
-        yield clip.end_times[done], np.concatenate(features), np.concatenate(num_steps)
-
-    @torch.inference_mode()
-    def _forward(self, windows: torch.Tensor) -> NDArray[np.floating]:
-        """Embed ``uint8 [B, T, H, W, 3]``; gives float32 ``[B, S, D]`` in main memory.
-
-        Fewer steps for windows that are cut short.
-        """
-        spec = self.backbone.spec
-        try:
-            with self.fabric.autocast():
-                features = self.backbone(windows).float().cpu().numpy()
-        except torch.OutOfMemoryError as error:
-            raise ConfigError(
-                f"extraction.batch_size={self.batch_size} windows of this backbone do not fit into "
-                f"the memory of {self.fabric.device}. Run the same command with a smaller one: it "
-                "goes on from what is stored, and the features are the same."
-            ) from error
-
-        wanted = (len(windows), spec.num_steps, spec.feature_dim)
-        if windows.shape[1] < spec.num_frames and features.ndim == len(wanted):
-            given = features.shape[1]
-            is_right = features.shape == (wanted[0], given, wanted[2]) and 1 <= given <= wanted[1]
+    def on_stored(self, stored: Stored) -> None:
+        target, video = stored.target, stored.target.video
+        if stored.failure is not None:
+            self._fail(video, stored.failure)
         else:
-            is_right = features.shape == wanted
-        if not is_right:
-            raise ConfigError(
-                f"The backbone {spec.name!r} gives features of shape {features.shape}; its spec "
-                f"promises {wanted}: windows, num_steps, feature_dim."
-            )
-        return features
+            self.report.num_windows += stored.num_windows
+        if stored.is_complete:
+            if stored.failure is None:
+                self.report.num_unavailable += len(target.clip.unavailable)
+            self.display.advance(str(video.path), target.num_wanted)
+
+    def on_failure(self, piece: Piece, reason: str) -> None:
+        for video in piece.videos:
+            self.tried.update(request.path for request in video.requests)
+            self._fail(video, reason)
+            self.display.advance(str(video.path), piece.num_windows)
 
     def _fail(self, video: WantedVideo, reason: str) -> None:
-        known = {failure.video for failure in self.report.failures}
-        new = [request for request in video.requests if request.video not in known]
+        new = [request for request in video.requests if request.video not in self.failed]
+        self.failed.update(request.video for request in new)
         self.report.failures += [Failure(one.video, one.path, reason) for one in new]
-
-
-def _batches(num_frames: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
-    """Give the numbers of windows that go through the backbone together: all of one length."""
-    for length in np.unique(num_frames):
-        alike = np.flatnonzero(num_frames == length)
-        yield from (alike[n : n + batch_size] for n in range(0, len(alike), batch_size))
 
 
 def _check_options(options: ExtractionOptions, made: Fingerprint) -> None:

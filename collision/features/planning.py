@@ -93,7 +93,7 @@ def _measure_speed(
     # The last ones: the first may begin before the video does.
     probes = [
         replace(video.unmirrored, end_times=video.missing[-_PROBE_WINDOWS:])
-        for video in videos[: max(_PROBE_VIDEOS, options.num_workers)]
+        for video in videos[: max(_PROBE_VIDEOS, options.num_workers or 0)]
     ]
     if not probes:
         return None

@@ -19,13 +19,16 @@ class ExtractionProgress:
             BarColumn(),
             TextColumn("{task.fields[videos]}/{task.fields[num_videos]} videos"),
             _Rate(),
+            TextColumn("{task.fields[slowest]}", style="dim"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             disable=not is_shown,
         )
         self._left: dict[str, int] = {}
         self._num_finished = 0
-        self._task = self._progress.add_task("", visible=False, videos=0, num_videos=0, unit="")
+        self._task = self._progress.add_task(
+            "", visible=False, videos=0, num_videos=0, unit="", slowest=""
+        )
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -37,10 +40,19 @@ class ExtractionProgress:
     def start(self, description: str, steps: Mapping[str, int], total: int, unit: str) -> None:
         """Begin a stage of ``total`` units; ``steps`` says how many each video takes."""
         self._left, self._num_finished = dict(steps), 0
-        fields: dict[str, Any] = {"videos": 0, "num_videos": len(steps), "unit": unit}
+        fields: dict[str, Any] = {
+            "videos": 0,
+            "num_videos": len(steps),
+            "unit": unit,
+            "slowest": "",
+        }
         self._progress.reset(
             self._task, description=description, total=total, visible=True, **fields
         )
+
+    def slowest(self, stage: str) -> None:
+        """Say what the others wait for."""
+        self._progress.update(self._task, slowest=f"({stage})")
 
     def advance(self, video: str, units: int) -> None:
         """Count one step of a video as done."""

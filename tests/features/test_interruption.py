@@ -38,14 +38,16 @@ def stored_windows(folder):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
 )
-def test_a_signal_lets_the_video_in_flight_finish(folder, number, code):
+def test_a_signal_lets_the_videos_in_flight_finish(folder, number, code):
+    """A batch that is on its way holds windows of two."""
     job = Job(folder, 0.3)
     job.wait_for_forwards(2)
     os.killpg(job.process.pid, number)  # to the workers too, as a terminal and a scheduler do
     returned, report = job.finish()
     assert returned == code
-    assert report.signal == number and report.num_windows == 9 and not report.failures
-    assert sorted(stored_windows(folder)) == [0, 0, 0, 14]
+    whole = stored_windows(folder).count(14)
+    assert report.signal == number and report.num_windows == 9 * whole and not report.failures
+    assert whole in (1, 2) and stored_windows(folder).count(0) == 4 - whole
 
 
 def test_a_long_video_in_flight_is_stored_as_far_as_it_came(folder):

@@ -1,0 +1,257 @@
+"""Decoding, copying, embedding and storing side by side.
+
+    workers --shared memory--> batches cut across videos --> the embedder --> the storer
+
+The main thread stands between them: it gives the workers their items, copies windows into batches,
+and takes signals. Each stage waits for the next one where that is slower, so memory is bounded, and
+cores go where there is work.
+
+Shapes: B windows of a batch, T frames a window, H W image.
+"""
+
+from __future__ import annotations
+
+import queue
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from collision.features.batches import BatchCutter, Target
+from collision.features.clip_datamodule import ClipDataModule, num_cores
+from collision.features.clips import Clip
+from collision.features.embedding import NUM_BUFFERS, Embedded, Embedder
+from collision.features.interruption import StopSignals
+from collision.features.memory import Place
+from collision.features.missing import WantedVideo
+from collision.features.storing import STORE_EVERY, Stored, Storer
+from collision.features.workers import WorkerPool
+from collision.types import Backbone, Failure, Seconds
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+    from collision.features.store import FeatureStore
+
+_POLL: Seconds = 0.25
+# Decoded windows that wait are at most so many batches.
+_BATCHES_AHEAD = 4
+# How often it is asked whether another worker would help.
+_REVIEW: Seconds = 0.25
+# The backbone waits for frames: in more than this part of the time.
+_STARVED = 0.1
+# Longer than this nobody waits for a thread that is to end.
+_FAREWELL: Seconds = 2.0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is decoded in one go: item ``index`` of the clips, for videos that share its frames."""
+
+    index: int
+    videos: tuple[WantedVideo, ...]
+    num_windows: int
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What is told of the work, in the main thread."""
+
+    on_clip: Callable[[Target], None]
+    on_stored: Callable[[Stored], None]
+    on_failure: Callable[[Piece, str], None]
+    on_bottleneck: Callable[[str], None]
+
+
+class Pipeline:
+    """One run over the pieces of an extraction.
+
+    Attributes:
+        embedder: Knows how many batches and windows went through, and how long it waited.
+    """
+
+    def __init__(
+        self,
+        clips: ClipDataModule,
+        backbone: Backbone,
+        fabric: Fabric,
+        store: FeatureStore,
+        batch_size: int,
+        listener: Listener,
+        stop: StopSignals,
+    ):
+        """Embed ``clips`` in batches, and keep the features in ``store``."""
+        self.clips, self.listener, self.stop = clips, listener, stop
+        self.cutter = BatchCutter(backbone.spec, batch_size)
+        self.batch_size, self.spec = batch_size, backbone.spec
+        self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._wake, self._woken = socket.socketpair()
+        for end in (self._wake, self._woken):
+            end.setblocking(False)
+        self.storer = Storer(
+            store,
+            backbone.spec,
+            lambda stored: self._tell(lambda: listener.on_stored(stored)),
+            lambda: self._tell(lambda: None),
+        )
+        self.embedder = Embedder(
+            backbone, fabric, batch_size, self.storer.put, lambda: self._tell(lambda: None)
+        )
+        self.storer.on_copied(lambda embedded: self._tell(lambda: self._reuse(embedded)))
+        self._free = [self._buffer(fabric.device) for _ in range(NUM_BUFFERS)]
+        self._buffer_of: dict[int, torch.Tensor] = {}
+
+    def run(self, pieces: Sequence[Piece], num_workers: int | None) -> None:
+        """Work on all pieces; ``num_workers`` None: as many as it shows to need.
+
+        Returns early where the clips' ``should_stop`` says so: once what is in flight has been
+        stored, or what there is of it when the grace of the signal is over.
+        """
+        dataset = self.clips.share_memory()
+        first = max(1, num_cores() // 2) if num_workers is None else num_workers
+        first = min(first, len(pieces))
+        self.pool: WorkerPool[Any] = WorkerPool(dataset, first, self.clips.timeout)
+        self.most_workers = num_cores() if num_workers is None else first
+        self.piece_of = {piece.index: piece for piece in pieces}
+        self.places: dict[int, Place] = {}
+        self.pending = deque(pieces)
+        self.storer.start()
+        self.embedder.start()
+        try:
+            self._work()
+        finally:
+            self.pool.close()
+            if self.embedder.is_alive():
+                self.embedder.abandon()
+                self.embedder.join(_FAREWELL)
+            self.storer.put(None)
+            self.storer.join()
+            self._drain()
+            for end in (self._wake, self._woken):
+                end.close()
+        self._check()
+
+    def _work(self) -> None:
+        reviewed, waited = time.monotonic(), 0.0
+        while not self._is_done():
+            if self.clips.should_stop():
+                self._finish_what_is_begun()
+                return
+            self._begin()
+            self._cut()
+            for index, result in self.pool.ready(_POLL, [self._woken]):
+                self._take(index, result)
+            self._drain()
+            self._check()
+            now = time.monotonic()
+            if now - reviewed > _REVIEW:
+                self._review((self.embedder.waited - waited) / (now - reviewed))
+                reviewed, waited = now, self.embedder.waited
+        self.embedder.put(None)
+        self._wait_for_embedder()
+
+    def _is_done(self) -> bool:
+        return not (self.pending or self.pool.num_begun or self.cutter.num_windows)
+
+    def _finish_what_is_begun(self) -> None:
+        self.pool.close()
+        self.cutter.drop_untouched()
+        while self.cutter.num_windows and not self.stop.is_out_of_time:
+            self._cut(is_last=True)
+            self._rest()
+        self.embedder.put(None)
+        self._wait_for_embedder()
+
+    def _wait_for_embedder(self) -> None:
+        while self.embedder.is_alive() and not self.stop.is_out_of_time:
+            self._rest()
+
+    def _rest(self) -> None:
+        list(self.pool.ready(_POLL, [self._woken]))
+        self._drain()
+        self._check()
+
+    def _begin(self) -> None:
+        """Give workers what there is room for."""
+        dataset, most = self.clips.dataset, _BATCHES_AHEAD * self.batch_size
+        while self.pending and self.pool.has_room() and self.cutter.num_windows < most:
+            index = self.pending[0].index
+            place = dataset.memory.take(dataset.num_bytes(index))
+            if place is None:
+                return
+            self.pending.popleft()
+            self.places[index] = place
+            self.pool.begin(index, place)
+
+    def _take(self, index: int, result: Clip | tuple[Clip, tuple[int, ...]] | Failure) -> None:
+        """Let a decoded clip's windows, or its failure, go on."""
+        piece, place = self.piece_of[index], self.places.pop(index)
+        memory = self.clips.dataset.memory
+        if isinstance(result, Failure):
+            memory.free(place)
+            self.listener.on_failure(piece, result.reason)
+            return
+        clip = self.clips.dataset.seen(result, place)
+        targets = [Target(video, clip, piece.num_windows) for video in piece.videos]
+        for target in targets:
+            self.listener.on_clip(target)
+            if not target.num_windows:
+                self.storer.put(target)
+        self.cutter.add(targets, lambda: memory.free(place))
+
+    def _cut(self, *, is_last: bool = False) -> None:
+        """Fill free buffers; the rest of a batch waits for more unless none will come."""
+        is_last = is_last or not (self.pending or self.pool.num_begun)
+        while self._free:
+            at_least = 1 if is_last else self.batch_size
+            batch = self.cutter.cut(self._free[-1], at_least=at_least, older_than=STORE_EVERY / 2)
+            if batch is None:
+                return
+            self._buffer_of[id(batch)] = self._free.pop()
+            self.embedder.put(batch)
+
+    def _review(self, starved: float) -> None:
+        """Add workers while the backbone waits for frames; tell what the rest waits for."""
+        is_starved = starved > _STARVED
+        if self.storer.is_behind:
+            self.listener.on_bottleneck("storing")
+        else:
+            self.listener.on_bottleneck("decoding" if is_starved else "backbone")
+        if is_starved and self.pending and not self.pool.num_idle:
+            count = min(self.pool.num_workers, self.most_workers - self.pool.num_workers)
+            for _ in range(count):
+                self.pool.add()
+
+    def _buffer(self, device: torch.device) -> torch.Tensor:
+        spec = self.spec
+        size = self.batch_size * spec.num_frames * spec.height * spec.width * 3
+        return torch.empty(size, dtype=torch.uint8, pin_memory=device.type == "cuda")
+
+    def _reuse(self, embedded: Embedded) -> None:
+        self._free.append(self._buffer_of.pop(id(embedded.batch)))
+
+    def _tell(self, event: Callable[[], None]) -> None:
+        """Let the main thread do something; called by the others."""
+        self._events.put(event)
+        with suppress(OSError):  # it has been woken often enough, or is gone
+            self._wake.send(b"x")
+
+    def _drain(self) -> None:
+        """Do what the other threads asked for."""
+        with suppress(BlockingIOError):
+            while self._woken.recv(4096):
+                pass
+        with suppress(queue.Empty):
+            while True:
+                self._events.get_nowait()()
+
+    def _check(self) -> None:
+        """Raise what ended another thread."""
+        for thread in (self.embedder, self.storer):
+            if thread.error is not None:
+                raise thread.error

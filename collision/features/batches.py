@@ -19,6 +19,18 @@ from collision.features.missing import WantedVideo
 from collision.types import BackboneSpec, Seconds
 
 
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """What is decoded in one go: item ``index`` of the clips, for videos that share its frames.
+
+    ``end_times`` of its windows in seconds, ``[N]``.
+    """
+
+    index: int
+    videos: tuple[WantedVideo, ...]
+    end_times: NDArray[np.float64]
+
+
 @dataclass(eq=False)
 class Target:
     """The windows of one clip that are embedded for one wanted video.

@@ -50,9 +50,9 @@ class ClipLoader:
                         clip = dataset.seen(result, place)
                         result = replace(clip, frames=clip.frames.copy())
                     dataset.memory.free(place)
+                    yield index, result
                     if clips.should_stop():
                         return
-                    yield index, result
         finally:
             pool.close()
 

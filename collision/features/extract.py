@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collision.errors import ConfigError
-from collision.features.batches import Target
+from collision.features.batches import Piece, Target
+from collision.features.claims import Claims
 from collision.features.clip_datamodule import ClipDataModule
 from collision.features.clips import WindowRequest, split_long
 from collision.features.embedding import suitable_batch_size
@@ -22,10 +23,11 @@ from collision.features.failures import record_failures
 from collision.features.fingerprint import Fingerprint
 from collision.features.interruption import StopSignals
 from collision.features.missing import WantedVideo, decoded_together, look_up
-from collision.features.pipeline import Listener, Piece, Pipeline
+from collision.features.pipeline import Listener, Pipeline
 from collision.features.planning import write_speed
 from collision.features.progress import ExtractionProgress
 from collision.features.ranks import Ranks, rank_part
+from collision.features.sharing import SharedPieces
 from collision.features.storing import Stored
 from collision.types import Failure, Seconds
 from collision.video.readers import load_reader
@@ -178,7 +180,7 @@ class _Run:
             self.source.looks.index,
             self.reader,
         )
-        pieces = [Piece(n, videos, len(part.end_times)) for n, (videos, part) in enumerate(parts)]
+        pieces = [Piece(n, videos, part.end_times) for n, (videos, part) in enumerate(parts)]
         steps = Counter(str(video.path) for same_frames, _ in parts for video in same_frames)
         num_windows = sum(len(video.missing) for video in videos)
         self.display.start("Extracting", steps, num_windows, "windows")
@@ -187,14 +189,23 @@ class _Run:
         what = clips, self.backbone, self.fabric, self.store, batch_size
         pipeline = Pipeline(*what, listener, self.stop)
         started = time.monotonic()
-        try:
-            pipeline.run(pieces, options.num_workers)
-        finally:
-            self.report.num_batches = pipeline.embedder.num_batches
-            self.report.batch_size = batch_size
+        with Claims(self.store.folder / "claims") as claims:
+            self.shared = SharedPieces(pieces, claims, self.store, self.on_found)
+            try:
+                pipeline.run(self.shared, options.num_workers)
+            finally:
+                self.report.num_batches = pipeline.embedder.num_batches
+                self.report.batch_size = batch_size
         if self.report.num_windows and not self.should_stop():
             seconds = time.monotonic() - started
             write_speed(self.store, self.options, self.report.num_windows / seconds)
+
+    def on_found(self, piece: Piece) -> None:
+        """Count what another process has computed since it was looked up."""
+        for video in piece.videos:
+            self.tried.update(request.path for request in video.requests)
+            self.report.num_reused += len(piece.end_times)
+            self.display.advance(str(video.path), len(piece.end_times))
 
     def on_clip(self, target: Target) -> None:
         self.tried.update(request.path for request in target.video.requests)
@@ -210,13 +221,15 @@ class _Run:
         if stored.is_complete:
             if stored.failure is None:
                 self.report.num_unavailable += len(target.clip.unavailable)
+            self.shared.done(video)
             self.display.advance(str(video.path), target.num_wanted)
 
     def on_failure(self, piece: Piece, reason: str) -> None:
         for video in piece.videos:
             self.tried.update(request.path for request in video.requests)
             self._fail(video, reason)
-            self.display.advance(str(video.path), piece.num_windows)
+            self.shared.done(video)
+            self.display.advance(str(video.path), len(piece.end_times))
 
     def _fail(self, video: WantedVideo, reason: str) -> None:
         new = [request for request in video.requests if request.video not in self.failed]

@@ -27,6 +27,7 @@ class WantedVideo:
         missing: Seconds, ascending: end times of the windows to compute.
         num_reused: Windows that are stored, or known not to exist.
         is_outdated: Whether an older reader, which saw other frames, made what is stored.
+        revision: What is stored counts if it was read by this version of the reader, or later.
     """
 
     digest: str
@@ -34,6 +35,7 @@ class WantedVideo:
     missing: NDArray[np.float64]
     num_reused: int
     is_outdated: bool = False
+    revision: int = 1
 
     @property
     def path(self) -> Path:
@@ -112,4 +114,4 @@ def _wanted(
     missing = store.missing(digest, end_times, since)
     is_outdated = store.reader(digest) < since
     num_reused = len(end_times) - len(missing)
-    return WantedVideo(digest, tuple(requests), missing, num_reused, is_outdated)
+    return WantedVideo(digest, tuple(requests), missing, num_reused, is_outdated, since)

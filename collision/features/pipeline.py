@@ -14,21 +14,19 @@ from __future__ import annotations
 import queue
 import socket
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from collision.features.batches import BatchCutter, Target
+from collision.features.batches import BatchCutter, Piece, Target
 from collision.features.clip_datamodule import ClipDataModule, num_cores
 from collision.features.clips import Clip
 from collision.features.embedding import NUM_BUFFERS, Embedded, Embedder
 from collision.features.interruption import StopSignals
 from collision.features.memory import Place
-from collision.features.missing import WantedVideo
 from collision.features.storing import STORE_EVERY, Stored, Storer
 from collision.features.workers import WorkerPool
 from collision.types import Backbone, Failure, Seconds
@@ -49,13 +47,22 @@ _STARVED = 0.1
 _FAREWELL: Seconds = 2.0
 
 
-@dataclass(frozen=True)
-class Piece:
-    """What is decoded in one go: item ``index`` of the clips, for videos that share its frames."""
+class Pieces(Protocol):
+    """Where the work comes from."""
 
-    index: int
-    videos: tuple[WantedVideo, ...]
-    num_windows: int
+    @property
+    def is_over(self) -> bool:
+        """Whether no piece is left to give."""
+        ...
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether all that is left is being computed elsewhere."""
+        ...
+
+    def take(self) -> Piece | None:
+        """Give a piece; None where there is none now."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ class Pipeline:
         self._free = [self._buffer(fabric.device) for _ in range(NUM_BUFFERS)]
         self._buffer_of: dict[int, torch.Tensor] = {}
 
-    def run(self, pieces: Sequence[Piece], num_workers: int | None) -> None:
+    def run(self, pieces: Pieces, num_workers: int | None) -> None:
         """Work on all pieces; ``num_workers`` None: as many as it shows to need.
 
         Returns early where the clips' ``should_stop`` says so: once what is in flight has been
@@ -114,12 +121,11 @@ class Pipeline:
         """
         dataset = self.clips.share_memory()
         first = max(1, num_cores() // 2) if num_workers is None else num_workers
-        first = min(first, len(pieces))
+        first = min(first, len(dataset))
         self.pool: WorkerPool[Any] = WorkerPool(dataset, first, self.clips.timeout)
         self.most_workers = num_cores() if num_workers is None else first
-        self.piece_of = {piece.index: piece for piece in pieces}
-        self.places: dict[int, Place] = {}
-        self.pending = deque(pieces)
+        self.begun: dict[int, tuple[Piece, Place]] = {}
+        self.pieces, self.next = pieces, pieces.take()
         self.storer.start()
         self.embedder.start()
         try:
@@ -156,7 +162,8 @@ class Pipeline:
         self._wait_for_embedder()
 
     def _is_done(self) -> bool:
-        return not (self.pending or self.pool.num_begun or self.cutter.num_windows)
+        is_left = self.next is not None or not self.pieces.is_over
+        return not (is_left or self.pool.num_begun or self.cutter.num_windows)
 
     def _finish_what_is_begun(self) -> None:
         self.pool.close()
@@ -179,25 +186,27 @@ class Pipeline:
     def _begin(self) -> None:
         """Give workers what there is room for."""
         dataset, most = self.clips.dataset, _BATCHES_AHEAD * self.batch_size
-        while self.pending and self.pool.has_room() and self.cutter.num_windows < most:
-            index = self.pending[0].index
-            place = dataset.memory.take(dataset.num_bytes(index))
+        while self.pool.has_room() and self.cutter.num_windows < most:
+            self.next = self.next or self.pieces.take()
+            if self.next is None:
+                return
+            place = dataset.memory.take(dataset.num_bytes(self.next.index))
             if place is None:
                 return
-            self.pending.popleft()
-            self.places[index] = place
-            self.pool.begin(index, place)
+            self.begun[self.next.index] = self.next, place
+            self.pool.begin(self.next.index, place)
+            self.next = None
 
     def _take(self, index: int, result: Clip | tuple[Clip, tuple[int, ...]] | Failure) -> None:
         """Let a decoded clip's windows, or its failure, go on."""
-        piece, place = self.piece_of[index], self.places.pop(index)
+        piece, place = self.begun.pop(index)
         memory = self.clips.dataset.memory
         if isinstance(result, Failure):
             memory.free(place)
             self.listener.on_failure(piece, result.reason)
             return
         clip = self.clips.dataset.seen(result, place)
-        targets = [Target(video, clip, piece.num_windows) for video in piece.videos]
+        targets = [Target(video, clip, len(piece.end_times)) for video in piece.videos]
         for target in targets:
             self.listener.on_clip(target)
             if not target.num_windows:
@@ -206,7 +215,7 @@ class Pipeline:
 
     def _cut(self, *, is_last: bool = False) -> None:
         """Fill free buffers; the rest of a batch waits for more unless none will come."""
-        is_last = is_last or not (self.pending or self.pool.num_begun)
+        is_last = is_last or not (self.next or self.pool.num_begun)
         while self._free:
             at_least = 1 if is_last else self.batch_size
             batch = self.cutter.cut(self._free[-1], at_least=at_least, older_than=STORE_EVERY / 2)
@@ -218,11 +227,9 @@ class Pipeline:
     def _review(self, starved: float) -> None:
         """Add workers while the backbone waits for frames; tell what the rest waits for."""
         is_starved = starved > _STARVED
-        if self.storer.is_behind:
-            self.listener.on_bottleneck("storing")
-        else:
-            self.listener.on_bottleneck("decoding" if is_starved else "backbone")
-        if is_starved and self.pending and not self.pool.num_idle:
+        slowest = "storing" if self.storer.is_behind else "decoding" if is_starved else "backbone"
+        self.listener.on_bottleneck("another process" if self.pieces.is_waiting else slowest)
+        if is_starved and self.next and not self.pool.num_idle:
             count = min(self.pool.num_workers, self.most_workers - self.pool.num_workers)
             for _ in range(count):
                 self.pool.add()

@@ -8,9 +8,11 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -25,6 +27,10 @@ STORE_EVERY: Seconds = 30.0
 # Waiting for the disk takes longer than writing.
 _NUM_WRITERS = 4
 _MOST_WAITING = 64  # files, before the backbone waits
+
+
+# Gives why a file's features cannot be stored, if so.
+_Write: TypeAlias = "Future[str | None]"
 
 
 @dataclass(frozen=True)
@@ -84,9 +90,10 @@ class Storer(threading.Thread):
         super().__init__(daemon=True, name="storer")
         self.store, self.spec, self.on_stored, self.on_end = store, spec, on_stored, on_end
         self.error: BaseException | None = None
-        self._coming: queue.SimpleQueue[Embedded | Target | None] = queue.SimpleQueue()
+        # What was put; and each file that has been written, so that it is told.
+        self._coming: queue.SimpleQueue[Embedded | Target | _Write | None] = queue.SimpleQueue()
         self._halves: dict[int, _Half] = {}
-        self._writing: list[tuple[Future[str | None], Target, int, bool]] = []
+        self._writing: deque[tuple[_Write, Target, int, bool]] = deque()
         self._on_copied: Callable[[Embedded], None] = lambda embedded: None
 
     def on_copied(self, call: Callable[[Embedded], None]) -> None:
@@ -107,7 +114,8 @@ class Storer(threading.Thread):
         try:
             with ThreadPoolExecutor(_NUM_WRITERS, "writer") as self._writers:
                 while (item := self._coming.get()) is not None:
-                    self._take(item)
+                    if not isinstance(item, Future):
+                        self._take(item)
                     self._settle(_MOST_WAITING)
                 for half in self._halves.values():
                     self._write(half)
@@ -144,6 +152,7 @@ class Storer(threading.Thread):
         copy = half.features[numbers], half.num_steps[numbers]
         future = self._writers.submit(self._write_file, half.target, numbers, *copy)
         self._writing.append((future, half.target, len(numbers), half.is_complete))
+        future.add_done_callback(self._coming.put)
 
     def _write_file(
         self, target: Target, numbers: np.ndarray, features: np.ndarray, num_steps: np.ndarray
@@ -163,5 +172,5 @@ class Storer(threading.Thread):
         while self._writing and (len(self._writing) > most or self._writing[0][0].done()):
             future, target, count, is_complete = self._writing[0]
             failure = future.result()
-            self._writing.pop(0)
+            self._writing.popleft()
             self.on_stored(Stored(target, count, is_complete, failure))

@@ -71,9 +71,9 @@ def decode_all(
             while pending and pool.has_room():
                 pool.begin(pending.popleft())
             for index, result in pool.ready(_POLL):
+                yield index, result
                 if should_stop():
                     return
-                yield index, result
     finally:
         pool.close()
 

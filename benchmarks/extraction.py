@@ -30,8 +30,8 @@ import torch
 
 from benchmarks.kit import Target, print_targets
 from collision.backbones.timm_image import TimmImage
-from collision.devices import device_of
-from collision.features.clip_datamodule import ClipDataModule, num_cores
+from collision.devices import device_of, num_cores
+from collision.features.clip_datamodule import ClipDataModule
 from collision.features.clips import WindowRequest
 from collision.features.digest import VideoDigests
 from collision.features.fingerprint import fingerprint

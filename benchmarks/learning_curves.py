@@ -39,7 +39,7 @@ from collision.errors import CollisionError
 from collision.features.source import FeatureSource
 from collision.learning.datamodule import FeatureDataset, load_features
 from collision.learning.fit import Place, fit_head
-from collision.learning.task import probabilities
+from collision.learning.scoring import probabilities
 from collision.metrics.comparison import compare
 from collision.metrics.scored import Scored
 from collision.options import ExtractionOptions, TrainOptions

@@ -51,7 +51,7 @@ from collision.devices import threads_at_most
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import Place, TrainingSetup, fit_head
 from collision.learning.head import is_chosen
-from collision.learning.task import probabilities
+from collision.learning.scoring import probabilities
 from collision.metrics.nexar import average_precision
 from collision.types import Example, VideoRecord
 

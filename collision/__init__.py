@@ -28,20 +28,22 @@ if (_CHECKOUT / "pyproject.toml").is_file() and (_CHECKOUT / "backbones").is_dir
 # The library (docs/library.md). Loaded when first used: it takes torch, and `import collision`
 # must not.
 _LIBRARY = (
-    *("Alarm", "Evaluation", "FeatureStore", "Model", "Moments", "Part", "Prediction", "Request"),
+    *("Alarm", "FeatureStore", "Model", "Moments", "Part", "Prediction", "Request"),
     *("evaluate", "list_backbones", "list_datasets", "list_heads", "load", "part"),
 )
-__all__ = ["features", *_LIBRARY]
+__all__ = ["Evaluation", "features", *_LIBRARY]
 
 
 def __getattr__(name: str) -> Any:
     if name in _LIBRARY:
         return getattr(importlib.import_module("collision.api"), name)
+    if name == "Evaluation":  # not of ``collision.api``: a prediction does not need it
+        return importlib.import_module("collision.evaluation.evaluation").Evaluation
     raise AttributeError(f"module 'collision' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LIBRARY})
+    return sorted({*globals(), *__all__})
 
 
 class _Features(ModuleType):

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -24,26 +24,21 @@ from collision.errors import (
     DatasetNotFoundError,
     VideoDecodeError,
 )
-from collision.evaluation.evaluation import Evaluation, Judging, evaluate_heads
-from collision.experiment import Experiment
 from collision.features.clips import WindowRequest
 from collision.features.missing import store_key
 from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore  # noqa: F401 - offered to users
-from collision.learning.fitted import FittedHead
 from collision.learning.head import build_model, is_chosen
-from collision.learning.predictor import (
-    BASELINE_FOLDER,
-    FILE_NAME,
-    Predictor,
-    find_predictors,
-    load_predictor,
-)
+from collision.learning.predictor import Predictor, load_predictor
+from collision.learning.predictor_files import BASELINE_FOLDER, FILE_NAME, find_predictors
 from collision.options import ExtractionOptions
 from collision.prediction import Alarm, Moments, Prediction, predict  # noqa: F401
 from collision.sampling.index import Selection
 from collision.types import Dataset, Seconds, Split
 from collision.untrusted import read_config
+
+if TYPE_CHECKING:  # predicting needs none of it
+    from collision.evaluation.evaluation import Evaluation
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,6 +211,10 @@ def evaluate(
         CollisionError: Files are missing, or can't be read; or a class or horizon of which there
             were examples has none left.
     """
+    from collision.evaluation.evaluation import Judging, evaluate_heads  # a second or more
+    from collision.experiment import Experiment
+    from collision.learning.fitted import FittedHead
+
     model = checkpoint if isinstance(checkpoint, Model) else load(checkpoint)
     request = Request(**options)
     dataset = _dataset_of(clips)

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from collision.audit.facts import LUMA, Facts, Records, VideoFacts
 from collision.errors import MetricError
 from collision.types import Example, Seconds, VideoRecord
 from collision.video.frames import TIME_NOISE
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 # Categories that fewer examples have are one: a probe must not learn single videos.
 _MIN_EXAMPLES = 3
@@ -94,6 +96,8 @@ class Design:
     """Turns what a probe sees into columns for a linear model; knows no labels."""
 
     def __init__(self, probe: Probe, records: Records, facts: Facts):
+        from sklearn.preprocessing import OneHotEncoder, StandardScaler  # a second
+
         self.probe, self.records, self.facts = probe, records, facts
         self.scaler = StandardScaler()
         self.encoder = OneHotEncoder(
@@ -123,6 +127,8 @@ class Design:
 
 def linear_model() -> LogisticRegression:
     """Make the model of every probe. Balanced: its scores must not follow a fold's prevalence."""
+    from sklearn.linear_model import LogisticRegression  # a second: only where one is fitted
+
     return LogisticRegression(C=_REGULARISATION, class_weight="balanced", max_iter=500)
 
 

@@ -17,7 +17,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from collision.audit.duplicates import crossing, near_duplicates
 from collision.audit.facts import Facts, Records, gather_facts
@@ -27,7 +26,7 @@ from collision.errors import MetricError
 from collision.features.digest import VideoDigests
 from collision.metrics.bootstrap import Ranking, resample
 from collision.metrics.estimate import MIN_GROUPS, estimate
-from collision.metrics.nexar import average_precision
+from collision.metrics.nexar import area_under_roc, average_precision
 from collision.types import UNLABELLED, Example
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -169,7 +168,7 @@ def judge(
     smaller = min(_groups_by_class(labels, groups))
     result = {
         "ap": estimate([value], samples, smaller).as_json(),
-        "auc": float(roc_auc_score(labels, scores)),
+        "auc": area_under_roc(labels, scores),
         "chance": prevalence + float(excesses.mean()),
         "p_value": float((np.sum(excesses >= value - prevalence) + 1) / (len(excesses) + 1)),
     }

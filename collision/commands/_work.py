@@ -17,15 +17,9 @@ from collision.learning.choice import Choice, with_head
 from collision.learning.fit import Place, TrainingSetup
 from collision.learning.fitted import FittedHead, Lesson, fit_ensemble, fit_predictor
 from collision.learning.head import HeadModel
-from collision.learning.predictor import (
-    BASELINE,
-    BASELINE_FOLDER,
-    FILE_NAME,
-    LearnedFrom,
-    Origin,
-    Predictor,
-)
-from collision.learning.task import MONITOR
+from collision.learning.predictor import BASELINE, LearnedFrom, Origin, Predictor
+from collision.learning.predictor_files import BASELINE_FOLDER, FILE_NAME
+from collision.learning.scoring import MONITOR
 from collision.options import TrainOptions, as_config
 
 if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded

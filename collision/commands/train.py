@@ -27,11 +27,8 @@ from collision.learning.fit import TrainingSetup, check_classes, check_trainable
 from collision.learning.fitted import FittedHead
 from collision.learning.head import HeadOptions, is_solved
 from collision.learning.losses import build_loss
-from collision.learning.predictor import (
-    Predictor,
-    find_predictors,
-    load_predictor,
-)
+from collision.learning.predictor import Predictor, load_predictor
+from collision.learning.predictor_files import find_predictors
 from collision.options import EvaluateOptions, TrainOptions
 from collision.report.run_page import RunDescription, write_results
 from collision.report.tables import (

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import betabinom
 
 from collision.experiment import Fold
 from collision.files import write_whole
@@ -89,5 +88,7 @@ def chance_of(share: float, num_groups: int, num_known: int) -> float:
     The limit is an order statistic of ``num_known`` held-out groups, so that the number beyond it
     is beta-binomial: it allows for the limit's own error.
     """
+    from scipy.stats import betabinom  # a second: only where it is computed
+
     rank, count = limit_rank(num_known), int(np.floor(share * num_groups + 1e-9))
     return float(betabinom.sf(count - 1, num_groups, num_known + 1 - rank, rank))

@@ -28,7 +28,7 @@ from collision.evaluation.scores import (
 from collision.experiment import Experiment
 from collision.learning.fitted import FittedHead
 from collision.learning.predictor import Origin
-from collision.learning.task import probabilities
+from collision.learning.scoring import probabilities
 from collision.metrics.comparison import compare
 from collision.metrics.curves import Curve, curves_to_csv
 from collision.metrics.scored import Scored

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Any
 
 from lightning import LightningDataModule
 
+from collision.devices import num_cores
 from collision.features.clips import MAX_PIECE_BYTES, Clip, ClipDataset, IndexVideo, WindowRequest
 from collision.features.memory import Place, SharedMemory
 from collision.features.workers import WorkerPool
@@ -89,8 +89,3 @@ class ClipDataModule(LightningDataModule):
         largest = max((dataset.num_bytes(index) for index in range(len(dataset))), default=0)
         dataset.memory = SharedMemory(max(_SHARED_BYTES, largest))
         return dataset
-
-
-def num_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
 from collision.errors import VideoDecodeError
 from collision.features.memory import Place, SharedMemory
@@ -66,7 +65,7 @@ class Clip:
     revision: int
 
 
-class ClipDataset(Dataset):
+class ClipDataset:
     """Decodes one request an item, each in one pass over its file; runs in worker processes."""
 
     def __init__(

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from collision.errors import ConfigError
 from collision.features.batches import Piece, Target
 from collision.features.claims import Claims
-from collision.features.clip_datamodule import ClipDataModule
 from collision.features.clips import WindowRequest, split_long
 from collision.features.embedding import suitable_batch_size
 from collision.features.failures import record_failures
@@ -107,11 +106,11 @@ def extract(
     started = time.monotonic()
     _check_options(options, source.fingerprint)
     ranks = Ranks(options.accelerator, source.fingerprint.precision, devices, num_nodes)
-    is_shown = progress and ranks.fabric.is_global_zero
+    is_shown = progress and ranks.rank == 0
     try:
         with StopSignals() as stop, ExtractionProgress(is_shown) as display:
             run = _Run(source, options, ranks, stop, display)
-            run.extract(rank_part(requests, ranks.fabric.global_rank, ranks.fabric.world_size))
+            run.extract(rank_part(requests, ranks.rank, ranks.world_size))
             run.report.seconds = time.monotonic() - started
             report = ExtractionReport.of_all(ranks.gather(run.report, stop.is_requested))
             report.signal = stop.signal
@@ -131,7 +130,7 @@ class _Run:
         display: ExtractionProgress,
     ):
         self.source, self.store, self.options = source, source.store, options
-        self.ranks, self.fabric, self.stop, self.display = ranks, ranks.fabric, stop, display
+        self.ranks, self.stop, self.display = ranks, stop, display
         self.reader = source.fingerprint.reader
         self.report = ExtractionReport()
         self.tried: set[Path] = set()
@@ -154,6 +153,7 @@ class _Run:
                 load_reader(self.reader)
                 with self.store.changing():
                     pass  # a folder that nobody may write to is found before hours of work
+                self.fabric = self.ranks.fabric
                 self.backbone = self.fabric.to_device(self.source.backbone()).eval()
                 self.compute(videos)
         finally:
@@ -164,6 +164,8 @@ class _Run:
         return self.stop.is_requested() or self.ranks.lost_first()
 
     def compute(self, videos: Sequence[WantedVideo]) -> None:
+        from collision.features.clip_datamodule import ClipDataModule  # needs Lightning
+
         spec = self.source.spec
         parts = [
             (tuple(same_frames), part)

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from collision.devices import num_cores
 from collision.features.batches import BatchCutter, Piece, Target
-from collision.features.clip_datamodule import ClipDataModule, num_cores
 from collision.features.clips import Clip
 from collision.features.embedding import NUM_BUFFERS, Embedded, Embedder
 from collision.features.interruption import StopSignals
@@ -34,6 +34,7 @@ from collision.types import Backbone, Failure, Seconds
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
+    from collision.features.clip_datamodule import ClipDataModule
     from collision.features.store import FeatureStore
 
 _POLL: Seconds = 0.25

@@ -8,18 +8,18 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed
-from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import LightningEnvironment
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from collision.devices import PRECISIONS, device_of
 from collision.errors import CollisionError, ConfigError
 from collision.features.clips import WindowRequest
 from collision.types import Seconds
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 Report = TypeVar("Report")
 
@@ -29,33 +29,53 @@ _PATIENCE = timedelta(days=30)
 
 
 class Ranks:
-    """This process and its sisters; ``fabric`` gives device, precision and this one's number."""
+    """This process and its sisters; ``fabric`` gives device and precision.
+
+    A process that is alone loads Lightning, which takes seconds, when ``fabric`` is first used: not
+    at all where everything is in the cache.
+    """
 
     def __init__(self, accelerator: str, precision: str, devices: int | str, num_nodes: int):
         """Start the processes, or join those that a launcher started; arguments as Lightning's."""
-        device = device_of(accelerator, "extraction")
+        self.device = device_of(accelerator, "extraction")
         if precision not in PRECISIONS:
             raise ConfigError(f"precision={precision}: choose one of {', '.join(PRECISIONS)}.")
-        plugins = _check_launcher(_count(devices, device), num_nodes)
+        num_devices = _count(devices, self.device)
+        _check_launcher(num_devices, num_nodes)
+        self._asked = devices, num_nodes, precision
         self._group: Any = None
+        self._parent = 0
+        self.rank, self.world_size = 0, 1
+        if num_devices * num_nodes > 1:
+            self.rank, self.world_size = self.fabric.global_rank, self.fabric.world_size
+            if self.fabric.local_rank and "LOCAL_RANK" in os.environ and not _launcher()[0]:
+                self._parent = os.getppid()
+                _end_after(self._parent)
+
+    @functools.cached_property
+    def fabric(self) -> Fabric:
+        """Lightning's, launched; ConfigError where that cannot be."""
+        from lightning.fabric import Fabric  # seconds
+        from lightning.fabric.plugins.environments import LightningEnvironment
+        from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+        devices, num_nodes, precision = self._asked
         try:
-            self.fabric = Fabric(
-                accelerator=device.type,
+            fabric = Fabric(
+                accelerator=self.device.type,
                 devices=devices,
                 num_nodes=num_nodes,
                 precision=precision,  # type: ignore[arg-type]  # one of PRECISIONS
-                plugins=plugins,
+                # Within one SLURM task Lightning would wait for others: it is to start them itself.
+                plugins=[LightningEnvironment()] if _is_one_task(num_nodes) else [],
             )
-            self.fabric.launch()
-            if self.fabric.world_size > 1:
+            fabric.launch()
+            if fabric.world_size > 1:
                 self._group = torch.distributed.new_group(backend="gloo", timeout=_PATIENCE)
         except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
             where = f"devices={devices} num_nodes={num_nodes}"
             raise ConfigError(f"Cannot start {where}: {error}") from error
-        self._parent = 0
-        if self.fabric.local_rank and "LOCAL_RANK" in os.environ and not _launcher()[0]:
-            self._parent = os.getppid()
-            _end_after(self._parent)
+        return fabric
 
     def lost_first(self) -> bool:
         """Whether the process that started this one has ended."""
@@ -74,7 +94,7 @@ class Ranks:
                     return [report]
                 time.sleep(_POLL)
             arrived.wait()
-            reports: list[Any] = [None] * self.fabric.world_size
+            reports: list[Any] = [None] * self.world_size
             torch.distributed.all_gather_object(reports, report, group=self._group)
         except RuntimeError as error:
             if should_stop():  # as did the other, a moment earlier
@@ -128,8 +148,8 @@ def _launcher() -> tuple[str, int]:
     return "", 1
 
 
-def _check_launcher(devices: int, num_nodes: int) -> list[Any]:
-    """Refuse a launcher that does not fit; give Lightning's plug-in where there is none."""
+def _check_launcher(devices: int, num_nodes: int) -> None:
+    """Refuse a launcher that does not fit."""
     if not isinstance(num_nodes, int) or num_nodes < 1:
         raise ConfigError(f"num_nodes={num_nodes}: give a number from 1.")
     launcher, started = _launcher()
@@ -152,9 +172,10 @@ def _check_launcher(devices: int, num_nodes: int) -> list[Any]:
             f"num_nodes={num_nodes}, but nothing started this command on the other machines. "
             f"Run it by srun --nodes={num_nodes} --ntasks-per-node={devices}, or by torchrun."
         )
-    # Within one SLURM task Lightning would wait for others: it is to start them itself.
-    is_one_task = not launcher and "SLURM_NTASKS" in os.environ and num_nodes == 1
-    return [LightningEnvironment()] if is_one_task else []
+
+
+def _is_one_task(num_nodes: int) -> bool:
+    return not _launcher()[0] and "SLURM_NTASKS" in os.environ and num_nodes == 1
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -18,8 +19,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, Protocol, TypeVar
-
-import torch
 
 from collision.features.memory import Place, SharedMemory
 from collision.types import Failure, Seconds
@@ -226,7 +225,8 @@ def _serve(work: Work, connection: Connection, parent: int) -> None:
     # Ctrl-C and a scheduler's SIGTERM reach the whole group: the parent decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    torch.set_num_threads(1)
+    if torch := sys.modules.get("torch"):  # a fork has it where its parent has
+        torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     while True:
         connection.send(_result(work, *connection.recv()))

@@ -20,7 +20,7 @@ from collision.errors import CheckpointError, ConfigError
 from collision.files import write_json, write_whole
 from collision.learning.head import HeadModel
 from collision.learning.schedule import Schedule
-from collision.learning.task import MONITOR
+from collision.learning.scoring import MONITOR
 from collision.options import TrainerOptions
 
 _DONE = "finished.json"

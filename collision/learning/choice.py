@@ -21,7 +21,7 @@ from collision.files import load_json, write_json
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import Place, TrainingSetup, fit_head
 from collision.learning.head import is_chosen, is_solved
-from collision.learning.task import probabilities
+from collision.learning.scoring import probabilities
 from collision.metrics.comparison import Comparison, compare
 from collision.metrics.estimate import MIN_GROUPS, Z
 from collision.metrics.scored import Scored, smaller_class

@@ -30,7 +30,8 @@ from collision.errors import CheckpointError, ConfigError, Interrupted
 from collision.files import write_whole
 from collision.learning import checkpoints
 from collision.learning.components import num_above_noise
-from collision.learning.datamodule import FeatureDataModule, FeatureDataset, epoch_seed
+from collision.learning.datamodule import FeatureDataset, epoch_seed
+from collision.learning.feature_datamodule import FeatureDataModule
 from collision.learning.head import (
     PLAIN_HEAD,
     HeadModel,
@@ -40,8 +41,9 @@ from collision.learning.head import (
 )
 from collision.learning.losses import build_loss
 from collision.learning.schedule import Schedule, schedule_of
+from collision.learning.scoring import MONITOR, probabilities
 from collision.learning.solve import solve
-from collision.learning.task import MONITOR, SMOOTHED, CollisionTask, probabilities
+from collision.learning.task import SMOOTHED, CollisionTask
 from collision.metrics.torch_metric import NexarMAP
 from collision.options import TrainerOptions
 from collision.sampling.policy import SamplingPolicy

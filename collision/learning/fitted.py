@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,12 +17,11 @@ from collision.errors import MetricError
 from collision.features.fingerprint import Fingerprint
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.ensemble import Ensemble
-from collision.learning.fit import SELECTED_BY, Place, TrainedHead, TrainingSetup, fit_head
 from collision.learning.head import HeadModel
 from collision.learning.novelty import known_videos
-from collision.learning.predictor import FILE_NAME, Origin, Predictor
-from collision.learning.refit import refitted
-from collision.learning.task import probabilities
+from collision.learning.predictor import Origin, Predictor
+from collision.learning.predictor_files import FILE_NAME
+from collision.learning.scoring import probabilities
 from collision.metrics.calibration import Temperature, calibrated, fit_temperature, logits_of
 from collision.metrics.comparison import compare
 from collision.metrics.estimate import Difference
@@ -34,6 +34,9 @@ from collision.metrics.threshold import (
 )
 from collision.options import ThresholdOptions
 from collision.sampling.policy import SamplingPolicy
+
+if TYPE_CHECKING:  # needs Lightning: seconds, which judging a head need not pay
+    from collision.learning.fit import Place, TrainedHead, TrainingSetup
 
 
 @dataclass
@@ -78,6 +81,9 @@ def fit_predictor(
 
     What its videos look like is kept beside it.
     """
+    from collision.learning.fit import SELECTED_BY, fit_head  # needs Lightning
+    from collision.learning.refit import refitted
+
     trained = fit_head(setup, lesson.data, place, lesson.initial, lesson.prior)
     device = device_of(setup.trainer.accelerator)
     temperature, point = calibrate(trained.best, lesson.data["val"], threshold, device)

@@ -19,7 +19,6 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 import torch
-from scipy.linalg import eigh
 from torch import Tensor
 
 from collision.errors import CheckpointError
@@ -160,6 +159,8 @@ def _measure(means: Tensor, squares: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
 
 def _main(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Directions ``[K, D]``, variances along them ``[K]`` and the residual ``[1]`` of videos."""
+    from scipy.linalg import eigh  # a predictor that is only used does not need it
+
     count, dim = values.shape
     num_directions = max(1, min(NUM_DIRECTIONS, count // 4, dim - 1))
     gram = values.T @ values if count > dim else values @ values.T  # whichever is smaller

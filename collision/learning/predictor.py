@@ -21,6 +21,7 @@ from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from collision.checks import STRICT, call_typed, typed
 from collision.config import Part
@@ -31,18 +32,17 @@ from collision.learning.datamodule import FeatureDataset
 from collision.learning.ensemble import Ensemble, states_of
 from collision.learning.head import HeadModel, HeadOptions, build_model
 from collision.learning.novelty import PREFIX, KnownVideos
-from collision.learning.task import MONITOR, probabilities
+from collision.learning.predictor_files import FILE_NAME
+from collision.learning.scoring import MONITOR, probabilities
 from collision.metrics.calibration import Temperature, calibrated
 from collision.metrics.threshold import OperatingPoint
 from collision.sampling.policy import SamplingPolicy
 from collision.types import BackboneSpec
-from collision.untrusted import check_format, json_data, read_config, reading, saved_part, values_in
+from collision.untrusted import check_format, json_data, reading, saved_part, values_in
 
-FILE_NAME = "predictor.safetensors"
 FORMAT = 4
 PARTS = ("backbone", "head", "pooling")
 BASELINE = "logistic"  # the head that every run is set against
-BASELINE_FOLDER = "baseline"  # of a run; its predictor, or one for each fold
 PAINTED = (
     "The predictor learned from painted scenes alone: on footage its scores mean nothing until "
     "they are checked on labelled clips."
@@ -278,7 +278,8 @@ def _model_of(
         return build_model(*what, num_outputs=num_outputs, prior=prior)
 
     try:
-        with torch.device("meta"):  # without memory: is it as large as its weights?
+        # Without memory: is it as large as its weights?
+        with torch.device("meta"), _Undrawn():
             model = build()
     except Exception:  # options that cannot work, or a head that needs values to be built
         model = build()
@@ -289,6 +290,15 @@ def _model_of(
     except RuntimeError as error:
         raise CheckpointError(f"it does not fit its own head: {error}") from None
     return model.eval()
+
+
+class _Undrawn(TorchFunctionMode):
+    """Draws no random numbers: on the meta device they would load torch's compiler, two seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def _writable(name: str) -> str:
@@ -304,40 +314,3 @@ def _united(
 
 def _ordered(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
-
-
-def find_predictors(path: Path) -> list[Path]:
-    """Find the predictor files of a run folder (one a seed), or take a file as it is."""
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise CheckpointError(
-            f"No trained predictor in {str(path)!r}: there is no such folder. "
-            "Give a run folder, as `train` names it at its end."
-        )
-    seeds = [p for p in path.glob(f"seed_*/{FILE_NAME}") if _seed_of(p).isdecimal()]
-    if (path / FILE_NAME).is_file():  # of one head, or of the ensemble of its seeds
-        return [path / FILE_NAME]
-    found = sorted(seeds, key=lambda p: int(_seed_of(p)))
-    folds = sorted(path.glob(f"fold_*/seed_*/{FILE_NAME}"))
-    is_run = (path / "config.yaml").is_file()
-    wanted = read_config(path).get("seeds") if seeds and is_run else None
-    if isinstance(wanted, int) and len(seeds) < wanted:
-        raise CheckpointError(
-            f"{str(path)!r} holds {len(seeds)} of {wanted} seeds. Continue it with `python "
-            f"train.py resume={path}`, or give a seed's folder, such as {found[0].parent}."
-        )
-    if not found and folds:
-        what = f"{str(path)!r} is a cross-validation: it has a predictor for each fold"
-        raise CheckpointError(f"{what}. Give one of them, such as {folds[0]}.")
-    if not found:
-        there = ", ".join(sorted(p.name for p in path.iterdir())[:8])
-        raise CheckpointError(
-            f"No trained predictor in {str(path)!r} (found: {there or 'nothing'}). Give a run "
-            f"whose training ended, or continue it with `python train.py resume={path}`."
-        )
-    return found
-
-
-def _seed_of(path: Path) -> str:
-    return path.parent.name.removeprefix("seed_")

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from collision.learning.datamodule import Batch, FeatureDataset, feature_loader
-from collision.learning.ensemble import Ensemble
+from collision.learning.datamodule import Batch
 from collision.learning.head import HeadModel, joint
 from collision.learning.losses import Loss, Targets
 from collision.learning.mixup import mixed
 from collision.learning.optim import OptimizerFactory
-from collision.metrics.torch_metric import NexarMAP, mean_by_example
+from collision.metrics.torch_metric import NexarMAP
 
-MONITOR = "val/nexar_map"
 SMOOTHED = "val/nexar_map_smoothed"
 SMOOTHED_OVER = 3  # validations: the value's own and those before it
 
@@ -91,20 +88,3 @@ class CollisionTask(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
-
-
-@torch.inference_mode()
-def probabilities(
-    model: HeadModel | Ensemble,
-    dataset: FeatureDataset,
-    device: torch.device,
-    batch_size: int = 512,
-) -> Tensor:
-    """Score every example of a dataset, ``float32 [E]`` on the CPU: the mean over its views."""
-    model = model.to(device).eval()
-    logits = (
-        model(*(batch[key].to(device) for key in ("features", "times", "mask")))
-        for batch in feature_loader(dataset, batch_size)
-    )
-    by_row = torch.cat([torch.zeros(0), *(one.float().sigmoid().cpu() for one in logits)])
-    return mean_by_example(by_row, dataset.example_of)

@@ -15,7 +15,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from collision.errors import MetricError
@@ -214,6 +213,8 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> Temperature:
     elif slope(highest) >= 0:
         value, at_bound = MAX_TEMPERATURE, True
     else:
+        from scipy.optimize import brentq  # half a second, which applying one need not pay
+
         value, at_bound = math.exp(brentq(slope, lowest, highest, xtol=1e-9)), False
     before, after = _log_loss(labels, logits), _log_loss(labels, logits / value)
     return Temperature(value, before, after, at_bound)

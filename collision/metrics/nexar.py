@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from collision.errors import MetricError
 
@@ -45,6 +44,8 @@ def average_precision(
     Raises:
         MetricError: AP is not defined: no examples, only one class, or a score that is NaN.
     """
+    from sklearn.metrics import average_precision_score  # a second: only where it is computed
+
     labels, scores = rankable(labels, scores, "Average precision")
     return float(average_precision_score(labels, scores, sample_weight=weights))
 
@@ -54,6 +55,8 @@ def area_under_roc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | No
 
     Takes and raises what ``average_precision`` does.
     """
+    from sklearn.metrics import roc_auc_score  # a second: only where it is computed
+
     labels, scores = rankable(labels, scores, "The area under the ROC curve")
     return float(roc_auc_score(labels, scores, sample_weight=weights))
 

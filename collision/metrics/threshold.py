@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import roc_curve
 
 from collision.errors import MetricError
 from collision.metrics.estimate import Plain
@@ -105,6 +104,8 @@ def threshold_at_false_alarm_rate(
 
 def _operating_points(labels: ArrayLike, scores: ArrayLike) -> list[OperatingPoint]:
     """What each distinct score does as a threshold, from few alarms to many."""
+    from sklearn.metrics import roc_curve  # a second: only where one is chosen
+
     labels, scores = rankable(labels, scores, "A threshold")
     curve = roc_curve(labels, scores, drop_intermediate=False)
     false_alarm_rate, recall, levels = (column[1:] for column in curve)  # the first never alarms

@@ -14,17 +14,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from collision.metrics.nexar import average_precision, horizon_key, round_horizons
-
-
-def mean_by_example(values: Tensor, example_of: Tensor) -> Tensor:
-    """Average ``[R]`` values over the rows of each example: ``[E]``.
-
-    ``example_of int64 [R]`` has every number of 0 .. E - 1 at least once.
-    """
-    num_examples = int(example_of.max()) + 1 if len(example_of) else 0
-    total = torch.zeros(num_examples, dtype=torch.float64)
-    total = total.index_add(0, example_of, values.double())
-    return (total / torch.bincount(example_of, minlength=num_examples)).to(values.dtype)
+from collision.metrics.views import mean_by_example
 
 
 class NexarMAP(Metric):

@@ -21,7 +21,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
-from sklearn.metrics import precision_recall_curve
 
 from collision.metrics.calibration import Calibration
 from collision.metrics.estimate import Estimate
@@ -115,6 +114,8 @@ def ap_by_horizon(summary: Summary, path: Path | str) -> None:
 
 def precision_recall(scored: Scored, path: Path | str) -> None:
     """Precision over recall, one curve for each horizon, with the share of positives."""
+    from sklearn.metrics import precision_recall_curve  # a second, which a timeline need not pay
+
     with styled_figure(path, 5.2, 4.4) as figure:
         axes = figure.subplots()
         ranked = ranked_rows([scored])

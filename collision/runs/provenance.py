@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import collision
 from collision.features.manifest import installed_version
 
@@ -26,6 +24,8 @@ _LIBRARIES = (
 
 def provenance() -> dict[str, Any]:
     """Say what is running: command, commit, versions, machine."""
+    import torch  # seconds: what is refused needs no provenance
+
     return {
         "command": shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]]),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

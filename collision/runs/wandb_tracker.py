@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import WandbLogger
 
 from collision.errors import ConfigError
 from collision.evaluation.numbers import Numbers
-from collision.learning.task import MONITOR
+from collision.learning.scoring import MONITOR
 from collision.metrics.summary import Summary
 from collision.untrusted import read_config
 

@@ -6,7 +6,8 @@ import shutil
 
 from collision.config import names_of
 from collision.learning.choice import CHOICE_FILE
-from collision.learning.predictor import BASELINE_FOLDER, FILE_NAME, load_predictor
+from collision.learning.predictor import load_predictor
+from collision.learning.predictor_files import BASELINE_FOLDER, FILE_NAME
 from tests.conftest import ROOT, SMALL, runs_in
 
 QUICK = (*SMALL, "audit=false", "head=auto", "head.folds=2")

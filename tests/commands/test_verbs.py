@@ -17,7 +17,8 @@ from PIL import Image
 
 from collision.__main__ import main
 from collision.features.fingerprint import Fingerprint
-from collision.learning.predictor import BASELINE_FOLDER, FILE_NAME, load_predictor
+from collision.learning.predictor import load_predictor
+from collision.learning.predictor_files import BASELINE_FOLDER, FILE_NAME
 from tests.conftest import DATA, ROOT, SMALL, environment, runs_in
 from tests.kit.video import numbered_frames, write_video
 

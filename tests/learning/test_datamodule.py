@@ -15,11 +15,11 @@ from collision.features.fingerprint import Fingerprint
 from collision.features.store import FeatureStore
 from collision.learning.datamodule import (
     EndlessShuffle,
-    FeatureDataModule,
     feature_dataset,
     feature_loader,
 )
-from collision.metrics.torch_metric import mean_by_example
+from collision.learning.feature_datamodule import FeatureDataModule
+from collision.metrics.views import mean_by_example
 from collision.sampling.policy import SamplingPolicy
 from collision.types import BackboneSpec, Example, VideoRecord, View
 from tests.kit.features import planted

@@ -8,7 +8,8 @@ from collision.features.fingerprint import Fingerprint
 from collision.learning.ensemble import Ensemble, states_of
 from collision.learning.fit import Place
 from collision.learning.fitted import Lesson, fit_ensemble, fit_predictor
-from collision.learning.predictor import FILE_NAME, Origin, find_predictors, load_predictor
+from collision.learning.predictor import Origin, load_predictor
+from collision.learning.predictor_files import FILE_NAME, find_predictors
 from collision.options import ThresholdOptions
 from collision.sampling.policy import SamplingPolicy
 from tests.kit.features import SETUP, planted_splits

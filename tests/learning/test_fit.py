@@ -10,11 +10,13 @@ from rich.console import Console
 
 from collision.config import Part, part
 from collision.errors import CheckpointError, ConfigError, Interrupted
-from collision.learning.datamodule import FeatureDataModule, FeatureDataset, feature_loader
+from collision.learning.datamodule import FeatureDataset, feature_loader
+from collision.learning.feature_datamodule import FeatureDataModule
 from collision.learning.fit import Place, check_classes, class_weights, fit_head, read_log
 from collision.learning.head import HeadOptions
+from collision.learning.scoring import MONITOR, probabilities
 from collision.learning.solve import solve
-from collision.learning.task import MONITOR, SMOOTHED, CollisionTask, probabilities
+from collision.learning.task import SMOOTHED, CollisionTask
 from collision.sampling.policy import SamplingPolicy
 from collision.types import UNLABELLED, VideoRecord
 from tests.kit.features import FEATURE_DIM, SETUP, planted, planted_splits, setup_with

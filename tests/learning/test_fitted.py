@@ -6,8 +6,9 @@ from rich.console import Console
 from collision.features.fingerprint import Fingerprint
 from collision.learning.fit import Place
 from collision.learning.fitted import Lesson, calibrate, fit_predictor, suggested_threshold
-from collision.learning.predictor import FILE_NAME, Origin, load_predictor
-from collision.learning.task import probabilities
+from collision.learning.predictor import Origin, load_predictor
+from collision.learning.predictor_files import FILE_NAME
+from collision.learning.scoring import probabilities
 from collision.metrics.calibration import calibrated
 from collision.options import ThresholdOptions
 from collision.sampling.policy import SamplingPolicy

@@ -17,14 +17,8 @@ from collision.errors import CheckpointError
 from collision.features.fingerprint import Fingerprint
 from collision.learning.head import HeadOptions, build_model
 from collision.learning.novelty import known_videos
-from collision.learning.predictor import (
-    FILE_NAME,
-    LearnedFrom,
-    Origin,
-    Predictor,
-    find_predictors,
-    load_predictor,
-)
+from collision.learning.predictor import LearnedFrom, Origin, Predictor, load_predictor
+from collision.learning.predictor_files import FILE_NAME, find_predictors
 from collision.metrics.calibration import Temperature
 from collision.metrics.threshold import OperatingPoint
 from collision.prediction import doubts

@@ -13,7 +13,7 @@ from rich.console import Console
 from collision.errors import ConfigError
 from collision.evaluation.numbers import judge
 from collision.learning.fit import Place, fit_head
-from collision.learning.task import MONITOR
+from collision.learning.scoring import MONITOR
 from collision.report import plots
 from collision.runs.folder import write_config
 from collision.runs.wandb_tracker import WandbTracker

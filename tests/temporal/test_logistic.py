@@ -7,8 +7,8 @@ from sklearn.preprocessing import StandardScaler
 from collision.config import part
 from collision.errors import ConfigError
 from collision.learning.head import build_model
+from collision.learning.scoring import probabilities
 from collision.learning.solve import solve
-from collision.learning.task import probabilities
 from collision.temporal import logistic
 from collision.temporal.logistic import Logistic
 from tests.kit.features import FEATURE_DIM, planted

@@ -1,0 +1,48 @@
+"""The LightningDataModule of cached features, which training alone needs."""
+
+from __future__ import annotations
+
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from collision.errors import ConfigError
+from collision.learning.datamodule import EndlessShuffle, FeatureDataset, feature_loader
+
+
+class FeatureDataModule(LightningDataModule):
+    """Batches of cached features for training and validation, in an order that ``seed`` decides.
+
+    What Lightning calls an epoch is the steps between two validations, whatever the set's size.
+    Balanced, every pass over the set sees as many positives as negatives. By video, the cuts of one
+    video come one after the other, so that they meet in a batch.
+    """
+
+    def __init__(
+        self,
+        train: FeatureDataset,
+        val: FeatureDataset,
+        batch_size: int,
+        interval: int,
+        seed: int,
+        balanced: bool = False,
+        by_video: bool = False,
+    ):
+        super().__init__()
+        for option, value in (("batch_size", batch_size), ("interval", interval)):
+            if value < 1:
+                raise ConfigError(f"trainer.{option}={value}: give 1 or more.")
+        self.train, self.val = train, val
+        self.batch_size, self.interval, self.seed = batch_size, interval, seed
+        self.balanced, self.by_video = balanced, by_video
+
+    def train_dataloader(self) -> DataLoader:
+        """Give the batches of one interval; the next one goes on where it ended."""
+        labels = self.train.labels[self.train.example_of]
+        videos = self.train.videos[self.train.example_of] if self.by_video else None
+        num_rows = self.interval * self.batch_size
+        order = EndlessShuffle(labels, num_rows, self.seed, self.balanced, videos)
+        return feature_loader(self.train, self.batch_size, order)
+
+    def val_dataloader(self) -> DataLoader:
+        """Keep the order."""
+        return feature_loader(self.val, self.batch_size)

@@ -1,0 +1,30 @@
+"""The probabilities that a head gives the examples of a dataset; without Lightning."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from collision.learning.datamodule import FeatureDataset, feature_loader
+from collision.learning.ensemble import Ensemble
+from collision.learning.head import HeadModel
+from collision.metrics.views import mean_by_example
+
+MONITOR = "val/nexar_map"
+
+
+@torch.inference_mode()
+def probabilities(
+    model: HeadModel | Ensemble,
+    dataset: FeatureDataset,
+    device: torch.device,
+    batch_size: int = 512,
+) -> Tensor:
+    """Score every example of a dataset, ``float32 [E]`` on the CPU: the mean over its views."""
+    model = model.to(device).eval()
+    logits = (
+        model(*(batch[key].to(device) for key in ("features", "times", "mask")))
+        for batch in feature_loader(dataset, batch_size)
+    )
+    by_row = torch.cat([torch.zeros(0), *(one.float().sigmoid().cpu() for one in logits)])
+    return mean_by_example(by_row, dataset.example_of)

@@ -15,12 +15,12 @@ import signal
 import string
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
 from collision.commands import _compose
-from collision.commands._early import check_early
+from collision.commands._early import check_contents, check_early
 from collision.commands._overrides import exists, is_override, jobs_of, readable
 from collision.config import names_of, use_config_dirs
 from collision.errors import CollisionError, ConfigError
@@ -93,13 +93,17 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
     asked = [_compose.options_for(verb, job, flags.config_name) for job in jobs]
     for options in asked:
         check_early(options, paths)
-    command = importlib.import_module(f"collision.commands.{verb}")
     codes: list[int] = []
     for job, options in zip(jobs, asked, strict=True):
         if len(jobs) > 1:
             print(f"Job {len(codes) + 1} of {len(jobs)}: {' '.join(job)}", flush=True)
-        codes.append(guarded(lambda options=options: command.run(options, paths)))  # type: ignore[misc]
+        codes.append(guarded(lambda options=options: _run_job(verb, options, paths)))  # type: ignore[misc]
     return max(codes)
+
+
+def _run_job(verb: str, options: Any, paths: list[str]) -> int:
+    check_contents(options, paths)
+    return importlib.import_module(f"collision.commands.{verb}").run(options, paths)
 
 
 class _Flags(argparse.ArgumentParser):

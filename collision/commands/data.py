@@ -94,8 +94,6 @@ def run(options: DataOptions, paths: list[str]) -> int:
 
 def write_list(file: Path, folder: Path, console: Console) -> int:
     """List the videos of a folder in a new CSV file, and say what to do with it."""
-    if file.exists():
-        raise ConfigError(f"write={file}: it is there already; give another file, or remove it.")
     listed = list_videos(folder, file)
     _write_csv(file, COLUMNS, listed.rows)
     say = [f"{len(listed.rows)} videos: {file}"]

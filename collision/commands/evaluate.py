@@ -10,8 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from collision import api
-from collision.config import Part
-from collision.errors import ConfigError
+from collision.commands._early import wanted_datasets
 from collision.evaluation.evaluation import Evaluation
 from collision.evaluation.scores import write_submission
 from collision.experiment import prepare_all
@@ -30,7 +29,6 @@ from collision.report.tables import (
 )
 from collision.runs.folder import create_run_folder
 from collision.runs.provenance import provenance
-from collision.untrusted import read_config, saved_part
 
 
 def run(options: EvaluateOptions, paths: list[str]) -> int:
@@ -48,16 +46,6 @@ def run(options: EvaluateOptions, paths: list[str]) -> int:
     print_results(console, evaluations)
     console.print(f"Results: {folder}", markup=False, highlight=False, soft_wrap=True)
     return 0
-
-
-def wanted_datasets(options: EvaluateOptions, run: Path) -> list[Part]:
-    """Give the data sets that the command line names, or the run's own."""
-    if options.datasets:
-        return list(options.datasets)
-    if not run.is_dir():
-        raise ConfigError("A single predictor file does not name its data set: give dataset=NAME.")
-    own = read_config(run)["dataset"]
-    return [saved_part(own, "dataset", str(run / "config.yaml"), options.trust)]
 
 
 def print_results(console: Console, evaluations: Sequence[Evaluation]) -> None:

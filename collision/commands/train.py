@@ -55,13 +55,6 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     made = provenance()
     tracker = options.logger.build() if options.logger else None
     policy, source = options.sampling.build(), source_of(options)
-    if options.ensemble and options.seeds < 2:
-        raise ConfigError(f"ensemble=true needs several seeds, not seeds={options.seeds}.")
-    if options.ensemble and options.trainer.refit:
-        raise ConfigError(
-            "ensemble=true with trainer.refit=true: all heads would know the validation split, and "
-            "nothing would be left to calibrate the ensemble on. Leave one of them out."
-        )
     check_choice(options)
     initial = initial_predictor(options, source)
     setup = setup_of(options, policy, initial)

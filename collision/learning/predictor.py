@@ -32,13 +32,13 @@ from collision.learning.datamodule import FeatureDataset
 from collision.learning.ensemble import Ensemble, states_of
 from collision.learning.head import HeadModel, HeadOptions, build_model
 from collision.learning.novelty import PREFIX, KnownVideos
-from collision.learning.predictor_files import FILE_NAME
+from collision.learning.predictor_files import damaged, header_of
 from collision.learning.scoring import MONITOR, probabilities
 from collision.metrics.calibration import Temperature, calibrated
 from collision.metrics.threshold import OperatingPoint
 from collision.sampling.policy import SamplingPolicy
 from collision.types import BackboneSpec
-from collision.untrusted import check_format, json_data, reading, saved_part, values_in
+from collision.untrusted import check_format, reading, saved_part, values_in
 
 FORMAT = 4
 PARTS = ("backbone", "head", "pooling")
@@ -190,22 +190,12 @@ def load_predictor(path: Path, trust: Collection[str] = ()) -> Predictor:
 
     CheckpointError: missing, damaged, of another kind, too new, or naming code from elsewhere.
     """
-    if not path.is_file():
-        raise CheckpointError(f"No checkpoint at {str(path)!r}. `train` writes {FILE_NAME}.")
-    where = repr(str(path))
+    header, where = header_of(path), repr(str(path))
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get("collision", "null")
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{where} is damaged or not a predictor ({error}). Train again, or copy it again."
-        ) from None
-    header = json_data(text, where)
-    if not isinstance(header, dict) or header.get("format") in (None, 1):
-        raise CheckpointError(
-            f"{where} is a safetensors file, but not a predictor of this version. Train again."
-        )
+        raise damaged(path, error) from None
     check_format(header["format"], FORMAT, where)
     with reading(where):
         saved = typed(_Header, _upgraded(header))

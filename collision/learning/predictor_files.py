@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from collision.errors import CheckpointError
-from collision.untrusted import read_config
+from collision.untrusted import json_data, read_config
 
 FILE_NAME = "predictor.safetensors"
 BASELINE_FOLDER = "baseline"  # of a run; its predictor, or one for each fold
@@ -46,3 +49,37 @@ def find_predictors(path: Path) -> list[Path]:
 
 def _seed_of(path: Path) -> str:
     return path.parent.name.removeprefix("seed_")
+
+
+def header_of(path: Path) -> dict[str, Any]:
+    """Read what a predictor says of itself, as it is written there.
+
+    CheckpointError: missing, damaged, or no predictor that this version reads.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"No checkpoint at {str(path)!r}. `train` writes {FILE_NAME}.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get("collision", "null")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise damaged(path, error) from None
+    header = json_data(text, repr(str(path)))
+    if not isinstance(header, dict) or header.get("format") in (None, 1):
+        raise CheckpointError(
+            f"{str(path)!r} is a safetensors file, but not a predictor of this version. Train "
+            "again."
+        )
+    return header
+
+
+def damaged(path: Path, error: Exception) -> CheckpointError:
+    """Say that a predictor cannot be read."""
+    return CheckpointError(
+        f"{str(path)!r} is damaged or not a predictor ({error}). Train again, or copy it again."
+    )
+
+
+def check_predictors(path: Path) -> None:
+    """Refuse a run folder, or a file, without predictors: by their headers alone."""
+    for file in find_predictors(path):
+        header_of(file)

@@ -17,8 +17,6 @@ from typing import Annotated, Any, Unpack
 from pydantic import Field
 from rich.progress import Progress, TextColumn
 
-from collision.datasets.synthetic.generate import generate, is_complete
-from collision.datasets.synthetic.oracle import score_oracle
 from collision.datasets.synthetic.scene import Clip, PlanOptions, Scene, draw_scene, plan_scenes
 from collision.datasets.synthetic.setting import Domain
 from collision.errors import ConfigError
@@ -87,6 +85,9 @@ class Synthetic:
         Raises:
             ConfigError: The folder holds another set, or cannot be written.
         """
+        from collision.datasets.synthetic.generate import is_complete  # needs OpenCV and PyAV
+        from collision.datasets.synthetic.oracle import score_oracle
+
         self._check_parameters()
         videos = self.folder / "videos"
         missing = [
@@ -193,6 +194,8 @@ class Synthetic:
             )
 
     def _paint(self, videos: Path, missing: list[Scene]) -> None:
+        from collision.datasets.synthetic.generate import generate
+
         columns = (*Progress.get_default_columns(), TextColumn("{task.completed} frames"))
         total = sum(clip.num_frames for scene in missing for clip in scene.clips)
         with Progress(*columns) as progress:

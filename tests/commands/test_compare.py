@@ -11,7 +11,8 @@ from PIL import Image
 
 from collision.__main__ import main
 from collision.commands._entry import guarded
-from collision.commands.compare import named_runs, run
+from collision.commands._runs import named_runs
+from collision.commands.compare import run
 from collision.metrics.comparison import compare as compare_scores
 from collision.options import CompareOptions
 from tests.conftest import ROOT, run_command

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from collision.__main__ import main
+from collision.commands import _entry
 from collision.commands._entry import guarded
 from collision.commands._overrides import jobs_of, parse, readable
 from collision.commands.train import setup_of
@@ -49,6 +50,7 @@ def asked(monkeypatch, tmp_path):
         stand_in = types.ModuleType(verb)
         stand_in.run = lambda options, paths: calls.append((options, paths)) or 0
         monkeypatch.setitem(sys.modules, f"collision.commands.{verb}", stand_in)
+    monkeypatch.setattr(_entry, "check_contents", lambda options, paths: None)
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("COLLISION_")]:
         monkeypatch.delenv(name)

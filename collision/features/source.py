@@ -15,7 +15,6 @@ from collision.checks import arguments_of
 from collision.errors import CacheMismatchError, CollisionError, VideoDecodeError
 from collision.features.clips import WindowRequest
 from collision.features.digest import VideoDigests
-from collision.features.extract import ExtractionReport, extract
 from collision.features.failures import read_failures
 from collision.features.fingerprint import Fingerprint, check_same, fingerprint
 from collision.features.looks import VideoLooks
@@ -31,6 +30,7 @@ from collision.video.readers import load_reader
 
 if TYPE_CHECKING:
     from collision.config import Part
+    from collision.features.extract import ExtractionReport
     from collision.options import ExtractionOptions
 
 
@@ -162,6 +162,8 @@ class FeatureSource:
         self, requests: Sequence[WindowRequest], options: ExtractionOptions, **where: Any
     ) -> ExtractionReport:
         """Compute and store what is missing; see ``collision.features.extract.extract``."""
+        from collision.features.extract import extract  # needs torch, which a report does not
+
         return extract(self, requests, options, **where)
 
     def plan(self, requests: Sequence[WindowRequest], options: ExtractionOptions) -> Plan:

@@ -24,8 +24,6 @@ _LIBRARIES = (
 
 def provenance() -> dict[str, Any]:
     """Say what is running: command, commit, versions, machine."""
-    import torch  # seconds: what is refused needs no provenance
-
     return {
         "command": shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]]),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -34,9 +32,15 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu_cores": os.cpu_count(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": _device(),
         "libraries": {name: v for name in _LIBRARIES if (v := installed_version(name))},
     }
+
+
+def _device() -> str:
+    """Name the GPU; what has not loaded torch, which takes seconds, computes on the CPU."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch and torch.cuda.is_available() else "cpu"
 
 
 def git_state() -> dict[str, Any]:

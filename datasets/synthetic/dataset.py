@@ -19,6 +19,7 @@ from rich.progress import Progress, TextColumn
 
 from collision.datasets.synthetic.scene import Clip, PlanOptions, Scene, draw_scene, plan_scenes
 from collision.datasets.synthetic.setting import Domain
+from collision.datasets.synthetic.sidecar import is_complete
 from collision.errors import ConfigError
 from collision.files import write_json, write_whole
 from collision.types import VideoRecord
@@ -85,9 +86,6 @@ class Synthetic:
         Raises:
             ConfigError: The folder holds another set, or cannot be written.
         """
-        from collision.datasets.synthetic.generate import is_complete  # needs OpenCV and PyAV
-        from collision.datasets.synthetic.oracle import score_oracle
-
         self._check_parameters()
         videos = self.folder / "videos"
         missing = [
@@ -104,6 +102,10 @@ class Synthetic:
             for draft in videos.glob(".*.part*"):  # of runs that were killed
                 draft.unlink(missing_ok=True)
             if self.oracle() is None:
+                from collision.datasets.synthetic.oracle import (
+                    score_oracle,  # scikit-learn: a second
+                )
+
                 families, seed = self.parameters["families"], self.parameters["seed"]
                 oracle = score_oracle(self.scenes, self.domain, families, seed)
                 write_json(self.folder / "oracle.json", oracle)
@@ -194,7 +196,7 @@ class Synthetic:
             )
 
     def _paint(self, videos: Path, missing: list[Scene]) -> None:
-        from collision.datasets.synthetic.generate import generate
+        from collision.datasets.synthetic.generate import generate  # needs OpenCV and PyAV
 
         columns = (*Progress.get_default_columns(), TextColumn("{task.completed} frames"))
         total = sum(clip.num_frames for scene in missing for clip in scene.clips)

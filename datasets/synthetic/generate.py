@@ -8,7 +8,6 @@ a packet holds depends on earlier frames alone.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import multiprocessing
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 from collision.datasets.synthetic.paint.painter import Painter
 from collision.datasets.synthetic.scene import Clip, Scene
 from collision.datasets.synthetic.setting import Domain
+from collision.datasets.synthetic.sidecar import digest_of
 from collision.datasets.synthetic.traffic import states
 from collision.errors import ConfigError
 from collision.files import write_whole
@@ -44,21 +44,6 @@ _OPTIONS = {
 _SECONDS_BETWEEN_KEY_FRAMES = 2
 
 Picture = NDArray[np.uint8]
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def is_complete(folder: Path, clip: Clip) -> bool:
-    """Whether a clip and its sidecar are there and whole."""
-    try:
-        sidecar = json.loads((folder / f"{clip.stem}.state.json").read_text())
-        return digest_of(folder / f"{clip.stem}.mp4") == sidecar["video_sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def generate(

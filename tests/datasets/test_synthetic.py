@@ -15,9 +15,10 @@ import pytest
 
 from collision.config import part
 from collision.datasets.synthetic import oracle as oracle_module
-from collision.datasets.synthetic.generate import is_complete, write_scene
+from collision.datasets.synthetic.generate import write_scene
 from collision.datasets.synthetic.motion import Motion
 from collision.datasets.synthetic.scene import draw_scene, plan_scenes
+from collision.datasets.synthetic.sidecar import is_complete
 from collision.datasets.synthetic.traffic import states
 from collision.errors import ConfigError
 from tests.kit.synthetic import shipped_set, small_set

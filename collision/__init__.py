@@ -14,6 +14,7 @@ from typing import Any
 # Before torch is imported: threads that spin while they wait starve each other as soon as anything
 # else runs. The demo's training took 80 s beside two busy processes on 2 cores, 37 s with this.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # numpy's and SciPy's threads: the same
 
 if __name__ != "collision":
     raise ImportError(f"import 'collision', not {__name__!r}")

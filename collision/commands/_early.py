@@ -70,7 +70,7 @@ def check_contents(options: Any, paths: Sequence[str]) -> None:
     elif isinstance(options, DataOptions) and options.write is None:
         _check_listed(options.dataset)
     elif isinstance(options, CompareOptions):
-        for folder in named_runs(paths).values():
+        for folder in named_runs(list(paths)).values():
             choose_dataset(folder, options.dataset)
 
 

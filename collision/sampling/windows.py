@@ -1,11 +1,15 @@
-"""Which windows an example needs, when they end, and how their frames are looked at."""
+"""Which windows an example needs, when they end, and how their frames are looked at.
+
+Shapes: E examples, V views, W windows of one example, N distinct windows, G videos in their views.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from collision.sampling.policy import SamplingPolicy
 from collision.types import PLAIN, BackboneSpec, Example, Seconds, View
@@ -13,9 +17,10 @@ from collision.types import PLAIN, BackboneSpec, Example, Seconds, View
 _ROUNDING: Seconds = 2e-6  # both ends of a stretch of time are rounded to a microsecond
 
 
-def window_grid(end_time: Seconds, num_windows: int, window_stride: Seconds) -> np.ndarray:
-    """Give the end times of an example's windows, ``float64 [num_windows]``, oldest first."""
-    return end_time - window_stride * np.arange(num_windows - 1, -1, -1, dtype=np.float64)
+def window_grid(end_time: ArrayLike, num_windows: int, window_stride: ArrayLike) -> np.ndarray:
+    """Give the end times of an example's windows, ``float64 [..., num_windows]``, oldest first."""
+    end, stride = (np.asarray(one, np.float64)[..., None] for one in (end_time, window_stride))
+    return end - stride * np.arange(num_windows - 1, -1, -1, dtype=np.float64)
 
 
 def window_spacing(
@@ -66,14 +71,14 @@ def frames_within(seconds: np.ndarray, view: View, spec: BackboneSpec) -> np.nda
     """Count the frames of a window that lie within some seconds before its end, itself included."""
     seconds = np.asarray(seconds) + _ROUNDING
     spacing = view.stride / spec.fps if spec.num_frames > 1 else 1.0
-    fitting = np.floor(seconds / spacing).astype(np.int64) + 1
+    fitting = np.floor(seconds / spacing).clip(max=spec.num_frames).astype(np.int64) + 1
     return np.where(seconds >= 0, fitting, 0).clip(max=spec.num_frames)
 
 
 def step_times(
-    spec: BackboneSpec, num_windows: int, window_stride: Seconds, view: View = PLAIN
+    spec: BackboneSpec, num_windows: int, window_stride: ArrayLike, view: View = PLAIN
 ) -> np.ndarray:
-    """Give the nominal time of each feature step, ``float32 [num_windows * S]``.
+    """Give the nominal time of each feature step, ``float32 [..., num_windows * S]``.
 
     Seconds relative to the cut, oldest first. The S steps of a clip model's window are spread
     over its frames; what each knows reaches to the window's end all the same.
@@ -81,7 +86,52 @@ def step_times(
     ends = window_grid(0.0, num_windows, window_stride)
     seconds_a_step = spec.num_frames / spec.num_steps / spec.fps * view.stride
     within = -np.arange(spec.num_steps - 1, -1, -1) * seconds_a_step
-    return (ends[:, None] + within[None, :]).reshape(-1).astype(np.float32)
+    times = ends[..., None] + within
+    return times.reshape(*ends.shape[:-1], -1).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class NeededWindows:
+    """The distinct windows that some examples need, and which of them each example needs.
+
+    Attributes:
+        keys: ``[G]`` ids of videos with the views of their frames, in the order of first need.
+        firsts: ``int64 [G + 1]`` where the windows of each begin among all.
+        ends: ``float64 [N]`` seconds, ascending within each of ``keys``.
+        places: ``int64 [E, V, W]`` numbers of windows, oldest first; -1 where one would begin before
+            the file, or farther back than the example may look.
+    """
+
+    keys: list[tuple[str, View]]
+    firsts: NDArray[np.int64]
+    ends: NDArray[np.float64]
+    places: NDArray[np.int64]
+
+    def ends_of(self, group: int) -> NDArray[np.float64]:
+        """Give the ends of one of ``keys``."""
+        return self.ends[self.firsts[group] : self.firsts[group + 1]]
+
+
+def index_windows(
+    examples: Sequence[Example], policy: SamplingPolicy, spec: BackboneSpec
+) -> NeededWindows:
+    """Number the windows that examples need, for all of them at once; see ``example_windows``."""
+    videos = list(dict.fromkeys(example.video for example in examples))
+    number_of = {video: number for number, video in enumerate(videos)}
+    video = np.array([number_of[example.video] for example in examples], np.int64)
+    bases = list(dict.fromkeys(stored_view(view, spec) for view in policy.views))
+    ends, codes = _ends_and_codes(examples, policy, spec, bases)
+    num_codes = len(bases) * (spec.num_frames + 1)
+    codes += video[:, None, None] * num_codes
+    exists = ends >= 0
+    places = np.full(ends.shape, -1)
+    groups, firsts, distinct, places[exists] = _numbered(codes[exists], ends[exists])
+    keys = []
+    for code in groups.tolist():
+        number, within = divmod(code, num_codes)
+        base, num_frames = divmod(within, spec.num_frames + 1)
+        keys.append((videos[number], shortened(bases[base], num_frames, spec)))
+    return NeededWindows(keys, firsts, distinct, places)
 
 
 def needed_windows(
@@ -91,12 +141,58 @@ def needed_windows(
 
     By the video's id and the view of its frames. Ends before the start of the file are left out.
     """
-    ends: dict[tuple[str, View], set[float]] = {}
-    for example in examples:
-        for view in policy.views:
-            base = stored_view(view, spec)
-            for end, num_frames in zip(*example_windows(example, policy, view, spec), strict=True):
-                if end >= 0:
-                    key = (example.video, shortened(base, num_frames, spec))
-                    ends.setdefault(key, set()).add(float(end))
-    return {key: np.array(sorted(times)) for key, times in ends.items()}
+    needed = index_windows(list(examples), policy, spec)
+    return {key: needed.ends_of(group) for group, key in enumerate(needed.keys)}
+
+
+def _ends_and_codes(
+    examples: Sequence[Example],
+    policy: SamplingPolicy,
+    spec: BackboneSpec,
+    bases: Sequence[View],
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Give ends ``[E, V, W]`` of windows, -1 for none, and numbers for the views of their frames.
+
+    Such a number is the place of the stored view, with the most frames that it may have.
+    """
+    end_time = np.array([example.end_time for example in examples], np.float64)
+    own = [example.context for example in examples]
+    context = np.array([np.inf if one is None else one for one in own], np.float64)
+    stride = spacings(examples, policy)
+    ends, codes = [], []
+    for view in policy.views:
+        spacing = stride * view.stride if spec.num_frames == 1 else stride
+        grid = np.round(window_grid(end_time, policy.num_windows(spec), spacing), 6)
+        back = context[:, None] - (end_time[:, None] - grid)
+        num_frames = frames_within(back, view, spec)
+        is_any = np.isinf(context)[:, None] | (num_frames >= spec.least_frames)
+        ends.append(np.where(is_any, grid, -1.0))
+        codes.append(bases.index(stored_view(view, spec)) * (spec.num_frames + 1) + num_frames)
+    return np.stack(ends, axis=1), np.stack(codes, axis=1)
+
+
+def spacings(examples: Sequence[Example], policy: SamplingPolicy) -> NDArray[np.float64]:
+    """Seconds between the ends of examples' windows, ``[E]``, before a view spreads them."""
+    return np.array([one.window_stride or policy.window_stride for one in examples], np.float64)
+
+
+def _numbered(
+    codes: NDArray[np.int64], ends: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Sort distinct windows by code, in the order in which codes appear first, and by end.
+
+    Gives the codes ``[G]``, where each one's windows begin ``[G + 1]``, the windows' ends ``[N]``,
+    and the number of the window of each row.
+    """
+    groups, appears, group = np.unique(codes, return_index=True, return_inverse=True)
+    rank = np.empty(len(groups), np.int64)
+    rank[np.argsort(appears)] = np.arange(len(groups))
+    order = np.lexsort((ends, rank[group]))
+    sorted_ends, sorted_ranks = ends[order], rank[group][order]
+    is_new = np.ones(len(order), bool)
+    is_new[1:] = (np.diff(sorted_ends) != 0) | (np.diff(sorted_ranks) != 0)
+    number = np.empty(len(order), np.int64)
+    number[order] = np.cumsum(is_new) - 1
+    sizes = np.bincount(sorted_ranks[is_new], minlength=len(groups))
+    firsts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+    return groups[np.argsort(rank)], firsts, sorted_ends[is_new], number

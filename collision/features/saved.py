@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from collision.errors import CacheMismatchError, CollisionError
 from collision.records.annotations import warn_once
 
+_LONGEST_HEADER = 100_000_000  # bytes, as safetensors has it
+_DTYPES = {
+    **{"F16": "<f2", "F32": "<f4", "F64": "<f8", "U8": "u1", "I8": "i1", "BOOL": "?"},
+    **{"I16": "<i2", "I32": "<i4", "I64": "<i8", "U16": "<u2", "U32": "<u4", "U64": "<u8"},
+}
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -79,19 +86,49 @@ def unpack(file: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         OSError: There is no such file, or it cannot be read.
         ValueError: It is damaged.
     """
-    try:
-        with safe_open(file, "numpy") as opened:
-            metadata = opened.metadata() or {}
-            arrays = {name: opened.get_tensor(name) for name in sorted(opened.keys())}
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
+    with file.open("rb") as opened:
+        content = np.empty(file.stat().st_size, np.uint8)
+        if opened.readinto(content) != len(content):
+            raise ValueError("it is cut short")
+    arrays, metadata = parsed(content)
     if metadata.get("checksum") != _checksum(arrays):
         raise ValueError("its checksum is wrong")
+    return arrays, metadata
+
+
+def parsed(content: NDArray[np.uint8]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Find arrays and metadata in the bytes of a safetensors file; the arrays are views of them.
+
+    ValueError: they are none, or not whole.
+    """
+    begin = 8 + int.from_bytes(content[:8].tobytes(), "little")
+    if not 8 < begin <= min(len(content), _LONGEST_HEADER):
+        raise ValueError("it has no header")
+    try:
+        header = json.loads(content[8:begin].tobytes())
+        metadata = header.pop("__metadata__", {})
+        arrays, ends = {}, [0]
+        for name, told in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+            first, last = told["data_offsets"]
+            if first != ends[-1]:
+                raise ValueError("its arrays leave holes")
+            ends.append(last)
+            shape, kind = [int(size) for size in told["shape"]], np.dtype(_DTYPES[told["dtype"]])
+            count = math.prod(shape)
+            if min(shape, default=0) < 0 or last - first != count * kind.itemsize:
+                raise ValueError(f"{name} has another size than its shape")
+            if begin + last > len(content):
+                raise ValueError("it is cut short")
+            arrays[name] = np.frombuffer(content, kind, count, begin + first).reshape(shape)
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"its header is damaged: {error!r}") from error
+    if begin + ends[-1] != len(content) or not isinstance(metadata, dict):
+        raise ValueError("its header does not fit")
     return arrays, metadata
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
     checksum = 0
     for name in sorted(arrays):
-        checksum = zlib.crc32(arrays[name].tobytes(), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(arrays[name]), checksum)
     return f"{checksum:08x}"

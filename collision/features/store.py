@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 TIME_TOLERANCE: Seconds = 1e-6
 _TENSORS = ("features", "end_times", "unavailable")
 _STEPS = "num_steps"
+_Stamp: TypeAlias = tuple[int, int, int] | None  # size, time of change, number of a file
 
 
 class NotFiniteError(ValueError):
@@ -101,6 +103,7 @@ class FeatureStore:
         self.dtype = np.dtype(dtype)
         self._step_shape = (self.spec.num_steps, self.spec.feature_dim)
         self._warned: set[str] = set()
+        self._known: dict[str, tuple[_Stamp, StoredVideo]] = {}  # without features
         self._is_clean = False
 
     @property
@@ -130,7 +133,7 @@ class FeatureStore:
 
     def reader(self, digest: str) -> int:
         """Give the version that read a video's frames; the present one where nothing is stored."""
-        return self._load(digest).reader
+        return self._times(digest).reader
 
     def missing(self, digest: str, end_times: ArrayLike, revision: int = 1) -> NDArray[np.float64]:
         """Give those of the end times that were never attempted, ascending, each once.
@@ -138,7 +141,7 @@ class FeatureStore:
         What was read before ``revision`` (of ``VideoIndex``) counts for nothing.
         """
         wanted = np.unique(np.asarray(end_times, np.float64))
-        stored = self._load(digest)
+        stored = self._times(digest)
         if stored.reader < revision:
             return wanted
         found = _positions(stored.end_times, wanted) >= 0
@@ -152,11 +155,21 @@ class FeatureStore:
 
         CacheMismatchError: some of the windows were never extracted.
         """
+        stored, positions = self.take(digest, end_times)
+        available = positions >= 0
+        features = np.zeros((len(positions), *self._step_shape), self.dtype)
+        features[available] = stored.features[positions[available]]
+        return features, available
+
+    def take(self, digest: str, end_times: ArrayLike) -> tuple[StoredVideo, NDArray[np.int64]]:
+        """Give what is stored of a video, and where in it windows are ``[N]``; -1 for no window.
+
+        CacheMismatchError: some of the windows were never extracted.
+        """
         wanted = np.asarray(end_times, np.float64)
         stored = self._load(digest)
         positions = _positions(stored.end_times, wanted)
-        available = positions >= 0
-        absent = wanted[~available & (_positions(stored.unavailable, wanted) < 0)]
+        absent = wanted[(positions < 0) & (_positions(stored.unavailable, wanted) < 0)]
         if len(absent):
             raise CacheMismatchError(
                 f"{len(absent)} of {len(wanted)} windows of video {digest} are not in "
@@ -164,16 +177,14 @@ class FeatureStore:
                 f"{len(stored.end_times)} windows of it are there). "
                 "Run extract with the same backbone and sampling."
             )
-        features = np.zeros((len(wanted), *self._step_shape), self.dtype)
-        features[available] = stored.features[positions[available]]
-        return features, available
+        return stored, positions
 
     def num_steps(self, digest: str, end_times: ArrayLike) -> NDArray[np.int64]:
         """Say how many steps of each window are real, its newest: ``[N]``; 0 where there is none.
 
         As many as the spec says, unless that allows windows that are cut short.
         """
-        stored = self._load(digest)
+        stored = self._times(digest)
         positions = _positions(stored.end_times, np.asarray(end_times, np.float64))
         assert stored.num_steps is not None
         return np.where(positions >= 0, np.append(stored.num_steps, 0)[positions], 0)
@@ -257,14 +268,31 @@ class FeatureStore:
         metadata = {"fingerprint": self.fingerprint.key, "digest": digest, "video": name}
         return pack(tensors, {**metadata, "reader": str(video.reader)})
 
+    def _times(self, digest: str) -> StoredVideo:
+        """Give what is stored without its features; a file is read again only if it has changed."""
+        known = self._known.get(digest)
+        if known is None or known[0] != _stamp(self._path(digest)):
+            self._load(digest)
+            known = self._known[digest]
+        return known[1]
+
     def _load(self, digest: str) -> StoredVideo:
         """Read what is stored of a video; a damaged file is as good as none."""
+        stamp = _stamp(self._path(digest))
+        video = self._read(digest)
+        assert video.num_steps is not None
+        times = (video.end_times.copy(), video.unavailable.copy(), video.reader)
+        bare = StoredVideo(video.features[:0].copy(), *times, video.num_steps.copy())
+        self._known[digest] = stamp, bare
+        return video
+
+    def _read(self, digest: str) -> StoredVideo:
         path, none = self._path(digest), np.zeros(0)
         nothing = StoredVideo(np.zeros((0, *self._step_shape), self.dtype), none, none)
-        if not path.exists():
-            return nothing
         try:
             return self._decode(path, digest)
+        except FileNotFoundError:
+            return nothing
         except (OSError, ValueError) as error:
             if digest not in self._warned:
                 self._warned.add(digest)
@@ -288,6 +316,14 @@ class FeatureStore:
         if ((steps < 1) | (steps > most)).any():
             raise ValueError(f"{_STEPS} lies outside 1 to {most}")
         return video
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _positions(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -6,27 +6,22 @@ N windows, W windows of one example, S steps a window, L = W * S, D features.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from collision.features.bank import read_bank
 from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore
 from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
-from collision.sampling.windows import (
-    example_windows,
-    needed_windows,
-    shortened,
-    step_times,
-    stored_view,
-    window_spacing,
-)
-from collision.types import Example, Failure, VideoRecord, View
+from collision.sampling.windows import index_windows, step_times, window_spacings
+from collision.types import BackboneSpec, Example, Failure, VideoRecord
 
 Batch = dict[str, Tensor]
 
@@ -122,83 +117,42 @@ def feature_dataset(
     ``digest_of`` gives the digest of content and clock by video id; a video that failed has none.
     """
     spec = store.spec
-    bank, num_steps, find = _read_bank(examples, store, digest_of, policy)
-    num_windows = policy.num_windows(spec)
-    kept: list[Example] = []
-    dropped: list[Example] = []
-    rows: list[tuple[int, np.ndarray, np.ndarray]] = []  # example, windows, times
-    for example in examples:
-        seen = [(view, find(example, view)) for view in policy.views]
-        seen = [(view, found) for view, found in seen if (found >= 0).any()]
-        for view, found in seen:
-            spacing = window_spacing(example, policy, view, spec)
-            times = step_times(spec, num_windows, spacing, view)
-            rows.append((len(kept), np.where(found < 0, len(bank) - 1, found), times))
-        (kept if seen else dropped).append(example)
-    windows = np.array([row[1] for row in rows], np.int64).reshape(-1, num_windows)
-    all_times = np.array([row[2] for row in rows], np.float32)
+    needed = index_windows(examples, policy, spec)
+    bank = read_bank(store, needed, digest_of)
+    found = np.append(bank.rows, -1)[needed.places]  # [E, V, W]
+    is_seen = (found >= 0).any(axis=2)
+    is_kept = is_seen.any(axis=1)
+    kept, dropped = (list(compress(examples, which.tolist())) for which in (is_kept, ~is_kept))
+    example_of, view_of = np.nonzero(is_seen[is_kept])
+    windows = found[is_seen]
+    windows[windows < 0] = len(bank.features) - 1
     return FeatureDataset(
-        bank=bank,
+        bank=bank.features,
         window_index=torch.from_numpy(windows),
-        times=torch.from_numpy(all_times.reshape(-1, num_windows * spec.num_steps)),
-        example_of=torch.tensor([row[0] for row in rows], dtype=torch.int64),
+        times=torch.from_numpy(_step_times(kept, example_of, view_of, policy, spec)),
+        example_of=torch.from_numpy(example_of),
         examples=kept,
         records=[records[example.video] for example in kept],
         dropped=dropped,
-        num_steps=num_steps,
+        num_steps=bank.num_steps,
     )
 
 
-def _read_bank(
+def _step_times(
     examples: Sequence[Example],
-    store: FeatureStore,
-    digest_of: Mapping[str, str],
+    example_of: np.ndarray,
+    view_of: np.ndarray,
     policy: SamplingPolicy,
-) -> tuple[Tensor, Tensor, Callable[[Example, View], np.ndarray]]:
-    """Read every window once: the bank ``[N + 1, S, D]``, its real steps, where its windows are.
-
-    The function gives the rows of an example's windows in a view, ``int64 [W]``; -1: there is none.
-    """
-    spec, blocks, steps = store.spec, [], []
-    places: dict[tuple[str, View], tuple[np.ndarray, int]] = {}
-    num_rows = 0
-    for (video, view), ends in needed_windows(examples, policy, spec).items():
-        if video in digest_of:
-            key = digest_of[video] + view.suffix
-            features, exists = store.read(key, ends)
-            blocks.append(features[exists])
-            steps.append(_num_steps(store, key, ends[exists]))
-            places[video, view] = (_microseconds(ends[exists]), num_rows)
-            num_rows += len(blocks[-1])
-    blocks.append(np.zeros((1, spec.num_steps, spec.feature_dim), store.dtype))
-    steps.append(np.zeros(1, np.int64))
-
-    def find(example: Example, view: View) -> np.ndarray:
-        ends, num_frames = example_windows(example, policy, view, spec)
-        rows = np.full(len(ends), -1)
-        for length in np.unique(num_frames):
-            chosen = num_frames == length
-            wanted = _microseconds(ends[chosen])
-            key = (example.video, shortened(stored_view(view, spec), length, spec))
-            there, first = places.get(key, (wanted[:0], 0))
-            position = np.searchsorted(there, wanted)
-            found = np.append(there, -1)[position] == wanted
-            rows[chosen] = np.where(found & (wanted >= 0), first + position, -1)
-        return rows
-
-    bank, num_steps = np.concatenate(blocks), np.concatenate(steps)
-    return torch.from_numpy(bank), torch.from_numpy(num_steps), find
-
-
-def _num_steps(store: FeatureStore, key: str, ends: np.ndarray) -> np.ndarray:
-    """Say how many steps of windows are real; a file is read again only if some may not be."""
-    if store.spec.min_frames is None:
-        return np.full(len(ends), store.spec.num_steps)
-    return store.num_steps(key, ends)
-
-
-def _microseconds(times: np.ndarray) -> np.ndarray:
-    return np.round(times * 1_000_000).astype(np.int64)
+    spec: BackboneSpec,
+) -> np.ndarray:
+    """Give the times of each row's steps, ``float32 [R, L]``, by its example and view ``[R]``."""
+    num_windows = policy.num_windows(spec)
+    times = np.empty((len(example_of), num_windows * spec.num_steps), np.float32)
+    for number, view in enumerate(policy.views):
+        rows = np.flatnonzero(view_of == number)
+        spacing = window_spacings(examples, policy, view, spec)[example_of[rows]]
+        times[rows] = step_times(spec, num_windows, spacing, view)
+    return times
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

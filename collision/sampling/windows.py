@@ -31,6 +31,14 @@ def window_spacing(
     return spacing * view.stride if spec.num_frames == 1 else spacing
 
 
+def window_spacings(
+    examples: Sequence[Example], policy: SamplingPolicy, view: View, spec: BackboneSpec
+) -> NDArray[np.float64]:
+    """As ``window_spacing``, of many examples: ``[E]``."""
+    own = np.array([one.window_stride or policy.window_stride for one in examples], np.float64)
+    return own * view.stride if spec.num_frames == 1 else own
+
+
 def stored_view(view: View, spec: BackboneSpec) -> View:
     """Say how the frames of single windows are looked at: a frame model's have no stride."""
     return replace(view, stride=1.0) if spec.num_frames == 1 else view
@@ -87,7 +95,7 @@ def step_times(
     seconds_a_step = spec.num_frames / spec.num_steps / spec.fps * view.stride
     within = -np.arange(spec.num_steps - 1, -1, -1) * seconds_a_step
     times = ends[..., None] + within
-    return times.reshape(*ends.shape[:-1], -1).astype(np.float32)
+    return times.reshape(*ends.shape[:-1], times.shape[-2] * times.shape[-1]).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +106,8 @@ class NeededWindows:
         keys: ``[G]`` ids of videos with the views of their frames, in the order of first need.
         firsts: ``int64 [G + 1]`` where the windows of each begin among all.
         ends: ``float64 [N]`` seconds, ascending within each of ``keys``.
-        places: ``int64 [E, V, W]`` numbers of windows, oldest first; -1 where one would begin before
-            the file, or farther back than the example may look.
+        places: ``int64 [E, V, W]`` numbers of windows, oldest first; -1 where one would begin
+            before the file, or farther back than the example may look.
     """
 
     keys: list[tuple[str, View]]
@@ -158,10 +166,9 @@ def _ends_and_codes(
     end_time = np.array([example.end_time for example in examples], np.float64)
     own = [example.context for example in examples]
     context = np.array([np.inf if one is None else one for one in own], np.float64)
-    stride = spacings(examples, policy)
     ends, codes = [], []
     for view in policy.views:
-        spacing = stride * view.stride if spec.num_frames == 1 else stride
+        spacing = window_spacings(examples, policy, view, spec)
         grid = np.round(window_grid(end_time, policy.num_windows(spec), spacing), 6)
         back = context[:, None] - (end_time[:, None] - grid)
         num_frames = frames_within(back, view, spec)
@@ -169,11 +176,6 @@ def _ends_and_codes(
         ends.append(np.where(is_any, grid, -1.0))
         codes.append(bases.index(stored_view(view, spec)) * (spec.num_frames + 1) + num_frames)
     return np.stack(ends, axis=1), np.stack(codes, axis=1)
-
-
-def spacings(examples: Sequence[Example], policy: SamplingPolicy) -> NDArray[np.float64]:
-    """Seconds between the ends of examples' windows, ``[E]``, before a view spreads them."""
-    return np.array([one.window_stride or policy.window_stride for one in examples], np.float64)
 
 
 def _numbered(

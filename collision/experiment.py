@@ -167,7 +167,8 @@ class Experiment:
 
         Of several folds the sum.
         """
-        reasons = Reasons(self.source, self.policy, self.records, (f.video for f in self.failures))
+        records = self.records
+        reasons = Reasons(self.source, self.policy, records, (f.video for f in self.failures))
 
         def why(example: Example) -> str:
             if dropped is None or example.end_time < 0:
@@ -181,7 +182,7 @@ class Experiment:
                 wanted.setdefault(split, []).extend(examples)
         self.missing = count_missing(wanted, why, self.policy)
         videos = {example.video for examples in wanted.values() for example in examples}
-        self.missing.units = guess_units((self.records[v] for v in videos), reasons.files)
+        self.missing.units = guess_units((records[v] for v in videos), reasons.files)
 
     def audit(self, cache_root: Path, pool: Pool) -> list[FoldAudit]:
         """Look for copies and shortcuts in what each fold learns from and is judged on."""

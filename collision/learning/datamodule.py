@@ -65,19 +65,25 @@ class FeatureDataset(Dataset):
     def __len__(self) -> int:
         return len(self.window_index)
 
-    def __getitem__(self, index: int) -> Batch:
-        return self.__getitems__([index])
+    def __getitem__(self, rows: int | Tensor) -> Batch:
+        """Give the batch of one row, or of rows ``int64 [B]``."""
+        return self.__getitems__(torch.as_tensor(rows).reshape(-1))
 
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Give a batch: features ``[B, L, D]``, times and mask ``[B, L]``, the rest ``[B]``."""
-        chosen = torch.as_tensor(indices)
-        windows = self.window_index[chosen]
-        features = self.bank[windows].flatten(1, 2).float()
+    def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
+        """Give a batch: features ``[B, L, D]``, times and mask ``[B, L]``, the rest ``[B]``.
+
+        Features have the stored dtype, half the bytes on the way to a device: a head begins by
+        making them float32.
+        """
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
+        windows = self.window_index.index_select(0, chosen)
+        shape = len(chosen), self.times.shape[1]
+        flat = windows.flatten()
         example = self.example_of[chosen]
         return {
-            "features": features,
+            "features": self.bank.index_select(0, flat).view(*shape, self.bank.shape[-1]),
             "times": self.times[chosen],
-            "mask": self.is_real[windows].flatten(1),
+            "mask": self.is_real.index_select(0, flat).view(shape),
             "example": example,
             "label": self.labels[example],
             "weight": self.weights[example],
@@ -192,12 +198,16 @@ class EndlessShuffle(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         """Give the rows' numbers of one interval."""
+        yield from self.rows().tolist()
+
+    def rows(self) -> Tensor:
+        """Give them all, ``int64 [num_rows]``."""
         number, skipped = divmod(self.interval * self.num_rows, self.pass_length)
-        left = self.num_rows
+        parts, left = [], self.num_rows
         while left:
-            rows = self._pass(number)[skipped : skipped + left]
-            yield from rows
-            left, number, skipped = left - len(rows), number + 1, 0
+            parts.append(self._pass(number)[skipped : skipped + left])
+            left, number, skipped = left - len(parts[-1]), number + 1, 0
+        return torch.cat(parts)
 
     @property
     def pass_length(self) -> int:
@@ -207,7 +217,7 @@ class EndlessShuffle(Sampler[int]):
         positive = int((self.labels == 1).sum())
         return 2 * max(positive, len(self.labels) - positive)
 
-    def _pass(self, number: int) -> list[int]:
+    def _pass(self, number: int) -> Tensor:
         """Give a pass: every row once, balanced those of the rarer class oftener."""
         generator = torch.Generator().manual_seed(epoch_seed(self.seed, number))
         rows = torch.arange(len(self.labels))
@@ -217,7 +227,7 @@ class EndlessShuffle(Sampler[int]):
         if self.videos is not None and len(rows):
             turn = torch.randperm(int(self.videos.max()) + 1, generator=generator)
             rows = rows[turn[self.videos[rows]].argsort(stable=True)]
-        return rows.tolist()
+        return rows
 
     def _repeated(self, label: int, generator: torch.Generator) -> Tensor:
         """Give a class's rows, and as many of them again as bring it to half a pass."""
@@ -227,16 +237,38 @@ class EndlessShuffle(Sampler[int]):
         return torch.cat([rows.repeat(whole), again])
 
 
+class RowBatches(Sampler[Tensor]):
+    """The rows of each batch as one tensor ``int64 [B]``: no Python object a row."""
+
+    def __init__(self, num_rows: int, batch_size: int, order: EndlessShuffle | None = None):
+        """Take all rows as they come, or those of an order."""
+        self.num_rows = num_rows if order is None else len(order)
+        self.batch_size, self.order = batch_size, order
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each interval."""
+        if self.order is not None:
+            self.order.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return -(-self.num_rows // self.batch_size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Give the last batch as short as it is."""
+        rows = torch.arange(self.num_rows) if self.order is None else self.order.rows()
+        yield from rows.split(self.batch_size) if len(rows) else ()
+
+
 def feature_loader(
     dataset: FeatureDataset, batch_size: int, order: EndlessShuffle | None = None
 ) -> DataLoader:
     """Load without workers: a batch is one indexing into memory."""
     return DataLoader(
         dataset,
-        batch_size=batch_size,
-        sampler=order,
+        batch_size=None,  # the sampler gives whole batches
+        sampler=RowBatches(len(dataset), batch_size, order),
         generator=torch.Generator(),  # else beginning an interval takes a draw from dropout's
-        collate_fn=lambda batch: batch,  # __getitems__ already gave one
+        collate_fn=lambda batch: batch,  # it is one already
         pin_memory=torch.cuda.is_available(),
     )
 

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import signal
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -371,9 +372,9 @@ def check_trainable(data: Mapping[str, FeatureDataset]) -> None:
                 f"The {split} split has {positive} positive and {negative} negative examples: "
                 "both classes are needed. Add videos of the other class, or raise limit."
             )
-    examples = [(f"{e.horizon:g}", e.label) for e in data["val"].examples]
-    for horizon in dict(examples):
-        positive, negative = examples.count((horizon, 1)), examples.count((horizon, 0))
+    counts = Counter((f"{e.horizon:g}", e.label) for e in data["val"].examples)
+    for horizon in dict(counts.keys()):
+        positive, negative = counts[horizon, 1], counts[horizon, 0]
         if not positive or not negative:
             raise ConfigError(
                 f"The val split has {positive} positive and {negative} negative examples "

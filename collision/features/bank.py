@@ -7,8 +7,10 @@ Shapes: N distinct windows that are needed, M of them that exist, S steps a wind
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -58,7 +60,12 @@ def read_bank(store: FeatureStore, needed: NeededWindows, digest_of: Mapping[str
     groups = np.array([group for group, _ in keys], np.int64)
     most = np.diff(needed.firsts)[groups]
     begins = np.concatenate([np.zeros(1, np.int64), np.cumsum(most)])  # if all of them exist
-    features = _allocated(store, int(begins[-1]) + 1)
+    window = store.spec.num_steps, store.spec.feature_dim
+    size = (int(begins[-1]) + 1) * math.prod(window) * store.dtype.itemsize
+    fits = size <= _SHARE_OF_MEMORY * free_memory()
+    if not fits and (mapped := _mapped(store, needed, keys)) is not None:
+        return mapped
+    features = _allocated(store, (int(begins[-1]) + 1, *window), fits)
     num_steps = np.zeros(len(features), np.int64)
     rows, counts = np.full(len(needed.ends), -1), np.zeros(len(keys), np.int64)
 
@@ -108,15 +115,34 @@ def _close_gaps(
             array[end - count : end] = array[first : first + count]
 
 
-def _allocated(store: FeatureStore, num_rows: int) -> NDArray[np.floating]:
-    """Make room for windows, in memory or, where they would fill it, in a file."""
-    shape = (num_rows, store.spec.num_steps, store.spec.feature_dim)
-    size = int(np.prod(shape)) * store.dtype.itemsize
-    if size <= _SHARE_OF_MEMORY * free_memory():
+def _mapped(
+    store: FeatureStore, needed: NeededWindows, keys: Sequence[tuple[int, str]]
+) -> Bank | None:
+    """Use the pack that holds all videos as it lies on the disk; None where there is none."""
+    rows, pack = np.full(len(needed.ends), -1), None
+    for group, key in keys:
+        found = store.packed(key)
+        if found is None or pack not in (None, found[0]):
+            return None
+        pack, video = found
+        _, positions = store.take(key, needed.ends_of(group))
+        own = rows[needed.firsts[group] : needed.firsts[group + 1]]
+        own[:] = np.where(positions >= 0, video.rows.start + positions, -1)
+    if pack is None:
+        return None
+    with warnings.catch_warnings():  # that nobody may write there
+        warnings.simplefilter("ignore", UserWarning)
+        features = torch.from_numpy(pack.features)
+    return Bank(features, torch.from_numpy(pack.num_steps), rows)
+
+
+def _allocated(store: FeatureStore, shape: tuple[int, ...], fits: bool) -> NDArray[np.floating]:
+    """Make room for windows, in memory or, where they do not fit, in a file."""
+    if fits:
         return np.empty(shape, store.dtype)
     try:
-        with tempfile.TemporaryFile(dir=store.folder) as file:  # it is gone when nobody uses it
-            os.posix_fallocate(file.fileno(), 0, size)
+        with tempfile.TemporaryFile(dir=store.folder) as file:  # gone when nobody uses it
+            os.posix_fallocate(file.fileno(), 0, math.prod(shape) * store.dtype.itemsize)
             return np.memmap(file, store.dtype, "r+", shape=shape)
     except OSError as error:
         raise not_written(store.folder, error) from error

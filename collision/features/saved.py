@@ -76,7 +76,7 @@ def kept_in_cache(file: Path) -> Iterator[Path]:
 def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
     """Put arrays and what belongs to them into a safetensors file with a checksum."""
     rows = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    return save(rows, {**metadata, "checksum": _checksum(rows)})
+    return save(rows, {**metadata, "checksum": checksum(rows)})
 
 
 def unpack(file: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -88,10 +88,10 @@ def unpack(file: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """
     with file.open("rb") as opened:
         content = np.empty(file.stat().st_size, np.uint8)
-        if opened.readinto(content) != len(content):
+        if opened.readinto(content.data) != len(content):
             raise ValueError("it is cut short")
     arrays, metadata = parsed(content)
-    if metadata.get("checksum") != _checksum(arrays):
+    if metadata.get("checksum") != checksum(arrays):
         raise ValueError("its checksum is wrong")
     return arrays, metadata
 
@@ -127,8 +127,9 @@ def parsed(content: NDArray[np.uint8]) -> tuple[dict[str, np.ndarray], dict[str,
     return arrays, metadata
 
 
-def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
-    checksum = 0
+def checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    """Give the CRC-32 of arrays, in the order of their names, in hex digits."""
+    found = 0
     for name in sorted(arrays):
-        checksum = zlib.crc32(np.ascontiguousarray(arrays[name]), checksum)
-    return f"{checksum:08x}"
+        found = zlib.crc32(np.ascontiguousarray(arrays[name]).data, found)
+    return f"{found:08x}"

@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from collision.errors import CacheMismatchError, CollisionError, ConfigError
 from collision.features.fingerprint import Fingerprint, check_same
 from collision.features.manifest import VERSION, Maker, Manifest, read_manifest, write_manifest
+from collision.features.pack_file import Pack, PackedVideo, Packs
 from collision.features.saved import not_written, pack, unpack
 from collision.files import locked, write_whole
 from collision.types import BackboneSpec, Seconds
@@ -103,6 +104,7 @@ class FeatureStore:
         self.dtype = np.dtype(dtype)
         self._step_shape = (self.spec.num_steps, self.spec.feature_dim)
         self._warned: set[str] = set()
+        self.forget_packs()
         self._known: dict[str, tuple[_Stamp, StoredVideo]] = {}  # without features
         self._is_clean = False
 
@@ -244,6 +246,27 @@ class FeatureStore:
         write_manifest(self.folder, self._manifest)
         self._is_saved = True
 
+    def forget_packs(self) -> None:
+        """Look for packs anew when a video is next asked for."""
+        self._packs = Packs(self.folder, (self._step_shape, self.dtype), self.fingerprint.key)
+
+    def packed_keys(self) -> list[str]:
+        """List the videos that packs hold."""
+        return [key for pack in self._packs.packs for key in pack.keys]
+
+    def packed(self, digest: str) -> tuple[Pack, PackedVideo] | None:
+        """Give the pack that a video is read from; None: it has a file of its own, or none."""
+        return self._packs.find(digest, _stamp(self._path(digest)))
+
+    def stored(self, digest: str) -> tuple[StoredVideo, tuple[int, int] | None]:
+        """Give all that is stored of a video, with size and time of change of its file; or None."""
+        found, stamp = self.packed(digest), _stamp(self._path(digest))
+        video = self._load(digest)
+        if found is not None:
+            return video, found[1].stamp
+        is_there = stamp is not None and len(video.end_times) + len(video.unavailable) > 0
+        return video, stamp[:2] if stamp is not None and is_there else None
+
     @property
     def _tensors(self) -> tuple[str, ...]:
         """What a file holds; windows that are all whole are stored as they always were."""
@@ -289,6 +312,10 @@ class FeatureStore:
     def _read(self, digest: str) -> StoredVideo:
         path, none = self._path(digest), np.zeros(0)
         nothing = StoredVideo(np.zeros((0, *self._step_shape), self.dtype), none, none)
+        if (found := self.packed(digest)) is not None:
+            video = found[1]
+            times = video.end_times, video.unavailable, video.reader, video.num_steps
+            return StoredVideo(video.features, *times)
         try:
             return self._decode(path, digest)
         except FileNotFoundError:

@@ -125,9 +125,9 @@ def feature_dataset(
     spec = store.spec
     needed = index_windows(examples, policy, spec)
     bank = read_bank(store, needed, digest_of)
-    found = np.append(bank.rows, -1)[needed.places]  # [E, V, W]
-    is_seen = (found >= 0).any(axis=2)
-    is_kept = is_seen.any(axis=1)
+    found: np.ndarray = np.append(bank.rows, -1)[needed.places]  # [E, V, W]
+    is_seen: np.ndarray = np.any(found >= 0, axis=2)
+    is_kept: np.ndarray = np.any(is_seen, axis=1)
     kept, dropped = (list(compress(examples, which.tolist())) for which in (is_kept, ~is_kept))
     example_of, view_of = np.nonzero(is_seen[is_kept])
     windows = found[is_seen]

@@ -26,7 +26,7 @@ from collision.features.store import FeatureStore
 from collision.sampling.windows import NeededWindows
 
 _CHUNK = 32  # videos that a thread reads in one go
-_MOST_THREADS = 8  # more wait for Python's lock
+_MOST_THREADS = 8
 _SHARE_OF_MEMORY = 0.8  # of what is free: the head, its batches and Python need some, too
 
 

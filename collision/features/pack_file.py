@@ -16,14 +16,15 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import secrets
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +37,22 @@ FOLDER = "packed"
 VERSION = "1"
 _HEADER = 4096  # bytes kept for it: features begin at a page
 Window: TypeAlias = tuple[tuple[int, int], np.dtype[np.floating]]  # shape and dtype of each
+Stamp: TypeAlias = tuple[int, int, int]  # size, time of change (ns) and number of a file
 _KINDS = {np.dtype("f2"): "F16", np.dtype("f4"): "F32"}
+
+
+def stamp_of(file: Path) -> Stamp | None:
+    """Give what tells whether a file has changed; None where there is none."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 @dataclass(frozen=True, eq=False)
 class PackedVideo:
-    """What a pack holds of one video, as it is stored; the arrays are views.
+    """What a pack holds of one video.
 
     ``rows`` are its windows among all of the pack; ``stamp`` is of the file that it was read from.
     """
@@ -79,7 +90,9 @@ class Pack:
             raise ValueError("the checksum of its index is wrong")
         self.keys = self._index["keys"].tobytes().decode().split("\n")
         self._number_of = {key: number for number, key in enumerate(self.keys)}
-        self._is_sound: set[str] = set()
+        self._is_sound: set[str] = set()  # of the videos read before
+        self._opened = file.open("rb", buffering=0)
+        self._window_bytes = math.prod(self.features.shape[1:]) * self.features.itemsize
         num_windows, num_videos = len(self._index["end_times"]), len(self.keys)
         lengths = [len(self._index[name]) for name in ("firsts", "firsts_unavailable", "stamps")]
         if lengths != [num_videos + 1, num_videos + 1, num_videos]:
@@ -98,11 +111,15 @@ class Pack:
         return size, changed
 
     def read(self, key: str) -> PackedVideo:
-        """Give a video's features as they lie there; ValueError where their checksum is wrong."""
+        """Read a video's features; ValueError where their checksum is wrong."""
         number, index = self._number_of[key], self._index
         first, last = index["firsts"][number : number + 2].tolist()
         none = slice(*index["firsts_unavailable"][number : number + 2].tolist())
-        features = self.features[first:last]
+        features = np.empty((last - first, *self.features.shape[1:]), self.features.dtype)
+        # Not from the map: what is read there counts as memory of this process.
+        begin = _HEADER + first * self._window_bytes
+        if os.preadv(self._opened.fileno(), [features.data], begin) != features.nbytes:
+            raise ValueError(f"{key} is cut short")
         if key not in self._is_sound:
             if zlib.crc32(features.data) != index["checksums"][number]:
                 raise ValueError(f"the checksum of {key} is wrong")
@@ -118,12 +135,16 @@ class Pack:
 
 
 class Packs:
-    """All packs of a folder; each is opened when a video is first asked for."""
+    """All packs of a folder, opened when a video is first asked for."""
 
     def __init__(self, folder: Path, window: Window, fingerprint: str):
         """Take the folder of a fingerprint; what is damaged in it is told and not used."""
         self.folder, self.window, self.fingerprint = folder / FOLDER, window, fingerprint
         self._warned: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave open files behind: another process opens its own."""
+        return {name: value for name, value in vars(self).items() if name != "packs"}
 
     @cached_property
     def packs(self) -> list[Pack]:
@@ -136,7 +157,15 @@ class Packs:
                 self._warn(file, error)
         return found
 
-    def find(self, key: str, stamp: Sequence[int] | None) -> tuple[Pack, PackedVideo] | None:
+    def keys(self) -> list[str]:
+        """List the videos that they hold."""
+        return [key for pack in self.packs for key in pack.keys]
+
+    def forget(self) -> None:
+        """Look for packs anew when a video is next asked for."""
+        vars(self).pop("packs", None)
+
+    def find(self, key: str, stamp: Stamp | None) -> tuple[Pack, PackedVideo] | None:
         """Give a video, unless its own file, of this size and time of change, has more to say."""
         for pack in self.packs:
             if key not in pack:

@@ -38,7 +38,7 @@ def pack_store(
         )
     file = store.folder / FOLDER / NAME
     pack(store, wanted, file, on_video)
-    store.forget_packs()
+    store.packs.forget()
     return file
 
 
@@ -69,16 +69,18 @@ def pack(
 def stored_keys(store: FeatureStore) -> list[str]:
     """List the videos of which a store has features, in files of their own or packed."""
     files = (path for path in store.folder.rglob("[!.]*.safetensors") if path.parent.name != FOLDER)
-    return sorted({path.stem for path in files} | set(store.packed_keys()))
+    return sorted({path.stem for path in files} | set(store.packs.keys()))
 
 
 def _video(store: FeatureStore, key: str) -> PackedVideo:
-    stored, stamp = store.stored(key)
-    if stamp is None:
+    found, stamp = store.packed(key), store.stamp(key)
+    stored, _ = store.take(key, [])
+    if found is None and (stamp is None or not len(stored.end_times) + len(stored.unavailable)):
         raise CacheMismatchError(
             f"No features of {key!r} in {str(store.folder)!r}, or their file is damaged. Run "
             "`collision extract` with the options of the run that needs them, then pack again."
         )
     assert stored.num_steps is not None
     times = stored.end_times, stored.unavailable, stored.num_steps
-    return PackedVideo(stored.features, *times, stored.reader, range(0), stamp)
+    read_from = found[1].stamp if found else (stamp or (0, 0, 0))[:2]
+    return PackedVideo(stored.features, *times, stored.reader, range(0), read_from)

@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from collision.errors import CacheMismatchError, CollisionError, ConfigError
 from collision.features.fingerprint import Fingerprint, check_same
 from collision.features.manifest import VERSION, Maker, Manifest, read_manifest, write_manifest
-from collision.features.pack_file import Pack, PackedVideo, Packs
+from collision.features.pack_file import Pack, PackedVideo, Packs, Stamp, stamp_of
 from collision.features.saved import not_written, pack, unpack
 from collision.files import locked, write_whole
 from collision.types import BackboneSpec, Seconds
@@ -41,7 +40,6 @@ logger = logging.getLogger(__name__)
 TIME_TOLERANCE: Seconds = 1e-6
 _TENSORS = ("features", "end_times", "unavailable")
 _STEPS = "num_steps"
-_Stamp: TypeAlias = tuple[int, int, int] | None  # size, time of change, number of a file
 
 
 class NotFiniteError(ValueError):
@@ -99,13 +97,14 @@ class FeatureStore:
         self.folder, self._manifest = folder, manifest
         self._is_saved = manifest.version == VERSION
         self.fingerprint = Fingerprint(manifest.fingerprint)
+        self._key = self.fingerprint.key  # it is a hash
         if (dtype := self.spec.dtype) not in ("float16", "float32"):
             raise ConfigError(f"backbone.dtype={dtype}: features are stored as float16 or float32.")
         self.dtype = np.dtype(dtype)
         self._step_shape = (self.spec.num_steps, self.spec.feature_dim)
         self._warned: set[str] = set()
-        self.forget_packs()
-        self._known: dict[str, tuple[_Stamp, StoredVideo]] = {}  # without features
+        self.packs = Packs(self.folder, (self._step_shape, self.dtype), self._key)
+        self._known: dict[str, tuple[Stamp | None, StoredVideo]] = {}  # without features
         self._is_clean = False
 
     @property
@@ -146,9 +145,8 @@ class FeatureStore:
         stored = self._times(digest)
         if stored.reader < revision:
             return wanted
-        found = _positions(stored.end_times, wanted) >= 0
-        found |= _positions(stored.unavailable, wanted) >= 0
-        return wanted[~found]
+        absent = wanted[_positions(stored.end_times, wanted) < 0]
+        return absent[_positions(stored.unavailable, absent) < 0] if len(absent) else absent
 
     def read(
         self, digest: str, end_times: ArrayLike
@@ -171,7 +169,9 @@ class FeatureStore:
         wanted = np.asarray(end_times, np.float64)
         stored = self._load(digest)
         positions = _positions(stored.end_times, wanted)
-        absent = wanted[(positions < 0) & (_positions(stored.unavailable, wanted) < 0)]
+        absent = wanted[positions < 0]
+        if len(absent):
+            absent = absent[_positions(stored.unavailable, absent) < 0]
         if len(absent):
             raise CacheMismatchError(
                 f"{len(absent)} of {len(wanted)} windows of video {digest} are not in "
@@ -246,26 +246,13 @@ class FeatureStore:
         write_manifest(self.folder, self._manifest)
         self._is_saved = True
 
-    def forget_packs(self) -> None:
-        """Look for packs anew when a video is next asked for."""
-        self._packs = Packs(self.folder, (self._step_shape, self.dtype), self.fingerprint.key)
-
-    def packed_keys(self) -> list[str]:
-        """List the videos that packs hold."""
-        return [key for pack in self._packs.packs for key in pack.keys]
+    def stamp(self, digest: str) -> Stamp | None:
+        """Give what tells whether a video's own file has changed; None where there is none."""
+        return stamp_of(self._path(digest))
 
     def packed(self, digest: str) -> tuple[Pack, PackedVideo] | None:
         """Give the pack that a video is read from; None: it has a file of its own, or none."""
-        return self._packs.find(digest, _stamp(self._path(digest)))
-
-    def stored(self, digest: str) -> tuple[StoredVideo, tuple[int, int] | None]:
-        """Give all that is stored of a video, with size and time of change of its file; or None."""
-        found, stamp = self.packed(digest), _stamp(self._path(digest))
-        video = self._load(digest)
-        if found is not None:
-            return video, found[1].stamp
-        is_there = stamp is not None and len(video.end_times) + len(video.unavailable) > 0
-        return video, stamp[:2] if stamp is not None and is_there else None
+        return self.packs.find(digest, self.stamp(digest))
 
     @property
     def _tensors(self) -> tuple[str, ...]:
@@ -294,32 +281,37 @@ class FeatureStore:
     def _times(self, digest: str) -> StoredVideo:
         """Give what is stored without its features; a file is read again only if it has changed."""
         known = self._known.get(digest)
-        if known is None or known[0] != _stamp(self._path(digest)):
+        if known is None or known[0] != self.stamp(digest):
             self._load(digest)
             known = self._known[digest]
         return known[1]
 
     def _load(self, digest: str) -> StoredVideo:
         """Read what is stored of a video; a damaged file is as good as none."""
-        stamp = _stamp(self._path(digest))
-        video = self._read(digest)
-        assert video.num_steps is not None
-        times = (video.end_times.copy(), video.unavailable.copy(), video.reader)
-        bare = StoredVideo(video.features[:0].copy(), *times, video.num_steps.copy())
-        self._known[digest] = stamp, bare
+        path = self._path(digest)
+        stamp = stamp_of(path)
+        known = self._known.get(digest)
+        is_same = known is not None and known[0] == stamp
+        is_sound = known is not None and is_same and len(known[1].end_times) > 0
+        video = self._read(digest, path, stamp, is_sound)
+        if not is_same:
+            assert video.num_steps is not None
+            times = (video.end_times.copy(), video.unavailable.copy(), video.reader)
+            bare = StoredVideo(video.features[:0].copy(), *times, video.num_steps.copy())
+            self._known[digest] = stamp, bare
         return video
 
-    def _read(self, digest: str) -> StoredVideo:
-        path, none = self._path(digest), np.zeros(0)
-        nothing = StoredVideo(np.zeros((0, *self._step_shape), self.dtype), none, none)
-        if (found := self.packed(digest)) is not None:
+    def _read(self, digest: str, path: Path, stamp: Stamp | None, is_sound: bool) -> StoredVideo:
+        if (found := self.packs.find(digest, stamp)) is not None:
             video = found[1]
             times = video.end_times, video.unavailable, video.reader, video.num_steps
             return StoredVideo(video.features, *times)
-        try:
-            return self._decode(path, digest)
-        except FileNotFoundError:
+        none = np.zeros(0)
+        nothing = StoredVideo(np.zeros((0, *self._step_shape), self.dtype), none, none)
+        if stamp is None:
             return nothing
+        try:
+            return self._decode(path, digest, is_sound)
         except (OSError, ValueError) as error:
             if digest not in self._warned:
                 self._warned.add(digest)
@@ -327,12 +319,15 @@ class FeatureStore:
                 logger.warning(text, path, error)
             return nothing
 
-    def _decode(self, path: Path, digest: str) -> StoredVideo:
-        """Read a file and check that it is whole and ours; ValueError says what is not."""
-        tensors, metadata = unpack(path)
+    def _decode(self, path: Path, digest: str, is_sound: bool = False) -> StoredVideo:
+        """Read a file and check that it is whole and ours; ValueError says what is not.
+
+        If it ``is_sound``, as it was when it was read before, its checksum was right then.
+        """
+        tensors, metadata = unpack(path, is_sound)
         if sorted(tensors) != sorted(self._tensors):
             raise ValueError(f"it holds {sorted(tensors)}")
-        if (metadata.get("digest"), metadata.get("fingerprint")) != (digest, self.fingerprint.key):
+        if (metadata.get("digest"), metadata.get("fingerprint")) != (digest, self._key):
             raise ValueError("it is of another video or backbone")
         video = StoredVideo(**tensors, reader=int(metadata.get("reader", 1)))
         most, steps = self._step_shape[0], video.num_steps
@@ -345,16 +340,10 @@ class FeatureStore:
         return video
 
 
-def _stamp(path: Path) -> _Stamp:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns, status.st_ino
-
-
 def _positions(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:
     """Find each wanted time among the ascending known ones; -1 where there is none."""
+    if len(known) == len(wanted) and (known == wanted).all():  # as it mostly is
+        return np.arange(len(known))
     if not len(known):
         return np.full(len(wanted), -1)
     after = np.searchsorted(known, wanted).clip(max=len(known) - 1)

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from collision.features.bank import read_bank
 from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore
+from collision.learning.components import Steps
 from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
 from collision.sampling.windows import index_windows, step_times, window_spacings
@@ -105,10 +106,14 @@ class FeatureDataset(Dataset):
             dropped=[],
         )
 
+    @property
+    def steps(self) -> Steps:
+        """The steps that these examples use, each once."""
+        return Steps(self.bank, self.is_real, torch.unique(self.window_index))
+
     def valid_features(self) -> Tensor:
-        """Give the steps that these examples use, each once: ``float32 [M, D]``."""
-        used = torch.unique(self.window_index)
-        return self.bank[used][self.is_real[used]].float()
+        """Give these steps as one tensor ``float32 [M, D]``; of large sets it fills the memory."""
+        return torch.cat(list(self.steps))
 
 
 def feature_dataset(

@@ -90,7 +90,7 @@ class TrainingSetup:
         """Fill in what follows from the training set."""
         if not self.find_components:
             return self
-        count = num_above_noise(train.valid_features())
+        count = num_above_noise(train.steps)
         return replace(self, options=replace(self.options, components=count), find_components=False)
 
     def model(self, feature_dim: int) -> HeadModel:
@@ -300,7 +300,7 @@ def _task(
 ) -> CollisionTask:
     model = setup.model(train.bank.shape[-1])
     if initial is None:
-        model.fit_standardiser(train.valid_features())
+        model.fit_standardiser(train.steps)
         if model.prior is not None and prior is not None:
             model.prior.load_state_dict(prior.state_dict())
         elif model.prior is not None:

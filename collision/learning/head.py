@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from collision.checks import STRICT
 from collision.config import Part, part
 from collision.errors import ConfigError
-from collision.learning.components import components_of
+from collision.learning.components import Steps, components_of, some_rows, std_mean
 from collision.types import Encoder
 
 # A feature that hardly moves in the training set is not blown up by more than this.
@@ -157,13 +157,17 @@ class HeadModel(nn.Module):
         return self.pooling(encoded, mask).float()
 
     @torch.no_grad()
-    def fit_standardiser(self, features: Tensor) -> None:
+    def fit_standardiser(self, features: Tensor | Steps) -> None:
         """Take mean and standard deviation per feature from valid steps ``[..., D]``."""
-        self._check_dim(features)
-        rows = features.reshape(-1, self.feature_dim).float()
+        if isinstance(features, Tensor):
+            self._check_dim(features)
+            rows: Tensor | Steps = features.reshape(-1, self.feature_dim).float()
+        else:
+            self._check_dim(features.bank)
+            rows = features
         if len(rows) == 0:
             raise ConfigError("No features to standardise by: the training split has no example.")
-        std, mean = torch.std_mean(rows, dim=0, correction=0)
+        std, mean = std_mean(rows)
         broken = int((~(std + mean).isfinite()).sum())
         if broken:
             raise ConfigError(
@@ -174,7 +178,7 @@ class HeadModel(nn.Module):
         self.feature_mean.copy_(mean)
         self.feature_std.copy_(torch.where(std > 0, std, torch.ones_like(std)))
         if self.options.components is not None:
-            self._rotate((rows - self.feature_mean) / self.feature_std)
+            self._rotate((some_rows(rows) - self.feature_mean) / self.feature_std)
 
     def _rotate(self, standardised: Tensor) -> None:
         """Take the directions in which rows ``[N, D]`` vary most, as columns.

@@ -18,7 +18,7 @@ from collision.learning.head import HeadModel
 @torch.no_grad()
 def solve(model: HeadModel, train: FeatureDataset) -> HeadModel:
     """Standardise, let the encoder find the classifier's weights, and fill them in."""
-    model.fit_standardiser(train.valid_features())
+    model.fit_standardiser(train.steps)
     model.eval()
     example = train.example_of
     groups = np.array([train.records[place].group for place in example.tolist()])

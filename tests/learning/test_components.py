@@ -8,10 +8,11 @@ from rich.console import Console
 
 from collision.config import part
 from collision.errors import ConfigError
-from collision.learning.components import num_above_noise
+from collision.learning import components
+from collision.learning.components import num_above_noise, some_rows, std_mean
 from collision.learning.fit import Place, fit_head
 from collision.learning.head import HeadOptions, build_model
-from tests.kit.features import FEATURE_DIM, SETUP, planted_splits
+from tests.kit.features import FEATURE_DIM, SETUP, planted, planted_splits
 
 DIM = 400
 
@@ -89,3 +90,17 @@ def test_training_finds_them_and_its_checkpoints_fit(tmp_path):
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert trained.best.feature_dim == FEATURE_DIM
+
+
+def test_blocks_of_steps_have_the_moments_and_the_rows_of_all_at_once(monkeypatch):
+    data = planted(40, seed=0)
+    whole = data.valid_features()
+    assert len(data.steps) == len(whole) and len(list(data.steps)) == 1
+    moments = zip(std_mean(data.steps), std_mean(whole), strict=True)
+    assert all(one.equal(other) for one, other in moments)
+    monkeypatch.setattr(components, "BLOCK", 7)
+    monkeypatch.setattr(components, "MOST_ROWS", 10)
+    assert len(list(data.steps)) > 10
+    for one, other in zip(std_mean(data.steps), std_mean(whole), strict=True):
+        torch.testing.assert_close(one, other)
+    assert some_rows(data.steps).equal(some_rows(whole))

@@ -7,6 +7,7 @@ owners of a data set parted one, ``shared_groups`` says so.
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -75,13 +76,13 @@ def limited(records: Sequence[VideoRecord], limit: int | None) -> list[VideoReco
             if record.split == split:
                 groups.setdefault(record.group, []).append(record)
         waiting = {
-            label: [g for g, members in groups.items() if any(r.label == label for r in members)]
+            label: deque(g for g, rows in groups.items() if any(r.label == label for r in rows))
             for label in (0, 1, UNLABELLED)
         }
         count, turn = 0, 1
         while count < limit and any(waiting.values()):
             queue = waiting[turn] or waiting[1 - turn] or waiting[UNLABELLED]
-            group = queue.pop(0)
+            group = queue.popleft()
             turn = 1 - turn
             if (split, group) not in kept:
                 kept.add((split, group))

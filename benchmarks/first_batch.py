@@ -47,7 +47,7 @@ STRIDE = 0.25
 
 @dataclass(frozen=True)
 class Size:
-    """Of the cache: videos, windows of each, and the shape of a window."""
+    """Of the cache: videos, windows of each (6 or more), and the shape of a window."""
 
     videos: int
     windows: int

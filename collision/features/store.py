@@ -141,7 +141,9 @@ class FeatureStore:
 
         What was read before ``revision`` (of ``VideoIndex``) counts for nothing.
         """
-        wanted = np.unique(np.asarray(end_times, np.float64))
+        wanted = np.asarray(end_times, np.float64)
+        if not (wanted[1:] > wanted[:-1]).all():
+            wanted = np.unique(wanted)
         stored = self._times(digest)
         if stored.reader < revision:
             return wanted
@@ -329,11 +331,13 @@ class FeatureStore:
             raise ValueError(f"it holds {sorted(tensors)}")
         if (metadata.get("digest"), metadata.get("fingerprint")) != (digest, self._key):
             raise ValueError("it is of another video or backbone")
+        shape = tensors["features"].shape
+        if shape != (len(tensors["end_times"]), *self._step_shape):
+            raise ValueError(f"its features have shape {shape}")
         video = StoredVideo(**tensors, reader=int(metadata.get("reader", 1)))
         most, steps = self._step_shape[0], video.num_steps
         assert steps is not None
-        whole_numbers = np.issubdtype(steps.dtype, np.integer)
-        if not whole_numbers or steps.shape != video.end_times.shape:
+        if steps.dtype.kind not in "iu" or steps.shape != video.end_times.shape:
             raise ValueError(f"{_STEPS} is {steps.dtype} of shape {steps.shape}")
         if ((steps < 1) | (steps > most)).any():
             raise ValueError(f"{_STEPS} lies outside 1 to {most}")

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collision.errors import CacheMismatchError, CollisionError, ConfigError
+from collision.features import store as module
 from collision.features.fingerprint import Fingerprint, fingerprint
 from collision.features.manifest import Maker
 from collision.features.saved import pack, unpack
 from collision.features.store import FeatureStore, NotFiniteError, StoredVideo, _merge
+from collision.video.index import VERSION as READER
 from tests.kit.backbone import TinyBackbone
 
 PRINT = fingerprint(TinyBackbone(dtype="float16"))
@@ -300,3 +302,38 @@ def test_steps_that_cannot_be_are_damage(tmp_path, steps, caplog):
     metadata.pop("checksum")
     store._path(VIDEO).write_bytes(pack({**tensors, "num_steps": np.array(steps)}, metadata))
     assert store.missing(VIDEO, [1.0]).tolist() == [1.0] and "num_steps" in caplog.text
+
+
+def test_looking_a_video_up_opens_its_file_once_until_it_changes(store, monkeypatch):
+    write(store, [1.0])
+    opened = []
+    monkeypatch.setattr(module, "unpack", lambda file, *how: opened.append(how) or unpack(file))
+    again = FeatureStore(store.folder.parent, PRINT)
+
+    def look_up():
+        return again.reader(VIDEO), again.missing(VIDEO, [1.0, 2.0]).tolist()
+
+    assert look_up() == look_up() == (READER, [2.0]) and opened == [(False,)]
+    again.read(VIDEO, [1.0])
+    assert opened == [(False,), (True,)]  # of what was sound the checksum is not taken again
+    write(store, [2.0])
+    assert look_up() == (READER, [])
+
+
+def test_what_was_damaged_when_it_was_looked_up_is_damaged_when_it_is_read(store):
+    write(store, [1.0])
+    content = bytearray(store._path(VIDEO).read_bytes())
+    content[-1] ^= 1
+    store._path(VIDEO).write_bytes(content)
+    for _ in range(2):
+        assert store.missing(VIDEO, [1.0]).tolist() == [1.0]
+        with pytest.raises(CacheMismatchError):
+            store.read(VIDEO, [1.0])
+
+
+def test_features_of_another_shape_are_damaged(store, caplog):
+    write(store, [1.0])
+    tensors, metadata = unpack(store._path(VIDEO))
+    tensors["features"] = tensors["features"][:, :, :-1]
+    store._path(VIDEO).write_bytes(pack(tensors, metadata))
+    assert store.missing(VIDEO, [1.0]).tolist() == [1.0] and "have shape" in caplog.text

@@ -98,7 +98,7 @@ def read_bank(store: FeatureStore, needed: NeededWindows, digest_of: Mapping[str
 
 def _take_rows(stored: NDArray[np.floating], found: NDArray[np.int64], out: np.ndarray) -> None:
     """Copy some rows; neighbours in one piece."""
-    if len(found) and found[-1] - found[0] == len(found) - 1:
+    if len(found) and (np.diff(found) == 1).all():
         out[:] = stored[found[0] : found[-1] + 1]
     else:
         out[:] = stored[found]

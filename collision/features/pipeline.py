@@ -215,8 +215,11 @@ class Pipeline:
         self.cutter.add(targets, lambda: memory.free(place))
 
     def _cut(self, *, is_last: bool = False) -> None:
-        """Fill free buffers; the rest of a batch waits for more unless none will come."""
-        is_last = is_last or not (self.next or self.pool.num_begun)
+        """Fill free buffers; the rest of a batch waits for more unless none is being decoded.
+
+        Then none will come, or none can before the rest has made room.
+        """
+        is_last = is_last or not self.pool.num_begun
         while self._free:
             at_least = 1 if is_last else self.batch_size
             batch = self.cutter.cut(self._free[-1], at_least=at_least, older_than=STORE_EVERY / 2)

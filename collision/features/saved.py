@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from collision.errors import CacheMismatchError, CollisionError
 from collision.records.annotations import warn_once
 
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+_LENGTH = 8  # bytes at the beginning of a safetensors file that say how long its header is
 
 
 def check_version(file: Path, content: Mapping[str, Any], newest: int) -> None:
@@ -67,9 +69,18 @@ def kept_in_cache(file: Path) -> Iterator[Path]:
 
 
 def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    """Put arrays and what belongs to them into a safetensors file with a checksum."""
+    """Put arrays and what belongs to them into a safetensors file with a checksum.
+
+    The same arrays and metadata give the same bytes, in every process.
+    """
     rows = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    return save(rows, {**metadata, "checksum": _checksum(rows)})
+    written = save(rows)
+    length = int.from_bytes(written[:_LENGTH], "little")
+    # The library writes metadata in another order each time.
+    ordered = {"__metadata__": dict(sorted({**metadata, "checksum": _checksum(rows)}.items()))}
+    header = json.dumps({**ordered, **json.loads(written[_LENGTH : _LENGTH + length])}).encode()
+    header += b" " * (-len(header) % _LENGTH)  # the arrays behind it begin at a multiple of 8
+    return len(header).to_bytes(_LENGTH, "little") + header + written[_LENGTH + length :]
 
 
 def unpack(file: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

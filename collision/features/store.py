@@ -191,22 +191,22 @@ class FeatureStore:
         """Add windows of one video to what is there; the new ones win where both have one.
 
         ``end_times [N]`` are seconds in any order, ``features [N, S, D]``; ``unavailable_times``
-        end windows that do not exist. ``video`` is for people who look into the folder. What was
-        read before ``revision`` (of ``VideoIndex``) is thrown away. ``num_steps [N]`` of each
-        window are real, its newest; None: all.
+        end windows that do not exist. ``video`` is not stored: copies of a file under other names
+        give the same bytes. What was read before ``revision`` (of ``VideoIndex``) is thrown away.
+        ``num_steps [N]`` of each window are real, its newest; None: all.
 
         Raises:
             NotFiniteError: NaN, or values beyond the stored dtype; nothing is written.
             CollisionError: The disk is full or not writable; what was stored stays.
         """
         cast = self._cast(features)
-        times, never = (np.asarray(t, np.float64) for t in (end_times, unavailable_times))
+        times, never = (_rounded(times) for times in (end_times, unavailable_times))
         new = StoredVideo(cast, times, never, num_steps=num_steps)
         assert new.features.shape == (len(new.end_times), *self._step_shape), new.features.shape
         with self.changing():
             stored = self._load(digest)
             merged = new if stored.reader < revision else stored
-            write_whole(self._path(digest), self._encode(digest, _merge(merged, new), video))
+            write_whole(self._path(digest), self._encode(digest, _merge(merged, new)))
 
     @contextmanager
     def changing(self) -> Iterator[None]:
@@ -252,9 +252,9 @@ class FeatureStore:
             )
         return cast
 
-    def _encode(self, digest: str, video: StoredVideo, name: str) -> bytes:
+    def _encode(self, digest: str, video: StoredVideo) -> bytes:
         tensors = {name: getattr(video, name) for name in self._tensors}
-        metadata = {"fingerprint": self.fingerprint.key, "digest": digest, "video": name}
+        metadata = {"fingerprint": self.fingerprint.key, "digest": digest}
         return pack(tensors, {**metadata, "reader": str(video.reader)})
 
     def _load(self, digest: str) -> StoredVideo:
@@ -288,6 +288,11 @@ class FeatureStore:
         if ((steps < 1) | (steps > most)).any():
             raise ValueError(f"{_STEPS} lies outside 1 to {most}")
         return video
+
+
+def _rounded(times: ArrayLike) -> NDArray[np.float64]:
+    """Round to a nanosecond: sums of floats in another order leave the same bytes."""
+    return np.asarray(times, np.float64).round(9) + 0.0  # no -0
 
 
 def _positions(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -275,6 +275,23 @@ def test_names_cannot_leave_the_root(tmp_path):
 CUT = fingerprint(TinyBackbone(dtype="float16", min_frames=2))
 
 
+def test_a_file_has_the_same_bytes_whoever_made_it(tmp_path):
+    """Windows in two orders and parts, by sums of floats that differ, of a copy's other name."""
+    times = [0.1 + 0.2, 1.0, 2.5, 4.0]
+    one, other = (FeatureStore(tmp_path / name, PRINT) for name in ("one", "other"))
+    one.write(VIDEO, times, features_of(times), [5.0, -0.25, 0.0], "a.mp4")
+    for part in ([2.5, 0.3], [4.0, 1.0]):
+        other.write(VIDEO, part, features_of(part), [-0.25, 5.0 + 1e-12, -0.0], "b.mp4")
+    contents = {store._path(VIDEO).read_bytes() for store in (one, other)}
+    contents |= {pack(*unpacked_of(one)) for _ in range(20)}
+    assert len(contents) == 1
+
+
+def unpacked_of(store):
+    tensors, metadata = unpack(store._path(VIDEO))
+    return tensors, {k: v for k, v in reversed(metadata.items()) if k != "checksum"}
+
+
 def test_steps_that_are_real_are_kept_with_their_windows(tmp_path):
     store = FeatureStore(tmp_path, CUT)
     store.write(VIDEO, [2.0, 0.5], features_of([2.0, 0.5]), num_steps=np.array([2, 1]))

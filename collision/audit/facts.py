@@ -23,6 +23,7 @@ from collision.audit.jobs import Job, Pool, look_at_all
 from collision.checks import STRICT, typed
 from collision.errors import CollisionError, ConfigError, VideoDecodeError
 from collision.features.digest import VideoDigests
+from collision.features.folders import FannedFolder
 from collision.features.looks import VideoLooks
 from collision.features.saved import kept_in_cache
 from collision.files import load_json, locked, write_json, write_whole
@@ -150,7 +151,7 @@ def gather_facts(
         Interrupted: A signal asked to stop.
         CollisionError: The disk is full. In a cache that may only be read, facts are not kept.
     """
-    folder = cache_root / "facts" / f"v{VERSION}"
+    folder = FannedFolder(cache_root / "facts" / f"v{VERSION}", ".json")
     facts: dict[str, VideoFacts] = {}
     failed: dict[str, str] = {}
     for job in jobs.values():
@@ -168,19 +169,20 @@ def gather_facts(
     return found, [Failure(video, job.path, failed[job.digest]) for video, job in unread.items()]
 
 
-def _save(folder: Path, digest: str, facts: VideoFacts) -> None:
+def _save(folder: FannedFolder, digest: str, facts: VideoFacts) -> None:
     fields = {
         name: value.tolist() if isinstance(value, np.ndarray) else value
         for name, value in vars(facts).items()
     }
-    with kept_in_cache(folder / f"{digest}.json") as file:
+    with kept_in_cache(folder.place(digest), folder.folder) as file:
         write_whole(file, json.dumps({"version": VERSION} | fields))
+        folder.settle(digest)
 
 
-def _load(folder: Path, digest: str) -> VideoFacts | None:
+def _load(folder: FannedFolder, digest: str) -> VideoFacts | None:
     """Read facts from the cache; None where there are none, or the file is damaged."""
     try:
-        fields = load_json(folder / f"{digest}.json")
+        fields = load_json(folder.find(digest))
         facts: VideoFacts = typed(VideoFacts, fields)
     except (OSError, ValueError, OverflowError, ConfigError):
         return None

@@ -53,8 +53,10 @@ def not_written(path: Path, error: OSError) -> CollisionError:
 
 
 @contextmanager
-def kept_in_cache(file: Path) -> Iterator[Path]:
+def kept_in_cache(file: Path, folder: Path | None = None) -> Iterator[Path]:
     """Write a file of the cache; where that may only be read, say once that nothing is kept.
+
+    ``folder`` is what is named then, if it is not the file's own.
 
     A full or broken disk is a ``CollisionError``.
     """
@@ -65,7 +67,7 @@ def kept_in_cache(file: Path) -> Iterator[Path]:
         if not is_read_only(error):
             raise not_written(file, error) from error
         lost = "what was found in the files is not kept for next time"
-        warn_once(f"{file.parent} may only be read: {lost}.")
+        warn_once(f"{folder or file.parent} may only be read: {lost}.")
 
 
 def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:

@@ -1,14 +1,15 @@
 """Features on disk: one folder a fingerprint, one safetensors file a video.
 
     <root>/<backbone's name>-<key>/manifest.json          how they were made
-                                   <digest>.safetensors   one video
+                                   <2 digits>/<digest>.safetensors   one video
 
 A file holds ``features [N, S, D]``, ``end_times [N]`` and ``unavailable [K]``: the end times whose
 window does not exist, so that nobody tries them again. Times are float64 seconds, ascending. Of a
 backbone with ``min_frames`` it also holds ``num_steps [N]``: so many of the S steps, the newest,
 are real; the others are zero, for the beginning of its video cuts the window short. A file's layout
 is the fingerprint's ``schema``, whose key stands in each file. It is replaced whole and by
-one writer at a time: a reader sees the old or the new one, and any process may be killed.
+one writer at a time: a reader sees the old or the new one, and any process may be killed. Writers
+of different videos wait for each other only within one of the 256 subfolders.
 
 Shapes: N windows, S steps a window, D feature dim, K windows that do not exist.
 """
@@ -27,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from collision.errors import CacheMismatchError, CollisionError, ConfigError
 from collision.features.fingerprint import Fingerprint, check_same
+from collision.features.folders import FannedFolder
 from collision.features.manifest import VERSION, Maker, Manifest, read_manifest, write_manifest
 from collision.features.saved import not_written, pack, unpack
 from collision.files import locked, write_whole
@@ -94,6 +96,7 @@ class FeatureStore:
 
     def _take(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self._manifest = folder, manifest
+        self.files = FannedFolder(folder, ".safetensors")
         self._is_saved = manifest.version == VERSION
         self.fingerprint = Fingerprint(manifest.fingerprint)
         if (dtype := self.spec.dtype) not in ("float16", "float32"):
@@ -101,7 +104,7 @@ class FeatureStore:
         self.dtype = np.dtype(dtype)
         self._step_shape = (self.spec.num_steps, self.spec.feature_dim)
         self._warned: set[str] = set()
-        self._is_clean = False
+        self._clean: set[Path] = set()
 
     @property
     def spec(self) -> BackboneSpec:
@@ -203,25 +206,33 @@ class FeatureStore:
         times, never = (_rounded(times) for times in (end_times, unavailable_times))
         new = StoredVideo(cast, times, never, num_steps=num_steps)
         assert new.features.shape == (len(new.end_times), *self._step_shape), new.features.shape
-        with self.changing():
+        with self.changing(digest):
             stored = self._load(digest)
             merged = new if stored.reader < revision else stored
-            write_whole(self._path(digest), self._encode(digest, _merge(merged, new)))
+            write_whole(self.files.place(digest), self._encode(digest, _merge(merged, new)))
+            self.files.settle(digest)
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
-        """Hold the folder's lock, for whoever changes a file; makes folder and manifest first."""
+    def changing(self, digest: str | None = None) -> Iterator[None]:
+        """Hold the lock of a video's subfolder, or the store's, for whoever changes a file there.
+
+        Makes folder and manifest first.
+        """
+        folder = self.folder if digest is None else self.files.place(digest).parent
+        if digest is not None and not self._is_saved:
+            with self.changing():
+                pass
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with locked(self.folder / ".lock"):
-                for half in () if self._is_clean else self.folder.glob(".*.partial"):
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder / ".lock"):
+                for half in () if folder in self._clean else folder.glob(".*.partial"):
                     half.unlink(missing_ok=True)  # of a writer that was killed
-                self._is_clean = True
+                self._clean.add(folder)
                 if not self._is_saved:
                     self._save_manifest()
                 yield
         except OSError as error:
-            raise not_written(Path(error.filename or self.folder), error) from error
+            raise not_written(Path(error.filename or folder), error) from error
 
     def _save_manifest(self, wrong: Maker | None = None) -> None:
         """Write the manifest with what others noted meanwhile; the caller holds the lock."""
@@ -237,9 +248,6 @@ class FeatureStore:
     def _tensors(self) -> tuple[str, ...]:
         """What a file holds; windows that are all whole are stored as they always were."""
         return _TENSORS if self.spec.min_frames is None else (*_TENSORS, _STEPS)
-
-    def _path(self, digest: str) -> Path:
-        return self.folder / f"{digest}.safetensors"
 
     def _cast(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
         with np.errstate(over="ignore"):  # an overflow becomes inf, which the next line refuses
@@ -259,7 +267,7 @@ class FeatureStore:
 
     def _load(self, digest: str) -> StoredVideo:
         """Read what is stored of a video; a damaged file is as good as none."""
-        path, none = self._path(digest), np.zeros(0)
+        path, none = self.files.find(digest), np.zeros(0)
         nothing = StoredVideo(np.zeros((0, *self._step_shape), self.dtype), none, none)
         if not path.exists():
             return nothing

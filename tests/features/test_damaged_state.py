@@ -17,8 +17,8 @@ from tests.features.test_source import TinyPart, fill, record, source_of
 from tests.kit.extraction import Options, requests_of, write_videos
 
 STATE = (
-    *("videos.json", "checks.csv", "durations.json", "facts/v3/*.json"),
-    *("*/manifest.json", "*/failures.csv", "*/speed.json", "*/*.safetensors"),
+    *("videos.json", "checks.csv", "durations.json", "facts/v3/*/*.json"),
+    *("*/manifest.json", "*/failures.csv", "*/speed.json", "*/*/*.safetensors"),
 )
 POOL = Pool(num_workers=0, progress=False)
 

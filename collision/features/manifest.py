@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from collision.checks import STRICT, typed
 from collision.errors import CacheMismatchError
-from collision.features.digest import stamp
+from collision.features.hashing import stamp
 from collision.features.saved import check_version
 from collision.files import load_json, write_json
 

@@ -124,17 +124,23 @@ class FeatureSource:
             for record in [index.records[video]]
         ]
 
-    def digest_of(self, index: DataIndex, failures: Iterable[Failure]) -> dict[str, str]:
-        """Give the digest of each readable video's content and clock by id."""
+    def digest_of(
+        self, index: DataIndex, failures: Iterable[Failure], whole: bool = False
+    ) -> dict[str, str]:
+        """Give the digest of each readable video's content and clock by id.
+
+        ``whole``: as earlier versions took it, of every byte of the files, which are read once.
+        """
         failed = {failure.video for failure in failures}
+        digest = self.digests.whole if whole else self.digests.content
         found = {}
         for video, record in index.records.items():
             # A video of which no moment is wanted may be missing: nothing has tried to read it.
             with contextlib.suppress(VideoDecodeError):
                 if video not in failed:
-                    found[video] = self.digests.digest(
-                        record.path, record.frame_rate, record.video_stream
-                    )
+                    found[video] = digest(record.path, record.frame_rate, record.video_stream)
+        with contextlib.suppress(CollisionError):  # it only spares reading them again
+            self.digests.save()
         return found
 
     def look(self, requests: Iterable[WindowRequest]) -> tuple[int, list[Failure]]:

@@ -13,7 +13,7 @@ from collision.errors import VideoDecodeError
 from collision.features.clips import WindowRequest
 from collision.features.digest import VideoDigests
 from collision.features.looks import VideoLooks
-from collision.features.store import FeatureStore
+from collision.features.store import FeatureStore, StoredTimes
 from collision.types import Failure
 from collision.video.index import VERSION as READER
 
@@ -53,12 +53,12 @@ def store_key(digests: VideoDigests, request: WindowRequest) -> str:
     return digests.digest(request.path, *timing) + request.view.suffix
 
 
-def revision(store: FeatureStore, key: str, looks: VideoLooks, request: WindowRequest) -> int:
+def revision(stored: StoredTimes, looks: VideoLooks, request: WindowRequest) -> int:
     """Give the reader's version that stored features must be of, or later, to be used.
 
     VideoDecodeError: the file cannot be read as it would be read now.
     """
-    if store.reader(key) == READER:
+    if stored.reader == READER:
         return READER
     return looks.index(request.path, request.frame_rate, request.video_stream).revision
 
@@ -75,21 +75,22 @@ def look_up(
     ``on_video`` is called after each request; ``should_stop`` leaves out those that follow.
     """
     by_digest: dict[str, list[WindowRequest]] = {}
-    since: dict[str, int] = {}
+    stored: dict[str, tuple[StoredTimes, int]] = {}  # with the revision that counts
     failures = []
     for request in requests:
         if should_stop():
             break
         try:
             key = store_key(looks.digests, request)
-            if key not in since:
-                since[key] = revision(store, key, looks, request)
+            if key not in stored:
+                times = store.times(key)
+                stored[key] = times, revision(times, looks, request)
             by_digest.setdefault(key, []).append(request)
         except VideoDecodeError as error:
             failures.append(Failure(request.video, request.path, error.reason))
         on_video(request.video, 1)
     looks.digests.save()
-    wanted = [_wanted(key, group, store, since[key]) for key, group in by_digest.items()]
+    wanted = [_wanted(key, group, *stored[key]) for key, group in by_digest.items()]
     return wanted, failures
 
 
@@ -106,10 +107,10 @@ def decoded_together(videos: Sequence[WantedVideo]) -> list[list[WantedVideo]]:
 
 
 def _wanted(
-    digest: str, requests: list[WindowRequest], store: FeatureStore, since: int
+    digest: str, requests: list[WindowRequest], stored: StoredTimes, since: int
 ) -> WantedVideo:
     end_times = np.unique(np.concatenate([request.end_times for request in requests]))
-    missing = store.missing(digest, end_times, since)
-    is_outdated = store.reader(digest) < since
+    missing = stored.missing(end_times, since)
+    is_outdated = stored.reader < since
     num_reused = len(end_times) - len(missing)
     return WantedVideo(digest, tuple(requests), missing, num_reused, is_outdated)

@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from collision.checks import arguments_of
 from collision.errors import CacheMismatchError, CollisionError, VideoDecodeError
 from collision.features.clips import WindowRequest
@@ -152,11 +150,12 @@ class FeatureSource:
             try:
                 key = store_key(self.digests, request)
                 content = self.digests.digest(request.path)
-                since = revision(self.store, key, self.looks, request)
+                stored = self.store.times(key)
+                since = revision(stored, self.looks, request)
             except VideoDecodeError as error:
                 failures.append(Failure(request.video, request.path, error.reason))
                 continue
-            missing = len(self.store.missing(key, np.asarray(request.end_times), since))
+            missing = len(stored.missing(request.end_times, since))
             failure = failed.get(request.path)
             if missing and failure and failure.is_of(content):
                 failures.append(replace(failure, video=request.video))

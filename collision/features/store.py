@@ -68,6 +68,24 @@ class StoredVideo:
             object.__setattr__(self, _STEPS, whole)
 
 
+@dataclass(frozen=True)
+class StoredTimes:
+    """What is stored of one video, without the features: for whoever asks what is missing."""
+
+    end_times: NDArray[np.float64]
+    unavailable: NDArray[np.float64]
+    reader: int
+
+    def missing(self, end_times: ArrayLike, revision: int = 1) -> NDArray[np.float64]:
+        """As ``FeatureStore.missing``."""
+        wanted = np.unique(np.asarray(end_times, np.float64))
+        if self.reader < revision:
+            return wanted
+        found = _positions(self.end_times, wanted) >= 0
+        found |= _positions(self.unavailable, wanted) >= 0
+        return wanted[~found]
+
+
 class FeatureStore:
     """The features that one fingerprint gave, by (video's digest, end time of the window)."""
 
@@ -140,13 +158,15 @@ class FeatureStore:
 
         What was read before ``revision`` (of ``VideoIndex``) counts for nothing.
         """
-        wanted = np.unique(np.asarray(end_times, np.float64))
+        return self.times(digest).missing(end_times, revision)
+
+    def times(self, digest: str) -> StoredTimes:
+        """Give what is stored of a video but its features, for several questions at one reading.
+
+        The file is read whole: only so is damage found before its windows are relied on.
+        """
         stored = self._load(digest)
-        if stored.reader < revision:
-            return wanted
-        found = _positions(stored.end_times, wanted) >= 0
-        found |= _positions(stored.unavailable, wanted) >= 0
-        return wanted[~found]
+        return StoredTimes(stored.end_times, stored.unavailable, stored.reader)
 
     def read(
         self, digest: str, end_times: ArrayLike

@@ -47,7 +47,7 @@ class FannedFolder:
         """Give the keys of the files that earlier versions left."""
         yield from self._keys_in(self.folder)
 
-    def keys(self) -> Iterator[str]:
+    def all_keys(self) -> Iterator[str]:
         """Give every key that has a file, in no order; one with an old file too comes twice."""
         yield from self._keys_in(self.folder)
         for subfolder in self.subfolders():

@@ -13,7 +13,8 @@ from collision.errors import VideoDecodeError
 from collision.features.clips import WindowRequest
 from collision.features.digest import VideoDigests
 from collision.features.looks import VideoLooks
-from collision.features.store import FeatureStore, StoredTimes
+from collision.features.store import FeatureStore
+from collision.features.stored import StoredTimes
 from collision.types import Failure
 from collision.video.index import VERSION as READER
 

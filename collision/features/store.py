@@ -20,7 +20,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,59 +31,24 @@ from collision.features.fingerprint import Fingerprint, check_same
 from collision.features.folders import FannedFolder
 from collision.features.manifest import VERSION, Maker, Manifest, read_manifest, write_manifest
 from collision.features.saved import not_written, pack, unpack
+from collision.features.stored import (
+    STEPS,
+    StoredTimes,
+    StoredVideo,
+    merged,
+    positions_of,
+    rounded,
+)
 from collision.files import locked, write_whole
-from collision.types import BackboneSpec, Seconds
-from collision.video.index import VERSION as READER
+from collision.types import BackboneSpec
 
 logger = logging.getLogger(__name__)
 
-# End times this close are the same window: they come from sums of floats.
-TIME_TOLERANCE: Seconds = 1e-6
 _TENSORS = ("features", "end_times", "unavailable")
-_STEPS = "num_steps"
 
 
 class NotFiniteError(ValueError):
     """Features that hold NaN, or values too large for the dtype that they are stored in."""
-
-
-@dataclass(frozen=True)
-class StoredVideo:
-    """What is stored of one video: both time arrays ascend.
-
-    ``num_steps [N]``, how many of a window's steps are real, are all of them where it is None;
-    ``reader`` is the version of ``collision.video.index`` that its frames were read by.
-    """
-
-    features: NDArray[np.floating]
-    end_times: NDArray[np.float64]
-    unavailable: NDArray[np.float64]
-    reader: int = READER
-    num_steps: NDArray[np.int64] | None = None
-
-    def __post_init__(self) -> None:
-        """Count every step of old windows."""
-        if self.num_steps is None:
-            whole = np.full(len(self.end_times), self.features.shape[1], np.int64)
-            object.__setattr__(self, _STEPS, whole)
-
-
-@dataclass(frozen=True)
-class StoredTimes:
-    """What is stored of one video, without the features: for whoever asks what is missing."""
-
-    end_times: NDArray[np.float64]
-    unavailable: NDArray[np.float64]
-    reader: int
-
-    def missing(self, end_times: ArrayLike, revision: int = 1) -> NDArray[np.float64]:
-        """As ``FeatureStore.missing``."""
-        wanted = np.unique(np.asarray(end_times, np.float64))
-        if self.reader < revision:
-            return wanted
-        found = _positions(self.end_times, wanted) >= 0
-        found |= _positions(self.unavailable, wanted) >= 0
-        return wanted[~found]
 
 
 class FeatureStore:
@@ -177,9 +142,9 @@ class FeatureStore:
         """
         wanted = np.asarray(end_times, np.float64)
         stored = self._load(digest)
-        positions = _positions(stored.end_times, wanted)
+        positions = positions_of(stored.end_times, wanted)
         available = positions >= 0
-        absent = wanted[~available & (_positions(stored.unavailable, wanted) < 0)]
+        absent = wanted[~available & (positions_of(stored.unavailable, wanted) < 0)]
         if len(absent):
             raise CacheMismatchError(
                 f"{len(absent)} of {len(wanted)} windows of video {digest} are not in "
@@ -197,7 +162,7 @@ class FeatureStore:
         As many as the spec says, unless that allows windows that are cut short.
         """
         stored = self._load(digest)
-        positions = _positions(stored.end_times, np.asarray(end_times, np.float64))
+        positions = positions_of(stored.end_times, np.asarray(end_times, np.float64))
         assert stored.num_steps is not None
         return np.where(positions >= 0, np.append(stored.num_steps, 0)[positions], 0)
 
@@ -223,14 +188,13 @@ class FeatureStore:
             CollisionError: The disk is full or not writable; what was stored stays.
         """
         cast = self._cast(features)
-        times, never = (_rounded(times) for times in (end_times, unavailable_times))
+        times, never = (rounded(times) for times in (end_times, unavailable_times))
         new = StoredVideo(cast, times, never, num_steps=num_steps)
         assert new.features.shape == (len(new.end_times), *self._step_shape), new.features.shape
         with self.changing(digest):
             stored = self._load(digest)
-            merged = new if stored.reader < revision else stored
-            write_whole(self.files.place(digest), self._encode(digest, _merge(merged, new)))
-            self.files.settle(digest)
+            kept = new if stored.reader < revision else stored
+            self._replace(digest, merged(kept, new))
 
     @contextmanager
     def changing(self, digest: str | None = None) -> Iterator[None]:
@@ -264,10 +228,61 @@ class FeatureStore:
         write_manifest(self.folder, self._manifest)
         self._is_saved = True
 
+    def stored(self, digest: str) -> StoredVideo:
+        """Give all that is stored of a video; nothing where there is none, or it is damaged."""
+        return self._load(digest)
+
+    def unite(self, digest: str, other: StoredVideo) -> bool:
+        """Add windows of another store; those that are here win. Says whether any were new.
+
+        Of two readers' windows those of the later one are kept alone: they saw other frames.
+        """
+        with self.changing(digest):
+            here = self._load(digest)
+            both = _united(here, other)
+            is_new = not both.equals(here)
+            if is_new:
+                self._replace(digest, both)
+        return is_new
+
+    def rename(self, digest: str, new: str) -> str:
+        """Move a video's files to the place of another name; say what is damaged, if so."""
+        there = [self.files.place(digest), self.files.flat(digest), self.files.place(new)]
+        there = [file for file in dict.fromkeys(there) if file.exists()]
+        with self.changing(new):
+            if new == digest and there == [self.files.flat(digest)]:
+                there[0].replace(self.files.place(digest))
+                return ""
+            video = self._nothing()
+            for file in there:
+                try:
+                    own = self._decode(file, file.name.removesuffix(self.files.suffix))
+                except (OSError, ValueError) as error:
+                    return str(error)
+                video = _united(video, own)
+            self._replace(new, video)
+            for file in there:
+                if file != self.files.place(new):
+                    file.unlink(missing_ok=True)
+        return ""
+
+    def damage(self, file: Path) -> str:
+        """Say what is wrong with one of the files; nothing if it is whole and of its name."""
+        try:
+            self._decode(file, file.name.removesuffix(self.files.suffix))
+        except (OSError, ValueError) as error:
+            return str(error)
+        return ""
+
+    def _replace(self, digest: str, video: StoredVideo) -> None:
+        """Write a video's file in its place; the caller holds the lock."""
+        write_whole(self.files.place(digest), self._encode(digest, video))
+        self.files.settle(digest)
+
     @property
     def _tensors(self) -> tuple[str, ...]:
         """What a file holds; windows that are all whole are stored as they always were."""
-        return _TENSORS if self.spec.min_frames is None else (*_TENSORS, _STEPS)
+        return _TENSORS if self.spec.min_frames is None else (*_TENSORS, STEPS)
 
     def _cast(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
         with np.errstate(over="ignore"):  # an overflow becomes inf, which the next line refuses
@@ -287,10 +302,9 @@ class FeatureStore:
 
     def _load(self, digest: str) -> StoredVideo:
         """Read what is stored of a video; a damaged file is as good as none."""
-        path, none = self.files.find(digest), np.zeros(0)
-        nothing = StoredVideo(np.zeros((0, *self._step_shape), self.dtype), none, none)
+        path = self.files.find(digest)
         if not path.exists():
-            return nothing
+            return self._nothing()
         try:
             return self._decode(path, digest)
         except (OSError, ValueError) as error:
@@ -298,7 +312,11 @@ class FeatureStore:
                 self._warned.add(digest)
                 text = "Damaged feature file %s (%s): it will be computed again."
                 logger.warning(text, path, error)
-            return nothing
+            return self._nothing()
+
+    def _nothing(self) -> StoredVideo:
+        features = np.zeros((0, *self._step_shape), self.dtype)
+        return StoredVideo(features, np.zeros(0), np.zeros(0))
 
     def _decode(self, path: Path, digest: str) -> StoredVideo:
         """Read a file and check that it is whole and ours; ValueError says what is not."""
@@ -312,48 +330,16 @@ class FeatureStore:
         assert steps is not None
         whole_numbers = np.issubdtype(steps.dtype, np.integer)
         if not whole_numbers or steps.shape != video.end_times.shape:
-            raise ValueError(f"{_STEPS} is {steps.dtype} of shape {steps.shape}")
+            raise ValueError(f"{STEPS} is {steps.dtype} of shape {steps.shape}")
         if ((steps < 1) | (steps > most)).any():
-            raise ValueError(f"{_STEPS} lies outside 1 to {most}")
+            raise ValueError(f"{STEPS} lies outside 1 to {most}")
         return video
 
 
-def _rounded(times: ArrayLike) -> NDArray[np.float64]:
-    """Round to a nanosecond: sums of floats in another order leave the same bytes."""
-    return np.asarray(times, np.float64).round(9) + 0.0  # no -0
-
-
-def _positions(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Find each wanted time among the ascending known ones; -1 where there is none."""
-    if not len(known):
-        return np.full(len(wanted), -1)
-    after = np.searchsorted(known, wanted).clip(max=len(known) - 1)
-    before = (after - 1).clip(min=0)
-    closer_before = np.abs(known[before] - wanted) < np.abs(known[after] - wanted)
-    nearest = np.where(closer_before, before, after)
-    return np.where(np.abs(known[nearest] - wanted) <= TIME_TOLERANCE, nearest, -1)
-
-
-def _merge(old: StoredVideo, new: StoredVideo) -> StoredVideo:
-    """Unite two sets of windows; the new one wins where both have a window."""
-    order = _distinct(new.end_times)
-    added = new.end_times[order]
-    keep = _positions(added, old.end_times) < 0
-    end_times = np.concatenate([added, old.end_times[keep]])
-    features = np.concatenate([new.features[order], old.features[keep]])
-    assert old.num_steps is not None and new.num_steps is not None
-    num_steps = np.concatenate([new.num_steps[order], old.num_steps[keep]])
-    ascending = np.argsort(end_times)
-    unavailable = np.concatenate([new.unavailable, old.unavailable])
-    unavailable = unavailable[_distinct(unavailable)]
-    unavailable = unavailable[_positions(end_times[ascending], unavailable) < 0]
-    return StoredVideo(
-        features[ascending], end_times[ascending], unavailable, num_steps=num_steps[ascending]
-    )
-
-
-def _distinct(times: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Give the order that makes times ascend, each within the tolerance once."""
-    order = np.argsort(times)
-    fresh = np.diff(times[order], prepend=-np.inf) > TIME_TOLERANCE
-    return order[fresh]
+def _united(here: StoredVideo, other: StoredVideo) -> StoredVideo:
+    """Unite windows, of which those here win; of two readers the later one's alone are kept."""
+    if other.is_empty or here.is_empty:
+        return here if other.is_empty else other
+    if here.reader != other.reader:
+        return max((here, other), key=lambda one: one.reader)
+    return replace(merged(other, here), reader=here.reader)

@@ -16,7 +16,8 @@ from collision.errors import CacheMismatchError, CollisionError, ConfigError
 from collision.features.fingerprint import Fingerprint, fingerprint
 from collision.features.manifest import Maker
 from collision.features.saved import pack, unpack
-from collision.features.store import FeatureStore, NotFiniteError, StoredVideo, _merge
+from collision.features.store import FeatureStore, NotFiniteError
+from collision.features.stored import StoredVideo, merged
 from tests.kit.backbone import TinyBackbone
 
 PRINT = fingerprint(TinyBackbone(dtype="float16"))
@@ -90,7 +91,7 @@ def test_merging_gives_the_union_whatever_the_order(writes):
     stored = StoredVideo(np.zeros((0, 1, 1)), np.zeros(0), np.zeros(0))
     for ends, unavailable in writes:
         features = np.asarray(ends, float).reshape(-1, 1, 1)
-        stored = _merge(stored, StoredVideo(features, np.asarray(ends), np.asarray(unavailable)))
+        stored = merged(stored, StoredVideo(features, np.asarray(ends), np.asarray(unavailable)))
     all_ends = sorted({end for ends, _ in writes for end in ends})
     rest = {end for _, unavailable in writes for end in unavailable} - set(all_ends)
     assert stored.end_times.tolist() == all_ends
@@ -216,7 +217,7 @@ def test_files_of_earlier_versions_are_found_and_replaced_in_their_new_place(tmp
     flattened(store)
     old = FeatureStore.open(store.folder)
     assert old.read(VIDEO, [1.0])[1].all() and len(old.missing(VIDEO, [1.0])) == 0
-    assert list(old.files.keys()) == [VIDEO]
+    assert list(old.files.all_keys()) == [VIDEO]
     write(old, [2.0])
     assert [file.parent.name for file in store.folder.rglob("*.safetensors")] == [VIDEO[:2]]
     assert FeatureStore(tmp_path, PRINT).read(VIDEO, [1.0, 2.0])[1].all()

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 NEEDS_A_RUN = {"logistic_baseline"}
-TAKES_LONG = {"learning_curves", "made_features"}
+TAKES_LONG = {"learning_curves", "made_features", "scale"}
 
 
 def main() -> int:

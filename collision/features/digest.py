@@ -129,16 +129,17 @@ class VideoDigests:
         return known
 
     def _look(self, name: str, path: Path, stamped: list[int]) -> KnownFile:
+        size, modified, changed = stamped
         before = self.old_files.get(name)
         whole = before.whole if before is not None and before.is_of(stamped) else None
         if whole is not None and has_one_hash(path):
-            return KnownFile(*stamped, whole, whole, is_old=False)
+            return KnownFile(size, modified, changed, whole, whole, is_old=False)
         parts, found = hashes(path)
         whole = whole or found
         if whole is None and self.old_names:
             whole = whole_hash(path)
         is_old = parts != whole and whole in self.old_names
-        return KnownFile(*stamped, parts, whole, is_old)
+        return KnownFile(size, modified, changed, parts, whole, is_old)
 
     @cached_property
     def old_files(self) -> dict[str, KnownFile]:

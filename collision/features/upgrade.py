@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from collision.errors import ConfigError, VideoDecodeError
 from collision.features.digest import KnownFile, VideoDigests
@@ -16,6 +17,8 @@ from collision.features.saved import not_written, unpack
 from collision.features.store import FeatureStore
 from collision.features.upkeep import OnFile, index_of, stores_of
 from collision.files import load_json, locked, write_json, write_whole
+
+Folder: TypeAlias = FeatureStore | FannedFolder
 
 _DIGEST = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{LENGTH}}}(?![0-9a-f])")
 
@@ -32,13 +35,19 @@ class Moved:
     complaints: list[str] = field(default_factory=list)  # of folders that cannot be read
 
 
-def fanned_folders(root: Path) -> list[FannedFolder]:
-    """List the folders of looks and facts of a cache."""
-    return [
+def _folders_of(root: Path) -> tuple[list[Folder], list[str]]:
+    """List the folders of features, looks and facts; and say which cannot be read."""
+    stores, complaints = stores_of(root)
+    others = [
         FannedFolder(folder, suffix)
         for name, suffix in (("looks", ".safetensors"), ("facts", ".json"))
         for folder in sorted(root.glob(f"{name}/v*"))
     ]
+    return [*stores, *others], complaints
+
+
+def _files_of(folder: Folder) -> FannedFolder:
+    return folder.files if isinstance(folder, FeatureStore) else folder
 
 
 def upgrade(root: Path, on_file: OnFile) -> Moved:
@@ -103,11 +112,11 @@ def _known_names(digests: VideoDigests) -> set[str]:
 
 
 def _move_all(root: Path, new_names: Mapping[str, str], known: set[str], on_file: OnFile) -> Moved:
-    stores, complaints = stores_of(root)
+    folders, complaints = _folders_of(root)
     moved = Moved(complaints=complaints)
-    todo: list[tuple[FeatureStore | FannedFolder, str, str]] = []
-    for folder in (*stores, *fanned_folders(root)):
-        files = folder.files if isinstance(folder, FeatureStore) else folder
+    todo: list[tuple[Folder, str, str]] = []
+    for folder in folders:
+        files = _files_of(folder)
         flat = set(files.flat_keys())
         for key in set(files.all_keys()):
             new = new_names.get(key[:LENGTH], key[:LENGTH]) + key[LENGTH:]
@@ -157,8 +166,8 @@ def merge(root: Path, other: Path, on_file: OnFile) -> Moved:
         CollisionError: The disk is full or not writable; what was brought stays.
     """
     theirs, ours = index_of(other), index_of(root)
-    stores, complaints = stores_of(other)
-    if not stores and not complaints and not theirs.files.folder.is_dir():
+    folders, complaints = _folders_of(other)
+    if not folders and not complaints and not theirs.files.folder.is_dir():
         raise ConfigError(
             f"There is no cache in {str(other)!r}: no folder in it has a manifest.json. Give a "
             "folder that was a cache_root."
@@ -168,10 +177,10 @@ def merge(root: Path, other: Path, on_file: OnFile) -> Moved:
     gone = _take_old_index(theirs)
     new_names, left_out = _names_here(theirs, ours), {str(entry[3]) for entry in gone.values()}
     moved = Moved(complaints=complaints)
-    tasks: list[tuple[FeatureStore | FannedFolder, str]] = []
-    for folder in (*stores, *fanned_folders(other)):
-        files = folder.files if isinstance(folder, FeatureStore) else folder
-        keys = set(files.all_keys())
+    left_out -= new_names.keys()  # of which there are copies
+    tasks: list[tuple[Folder, str]] = []
+    for folder in folders:
+        keys = set(_files_of(folder).all_keys())
         tasks += [(folder, key) for key in sorted(keys) if key[:LENGTH] not in left_out]
         moved.left += sum(key[:LENGTH] in left_out for key in keys)
     targets: dict[Path, FeatureStore] = {}
@@ -186,9 +195,9 @@ def merge(root: Path, other: Path, on_file: OnFile) -> Moved:
                     targets[source.folder] = _target(root, source)
                 _unite(source, key, targets[source.folder], new, moved)
             on_file(number, len(tasks))
-        for folder, target in targets.items():
+        for their_folder, target in targets.items():
             with target.changing():
-                _add_lines(folder / FAILURES, target.folder / FAILURES, new_names)
+                _add_lines(their_folder / FAILURES, target.folder / FAILURES, new_names)
         if (checks := other / "checks.csv").exists():
             with locked(root / "checks.lock"):
                 _add_lines(checks, root / "checks.csv", new_names)

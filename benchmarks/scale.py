@@ -130,6 +130,8 @@ def looking_up(is_done: bool) -> Callable[[Path, int], Callable[[], None]]:
 
 def extract(folder: Path, count: int) -> Callable[[], None]:
     """Decode and store two windows of every file."""
+    import collision.features.extract  # noqa: F401 - Lightning takes seconds, whatever the number
+
     requests = requests_of(folder, count)
 
     def work() -> None:

@@ -170,7 +170,7 @@ STAGES: dict[str, Callable[[Path, int], Callable[[], None]]] = {
 
 
 def measure(stage: str, folder: Path, count: int) -> dict[str, float]:
-    """Run a stage here: seconds of the clock and of processors, and MB that it added."""
+    """Run a stage here: seconds of the clock and of processors, and MB beyond what was used."""
     work = STAGES[stage](folder, count)
     before, began, started = _used(), _resident(), time.perf_counter()
     work()
@@ -226,7 +226,7 @@ def draw(results: dict[str, dict[int, dict[str, float]]], file: Path) -> None:
         axes, ("processor", "MB"), ("processor time [s]", "memory added [MB]"), strict=True
     ):
         for stage, by_size in results.items():
-            values = [found[name] for found in by_size.values()]
+            values = [max(found[name], 0.1) for found in by_size.values()]  # 0 has no logarithm
             axis.loglog(list(by_size), values, marker="o", label=stage)
         counts = np.array(list(next(iter(results.values()))), float)
         most = max(max(found[name] for found in by.values()) for by in results.values())

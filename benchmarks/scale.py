@@ -8,7 +8,6 @@ and, with --output, a picture. What grows faster than the number of videos bends
 
 import argparse
 import json
-import os
 import resource
 import shutil
 import subprocess
@@ -172,11 +171,12 @@ STAGES: dict[str, Callable[[Path, int], Callable[[], None]]] = {
 def measure(stage: str, folder: Path, count: int) -> dict[str, float]:
     """Run a stage here: seconds of the clock and of processors, and MB beyond what was used."""
     work = STAGES[stage](folder, count)
-    before, began, started = _used(), _resident(), time.perf_counter()
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of importing and preparing
+    before, began, started = _used(), _memory("VmRSS"), time.perf_counter()
     work()
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    return {"seconds": seconds, "processor": _used() - before, "MB": max(0.0, peak - began)}
+    more = max(0.0, _memory("VmHWM") - began)
+    return {"seconds": seconds, "processor": _used() - before, "MB": more}
 
 
 def _used() -> float:
@@ -185,9 +185,10 @@ def _used() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, whose))
 
 
-def _resident() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+def _memory(what: str) -> float:
+    """MB of this process by Linux: VmRSS, what it has now; VmHWM, the peak."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1000
 
 
 def measured_apart(stage: str, folder: Path, count: int) -> dict[str, float]:

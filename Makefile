@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # Without bytecode each start compiles 4,000 files anew, for 14 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow test-gpu lint format bench lock clean help
+.PHONY: demo test test-slow test-gpu lint format bench bench-gpu lock clean help
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -32,8 +32,11 @@ lint: .venv/.ready ## ruff on the tree, mypy on the built wheel
 format: .venv/.ready ## let ruff rewrite what it can
 	$(PY) -m ruff check --fix -q . ; $(PY) -m ruff format .
 
-bench: .venv/.ready ## speed, as ratios in one run: a table for each part
+bench: .venv/.ready ## speed, as ratios in one run: benchmarks/RESULTS.md, an hour
 	$(PY) -m benchmarks.run
+
+bench-gpu: .venv/.ready ## the same for a GPU: benchmarks/RESULTS-gpu.md
+	$(PY) -m benchmarks.run --gpu
 
 lock: .venv/bin/uv ## resolve the newest versions into uv.lock
 	.venv/bin/uv lock --upgrade

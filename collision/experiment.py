@@ -194,15 +194,22 @@ class Experiment:
             self.notes |= audits[-1].notes
         return audits
 
-    def digests(self) -> dict[str, str]:
-        """Give the digest of each readable video's content by id."""
-        return self.source.digest_of(self._whole(), self.failures)
+    def digests(self, whole: bool = False) -> dict[str, str]:
+        """Give the digest of each readable video's content by id.
+
+        ``whole``: of every byte of the files, as earlier versions took it.
+        """
+        return self.source.digest_of(self._whole(), self.failures, whole)
+
+    def data_digest(self, whole: bool = False) -> str:
+        """Hash what is learned from and scored on; ``whole`` as in ``digests``."""
+        return data_digest(self.records.values(), self.digests(whole))
 
     def facts(self) -> dict[str, Any]:
         """Tell what was learned from or scored, ready for JSON."""
         return {
             "dataset": self.dataset.name,
-            "data_digest": data_digest(self.records.values(), self.digests()),
+            "data_digest": self.data_digest(),
             "feature_fingerprint": self.source.fingerprint.key,
             "videos": len(self.records),
             "limit": self.selection.limit,

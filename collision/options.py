@@ -230,7 +230,18 @@ class CompareOptions(Folders):
     num_resamples: Count = 10000
 
 
+@dataclass(frozen=True, kw_only=True)
+class CacheOptions(Folders):
+    """See configs/cache.yaml; ``older_than`` is in days."""
+
+    delete: bool = False
+    yes: bool = False
+    older_than: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    missing_folders: bool = False
+
+
 OPTIONS: dict[str, type] = {
+    "cache": CacheOptions,
     "compare": CompareOptions,
     "data": DataOptions,
     "evaluate": EvaluateOptions,

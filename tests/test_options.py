@@ -103,6 +103,7 @@ REFUSED = {
     "extract": ["devices=0", "devices=-2", "devices=all", "num_nodes=0", "val_fraction=2"],
     "data": ["check=half", "num_permutations=3", "timeout=0", "shortcuts=1", "duplicates=maybe"],
     "compare": ["num_resamples=0", "dataset=[a,b]"],
+    "cache": ["older_than=-1", "older_than=inf", "yes=maybe", "delete=2"],
 }
 
 

@@ -32,14 +32,15 @@ SLACK: Seconds = 0.375
 Places: TypeAlias = NDArray[np.int64]
 Times: TypeAlias = NDArray[np.float64]
 
-_PART_BITS = 16
-# All ways to change at most MAX_BITS // 4 = 2 bits of a part.
-_FLIPS = [
-    sum(1 << bit for bit in bits)
-    for count in range(MAX_BITS // (64 // _PART_BITS) + 1)
-    for bits in combinations(range(_PART_BITS), count)
-]
+# How a hash is parted: each part's bits, and in how many of them it may differ. A hash that differs
+# in one bit more in every part differs in MAX_BITS + 1 bits: the sums of these are just that.
+Parts: TypeAlias = tuple[tuple[int, int], ...]
+_OF_FEW: Parts = ((16, 2), (16, 2), (16, 2), (16, 1))
+# Nine times as many ways to differ, and a sixth of the pairs to compare.
+_OF_MANY: Parts = ((22, 3), (22, 3), (20, 2))
+_MANY = 500_000  # hashes, from where on that pays
 _MAX_COMPARED = 2**22  # pairs of frames at once
+_IN_CACHE = 2**15  # parts that are looked up at once, in memory that is near
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class DuplicatePair:
 
     first: VideoRecord
     second: VideoRecord
-    is_copy: bool  # the files are equal byte by byte
+    is_copy: bool  # the files have the same digest
     num_matching: int  # hashed frames that look alike
     num_overlapping: int  # hashed frames that could, by their times
     shift: Seconds  # how much later a moment comes in the second video
@@ -111,29 +112,64 @@ def _look_alikes(records: Sequence[VideoRecord], facts: Facts) -> Iterator[Dupli
 def similar_frames(hashes: NDArray[np.uint64], owner: Places) -> tuple[Places, Places]:
     """Find all frames of different videos whose ``hashes [N]`` differ in at most ``MAX_BITS`` bits.
 
-    Of the four 16-bit parts of two such hashes, one differs in at most ``MAX_BITS // 4`` = 2 bits.
-    So each frame is compared with those alone that have a part within 2 bits of its own: of hashes
-    that are spread evenly, one in 120.
+    Two such hashes have a part in which they differ in few bits: none can be over its limit in
+    every part. So each frame is compared with those alone that have such a part: of hashes that are
+    spread evenly one in 150, of many hashes, in larger parts, one in 950.
 
     ``owner [N]``, the video of each, is ascending. Gives the places of the earlier and of the later
     frame of each pair; a pair may come several times.
     """
     earlier, later = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for shift in range(0, 64, _PART_BITS):
-        part = (hashes >> np.uint64(shift)).astype(np.int64) & (2**_PART_BITS - 1)
+    shift = 0
+    for num_bits, most in _OF_MANY if len(hashes) > _MANY else _OF_FEW:
+        part = (hashes >> np.uint64(shift)).astype(np.int64) & (2**num_bits - 1)
+        shift += num_bits
         order = np.argsort(part, kind="stable")
-        begins = np.searchsorted(part[order], np.arange(2**_PART_BITS + 1))
-        for flipped in _FLIPS:
-            wanted = part ^ flipped
-            begin, size = begins[wanted], begins[wanted + 1] - begins[wanted]
-            for block in _blocks(size):
-                frame, other = _expanded(block, begin[block], size[block], order)
-                is_pair = owner[frame] < owner[other]
-                frame, other = frame[is_pair], other[is_pair]
-                is_similar = np.bitwise_count(hashes[frame] ^ hashes[other]) <= MAX_BITS
-                earlier.append(frame[is_similar])
-                later.append(other[is_similar])
+        own, owners = hashes[order], owner[order]
+        for frame, other in _with_like_parts(part[order], num_bits, most):
+            is_pair = np.bitwise_count(own[frame] ^ own[other]) <= MAX_BITS
+            frame, other = frame[is_pair], other[is_pair]
+            is_pair = owners[frame] != owners[other]
+            frame, other = order[frame[is_pair]], order[other[is_pair]]
+            earlier.append(np.minimum(frame, other))
+            later.append(np.maximum(frame, other))
     return np.concatenate(earlier), np.concatenate(later)
+
+
+def _with_like_parts(part: Places, num_bits: int, most: int) -> Iterator[tuple[Places, Places]]:
+    """Give the places of parts that differ in at most so many bits, each pair once.
+
+    ``part [N]`` ascends. Of two that differ, the one without the highest differing bit is looked
+    from.
+    """
+    sizes = np.bincount(part, minlength=2**num_bits)
+    begins, is_there = np.concatenate([[0], np.cumsum(sizes)]), sizes > 0
+    places = np.arange(len(part))
+    yield from _pairs(places, places + 1, begins[part + 1] - places - 1)
+    for highest in range(num_bits):
+        flips = [
+            sum(1 << bit for bit in (*bits, highest))
+            for count in range(most)
+            for bits in combinations(range(highest), count)
+        ]
+        lower = np.flatnonzero((part >> highest) & 1 == 0)
+        for start in range(0, len(lower), _IN_CACHE):
+            some = lower[start : start + _IN_CACHE]
+            own, wanted, is_like = part[some], np.empty_like(some), np.empty(len(some), np.bool_)
+            for flipped in flips:
+                np.bitwise_xor(own, flipped, out=wanted)
+                is_there.take(wanted, out=is_like, mode="clip")  # the fastest that numpy has
+                found = np.flatnonzero(is_like)
+                like = wanted[found]
+                yield from _pairs(some[found], begins[like], sizes[like])
+
+
+def _pairs(frames: Places, begin: Places, size: Places) -> Iterator[tuple[Places, Places]]:
+    """Give each frame with each of those from ``begin`` on; few enough at once for the memory."""
+    for block in _blocks(size):
+        count = size[block]
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        yield np.repeat(frames[block], count), np.repeat(begin[block], count) + within
 
 
 def _blocks(size: Places) -> list[Places]:
@@ -141,12 +177,6 @@ def _blocks(size: Places) -> list[Places]:
     frames = np.flatnonzero(size)
     block = np.cumsum(size[frames]) // _MAX_COMPARED
     return np.split(frames, np.flatnonzero(np.diff(block)) + 1)
-
-
-def _expanded(frames: Places, begin: Places, size: Places, order: Places) -> tuple[Places, Places]:
-    """Give each frame with each of ``order[begin : begin + size]``."""
-    within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
-    return np.repeat(frames, size), order[np.repeat(begin, size) + within]
 
 
 def _best_shift(

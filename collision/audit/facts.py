@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -23,9 +24,11 @@ from collision.audit.jobs import Job, Pool, look_at_all
 from collision.checks import STRICT, typed
 from collision.errors import CollisionError, ConfigError, VideoDecodeError
 from collision.features.digest import VideoDigests
+from collision.features.folders import FannedFolder
 from collision.features.looks import VideoLooks
 from collision.features.saved import kept_in_cache
-from collision.files import load_json, locked, write_json, write_whole
+from collision.features.shards import ShardedIndex
+from collision.files import load_json, write_whole
 from collision.sampling.durations import TimedFile
 from collision.types import Failure, Seconds, VideoRecord
 from collision.video.frames import latest_visible, read_frames
@@ -38,7 +41,7 @@ VERSION: Literal[3] = 3
 HASH_EVERY: Seconds = 0.5
 MAX_HASHES = 16
 
-DURATIONS = "durations.json"
+DURATIONS = "durations"
 
 # A multiple of both the thumbnail's 9 x 16 and the hash's 8 x 9 cells.
 _HEIGHT, _WIDTH = 72, 144
@@ -150,7 +153,7 @@ def gather_facts(
         Interrupted: A signal asked to stop.
         CollisionError: The disk is full. In a cache that may only be read, facts are not kept.
     """
-    folder = cache_root / "facts" / f"v{VERSION}"
+    folder = FannedFolder(cache_root / "facts" / f"v{VERSION}", ".json")
     facts: dict[str, VideoFacts] = {}
     failed: dict[str, str] = {}
     for job in jobs.values():
@@ -168,19 +171,20 @@ def gather_facts(
     return found, [Failure(video, job.path, failed[job.digest]) for video, job in unread.items()]
 
 
-def _save(folder: Path, digest: str, facts: VideoFacts) -> None:
+def _save(folder: FannedFolder, digest: str, facts: VideoFacts) -> None:
     fields = {
         name: value.tolist() if isinstance(value, np.ndarray) else value
         for name, value in vars(facts).items()
     }
-    with kept_in_cache(folder / f"{digest}.json") as file:
+    with kept_in_cache(folder.place(digest), folder.folder) as file:
         write_whole(file, json.dumps({"version": VERSION} | fields))
+        folder.settle(digest)
 
 
-def _load(folder: Path, digest: str) -> VideoFacts | None:
+def _load(folder: FannedFolder, digest: str) -> VideoFacts | None:
     """Read facts from the cache; None where there are none, or the file is damaged."""
     try:
-        fields = load_json(folder / f"{digest}.json")
+        fields = load_json(folder.find(digest))
         facts: VideoFacts = typed(VideoFacts, fields)
     except (OSError, ValueError, OverflowError, ConfigError):
         return None
@@ -195,6 +199,8 @@ def _load(folder: Path, digest: str) -> VideoFacts | None:
 
 @dataclass(frozen=True)
 class _SavedDurations:
+    """What earlier versions wrote, all durations in one file."""
+
     __pydantic_config__ = STRICT
 
     durations: dict[str, float] = field(default_factory=dict)
@@ -202,20 +208,22 @@ class _SavedDurations:
 
 
 class DurationCache:
-    """A ``DurationStore`` in a cache folder."""
+    """A ``DurationStore`` in a cache folder: ``durations/``, by digest."""
 
     def __init__(self, cache_root: Path, digests: VideoDigests):
-        """Read what is known; a damaged file is started anew."""
-        self.file = cache_root / DURATIONS
+        """Read what is known when it is asked for; what is damaged is found anew."""
+        self.folder = cache_root / DURATIONS
         self.digests, self.looks = digests, VideoLooks(digests)
-        self._known = _read_durations(self.file)
+        self._known = ShardedIndex(self.folder, 3, _duration)
 
     def recall(self, file: TimedFile) -> Seconds | None:
         """Give the time of the last frame, if the file's content is known."""
         try:
-            return self._known.get(self.digests.digest(*file))
+            digest = self.digests.digest(*file)
         except VideoDecodeError:
             return None  # whoever opens the file says why
+        known = self._known.get(digest)
+        return self._before.get(digest) if known is None else known
 
     def look(self, file: TimedFile) -> VideoIndex:
         """Give the file's index; what is found is remembered for all who read it."""
@@ -226,17 +234,23 @@ class DurationCache:
 
         CollisionError: the disk is full.
         """
-        new = {self.digests.digest(*file): duration for file, duration in durations.items()}
-        self._known |= new
-        with kept_in_cache(self.file), locked(self.file.with_suffix(".lock")):
-            write_json(self.file, {"version": 2, "durations": _read_durations(self.file) | new})
+        for file, duration in durations.items():
+            self._known.put(self.digests.digest(*file), duration)
+        with kept_in_cache(self.folder / "durations", self.folder):
+            self._known.save()
         with suppress(CollisionError):  # extraction saves them, too, and says what is wrong
             self.digests.save()
 
+    @cached_property
+    def _before(self) -> dict[str, Seconds]:
+        try:
+            saved: _SavedDurations = typed(
+                _SavedDurations, load_json(self.folder.with_suffix(".json"))
+            )
+        except (OSError, ValueError, ConfigError):
+            return {}
+        return saved.durations
 
-def _read_durations(file: Path) -> dict[str, Seconds]:
-    try:
-        saved: _SavedDurations = typed(_SavedDurations, load_json(file))
-    except (OSError, ValueError, ConfigError):
-        return {}
-    return saved.durations
+
+def _duration(content: object) -> Seconds | None:
+    return content if isinstance(content, float) and np.isfinite(content) else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,12 +39,8 @@ _WAYS_OUT = {
 _MIN_BEYOND, _SHARE_BEYOND, _SHARE_INSIDE = 3, 0.5, 0.9
 
 
-class TimedFrames(Protocol):
-    """What is asked of a file; a ``VideoIndex`` has it, and so have ``VideoFacts``."""
-
-    @property
-    def frame_times(self) -> NDArray[np.float64]:
-        """When each of the ``[N]`` frames is first shown, in seconds."""
+class Timed(Protocol):
+    """How long a file is, and how fast."""
 
     @property
     def duration(self) -> Seconds:
@@ -53,6 +49,22 @@ class TimedFrames(Protocol):
     @property
     def native_fps(self) -> float:
         """Frames a second."""
+
+
+class TimedFrames(Timed, Protocol):
+    """What is asked of a file; a ``VideoIndex`` has it, and so have ``VideoFacts``."""
+
+    @property
+    def frame_times(self) -> NDArray[np.float64]:
+        """When each of the ``[N]`` frames is first shown, in seconds."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What is kept of a file that was looked at: all frames of 100,000 files take gigabytes."""
+
+    duration: Seconds
+    native_fps: float
 
 
 def why_unseen(
@@ -76,7 +88,10 @@ def why_unseen(
 
 
 class Reasons:
-    """Says why examples have no frames; a file is looked at once, and only if need be."""
+    """Says why examples have no frames; a file is looked at only if need be.
+
+    Once, if its examples come one after the other.
+    """
 
     def __init__(
         self,
@@ -88,7 +103,8 @@ class Reasons:
         """Take videos by id, and the ids of those that gave no features."""
         self.source, self.policy, self.records = source, policy, records
         self.unreadable = frozenset(unreadable)
-        self.files: dict[str, TimedFrames | None] = dict.fromkeys(self.unreadable)
+        self.files: dict[str, Timed | None] = dict.fromkeys(self.unreadable)
+        self._latest: tuple[str, TimedFrames | None] = ("", None)
 
     def __call__(self, example: Example) -> str:
         """Give the reason; FOUND if there are frames."""
@@ -105,14 +121,18 @@ class Reasons:
         return FOUND if FOUND in reasons else reasons[0]
 
     def _look(self, record: VideoRecord) -> TimedFrames | None:
-        if record.id not in self.files:
+        if record.id in self.unreadable:
+            return None
+        if record.id != self._latest[0]:
             try:
                 timing = record.frame_rate, record.video_stream
                 found = self.source.looks.index(record.path, *timing)
-                self.files[record.id] = replace(found, coded=None)  # there may be many
+                self.files[record.id] = Clock(float(found.duration), float(found.native_fps))
+                self._latest = record.id, found
             except VideoDecodeError:
                 self.files[record.id] = None
-        return self.files[record.id]
+                self._latest = record.id, None
+        return self._latest[1]
 
 
 @dataclass
@@ -183,9 +203,7 @@ def count_missing(
     return missing
 
 
-def guess_units(
-    records: Iterable[VideoRecord], files: Mapping[str, TimedFrames | None]
-) -> list[str]:
+def guess_units(records: Iterable[VideoRecord], files: Mapping[str, Timed | None]) -> list[str]:
     """Say of each class most of whose times lie beyond their files' ends what they look like.
 
     The time of a video that is not in ``files`` fits; one that is None there does not count.

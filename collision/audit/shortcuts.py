@@ -209,7 +209,8 @@ def label_permutations(labels: Ints, groups: Ints, count: int, seed: int) -> Ite
     little, so only the AP's excess over it is compared.
     """
     generator = np.random.default_rng(seed)
-    members = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
+    by_group, sizes = np.argsort(groups, kind="stable"), np.bincount(groups)
+    members = np.split(by_group, np.cumsum(sizes)[:-1])
     for _ in range(count):
         permuted = np.zeros_like(labels)
         while min(_groups_by_class(permuted, groups)) < 2:

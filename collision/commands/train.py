@@ -69,7 +69,7 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     facts = experiment.facts()
     learned_from = {key: facts[key] for key in ("data_digest", "feature_fingerprint")}
     if options.resume:
-        check_learned_from(options.resume, learned_from)
+        check_learned_from(options.resume, learned_from, lambda: experiment.data_digest(whole=True))
     pool = Pool(options.audit_workers, options.extraction.timeout)
     audits = experiment.audit(options.cache_root, pool) if options.audit else []
     folder = options.resume or new_folder(options, made, learned_from)

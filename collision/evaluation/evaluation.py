@@ -241,8 +241,11 @@ def _guard(evaluation: Evaluation, judging: Judging, audits: Sequence[FoldAudit]
     numbers = evaluation.numbers
     if numbers is None:
         return guards.found(findings)
-    origins, own_digest = evaluation.origins, experiment.facts()["data_digest"]
-    is_own = all(origin.data_digest == own_digest for origin in origins)
+    origins = evaluation.origins
+    own_digests = {
+        experiment.data_digest(whole=whole) for whole in {False, _knows_whole(evaluation)}
+    }
+    is_own = all(origin.data_digest in own_digests for origin in origins)
     known = [one.value for one in origins if one.value is not None] if is_own else []
     validation = float(np.mean(known)) if known else None
     summary, calibration = numbers.summary, numbers.calibration
@@ -262,10 +265,16 @@ def _guard(evaluation: Evaluation, judging: Judging, audits: Sequence[FoldAudit]
     return guards.found(findings)
 
 
+def _knows_whole(evaluation: Evaluation) -> bool:
+    """Whether any head was trained by an earlier version, and knows digests of whole files."""
+    return any(head.predictor.knows_whole for heads in evaluation.heads.values() for head in heads)
+
+
 def _learned_from_judged(evaluation: Evaluation) -> Finding | None:
     """Count the judged videos that a predictor has learned from; of several seeds the most."""
     experiment = evaluation.experiment
     digest_of, split = experiment.digests(), evaluation.split
+    whole_of = experiment.digests(whole=True) if _knows_whole(evaluation) else {}
     judged = [
         [record for record in fold.index.records.values() if record.split == split]
         for fold in experiment.folds
@@ -276,7 +285,8 @@ def _learned_from_judged(evaluation: Evaluation) -> Finding | None:
         for records, head in zip(judged, heads, strict=True):
             is_same_set = head.predictor.origin.dataset == evaluation.name
             groups = [record.group for record in records] if is_same_set else []
-            of_seed.update(head.predictor.seen(groups, [digest_of.get(r.id, "") for r in records]))
+            contents = ([found.get(r.id, "") for r in records] for found in (digest_of, whole_of))
+            of_seed.update(head.predictor.seen(groups, *contents))
         seen |= of_seed
     return guards.learned_from_judged(seen, sum(map(len, judged)))
 

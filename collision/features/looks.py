@@ -1,6 +1,6 @@
 """One look at each video file, remembered by its content: nobody reads its packets twice.
 
-    <root>/looks/v<VERSION>/<digest>.safetensors
+    <root>/looks/v<VERSION>/<2 digits>/<digest>.safetensors
 
 What ``index_video`` finds is kept there as plain arrays and JSON. A damaged file is made anew.
 
@@ -19,6 +19,7 @@ import numpy as np
 from collision.checks import STRICT, typed
 from collision.errors import CacheMismatchError
 from collision.features.digest import VideoDigests
+from collision.features.folders import FannedFolder
 from collision.features.saved import kept_in_cache, pack, unpack
 from collision.files import write_whole
 from collision.video.index import CodedFrames, VideoIndex, at_rate, index_video
@@ -64,6 +65,7 @@ class VideoLooks:
     def __init__(self, digests: VideoDigests):
         self.digests = digests
         self.folder = digests.index_file.parent / "looks" / f"v{VERSION}"
+        self.files = FannedFolder(self.folder, ".safetensors")
         self._unkept: dict[str, VideoIndex] = {}
 
     def index(
@@ -77,12 +79,12 @@ class VideoLooks:
         if path.is_dir():  # it has no packets
             return index_video(path, frame_rate)
         name = self.digests.digest(path, video_stream=video_stream)
-        file = self.folder / f"{name}.safetensors"
-        found = self._unkept.get(name) or _load(file, path)
+        found = self._unkept.get(name) or _load(self.files.find(name), path)
         if found is None:
             found = index_video(path, video_stream=video_stream)
-            with kept_in_cache(file):
+            with kept_in_cache(self.files.place(name), self.folder) as file:
                 write_whole(file, _encode(found))
+                self.files.settle(name)
             if not file.exists():
                 self._unkept[name] = found
         return at_rate(replace(found, path=path), frame_rate)

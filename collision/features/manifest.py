@@ -1,6 +1,7 @@
 """What stands beside features: how they were made, and from which parts (``manifest.json``).
 
-A manifest without a version is a bare fingerprint, as first written; it is read as version 1.
+A manifest without a version is a bare fingerprint, as first written; it is read as version 1. Until
+version 3 all features lay in one folder: software that looks there must not fill it again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from collision.checks import STRICT, typed
 from collision.errors import CacheMismatchError
-from collision.features.digest import stamp
+from collision.features.hashing import stamp
 from collision.features.saved import check_version
 from collision.files import load_json, write_json
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collision.config import Part
 
 FILE_NAME = "manifest.json"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)

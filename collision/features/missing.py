@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from collision.devices import num_cores
 from collision.errors import VideoDecodeError
 from collision.features.clips import WindowRequest
 from collision.features.digest import VideoDigests
 from collision.features.looks import VideoLooks
 from collision.features.store import FeatureStore
+from collision.features.stored import StoredTimes
 from collision.types import Failure
 from collision.video.index import VERSION as READER
+
+# Videos that are looked up before it is asked whether to stop.
+_TOGETHER = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +61,12 @@ def store_key(digests: VideoDigests, request: WindowRequest) -> str:
     return digests.digest(request.path, *timing) + request.view.suffix
 
 
-def revision(store: FeatureStore, key: str, looks: VideoLooks, request: WindowRequest) -> int:
+def revision(stored: StoredTimes, looks: VideoLooks, request: WindowRequest) -> int:
     """Give the reader's version that stored features must be of, or later, to be used.
 
     VideoDecodeError: the file cannot be read as it would be read now.
     """
-    if store.reader(key) == READER:
+    if stored.reader == READER:
         return READER
     return looks.index(request.path, request.frame_rate, request.video_stream).revision
 
@@ -74,24 +80,38 @@ def look_up(
 ) -> tuple[list[WantedVideo], list[Failure]]:
     """Find what the store lacks; a file that cannot be opened is a failure.
 
-    ``on_video`` is called after each request; ``should_stop`` leaves out those that follow.
+    ``on_video`` is called after each request; ``should_stop`` leaves out those that follow. Several
+    files are read at once: on a network's disk most of the time is waiting.
     """
     by_digest: dict[str, list[WindowRequest]] = {}
-    since: dict[str, int] = {}
+    stored: dict[str, tuple[StoredTimes, int]] = {}  # with the revision that counts
     failures = []
-    for request in requests:
-        if should_stop():
-            break
+
+    def find(request: WindowRequest) -> str | VideoDecodeError:
         try:
             key = store_key(looks.digests, request)
-            if key not in since:
-                since[key] = revision(store, key, looks, request)
-            by_digest.setdefault(key, []).append(request)
+            if key not in stored:
+                times = store.times(key)
+                stored[key] = times, revision(times, looks, request)
+            return key
         except VideoDecodeError as error:
-            failures.append(Failure(request.video, request.path, error.reason))
-        on_video(request.video, 1)
+            return error
+
+    with ThreadPoolExecutor(2 * num_cores()) as pool:
+        for begin in range(0, len(requests), _TOGETHER):
+            some = requests[begin : begin + _TOGETHER]
+            for request, found in zip(some, pool.map(find, some), strict=True):
+                if should_stop():
+                    break
+                if isinstance(found, VideoDecodeError):
+                    failures.append(Failure(request.video, request.path, found.reason))
+                else:
+                    by_digest.setdefault(found, []).append(request)
+                on_video(request.video, 1)
+            if should_stop():
+                break
     looks.digests.save()
-    wanted = [_wanted(key, group, store, since[key]) for key, group in by_digest.items()]
+    wanted = [_wanted(key, group, *stored[key]) for key, group in by_digest.items()]
     return wanted, failures
 
 
@@ -108,10 +128,10 @@ def decoded_together(videos: Sequence[WantedVideo]) -> list[list[WantedVideo]]:
 
 
 def _wanted(
-    digest: str, requests: list[WindowRequest], store: FeatureStore, since: int
+    digest: str, requests: list[WindowRequest], stored: StoredTimes, since: int
 ) -> WantedVideo:
     end_times = np.unique(np.concatenate([request.end_times for request in requests]))
-    missing = store.missing(digest, end_times, since)
-    is_outdated = store.reader(digest) < since
+    missing = stored.missing(end_times, since)
+    is_outdated = stored.reader < since
     num_reused = len(end_times) - len(missing)
     return WantedVideo(digest, tuple(requests), missing, num_reused, is_outdated, since)

@@ -134,6 +134,17 @@ class Pack:
         return np.append(self._index["num_steps"], 0)
 
 
+def damage(file: Path, window: Window, fingerprint: str) -> str:
+    """Say what is wrong with a pack, read whole; nothing if it is sound."""
+    try:
+        pack = Pack(file, window, fingerprint)
+        for key in pack.keys:
+            pack.read(key)
+    except (OSError, ValueError, KeyError) as error:
+        return str(error)
+    return ""
+
+
 class Packs:
     """All packs of a folder, opened when a video is first asked for."""
 

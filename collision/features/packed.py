@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from collision.errors import CacheMismatchError
-from collision.features.pack_file import FOLDER, PackedVideo, Window, write_pack
+from collision.features.pack_file import FOLDER, PackedVideo, Window, damage, write_pack
 from collision.features.saved import not_written
 from collision.features.store import FeatureStore
 
@@ -64,6 +64,28 @@ def pack(
         write_pack(file, videos(), window, store.fingerprint.key)
     except OSError as error:
         raise not_written(file, error) from error
+
+
+def drop_packed(store: FeatureStore) -> int:
+    """Delete the files of single videos that a sound pack holds; gives how many.
+
+    CollisionError: The folder is not writable.
+    """
+    count = 0
+    for key in dict.fromkeys(store.packs.keys()):
+        with store.changing(key):
+            if store.stamp(key) is not None and store.packed(key) is not None:
+                store.files.find(key).unlink()
+                count += 1
+    return count
+
+
+def damaged_packs(store: FeatureStore) -> list[tuple[Path, str]]:
+    """Read every pack of a store; give the damaged ones with what is wrong."""
+    window: Window = (store.spec.num_steps, store.spec.feature_dim), store.dtype
+    files = sorted((store.folder / FOLDER).glob("[!.]*.safetensors"))
+    found = [(file, damage(file, window, store.fingerprint.key)) for file in files]
+    return [(file, reason) for file, reason in found if reason]
 
 
 def stored_keys(store: FeatureStore) -> list[str]:

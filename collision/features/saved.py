@@ -25,6 +25,7 @@ _DTYPES = {
     **{"I16": "<i2", "I32": "<i4", "I64": "<i8", "U16": "<u2", "U32": "<u4", "U64": "<u8"},
 }
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+_LENGTH = 8  # bytes at the beginning of a safetensors file that say how long its header is
 
 
 def check_version(file: Path, content: Mapping[str, Any], newest: int) -> None:
@@ -59,8 +60,10 @@ def not_written(path: Path, error: OSError) -> CollisionError:
 
 
 @contextmanager
-def kept_in_cache(file: Path) -> Iterator[Path]:
+def kept_in_cache(file: Path, folder: Path | None = None) -> Iterator[Path]:
     """Write a file of the cache; where that may only be read, say once that nothing is kept.
+
+    ``folder`` is what is named then, if it is not the file's own.
 
     A full or broken disk is a ``CollisionError``.
     """
@@ -71,13 +74,22 @@ def kept_in_cache(file: Path) -> Iterator[Path]:
         if not is_read_only(error):
             raise not_written(file, error) from error
         lost = "what was found in the files is not kept for next time"
-        warn_once(f"{file.parent} may only be read: {lost}.")
+        warn_once(f"{folder or file.parent} may only be read: {lost}.")
 
 
 def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    """Put arrays and what belongs to them into a safetensors file with a checksum."""
+    """Put arrays and what belongs to them into a safetensors file with a checksum.
+
+    The same arrays and metadata give the same bytes, in every process.
+    """
     rows = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    return save(rows, {**metadata, "checksum": checksum(rows)})
+    written = save(rows)
+    length = int.from_bytes(written[:_LENGTH], "little")
+    # The library writes metadata in another order each time.
+    ordered = {"__metadata__": dict(sorted({**metadata, "checksum": checksum(rows)}.items()))}
+    header = json.dumps({**ordered, **json.loads(written[_LENGTH : _LENGTH + length])}).encode()
+    header += b" " * (-len(header) % _LENGTH)  # the arrays behind it begin at a multiple of 8
+    return len(header).to_bytes(_LENGTH, "little") + header + written[_LENGTH + length :]
 
 
 def unpack(file: Path, is_sound: bool = False) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from collision.checks import arguments_of
 from collision.errors import CacheMismatchError, CollisionError, VideoDecodeError
 from collision.features.clips import WindowRequest
@@ -124,17 +122,23 @@ class FeatureSource:
             for record in [index.records[video]]
         ]
 
-    def digest_of(self, index: DataIndex, failures: Iterable[Failure]) -> dict[str, str]:
-        """Give the digest of each readable video's content and clock by id."""
+    def digest_of(
+        self, index: DataIndex, failures: Iterable[Failure], whole: bool = False
+    ) -> dict[str, str]:
+        """Give the digest of each readable video's content and clock by id.
+
+        ``whole``: as earlier versions took it, of every byte of the files, which are read once.
+        """
         failed = {failure.video for failure in failures}
+        digest = self.digests.whole if whole else self.digests.content
         found = {}
         for video, record in index.records.items():
             # A video of which no moment is wanted may be missing: nothing has tried to read it.
             with contextlib.suppress(VideoDecodeError):
                 if video not in failed:
-                    found[video] = self.digests.digest(
-                        record.path, record.frame_rate, record.video_stream
-                    )
+                    found[video] = digest(record.path, record.frame_rate, record.video_stream)
+        with contextlib.suppress(CollisionError):  # it only spares reading them again
+            self.digests.save()
         return found
 
     def look(self, requests: Iterable[WindowRequest]) -> tuple[int, list[Failure]]:
@@ -146,11 +150,12 @@ class FeatureSource:
             try:
                 key = store_key(self.digests, request)
                 content = self.digests.digest(request.path)
-                since = revision(self.store, key, self.looks, request)
+                stored = self.store.times(key)
+                since = revision(stored, self.looks, request)
             except VideoDecodeError as error:
                 failures.append(Failure(request.video, request.path, error.reason))
                 continue
-            missing = len(self.store.missing(key, np.asarray(request.end_times), since))
+            missing = len(stored.missing(request.end_times, since))
             failure = failed.get(request.path)
             if missing and failure and failure.is_of(content):
                 failures.append(replace(failure, video=request.video))

@@ -1,14 +1,15 @@
 """Features on disk: one folder a fingerprint, one safetensors file a video.
 
     <root>/<backbone's name>-<key>/manifest.json          how they were made
-                                   <digest>.safetensors   one video
+                                   <2 digits>/<digest>.safetensors   one video
 
 A file holds ``features [N, S, D]``, ``end_times [N]`` and ``unavailable [K]``: the end times whose
 window does not exist, so that nobody tries them again. Times are float64 seconds, ascending. Of a
 backbone with ``min_frames`` it also holds ``num_steps [N]``: so many of the S steps, the newest,
 are real; the others are zero, for the beginning of its video cuts the window short. A file's layout
 is the fingerprint's ``schema``, whose key stands in each file. It is replaced whole and by
-one writer at a time: a reader sees the old or the new one, and any process may be killed.
+one writer at a time: a reader sees the old or the new one, and any process may be killed. Writers
+of different videos wait for each other only within one of the 256 subfolders.
 
 Shapes: N windows, S steps a window, D feature dim, K windows that do not exist.
 """
@@ -19,7 +20,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,44 +28,28 @@ from numpy.typing import ArrayLike, NDArray
 
 from collision.errors import CacheMismatchError, CollisionError, ConfigError
 from collision.features.fingerprint import Fingerprint, check_same
+from collision.features.folders import FannedFolder
 from collision.features.manifest import VERSION, Maker, Manifest, read_manifest, write_manifest
 from collision.features.pack_file import Pack, PackedVideo, Packs, Stamp, stamp_of
 from collision.features.saved import not_written, pack, unpack
+from collision.features.stored import (
+    STEPS,
+    StoredTimes,
+    StoredVideo,
+    merged,
+    positions_of,
+    rounded,
+)
 from collision.files import locked, write_whole
-from collision.types import BackboneSpec, Seconds
-from collision.video.index import VERSION as READER
+from collision.types import BackboneSpec
 
 logger = logging.getLogger(__name__)
 
-# End times this close are the same window: they come from sums of floats.
-TIME_TOLERANCE: Seconds = 1e-6
 _TENSORS = ("features", "end_times", "unavailable")
-_STEPS = "num_steps"
 
 
 class NotFiniteError(ValueError):
     """Features that hold NaN, or values too large for the dtype that they are stored in."""
-
-
-@dataclass(frozen=True)
-class StoredVideo:
-    """What is stored of one video: both time arrays ascend.
-
-    ``num_steps [N]``, how many of a window's steps are real, are all of them where it is None;
-    ``reader`` is the version of ``collision.video.index`` that its frames were read by.
-    """
-
-    features: NDArray[np.floating]
-    end_times: NDArray[np.float64]
-    unavailable: NDArray[np.float64]
-    reader: int = READER
-    num_steps: NDArray[np.int64] | None = None
-
-    def __post_init__(self) -> None:
-        """Count every step of old windows."""
-        if self.num_steps is None:
-            whole = np.full(len(self.end_times), self.features.shape[1], np.int64)
-            object.__setattr__(self, _STEPS, whole)
 
 
 class FeatureStore:
@@ -95,6 +80,7 @@ class FeatureStore:
 
     def _take(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self._manifest = folder, manifest
+        self.files = FannedFolder(folder, ".safetensors")
         self._is_saved = manifest.version == VERSION
         self.fingerprint = Fingerprint(manifest.fingerprint)
         self._key = self.fingerprint.key  # it is a hash
@@ -102,10 +88,10 @@ class FeatureStore:
             raise ConfigError(f"backbone.dtype={dtype}: features are stored as float16 or float32.")
         self.dtype = np.dtype(dtype)
         self._step_shape = (self.spec.num_steps, self.spec.feature_dim)
-        self._warned: set[str] = set()
         self.packs = Packs(self.folder, (self._step_shape, self.dtype), self._key)
         self._known: dict[str, tuple[Stamp | None, StoredVideo]] = {}  # without features
-        self._is_clean = False
+        self._warned: set[str] = set()
+        self._clean: set[Path] = set()
 
     @property
     def spec(self) -> BackboneSpec:
@@ -141,14 +127,15 @@ class FeatureStore:
 
         What was read before ``revision`` (of ``VideoIndex``) counts for nothing.
         """
-        wanted = np.asarray(end_times, np.float64)
-        if not (wanted[1:] > wanted[:-1]).all():
-            wanted = np.unique(wanted)
+        return self.times(digest).missing(end_times, revision)
+
+    def times(self, digest: str) -> StoredTimes:
+        """Give what is stored of a video but its features, for several questions at one reading.
+
+        The file is read whole: only so is damage found before its windows are relied on.
+        """
         stored = self._times(digest)
-        if stored.reader < revision:
-            return wanted
-        absent = wanted[_positions(stored.end_times, wanted) < 0]
-        return absent[_positions(stored.unavailable, absent) < 0] if len(absent) else absent
+        return StoredTimes(stored.end_times, stored.unavailable, stored.reader)
 
     def read(
         self, digest: str, end_times: ArrayLike
@@ -170,10 +157,10 @@ class FeatureStore:
         """
         wanted = np.asarray(end_times, np.float64)
         stored = self._load(digest)
-        positions = _positions(stored.end_times, wanted)
+        positions = positions_of(stored.end_times, wanted)
         absent = wanted[positions < 0]
         if len(absent):
-            absent = absent[_positions(stored.unavailable, absent) < 0]
+            absent = absent[positions_of(stored.unavailable, absent) < 0]
         if len(absent):
             raise CacheMismatchError(
                 f"{len(absent)} of {len(wanted)} windows of video {digest} are not in "
@@ -189,7 +176,7 @@ class FeatureStore:
         As many as the spec says, unless that allows windows that are cut short.
         """
         stored = self._times(digest)
-        positions = _positions(stored.end_times, np.asarray(end_times, np.float64))
+        positions = positions_of(stored.end_times, np.asarray(end_times, np.float64))
         assert stored.num_steps is not None
         return np.where(positions >= 0, np.append(stored.num_steps, 0)[positions], 0)
 
@@ -206,37 +193,44 @@ class FeatureStore:
         """Add windows of one video to what is there; the new ones win where both have one.
 
         ``end_times [N]`` are seconds in any order, ``features [N, S, D]``; ``unavailable_times``
-        end windows that do not exist. ``video`` is for people who look into the folder. What was
-        read before ``revision`` (of ``VideoIndex``) is thrown away. ``num_steps [N]`` of each
-        window are real, its newest; None: all.
+        end windows that do not exist. ``video`` is not stored: copies of a file under other names
+        give the same bytes. What was read before ``revision`` (of ``VideoIndex``) is thrown away.
+        ``num_steps [N]`` of each window are real, its newest; None: all.
 
         Raises:
             NotFiniteError: NaN, or values beyond the stored dtype; nothing is written.
             CollisionError: The disk is full or not writable; what was stored stays.
         """
         cast = self._cast(features)
-        times, never = (np.asarray(t, np.float64) for t in (end_times, unavailable_times))
+        times, never = (rounded(times) for times in (end_times, unavailable_times))
         new = StoredVideo(cast, times, never, num_steps=num_steps)
         assert new.features.shape == (len(new.end_times), *self._step_shape), new.features.shape
-        with self.changing():
+        with self.changing(digest):
             stored = self._load(digest)
-            merged = new if stored.reader < revision else stored
-            write_whole(self._path(digest), self._encode(digest, _merge(merged, new), video))
+            kept = new if stored.reader < revision else stored
+            self._replace(digest, merged(kept, new))
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
-        """Hold the folder's lock, for whoever changes a file; makes folder and manifest first."""
+    def changing(self, digest: str | None = None) -> Iterator[None]:
+        """Hold the lock of a video's subfolder, or the store's, for whoever changes a file there.
+
+        Makes folder and manifest first.
+        """
+        folder = self.folder if digest is None else self.files.place(digest).parent
+        if digest is not None and not self._is_saved:
+            with self.changing():
+                pass
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with locked(self.folder / ".lock"):
-                for half in () if self._is_clean else self.folder.glob(".*.partial"):
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder / ".lock"):
+                for half in () if folder in self._clean else folder.glob(".*.partial"):
                     half.unlink(missing_ok=True)  # of a writer that was killed
-                self._is_clean = True
+                self._clean.add(folder)
                 if not self._is_saved:
                     self._save_manifest()
                 yield
         except OSError as error:
-            raise not_written(Path(error.filename or self.folder), error) from error
+            raise not_written(Path(error.filename or folder), error) from error
 
     def _save_manifest(self, wrong: Maker | None = None) -> None:
         """Write the manifest with what others noted meanwhile; the caller holds the lock."""
@@ -250,19 +244,67 @@ class FeatureStore:
 
     def stamp(self, digest: str) -> Stamp | None:
         """Give what tells whether a video's own file has changed; None where there is none."""
-        return stamp_of(self._path(digest))
+        return stamp_of(self.files.find(digest))
 
     def packed(self, digest: str) -> tuple[Pack, PackedVideo] | None:
         """Give the pack that a video is read from; None: it has a file of its own, or none."""
         return self.packs.find(digest, self.stamp(digest))
 
+    def stored(self, digest: str) -> StoredVideo:
+        """Give all that is stored of a video; nothing where there is none, or it is damaged."""
+        return self._load(digest)
+
+    def unite(self, digest: str, other: StoredVideo) -> bool:
+        """Add windows of another store; those that are here win. Says whether any were new.
+
+        Of two readers' windows those of the later one are kept alone: they saw other frames.
+        """
+        with self.changing(digest):
+            here = self._load(digest)
+            both = _united(here, other)
+            is_new = not both.equals(here)
+            if is_new:
+                self._replace(digest, both)
+        return is_new
+
+    def rename(self, digest: str, new: str) -> str:
+        """Move a video's files to the place of another name; say what is damaged, if so."""
+        there = [self.files.place(digest), self.files.flat(digest), self.files.place(new)]
+        there = [file for file in dict.fromkeys(there) if file.exists()]
+        with self.changing(new):
+            if new == digest and there == [self.files.flat(digest)]:
+                there[0].replace(self.files.place(digest))
+                return ""
+            video = self._nothing()
+            for file in there:
+                try:
+                    own = self._decode(file, file.name.removesuffix(self.files.suffix))
+                except (OSError, ValueError) as error:
+                    return str(error)
+                video = _united(video, own)
+            self._replace(new, video)
+            for file in there:
+                if file != self.files.place(new):
+                    file.unlink(missing_ok=True)
+        return ""
+
+    def damage(self, file: Path) -> str:
+        """Say what is wrong with one of the files; nothing if it is whole and of its name."""
+        try:
+            self._decode(file, file.name.removesuffix(self.files.suffix))
+        except (OSError, ValueError) as error:
+            return str(error)
+        return ""
+
+    def _replace(self, digest: str, video: StoredVideo) -> None:
+        """Write a video's file in its place; the caller holds the lock."""
+        write_whole(self.files.place(digest), self._encode(digest, video))
+        self.files.settle(digest)
+
     @property
     def _tensors(self) -> tuple[str, ...]:
         """What a file holds; windows that are all whole are stored as they always were."""
-        return _TENSORS if self.spec.min_frames is None else (*_TENSORS, _STEPS)
-
-    def _path(self, digest: str) -> Path:
-        return self.folder / f"{digest}.safetensors"
+        return _TENSORS if self.spec.min_frames is None else (*_TENSORS, STEPS)
 
     def _cast(self, features: NDArray[np.floating]) -> NDArray[np.floating]:
         with np.errstate(over="ignore"):  # an overflow becomes inf, which the next line refuses
@@ -275,9 +317,9 @@ class FeatureStore:
             )
         return cast
 
-    def _encode(self, digest: str, video: StoredVideo, name: str) -> bytes:
+    def _encode(self, digest: str, video: StoredVideo) -> bytes:
         tensors = {name: getattr(video, name) for name in self._tensors}
-        metadata = {"fingerprint": self.fingerprint.key, "digest": digest, "video": name}
+        metadata = {"fingerprint": self.fingerprint.key, "digest": digest}
         return pack(tensors, {**metadata, "reader": str(video.reader)})
 
     def _times(self, digest: str) -> StoredVideo:
@@ -290,17 +332,14 @@ class FeatureStore:
 
     def _load(self, digest: str) -> StoredVideo:
         """Read what is stored of a video; a damaged file is as good as none."""
-        path = self._path(digest)
+        path = self.files.find(digest)
         stamp = stamp_of(path)
         known = self._known.get(digest)
         is_same = known is not None and known[0] == stamp
         is_sound = known is not None and is_same and len(known[1].end_times) > 0
         video = self._read(digest, path, stamp, is_sound)
         if not is_same:
-            assert video.num_steps is not None
-            times = (video.end_times.copy(), video.unavailable.copy(), video.reader)
-            bare = StoredVideo(video.features[:0].copy(), *times, video.num_steps.copy())
-            self._known[digest] = stamp, bare
+            self._known[digest] = stamp, video.without_features()
         return video
 
     def _read(self, digest: str, path: Path, stamp: Stamp | None, is_sound: bool) -> StoredVideo:
@@ -308,10 +347,8 @@ class FeatureStore:
             video = found[1]
             times = video.end_times, video.unavailable, video.reader, video.num_steps
             return StoredVideo(video.features, *times)
-        none = np.zeros(0)
-        nothing = StoredVideo(np.zeros((0, *self._step_shape), self.dtype), none, none)
         if stamp is None:
-            return nothing
+            return self._nothing()
         try:
             return self._decode(path, digest, is_sound)
         except (OSError, ValueError) as error:
@@ -319,7 +356,11 @@ class FeatureStore:
                 self._warned.add(digest)
                 text = "Damaged feature file %s (%s): it will be computed again."
                 logger.warning(text, path, error)
-            return nothing
+            return self._nothing()
+
+    def _nothing(self) -> StoredVideo:
+        features = np.zeros((0, *self._step_shape), self.dtype)
+        return StoredVideo(features, np.zeros(0), np.zeros(0))
 
     def _decode(self, path: Path, digest: str, is_sound: bool = False) -> StoredVideo:
         """Read a file and check that it is whole and ours; ValueError says what is not.
@@ -338,45 +379,16 @@ class FeatureStore:
         most, steps = self._step_shape[0], video.num_steps
         assert steps is not None
         if steps.dtype.kind not in "iu" or steps.shape != video.end_times.shape:
-            raise ValueError(f"{_STEPS} is {steps.dtype} of shape {steps.shape}")
+            raise ValueError(f"{STEPS} is {steps.dtype} of shape {steps.shape}")
         if ((steps < 1) | (steps > most)).any():
-            raise ValueError(f"{_STEPS} lies outside 1 to {most}")
+            raise ValueError(f"{STEPS} lies outside 1 to {most}")
         return video
 
 
-def _positions(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Find each wanted time among the ascending known ones; -1 where there is none."""
-    if len(known) == len(wanted) and (known == wanted).all():  # as it mostly is
-        return np.arange(len(known))
-    if not len(known):
-        return np.full(len(wanted), -1)
-    after = np.searchsorted(known, wanted).clip(max=len(known) - 1)
-    before = (after - 1).clip(min=0)
-    closer_before = np.abs(known[before] - wanted) < np.abs(known[after] - wanted)
-    nearest = np.where(closer_before, before, after)
-    return np.where(np.abs(known[nearest] - wanted) <= TIME_TOLERANCE, nearest, -1)
-
-
-def _merge(old: StoredVideo, new: StoredVideo) -> StoredVideo:
-    """Unite two sets of windows; the new one wins where both have a window."""
-    order = _distinct(new.end_times)
-    added = new.end_times[order]
-    keep = _positions(added, old.end_times) < 0
-    end_times = np.concatenate([added, old.end_times[keep]])
-    features = np.concatenate([new.features[order], old.features[keep]])
-    assert old.num_steps is not None and new.num_steps is not None
-    num_steps = np.concatenate([new.num_steps[order], old.num_steps[keep]])
-    ascending = np.argsort(end_times)
-    unavailable = np.concatenate([new.unavailable, old.unavailable])
-    unavailable = unavailable[_distinct(unavailable)]
-    unavailable = unavailable[_positions(end_times[ascending], unavailable) < 0]
-    return StoredVideo(
-        features[ascending], end_times[ascending], unavailable, num_steps=num_steps[ascending]
-    )
-
-
-def _distinct(times: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Give the order that makes times ascend, each within the tolerance once."""
-    order = np.argsort(times)
-    fresh = np.diff(times[order], prepend=-np.inf) > TIME_TOLERANCE
-    return order[fresh]
+def _united(here: StoredVideo, other: StoredVideo) -> StoredVideo:
+    """Unite windows, of which those here win; of two readers the later one's alone are kept."""
+    if other.is_empty or here.is_empty:
+        return here if other.is_empty else other
+    if here.reader != other.reader:
+        return max((here, other), key=lambda one: one.reader)
+    return replace(merged(other, here), reader=here.reader)

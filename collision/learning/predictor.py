@@ -40,7 +40,7 @@ from collision.sampling.policy import SamplingPolicy
 from collision.types import BackboneSpec
 from collision.untrusted import check_format, reading, saved_part, values_in
 
-FORMAT = 4
+FORMAT = 5
 PARTS = ("backbone", "head", "pooling")
 BASELINE = "logistic"  # the head that every run is set against
 PAINTED = (
@@ -54,13 +54,15 @@ class LearnedFrom:
     """The videos behind a head: those it was trained on, and those its weights were chosen on.
 
     By split, ``train`` and ``val``: digests of their content, and their groups (source events or
-    drives), which mean something within one data set only.
+    drives), which mean something within one data set only. Of what earlier versions have trained,
+    the ``whole_digests`` are known instead, of every byte.
     """
 
     __pydantic_config__ = STRICT
 
     groups: Mapping[str, tuple[str, ...]]
     digests: Mapping[str, tuple[str, ...]]
+    whole_digests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: Mapping[str, FeatureDataset], digest_of: Mapping[str, str]) -> LearnedFrom:
@@ -75,7 +77,12 @@ class LearnedFrom:
         if earlier is None:
             return self
         groups = earlier.groups if same_dataset else {}
-        return LearnedFrom(_united(self.groups, groups), _united(self.digests, earlier.digests))
+        none = {split: () for split in self.digests}
+        return LearnedFrom(
+            _united(self.groups, groups),
+            _united(self.digests, earlier.digests),
+            _united({**none, **self.whole_digests}, earlier.whole_digests),
+        )
 
 
 @dataclass(frozen=True)
@@ -146,20 +153,34 @@ class Predictor:
         """Of the backbone behind the features."""
         return self.fingerprint.spec
 
-    def seen(self, groups: Iterable[str], digests: Iterable[str]) -> dict[str, int]:
+    @property
+    def knows_whole(self) -> bool:
+        """Whether an earlier version trained it, or what it began from: it knows whole files."""
+        known = self.origin.learned_from
+        return known is not None and any(known.whole_digests.values())
+
+    def seen(
+        self, groups: Iterable[str], digests: Iterable[str], whole_digests: Iterable[str] = ()
+    ) -> dict[str, int]:
         """Count the videos, by split, that the head has learned from or was selected on.
 
         A video counts where its group or its content is known. Groups and digests are of the same
-        videos; give no groups of another data set, whose names differ.
+        videos; give no groups of another data set, whose names differ. ``whole_digests`` are needed
+        if it ``knows_whole``.
         """
         known = self.origin.learned_from
         if known is None:
             return {}
-        videos = list(zip_longest((_writable(group) for group in groups), digests))
+        names = (_writable(group) for group in groups)
+        videos = list(zip_longest(names, digests, whole_digests))
         counts = {}
         for split in known.groups:
-            own, contents = set(known.groups[split]), set(known.digests.get(split, ()))
-            counts[split] = sum(group in own or digest in contents for group, digest in videos)
+            lists = (known.groups, known.digests, known.whole_digests)
+            own = [set(one.get(split, ())) for one in lists]
+            counts[split] = sum(
+                any(name in there for name, there in zip(video, own, strict=True))
+                for video in videos
+            )
         return {split: count for split, count in counts.items() if count}
 
     def probabilities(self, data: FeatureDataset, device: torch.device) -> np.ndarray:
@@ -216,6 +237,13 @@ def load_predictor(path: Path, trust: Collection[str] = ()) -> Predictor:
 def _upgraded(header: Mapping[str, Any]) -> dict[str, Any]:
     """Write a header of an earlier format as today's; what it lacks is left out, and told later."""
     if header["format"] == FORMAT:
+        return {**header}
+    origin = header.get("origin")
+    learned = origin.get("learned_from") if isinstance(origin, dict) else None
+    if isinstance(learned, dict) and isinstance(whole := learned.get("digests"), dict):
+        learned = {**learned, "digests": dict.fromkeys(whole, ()), "whole_digests": whole}
+        header = {**header, "origin": {**header["origin"], "learned_from": learned}}
+    if header["format"] == 4:
         return {**header}
     if header["format"] == 2:
         header = _from_format_2(header)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -71,10 +71,13 @@ def resumed(changes: Mapping[str, Any]) -> TrainOptions:
     return after
 
 
-def check_learned_from(run_folder: Path, learned_from: Mapping[str, str]) -> None:
+def check_learned_from(
+    run_folder: Path, learned_from: Mapping[str, str], earlier_digest: Callable[[], str]
+) -> None:
     """Refuse to go on with other videos or features than those that a run began with.
 
-    Its heads have learned from those: of another split, they may know what tests them.
+    Its heads have learned from those: of another split, they may know what tests them. Where the
+    ``data_digest`` differs, ``earlier_digest`` gives it as earlier versions took it.
 
     Raises:
         ConfigError: a digest or fingerprint in ``learned_from`` differs from the run's.
@@ -86,7 +89,7 @@ def check_learned_from(run_folder: Path, learned_from: Mapping[str, str]) -> Non
     began_with = made.get("learned_from", {})  # runs of earlier versions do not say
     for name, found in learned_from.items():
         before = began_with.get(name, found)
-        if found != before:
+        if found != before and not (name == "data_digest" and earlier_digest() == before):
             raise ConfigError(
                 f"{str(run_folder)!r} cannot be resumed: its {name} was {before} when it began, "
                 f"and is {found} now. A resumed run keeps its videos, their times and splits, and "

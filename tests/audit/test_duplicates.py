@@ -108,7 +108,33 @@ def test_few_scenes_of_one_painter_are_taken_for_each_other(tmp_path, monkeypatc
     assert len(unrelated(pairs)) <= 1
 
 
-def test_the_same_frames_are_found_as_by_comparing_all():
+@pytest.fixture(params=["few", "many"])
+def parts(request, monkeypatch):
+    """Part hashes as those of few or of many frames are."""
+    monkeypatch.setattr(duplicates, "_MANY", 0 if request.param == "many" else 2**40)
+    return duplicates._OF_MANY if request.param == "many" else duplicates._OF_FEW
+
+
+def test_no_two_similar_hashes_are_over_the_limit_in_every_part(parts):
+    assert sum(num_bits for num_bits, _ in parts) == 64
+    assert sum(most + 1 for _, most in parts) == MAX_BITS + 1
+
+
+def test_hashes_that_are_at_the_limit_in_every_part_but_one_are_found(parts):
+    """One bit more in any part would be a bit too many."""
+    for chosen in range(len(parts)):
+        bits, shift = [], 0
+        for number, (num_bits, most) in enumerate(parts):
+            bits += [shift + num_bits - 1 - n for n in range(most + (number != chosen))]
+            shift += num_bits
+        assert len(bits) == MAX_BITS
+        other = np.bitwise_or.reduce(np.uint64(1) << np.array(bits, np.uint64))
+        for hashes in ([0, other], [other, 0], [2**64 - 1, ~other]):
+            found = similar_frames(np.array(hashes, np.uint64), np.array([0, 1]))
+            assert set(zip(*found, strict=True)) == {(0, 1)}, (chosen, hashes)
+
+
+def test_the_same_frames_are_found_as_by_comparing_all(parts):
     """Hashes at every distance around the limit, of few videos and of many."""
     generator = np.random.default_rng(0)
     for num_videos, frames in ((1, 5), (7, 9), (60, 8)):
@@ -125,25 +151,26 @@ def test_the_same_frames_are_found_as_by_comparing_all():
         assert num_videos == 1 or expected
 
 
-def test_blocks_that_fit_memory_change_nothing(monkeypatch):
+def test_blocks_that_fit_memory_change_nothing(monkeypatch, parts):
     hashes = np.zeros(200, np.uint64)
     owner = np.repeat(np.arange(50), 4)
     whole = set(zip(*similar_frames(hashes, owner), strict=True))
     monkeypatch.setattr(duplicates, "_MAX_COMPARED", 300)
+    monkeypatch.setattr(duplicates, "_IN_CACHE", 7)
     assert set(zip(*similar_frames(hashes, owner), strict=True)) == whole
 
 
 def test_few_of_all_frames_are_compared(monkeypatch):
     compared = []
-    real = duplicates._expanded
+    real = duplicates._pairs
 
     def counted(*columns):
-        pairs = real(*columns)
-        compared.append(len(pairs[0]) / 2)  # each pair comes both ways
-        return pairs
+        for pairs in real(*columns):
+            compared.append(len(pairs[0]))
+            yield pairs
 
-    monkeypatch.setattr(duplicates, "_expanded", counted)
+    monkeypatch.setattr(duplicates, "_pairs", counted)
     facts = {str(n): made_up_facts(n, num_frames=80) for n in range(1000)}
     assert not pairs_of(facts)
     num_frames = sum(len(fact.hashes) for fact in facts.values())
-    assert sum(compared) < num_frames**2 / 2 / 50
+    assert sum(compared) < num_frames**2 / 2 / 100

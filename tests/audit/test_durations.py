@@ -40,17 +40,30 @@ def test_a_second_run_opens_nothing_that_it_knows(records, tmp_path, monkeypatch
     assert len(opened) == 1
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"durations": {"a": "x"}}', '{"version": 1}'])
+@pytest.mark.parametrize("text", ["[]", "{", '["a", "x"]', '["a", NaN]'])
 def test_a_damaged_file_is_started_anew(records, tmp_path, text):
     first = read(tmp_path / "cache", records)
-    (tmp_path / "cache" / DURATIONS).write_text(text)
+    (file,) = (tmp_path / "cache" / DURATIONS).glob("*.jsonl")
+    kept = file.read_text()
+    file.write_text(text)
     assert read(tmp_path / "cache", records) == first
-    assert json.loads((tmp_path / "cache" / DURATIONS).read_text())["version"] == 2
+    assert file.read_text().splitlines()[-1] == kept.splitlines()[-1]
+
+
+def test_durations_of_an_earlier_version_are_used(records, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    digest = VideoDigests(cache / "videos.json").digest(records[0].path)
+    saved = {"version": 2, "durations": {digest: 1.25}}
+    (cache / "durations.json").write_text(json.dumps(saved))
+    assert read(cache, records)[0] == {"v0": 1.25}
+    (cache / "durations.json").write_text('{"version": 2, "durations": {"a": "x"}}')
+    assert read(cache, records)[0] == {"v0": pytest.approx(1.9)}
 
 
 def test_a_cache_that_may_only_be_read(records, tmp_path, monkeypatch):
     def refuse(path, content):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(module, "write_json", refuse)
+    monkeypatch.setattr(module.ShardedIndex, "save", lambda index: refuse(index, ""))
     assert read(tmp_path / "cache", records)[0] == {"v0": pytest.approx(1.9)}

@@ -1,6 +1,7 @@
 """Why made-up examples have no frames, and what made-up times look like."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,16 +13,19 @@ from collision.audit.missing import (
     HOLE,
     SHORT,
     UNREADABLE,
+    Clock,
     Missing,
+    Reasons,
     count_missing,
     guess_units,
     why_unseen,
 )
-from collision.errors import CollisionError
+from collision.errors import CollisionError, VideoDecodeError
 from collision.sampling.index import Selection, index_records
 from collision.sampling.policy import SamplingPolicy
 from collision.types import UNLABELLED, Example
 from tests.kit.audit import made_up_facts, made_up_record
+from tests.kit.backbone import TinyBackbone
 
 # From 0.2 to 6 s at 10 frames/s, but for what lies between 2 and 4 s.
 TIMES = np.array([time for time in np.arange(2, 60) / 10 if not 2 < time < 4])
@@ -148,3 +152,23 @@ def test_what_is_refused():
     with pytest.raises(CollisionError, match="No negative example is left in the train split: all"):
         counted((1, 0.5, FOUND), (0, 0.5, UNREADABLE), (0, 1.5, UNREADABLE)).check("train")
     Missing().check("train", "val", "test")
+
+
+def test_of_files_that_were_looked_at_little_is_kept():
+    """Of 100,000 files, all frames would take gigabytes."""
+    looked = []
+
+    def index(path, *_):
+        looked.append(path)
+        if path.name == "v2.mp4":
+            raise VideoDecodeError(path, "torn")
+        return FILES[path.stem]
+
+    source = SimpleNamespace(looks=SimpleNamespace(index=index), spec=TinyBackbone().spec)
+    records = {f"v{n}": made_up_record(n, 1) for n in range(4)}
+    reasons = Reasons(source, SamplingPolicy(), records, ["v3"])
+    cuts = [Example(f"v{n}", end, 1, 0.5) for n in range(4) for end in (2.0, 3.0, 9.0)]
+    found = [reasons(example) for example in cuts]
+    assert found == [FOUND, FOUND, BEYOND] * 2 + [UNREADABLE] * 6
+    assert len(looked) == 3
+    assert reasons.files == {"v0": Clock(6.0, 10.0), "v1": Clock(6.0, 10.0), "v2": None, "v3": None}

@@ -181,6 +181,7 @@ TYPOS = {
     ("data", "write=a.csv"): "collision data FOLDER write=FILE",
     ("data", "folder", "write=a.csv"): "There is no folder 'folder'.",
     ("data", "examples=."): "examples=.: that is a folder",
+    ("cache",): "cache needs an action: ls, du, verify, prune, merge or upgrade.",
     ("compare", "a"): "compare needs two or more run folders",
     ("compare", "a", "b", "num_resample=3"): "Did you mean num_resamples?",
 }
@@ -331,7 +332,7 @@ def test_help_shows_examples_and_the_parts_of_the_verb(verb, asked, capfd):
     assert "$" not in output.partition("Defaults")[0]
     examples = output.partition("Examples")[2].partition("Parts")[0].partition("Options")[0]
     assert len([line for line in examples.splitlines() if line.startswith("  ")]) >= 2
-    assert "limit=N" in output or verb in ("compare", "data")
+    assert "limit=N" in output or verb in ("cache", "compare", "data")
     assert ("  head: auto, gru, linear" in output) == (verb == "train")
 
 

@@ -145,7 +145,7 @@ def test_extract_plan_runs_nothing(workshop, tmp_path):
     output = workshop.command("extract", *DATA, "plan=true", f"cache_root={tmp_path}", "limit=2")
     for word in ("windows", "frames", "MiB", "time"):
         assert word in output
-    assert not list(tmp_path.glob("*/*.safetensors"))
+    assert not list(tmp_path.glob("*/??/*.safetensors"))
 
 
 def test_evaluate_on_the_runs_own_data_repeats_its_number(workshop):
@@ -332,16 +332,16 @@ def test_sigterm_during_extraction_exits_143_and_keeps_what_is_done(workshop, tm
         stderr=subprocess.STDOUT,
     )
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and len(list(tmp_path.glob("*/*.safetensors"))) < 3:
+    while time.monotonic() < deadline and len(list(tmp_path.glob("*/??/*.safetensors"))) < 3:
         time.sleep(0.1)
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 143
-    done = len(list(tmp_path.glob("*/*.safetensors")))
+    done = len(list(tmp_path.glob("*/??/*.safetensors")))
     assert 3 <= done < 28
     output = workshop.command("extract", *DATA, f"cache_root={tmp_path}")
     assert not re.search(r": 0 windows computed", output)
-    assert len(list(tmp_path.glob("*/*.safetensors"))) == 28
+    assert len(list(tmp_path.glob("*/??/*.safetensors"))) == 28
 
 
 def test_a_reader_that_leaves_early():

@@ -17,8 +17,8 @@ from tests.features.test_source import TinyPart, fill, record, source_of
 from tests.kit.extraction import Options, requests_of, write_videos
 
 STATE = (
-    *("videos.json", "checks.csv", "durations.json", "facts/v3/*.json"),
-    *("*/manifest.json", "*/failures.csv", "*/speed.json", "*/*.safetensors"),
+    *("videos/*.jsonl", "checks.csv", "durations/*.jsonl", "facts/v3/*/*.json"),
+    *("*/manifest.json", "*/failures.csv", "*/speed.json", "*/*/*.safetensors"),
 )
 POOL = Pool(num_workers=0, progress=False)
 
@@ -111,5 +111,6 @@ def test_a_digest_that_is_none_names_no_file(tmp_path):
     digests = VideoDigests(index)
     digest = digests.digest(video)
     digests.save()
-    index.write_text(index.read_text().replace(digest, "../../elsewhere"))
+    (shard,) = index.with_suffix("").glob("*.jsonl")
+    shard.write_text(shard.read_text().replace(digest, "../../elsewhere"))
     assert VideoDigests(index).digest(video) == digest

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from collision.errors import CollisionError, VideoDecodeError
+from collision.features import digest as module
 from collision.features.digest import VideoDigests
 from collision.types import View
 
@@ -30,7 +31,7 @@ def test_a_second_run_opens_nothing(tmp_path, video, monkeypatch):
     digest = first.digest(video)
     first.save()
     again = VideoDigests(tmp_path / "cache" / "videos.json")
-    monkeypatch.setattr(Path, "open", None)
+    monkeypatch.setattr(module, "hashes", None)
     assert again.digest(video) == digest
     monkeypatch.chdir(video.parent)
     assert again.digest(Path(video.name)) == digest
@@ -53,15 +54,24 @@ def test_a_changed_file_of_the_same_size_and_time_is_read_again(tmp_path, video)
     assert digests.digest(video) != before
 
 
-def test_an_index_of_version_2_is_used_and_upgraded(tmp_path, video):
+def entries_of(index):
+    """What stands in an index, by path."""
+    return dict(VideoDigests(index).files.items())
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_an_index_of_earlier_versions_is_used_and_moved(tmp_path, video, version):
     index, status = tmp_path / "videos.json", video.stat()
-    entry = [status.st_size, status.st_mtime_ns, "0" * 32]
-    index.write_text(json.dumps({"version": 2, "files": {str(video): entry}}))
+    entry = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, "0" * 32]
+    files = {str(video): entry if version == 3 else [*entry[:2], entry[3]]}
+    content = files if version == 1 else {"version": version, "files": files}
+    index.write_text(json.dumps(content))
     digests = VideoDigests(index)
     assert digests.digest(video) == "0" * 32  # not hashed
     digests.save()
-    saved = json.loads(index.read_text())
-    assert saved["version"] == 3 and saved["files"][str(video)][2] == status.st_ctime_ns
+    assert entries_of(index)[str(video)].changed == status.st_ctime_ns
+    index.unlink()
+    assert VideoDigests(index).digest(video) == "0" * 32
 
 
 @pytest.mark.parametrize("content", ["", "[", "[1]", '{"a": 1, "b": [1, "x", "y"]}', "\x00"])
@@ -71,14 +81,20 @@ def test_a_damaged_index_is_started_anew(tmp_path, video, content):
     digests = VideoDigests(index)
     digest = digests.digest(video)
     digests.save()
-    assert [entry[3] for entry in json.loads(index.read_text())["files"].values()] == [digest]
+    (shard,) = (tmp_path / "videos").glob("*.jsonl")
+    shard.write_text(content)
+    assert not entries_of(index)
+    again = VideoDigests(index)
+    assert again.digest(video) == digest
+    again.save()
+    assert [known.parts for known in entries_of(index).values()] == [digest]
 
 
 def test_an_index_that_cannot_be_written_is_told(tmp_path, video):
     (tmp_path / "file").write_text("")
     digests = VideoDigests(tmp_path / "file" / "videos.json")
     digests.digest(video)
-    with pytest.raises(CollisionError, match=r"file/videos\.json"):
+    with pytest.raises(CollisionError, match=r"file/videos"):
         digests.save()
 
 
@@ -91,7 +107,7 @@ def test_two_processes_keep_each_others_entries(tmp_path, video):
     two.digest(other_video)
     one.save()
     two.save()
-    assert len(json.loads(index.read_text())["files"]) == 2
+    assert len(entries_of(index)) == 2
 
 
 @pytest.mark.parametrize("name", ["absent.mp4", "absent"])

@@ -82,11 +82,20 @@ def test_streams_have_looks_of_their_own(looks, tmp_path):
         looks.index(path, video_stream=2)
 
 
+def test_a_look_of_an_earlier_version_is_used(looks, tmp_path, monkeypatch):
+    path = Kind("h264", "mp4").write(tmp_path)
+    right = looks.index(path)
+    (file,) = looks.folder.glob("*/*.safetensors")
+    file.rename(looks.folder / file.name)
+    monkeypatch.setattr(module, "index_video", lambda *_, **__: pytest.fail("looked again"))
+    assert same(once_more(looks).index(path), right)
+
+
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty", "text"])
 def test_a_damaged_look_is_made_anew(damage, looks, tmp_path):
     path = Kind("h264", "mp4").write(tmp_path)
     right = looks.index(path)
-    (file,) = looks.folder.glob("*.safetensors")
+    (file,) = looks.folder.glob("*/*.safetensors")
     data = bytearray(file.read_bytes())
     data[-9] ^= damage == "bit"
     file.write_bytes({"cut": data[:-20], "bit": data, "empty": b"", "text": b"{}"}[damage])
@@ -100,7 +109,7 @@ def test_a_damaged_look_is_made_anew(damage, looks, tmp_path):
 def test_arrays_that_do_not_fit_are_no_look(changed, looks, tmp_path):
     path = Kind("h264", "mp4").write(tmp_path)
     looks.index(path)
-    (file,) = looks.folder.glob("*.safetensors")
+    (file,) = looks.folder.glob("*/*.safetensors")
     arrays, metadata = module.unpack(file)
     arrays = {name: value for name, value in (arrays | changed).items() if value is not None}
     file.write_bytes(module.pack(arrays, {"look": metadata["look"]}))
@@ -135,7 +144,7 @@ def stored_by_1(tmp_path):
     source = open_source(tmp_path, TinyBackbone())
     requests = requests_of(tmp_path)
     run(tmp_path, TinyBackbone(), requests)
-    for file in source.store.folder.glob("*.safetensors"):
+    for file in source.store.folder.glob("*/*.safetensors"):
         arrays, metadata = module.unpack(file)
         arrays["features"][:] = 7
         del metadata["reader"], metadata["checksum"]  # files of version 1 had none

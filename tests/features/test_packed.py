@@ -63,7 +63,7 @@ def everything(store):
 def without_files(store):
     """Leave the pack alone."""
     for key in KEYS:
-        store._path(key).unlink()
+        store.files.place(key).unlink()
     return opened(store.folder.parent)
 
 
@@ -107,8 +107,10 @@ def test_a_file_beats_the_pack_by(store, by):
     pack_store(store)
     one = np.ones((1, 2, 3))
     store.write(KEYS[0], [9.0] if by == "more windows" else [0.5], one, num_steps=np.array([2]))
-    later = store._path(KEYS[0]).stat().st_mtime_ns + 10**9  # not all disks tell times this close
-    os.utime(store._path(KEYS[0]), ns=(later, later))
+    later = (
+        store.files.place(KEYS[0]).stat().st_mtime_ns + 10**9
+    )  # not all disks tell times this close
+    os.utime(store.files.place(KEYS[0]), ns=(later, later))
     for reader in (store, opened(store.folder.parent)):
         assert reader.read(KEYS[0], [9.0 if by == "more windows" else 0.5])[0].tolist() == [
             [[1.0] * 3] * 2

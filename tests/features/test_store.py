@@ -3,6 +3,8 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,8 @@ from collision.features import store as module
 from collision.features.fingerprint import Fingerprint, fingerprint
 from collision.features.manifest import Maker
 from collision.features.saved import pack, unpack
-from collision.features.store import FeatureStore, NotFiniteError, StoredVideo, _merge
+from collision.features.store import FeatureStore, NotFiniteError
+from collision.features.stored import StoredVideo, merged
 from collision.video.index import VERSION as READER
 from tests.kit.backbone import TinyBackbone
 
@@ -90,7 +93,7 @@ def test_merging_gives_the_union_whatever_the_order(writes):
     stored = StoredVideo(np.zeros((0, 1, 1)), np.zeros(0), np.zeros(0))
     for ends, unavailable in writes:
         features = np.asarray(ends, float).reshape(-1, 1, 1)
-        stored = _merge(stored, StoredVideo(features, np.asarray(ends), np.asarray(unavailable)))
+        stored = merged(stored, StoredVideo(features, np.asarray(ends), np.asarray(unavailable)))
     all_ends = sorted({end for ends, _ in writes for end in ends})
     rest = {end for _, unavailable in writes for end in unavailable} - set(all_ends)
     assert stored.end_times.tolist() == all_ends
@@ -137,9 +140,9 @@ def damage_flip(path):
 
 
 def damage_other_video(path):
-    other = FeatureStore(path.parent.parent, PRINT)
+    other = FeatureStore(path.parent.parent.parent, PRINT)
     other.write("other", [1.0], features_of([9.0]))
-    path.write_bytes((path.parent / "other.safetensors").read_bytes())
+    path.write_bytes(other.files.place("other").read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -148,7 +151,7 @@ def damage_other_video(path):
 )
 def test_a_damaged_file_is_computed_again_not_trusted(tmp_path, store, caplog, damage):
     write(store, [1.0, 2.0])
-    damage(store.folder / f"{VIDEO}.safetensors")
+    damage(store.files.place(VIDEO))
     store = FeatureStore(tmp_path, PRINT)
     with caplog.at_level(logging.WARNING):
         assert store.missing(VIDEO, [1.0, 2.0]).tolist() == [1.0, 2.0]
@@ -182,23 +185,69 @@ def test_a_full_disk_loses_nothing_and_says_so(store, monkeypatch):
         with pytest.raises(CollisionError, match=r"no space left.*run the same command"):
             write(store, [2.0])
     assert store.read(VIDEO, [1.0])[1].all()
-    assert sorted(path.name for path in store.folder.iterdir()) == [
-        ".lock",
-        f"{VIDEO}.safetensors",
-        "manifest.json",
-    ]
+    there = sorted(str(p.relative_to(store.folder)) for p in store.folder.rglob("*") if p.is_file())
+    assert there == [".lock", "01/.lock", f"01/{VIDEO}.safetensors", "manifest.json"]
     write(store, [2.0])
     assert store.read(VIDEO, [1.0, 2.0])[1].all()
 
 
 def test_leftovers_of_a_killed_writer_go_with_the_next(tmp_path, store):
     write(store, [1.0])
-    left = store.folder / f".{VIDEO}.safetensors.0123abcd.partial"
-    left.write_bytes(b"half")
+    files = (store.files.place(VIDEO), store.folder / "manifest.json")
+    left = [file.with_name(f".{file.name}.0123abcd.partial") for file in files]
+    for half in left:
+        half.write_bytes(b"half")
     again = FeatureStore(tmp_path, PRINT)
-    assert again.read(VIDEO, [1.0])[1].all() and left.exists()
+    assert again.read(VIDEO, [1.0])[1].all() and left[0].exists()
     write(again, [2.0])
-    assert again.read(VIDEO, [1.0, 2.0])[1].all() and not left.exists()
+    assert again.read(VIDEO, [1.0, 2.0])[1].all() and not left[0].exists()
+    with again.changing():
+        assert not left[1].exists()
+
+
+def flattened(store):
+    """Put a store's files where earlier versions had them."""
+    for file in store.folder.glob("*/*.safetensors"):
+        file.rename(store.folder / file.name)
+    shutil.rmtree(store.folder / VIDEO[:2])
+    manifest = store.folder / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": 2}))
+
+
+def test_files_of_earlier_versions_are_found_and_replaced_in_their_new_place(tmp_path, store):
+    write(store, [1.0])
+    flattened(store)
+    old = FeatureStore.open(store.folder)
+    assert old.read(VIDEO, [1.0])[1].all() and len(old.missing(VIDEO, [1.0])) == 0
+    assert list(old.files.all_keys()) == [VIDEO]
+    write(old, [2.0])
+    assert [file.parent.name for file in store.folder.rglob("*.safetensors")] == [VIDEO[:2]]
+    assert FeatureStore(tmp_path, PRINT).read(VIDEO, [1.0, 2.0])[1].all()
+    # Software that looks for files in one folder refuses this one.
+    assert json.loads((store.folder / "manifest.json").read_text())["version"] == 3
+
+
+def test_writers_of_other_subfolders_do_not_wait(tmp_path, store):
+    write(store, [1.0])
+    other = "ff" + VIDEO[2:]
+    second = FeatureStore(tmp_path, PRINT)
+    done = threading.Event()
+
+    def write_other():
+        second.write(other, [1.0], features_of([1.0]))
+        done.set()
+
+    with store.changing(), store.changing(VIDEO):
+        thread = threading.Thread(target=write_other)
+        thread.start()
+        assert done.wait(60)
+        waiting = threading.Thread(target=write, args=(FeatureStore(tmp_path, PRINT), [2.0]))
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+    thread.join()
+    waiting.join(60)
+    assert second.read(VIDEO, [1.0, 2.0])[1].all() and second.read(other, [1.0])[1].all()
 
 
 def test_the_folder_tells_its_backbone(tmp_path, store):
@@ -209,7 +258,7 @@ def test_the_folder_tells_its_backbone(tmp_path, store):
     assert json.loads((store.folder / "manifest.json").read_text()) == {
         "fingerprint": dict(PRINT.fields),
         "made_by": [],
-        "version": 2,
+        "version": 3,
     }
 
 
@@ -231,7 +280,7 @@ def test_a_manifest_of_the_first_version_is_upgraded_with_the_next_write(store):
     old = FeatureStore.open(store.folder)
     assert old.read(VIDEO, [1.0])[1].all() and manifest.read_text() == first
     write(old, [2.0])
-    assert json.loads(manifest.read_text())["version"] == 2
+    assert json.loads(manifest.read_text())["version"] == 3
     assert FeatureStore.open(store.folder).read(VIDEO, [1.0, 2.0])[1].all()
 
 
@@ -251,7 +300,7 @@ def test_two_writers_note_what_makes_the_features_both(tmp_path, store):
     [
         ({"fingerprint": {**PRINT.fields, "height": 224}, "version": 2}, "height: 32 here, 224"),
         ({**PRINT.fields, "height": 224}, "height: 32 here, 224 there"),
-        ({"fingerprint": dict(PRINT.fields), "version": 3}, r"manifest\.json' has version 3"),
+        ({"fingerprint": dict(PRINT.fields), "version": 4}, r"manifest\.json' has version 4"),
         ({"fingerprint": dict(PRINT.fields), "version": "x"}, "has version 'x'"),
         ({"fingerprint": dict(PRINT.fields), "made_by": 1, "version": 2}, "made_by=1"),
         ([1], "Delete the folder"),
@@ -277,6 +326,23 @@ def test_names_cannot_leave_the_root(tmp_path):
 CUT = fingerprint(TinyBackbone(dtype="float16", min_frames=2))
 
 
+def test_a_file_has_the_same_bytes_whoever_made_it(tmp_path):
+    """Windows in two orders and parts, by sums of floats that differ, of a copy's other name."""
+    times = [0.1 + 0.2, 1.0, 2.5, 4.0]
+    one, other = (FeatureStore(tmp_path / name, PRINT) for name in ("one", "other"))
+    one.write(VIDEO, times, features_of(times), [5.0, -0.25, 0.0], "a.mp4")
+    for part in ([2.5, 0.3], [4.0, 1.0]):
+        other.write(VIDEO, part, features_of(part), [-0.25, 5.0 + 1e-12, -0.0], "b.mp4")
+    contents = {store.files.place(VIDEO).read_bytes() for store in (one, other)}
+    contents |= {pack(*unpacked_of(one)) for _ in range(20)}
+    assert len(contents) == 1
+
+
+def unpacked_of(store):
+    tensors, metadata = unpack(store.files.place(VIDEO))
+    return tensors, {k: v for k, v in reversed(metadata.items()) if k != "checksum"}
+
+
 def test_steps_that_are_real_are_kept_with_their_windows(tmp_path):
     store = FeatureStore(tmp_path, CUT)
     store.write(VIDEO, [2.0, 0.5], features_of([2.0, 0.5]), num_steps=np.array([2, 1]))
@@ -289,7 +355,7 @@ def test_steps_that_are_real_are_kept_with_their_windows(tmp_path):
 
 def test_a_store_of_whole_windows_is_as_it_was(store):
     write(store, [1.0, 2.0], unavailable=[0.0])
-    tensors, _ = unpack(store._path(VIDEO))
+    tensors, _ = unpack(store.files.place(VIDEO))
     assert sorted(tensors) == ["end_times", "features", "unavailable"]
     assert store.num_steps(VIDEO, [2.0, 0.0, 1.0]).tolist() == [STEPS, 0, STEPS]
 
@@ -298,9 +364,9 @@ def test_a_store_of_whole_windows_is_as_it_was(store):
 def test_steps_that_cannot_be_are_damage(tmp_path, steps, caplog):
     store = FeatureStore(tmp_path, CUT)
     store.write(VIDEO, [1.0, 2.0], features_of([1.0, 2.0]))
-    tensors, metadata = unpack(store._path(VIDEO))
+    tensors, metadata = unpack(store.files.place(VIDEO))
     metadata.pop("checksum")
-    store._path(VIDEO).write_bytes(pack({**tensors, "num_steps": np.array(steps)}, metadata))
+    store.files.place(VIDEO).write_bytes(pack({**tensors, "num_steps": np.array(steps)}, metadata))
     assert store.missing(VIDEO, [1.0]).tolist() == [1.0] and "num_steps" in caplog.text
 
 
@@ -322,9 +388,9 @@ def test_looking_a_video_up_opens_its_file_once_until_it_changes(store, monkeypa
 
 def test_what_was_damaged_when_it_was_looked_up_is_damaged_when_it_is_read(store):
     write(store, [1.0])
-    content = bytearray(store._path(VIDEO).read_bytes())
+    content = bytearray(store.files.place(VIDEO).read_bytes())
     content[-1] ^= 1
-    store._path(VIDEO).write_bytes(content)
+    store.files.place(VIDEO).write_bytes(content)
     for _ in range(2):
         assert store.missing(VIDEO, [1.0]).tolist() == [1.0]
         with pytest.raises(CacheMismatchError):
@@ -333,7 +399,7 @@ def test_what_was_damaged_when_it_was_looked_up_is_damaged_when_it_is_read(store
 
 def test_features_of_another_shape_are_damaged(store, caplog):
     write(store, [1.0])
-    tensors, metadata = unpack(store._path(VIDEO))
+    tensors, metadata = unpack(store.files.place(VIDEO))
     tensors["features"] = tensors["features"][:, :, :-1]
-    store._path(VIDEO).write_bytes(pack(tensors, metadata))
+    store.files.place(VIDEO).write_bytes(pack(tensors, metadata))
     assert store.missing(VIDEO, [1.0]).tolist() == [1.0] and "have shape" in caplog.text

@@ -184,7 +184,7 @@ def test_a_classifier_that_does_not_fit_itself_is_refused(saved, bias):
 
 def test_parts_are_saved_by_name(saved):
     header, _ = read(saved)
-    assert header["format"] == 4
+    assert header["format"] == 5
     assert {group: saved["name"] for group, saved in header["parts"].items()} == {
         "backbone": "efficientnet_lite0",
         "head": "gru",
@@ -209,7 +209,7 @@ def test_predictors_of_the_version_before_are_read(saved):
     assert loaded.origin.parts == {"head": "gru", "logger": "none"}
     assert loaded.origin.learned_from is None and loaded.seen(["a"], ["0a"]) == {}
     loaded.save(saved)  # upgraded
-    assert read(saved)[0]["format"] == 4
+    assert read(saved)[0]["format"] == 5
     assert load_predictor(saved).origin == loaded.origin
 
 
@@ -220,6 +220,37 @@ def test_it_knows_what_it_learned_from(saved):
     assert loaded.seen(["a", "c", "d", "a"], ["0x", "0y", "0a", "0a"]) == {"train": 3, "val": 1}
     assert loaded.seen([], ["0b", "0c", "0d"]) == {"train": 1, "val": 1}
     assert loaded.seen(["b", "b"], []) == {"train": 2}
+
+
+def as_of_format_4(header):
+    """As earlier versions saved it, who knew digests of whole files."""
+    header["format"] = 4
+    del header["origin"]["learned_from"]["whole_digests"]
+    return header
+
+
+def test_what_an_earlier_version_learned_from_is_found_by_whole_digests_alone(saved):
+    rewrite(saved, as_of_format_4)
+    loaded = load_predictor(saved)
+    assert loaded.knows_whole and not make_predictor().knows_whole
+    assert loaded.seen([], ["0a", "0c"]) == {}  # digests of another rule
+    parts = ["of parts"] * 4
+    assert loaded.seen([], parts, ["0a", "0c", "0x", "0b"]) == {"train": 2, "val": 1}
+    assert loaded.seen(["b"], ["of parts"], [""]) == {"train": 1}
+    loaded.save(saved)  # upgraded, and knows no less
+    again = load_predictor(saved)
+    assert again.origin == loaded.origin and again.knows_whole
+
+
+@pytest.mark.parametrize("digests", [1, ["a"], {"train": [1]}, {"train": {"a": 1}}])
+def test_what_cannot_be_digests_of_an_earlier_version_is_refused(saved, digests):
+    def damage(header):
+        as_of_format_4(header)["origin"]["learned_from"]["digests"] = digests
+        return header
+
+    rewrite(saved, damage)
+    with pytest.raises(CheckpointError):
+        load_predictor(saved)
 
 
 def test_videos_are_those_of_the_examples_that_were_learned_from(tmp_path):
@@ -239,6 +270,10 @@ def test_what_training_started_from_is_part_of_it():
     assert same.digests == {"train": ("0a", "0b"), "val": ("0c",)}
     assert own.joined(earlier, same_dataset=False) == replace(same, groups=own.groups)
     assert own.joined(None, same_dataset=True) == own
+    old = replace(earlier, digests={}, whole_digests=earlier.digests)
+    of_both = own.joined(old, same_dataset=True)
+    assert (of_both.digests, of_both.whole_digests) == (own.digests, earlier.digests)
+    assert own.joined(of_both, same_dataset=True).whole_digests == earlier.digests
 
 
 @pytest.mark.parametrize("name", ["a${b", b"\xff".decode(errors="surrogateescape"), "é"])

@@ -80,12 +80,15 @@ def test_no_run_and_no_trust(run):
 
 
 def test_other_videos_or_features_are_refused(tmp_path: Path):
-    check_learned_from(tmp_path, {"data_digest": "b"})  # an old run does not say
-    made = {"learned_from": {"data_digest": "a"}}
+    check_learned_from(tmp_path, {"data_digest": "b"}, str)  # an old run does not say
+    made = {"learned_from": {"data_digest": "a", "feature_fingerprint": "x"}}
     (tmp_path / "provenance.json").write_text(json.dumps(made))
-    check_learned_from(tmp_path, {"data_digest": "a", "feature_fingerprint": "x"})
+    check_learned_from(tmp_path, {"data_digest": "a", "feature_fingerprint": "x"}, lambda: "c")
     with pytest.raises(ConfigError, match="its data_digest was a when it began, and is b now"):
-        check_learned_from(tmp_path, {"data_digest": "b"})
+        check_learned_from(tmp_path, {"data_digest": "b"}, lambda: "c")
+    check_learned_from(tmp_path, {"data_digest": "b"}, lambda: "a")  # of whole files, as it was
+    with pytest.raises(ConfigError, match="its feature_fingerprint was x"):
+        check_learned_from(tmp_path, {"feature_fingerprint": "y"}, lambda: "x")
 
 
 def test_a_run_that_was_counted_in_epochs_is_not_continued(run):

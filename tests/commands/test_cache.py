@@ -75,7 +75,10 @@ def test_caches_are_merged_and_upgraded(say, cache, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["lsx"], "there is no such action. There are: du, ls, merge, prune, upgrade, verify."),
+        (
+            ["lsx"],
+            "there is no such action. There are: du, ls, merge, pack, prune, upgrade, verify.",
+        ),
         (["ls", "elsewhere"], "cache_root=FOLDER"),
         (["merge"], "cache merge FOLDER..."),
         (["merge", "no/such/folder"], "There is no cache in 'no/such/folder'"),

@@ -233,7 +233,8 @@ class Pipeline:
         is_starved = starved > _STARVED
         slowest = "storing" if self.storer.is_behind else "decoding" if is_starved else "backbone"
         self.listener.on_bottleneck("another process" if self.pieces.is_waiting else slowest)
-        if is_starved and self.next and not self.pool.num_idle:
+        is_left = self.next is not None or not self.pieces.is_over
+        if is_starved and is_left and not self.pool.num_idle:
             count = min(self.pool.num_workers, self.most_workers - self.pool.num_workers)
             for _ in range(count):
                 self.pool.add()

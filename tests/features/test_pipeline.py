@@ -137,3 +137,21 @@ def test_inference_is_without_gradients_in_the_thread_of_the_backbone(folder):
 
     run(folder, Noted(), requests_of(folder)[:1])
     assert set(seen) == {(True, "embedder")}
+
+
+def test_features_are_the_same_to_the_bit_whatever_was_missing(folder):
+    """Whatever is computed together, in whatever order, in one go or after a stop."""
+    generator = np.random.default_rng(0)
+    run(folder, TinyBackbone(), batch_size=5)
+    wanted = stored(folder)
+    for num_workers in (0, 2):
+        (folder / "cache").rename(folder / f"before {num_workers}")
+        requests = requests_of(folder)
+        generator.shuffle(requests)
+        for request in requests[:3]:
+            some = generator.permutation(END_TIMES)[:6]
+            request = type(request)(request.video, request.path, np.sort(some))
+            run(folder, TinyBackbone(), [request], batch_size=5, num_workers=num_workers)
+        run(folder, TinyBackbone(), requests, batch_size=5, num_workers=num_workers)
+        for (features, _), (others, _) in zip(stored(folder), wanted, strict=True):
+            np.testing.assert_array_equal(features, others)

@@ -83,6 +83,13 @@ class ClipDataModule(LightningDataModule):
         """Give each request's ``Clip`` (``uint8`` frames and window indices) or ``Failure``."""
         return ClipLoader(self)
 
+    def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
+        """Leave frames in main memory: which of a clip's windows to move, and when, is the model's.
+
+        (Lightning would look into the clip, and refuses to.)
+        """
+        return batch
+
     def share_memory(self) -> ClipDataset:
         """Give the data set memory that workers, started after this, write frames into."""
         dataset = self.dataset

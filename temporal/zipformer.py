@@ -5,7 +5,8 @@ example as if it were alone and unpadded; ``tests/golden`` holds an example. Lef
 they serve large speech models and long schedules: Balancer and Whitener (they shape gradients
 alone), scheduled values, random skipping, causal chunks, and the downsampling of the output.
 
-Shapes: B examples, L steps, D feature dim, C channels of a stack, H heads, E output dim.
+Shapes: B examples, L steps, D feature dim, C channels of a stack, H heads, P numbers of a position,
+E output dim. Within, a mask is None where it is known that no step is masked.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch.nn import functional
 
 from collision.errors import ConfigError
 from collision.learning.packing import pack_steps, take_steps, unpack_steps
+from collision.temporal.fused import bypass, depthwise, swoosh
 
 # Sizes that the paper keeps at every model width.
 QUERY_HEAD_DIM = 32
@@ -68,15 +70,21 @@ class Zipformer(nn.Module):
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """``[B, L, D]`` to ``[B, L, E]``; zeros under the mask."""
+        if _is_full(mask):
+            return self._encode(features, None)
         steps, packed_mask, order = pack_steps(features, mask)
+        return unpack_steps(self._encode(steps, packed_mask), order) * mask.unsqueeze(-1)
+
+    def _encode(self, steps: Tensor, mask: Tensor | None) -> Tensor:
         hidden = self.input_dropout(self.projection(steps))
         outputs: list[Tensor] = []
         for stack, dim in zip(self.stacks, self.dims, strict=True):
             # Channels are cut off, or zeros appended, on the way from one stack to the next.
-            hidden = functional.pad(hidden, (0, dim - hidden.shape[-1]))
-            hidden = stack(hidden, packed_mask)
+            if hidden.shape[-1] != dim:
+                hidden = functional.pad(hidden, (0, dim - hidden.shape[-1]))
+            hidden = stack(hidden, mask)
             outputs.append(hidden)
-        return unpack_steps(_widest(outputs), order) * mask.unsqueeze(-1)
+        return _widest(outputs)
 
     def _check_options(self) -> None:
         names = ("dims", "layers", "heads", "downsampling")
@@ -110,16 +118,18 @@ class Stack(nn.Module):
             self.downsample = Downsample(downsampling)
             self.bypass = Bypass(dim)
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """``[B, L, C]`` with the valid steps first, to the same shape."""
-        if self.downsampling == 1:
+        factor = self.downsampling
+        if factor == 1:
             return self._run(hidden, mask)
-        slow = self._run(self.downsample(hidden, mask), mask[:, :: self.downsampling])
-        fast = slow.repeat_interleave(self.downsampling, dim=1)[:, : hidden.shape[1]]
-        return self.bypass(hidden, fast)
+        slow_mask = None if mask is None else mask[:, ::factor]
+        slow = self._run(self.downsample(hidden, mask), slow_mask)
+        fast = slow.unsqueeze(2).expand(-1, -1, factor, -1).flatten(1, 2)
+        return self.bypass(hidden, fast[:, : hidden.shape[1]])
 
-    def _run(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        positions = relative_positions(hidden.shape[1], hidden.device)
+    def _run(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        positions = relative_positions(hidden.shape[1], hidden.device, hidden.dtype)
         for block in self.blocks:
             hidden = block(hidden, positions, mask)
         return hidden
@@ -143,19 +153,19 @@ class Block(nn.Module):
         self.norm = BiasNorm(dim)
         self.bypass_end = Bypass(dim)
 
-    def forward(self, original: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
-        """``[B, L, C]``, positions ``[L, L, P]`` and mask ``[B, L]`` to ``[B, L, C]``."""
+    def forward(self, original: Tensor, positions: Tensor, mask: Tensor | None) -> Tensor:
+        """``[B, L, C]``, positions ``[2L - 1, P]`` and mask ``[B, L]`` to ``[B, L, C]``."""
         weights = self.attention_weights(original, positions, mask)
-        hidden = original + self.feedforward1(original)
+        hidden = _added(original, self.feedforward1(original))
         # As in the reference, the non-linear attention uses the first head's weights alone.
-        hidden = hidden + self.nonlinear_attention(hidden, weights[:, 0])
-        hidden = hidden + self.attention1(hidden, weights)
-        hidden = hidden + self.convolution1(hidden, mask)
-        hidden = hidden + self.feedforward2(hidden)
+        hidden = _added(hidden, self.nonlinear_attention(hidden, weights[:, 0]))
+        hidden = _added(hidden, self.attention1(hidden, weights))
+        hidden = _added(hidden, self.convolution1(hidden, mask))
+        hidden = _added(hidden, self.feedforward2(hidden))
         hidden = self.bypass_middle(original, hidden)
-        hidden = hidden + self.attention2(hidden, weights)
-        hidden = hidden + self.convolution2(hidden, mask)
-        hidden = hidden + self.feedforward3(hidden)
+        hidden = _added(hidden, self.attention2(hidden, weights))
+        hidden = _added(hidden, self.convolution2(hidden, mask))
+        hidden = _added(hidden, self.feedforward3(hidden))
         return self.bypass_end(original, self.norm(hidden))
 
 
@@ -172,18 +182,20 @@ class AttentionWeights(nn.Module):
             POSITION_DIM, heads * POSITION_HEAD_DIM, 0.05, bias=False
         )
 
-    def forward(self, hidden: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, positions: Tensor, mask: Tensor | None) -> Tensor:
         """Give ``[B, H, L, L]``: looking step, then step looked at; rows sum to 1."""
         queries, keys, position_queries = (
-            part.unflatten(-1, (self.heads, -1))
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in self.in_projection(hidden).split(self.sizes, dim=-1)
         )
         position_keys = self.position_projection(positions).unflatten(-1, (self.heads, -1))
-        scores = torch.einsum("bthc,bshc->bhts", queries, keys)
-        scores = scores + torch.einsum("bthp,tshp->bhts", position_queries, position_keys)
-        # Lowest finite number, not -inf: a row without a valid step must not become NaN.
-        lowest = torch.finfo(scores.dtype).min
-        return scores.masked_fill(~mask[:, None, None, :], lowest).softmax(dim=-1)
+        by_position = position_queries @ position_keys.permute(1, 2, 0)  # [B, H, L, 2L - 1]
+        scores = queries @ keys.transpose(-1, -2) + _from_distances(by_position)
+        if mask is not None:
+            # Lowest finite number, not -inf: a row without a valid step must not become NaN.
+            lowest = torch.finfo(scores.dtype).min
+            scores = scores.masked_fill(~mask[:, None, None, :], lowest)
+        return scores.softmax(dim=-1)
 
 
 class SelfAttention(nn.Module):
@@ -197,9 +209,9 @@ class SelfAttention(nn.Module):
 
     def forward(self, hidden: Tensor, weights: Tensor) -> Tensor:
         """``[B, L, C]`` and weights ``[B, H, L, L]`` to ``[B, L, C]``."""
-        values = self.in_projection(hidden).unflatten(-1, (self.heads, -1))
-        mixed = torch.einsum("bhts,bshv->bthv", weights.to(values.dtype), values)
-        return self.out_projection(mixed.flatten(-2))
+        values = self.in_projection(hidden).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        mixed = weights.to(values.dtype) @ values
+        return self.out_projection(mixed.transpose(1, 2).flatten(-2))
 
 
 class NonlinearAttention(nn.Module):
@@ -227,11 +239,13 @@ class Convolution(nn.Module):
         self.depthwise = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)
         self.out_projection = _scaled_linear(dim, dim, 0.05)
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """``[B, L, C]`` to ``[B, L, C]``; steps under the mask count as zeros, like the border."""
         gated = functional.glu(self.in_projection(hidden), dim=-1)
-        gated = gated.masked_fill(~mask.unsqueeze(-1), 0.0)
-        convolved = self.depthwise(gated.transpose(1, 2)).transpose(1, 2)
+        if mask is not None:
+            gated = gated.masked_fill(~mask.unsqueeze(-1), 0.0)
+        assert self.depthwise.bias is not None
+        convolved = depthwise(gated, self.depthwise.weight, self.depthwise.bias)
         return self.out_projection(swoosh_right(convolved))
 
 
@@ -247,9 +261,10 @@ class FeedForward(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """``[B, L, C]`` to ``[B, L, C]``."""
         activated = swoosh_left(self.in_projection(hidden))
-        # One draw for all steps: what one step loses, the next would still tell.
-        kept = self.dropout(torch.ones_like(activated[:, :1]))
-        return self.out_projection(activated * kept)
+        if self.training and self.dropout.p:
+            # One draw for all steps: what one step loses, the next would still tell.
+            activated = activated.mul_(self.dropout(torch.ones_like(activated[:, :1])))
+        return self.out_projection(activated)
 
 
 class Bypass(nn.Module):
@@ -261,7 +276,7 @@ class Bypass(nn.Module):
 
     def forward(self, before: Tensor, after: Tensor) -> Tensor:
         """Two ``[B, L, C]`` to one."""
-        return before + (after - before) * self.scale
+        return bypass(before, after, self.scale)
 
 
 class BiasNorm(nn.Module):
@@ -277,8 +292,10 @@ class BiasNorm(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """``[B, L, C]`` to ``[B, L, C]``."""
-        mean_square = (hidden.float() - self.bias).square().mean(dim=-1, keepdim=True)
-        return hidden * (mean_square + 1e-8).rsqrt() * self.log_scale.exp()
+        wide = hidden if hidden.dtype.itemsize > 2 else hidden.float()
+        norm = torch.linalg.vector_norm(wide - self.bias, dim=-1, keepdim=True)
+        mean_square = norm.square() / hidden.shape[-1]
+        return hidden * ((mean_square + 1e-8).rsqrt() * self.log_scale.exp())
 
 
 class Downsample(nn.Module):
@@ -291,41 +308,66 @@ class Downsample(nn.Module):
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(factor))
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """``[B, L, C]`` with the valid steps first, to ``[B, ceil(L / factor), C]``."""
         factor = len(self.logits)
         num_groups = math.ceil(hidden.shape[1] / factor)
-        last = mask.sum(dim=1, keepdim=True).clamp_min(1) - 1
-        steps = torch.arange(num_groups * factor, device=hidden.device).expand(len(hidden), -1)
-        groups = take_steps(hidden, steps.minimum(last)).unflatten(1, (num_groups, factor))
-        return torch.einsum("bgfc,f->bgc", groups, self.logits.softmax(dim=0).to(groups.dtype))
+        filled = hidden
+        if mask is not None:
+            last = mask.sum(dim=1, keepdim=True).clamp_min(1) - 1
+            steps = torch.arange(num_groups * factor, device=hidden.device).expand(len(hidden), -1)
+            filled = take_steps(hidden, steps.minimum(last))
+        elif missing := num_groups * factor - hidden.shape[1]:
+            filled = torch.cat((hidden, hidden[:, -1:].expand(-1, missing, -1)), dim=1)
+        groups = filled.unflatten(1, (num_groups, factor))
+        weights = self.logits.softmax(dim=0).to(groups.dtype)
+        return (weights.unsqueeze(0) @ groups).squeeze(2)
 
 
-def relative_positions(num_steps: int, device: torch.device) -> Tensor:
-    """Encode how far each step is from each other step: looking step, step looked at, code.
+def relative_positions(num_steps: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Encode the distances from ``1 - L`` (L steps before) to ``L - 1``: ``[2L - 1, P]``.
 
     Distances are compressed, logarithmically and by arctan, to a finite interval of which the
     encoding is a Fourier series: near steps are told apart exactly, far ones roughly.
     """
-    steps = torch.arange(num_steps, device=device)
-    distances = (steps[None, :] - steps[:, None]).float().unsqueeze(-1)
+    precise = dtype if dtype.itemsize > 2 else torch.float32
+    distances = torch.arange(1 - num_steps, num_steps, device=device, dtype=precise).unsqueeze(-1)
     reach = math.sqrt(POSITION_DIM)
     compressed = distances.sign() * reach * (distances.abs() / reach).log1p()
     angles = (compressed * (2 * math.pi / POSITION_DIM)).atan()
     angles = angles * torch.arange(1, POSITION_DIM // 2 + 1, device=device)
     encoding = torch.stack((angles.cos(), angles.sin()), dim=-1).flatten(-2)
     encoding[..., -1] = 1.0  # stands for a bias
-    return encoding
+    return encoding.to(dtype)
+
+
+def _from_distances(scores: Tensor) -> Tensor:
+    """View ``[B, H, L, 2L - 1]``, by distance, as ``[B, H, L, L]``, by step looked at."""
+    batch, heads, steps, _ = scores.shape
+    outer, *rows, column = scores.stride()
+    strides = (outer, rows[0], rows[1] - column, column)
+    first = scores.storage_offset() + column * (steps - 1)
+    return scores.as_strided((batch, heads, steps, steps), strides, first)
+
+
+def _is_full(mask: Tensor) -> bool:
+    """Say whether it is known that no step is masked: a GPU is not waited for to find out."""
+    return mask.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all())
+
+
+def _added(hidden: Tensor, change: Tensor) -> Tensor:
+    """Add what a module gave, where possible into its own memory: nobody else reads that."""
+    return change.add_(hidden) if change.dtype == hidden.dtype else hidden + change
 
 
 def swoosh_left(values: Tensor) -> Tensor:
     """SwooshL of the paper: for modules that are mostly off."""
-    return functional.softplus(values - 4.0) - 0.08 * values - 0.035
+    return swoosh(values, 4.0, 0.035)
 
 
 def swoosh_right(values: Tensor) -> Tensor:
     """SwooshR of the paper: passes through the origin."""
-    return functional.softplus(values - 1.0) - 0.08 * values - 0.313261687
+    return swoosh(values, 1.0, 0.313261687)
 
 
 def _widest(outputs: Sequence[Tensor]) -> Tensor:

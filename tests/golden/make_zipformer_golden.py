@@ -73,20 +73,22 @@ def load_reference(folder: Path) -> Any:
     return importlib.import_module("zipformer.modules.zipformer")
 
 
-def build_reference(module: Any) -> torch.nn.Module:
-    dims = LAYOUT["dims"]
+def build_reference(module: Any, layout: dict[str, Any]) -> torch.nn.Module:
+    """Make the reference without its own downsampling of the output, each module at work."""
+    dims = layout["dims"]
     model = module.Zipformer(
-        downsampling_factor=tuple(LAYOUT["downsampling"]),
+        downsampling_factor=tuple(layout["downsampling"]),
         encoder_dim=tuple(dims),
         encoder_unmasked_dim=tuple(dims),
-        num_encoder_layers=tuple(LAYOUT["layers"]),
-        num_heads=tuple(LAYOUT["heads"]),
-        feedforward_dim=tuple(int(LAYOUT["feedforward_factor"] * dim) for dim in dims),
-        cnn_module_kernel=(LAYOUT["kernel"],),
+        num_encoder_layers=tuple(layout["layers"]),
+        num_heads=tuple(layout["heads"]),
+        feedforward_dim=tuple(int(layout["feedforward_factor"] * dim) for dim in dims),
+        cnn_module_kernel=(layout["kernel"],),
         query_head_dim=(ours.QUERY_HEAD_DIM,),
         value_head_dim=(ours.VALUE_HEAD_DIM,),
         pos_head_dim=(ours.POSITION_HEAD_DIM,),
         pos_dim=ours.POSITION_DIM,
+        dropout=0.0,
     )
     model.downsample_output = torch.nn.Identity()
     with torch.no_grad():
@@ -109,13 +111,20 @@ def our_name(reference_name: str) -> str:
     return f"stacks.{stack}.{rest}"
 
 
-def our_weights(reference: torch.nn.Module) -> dict[str, Tensor]:
-    """The reference's parameters under our names, and a projection that changes nothing."""
-    weights = {
-        our_name(name): parameter.detach().clone()
+def our_parameters(reference: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """The reference's parameters under our names."""
+    return {
+        our_name(name): parameter
         for name, parameter in reference.named_parameters()
         # Declared by the reference's layer, but used nowhere in it.
         if not (name.endswith(".bypass_scale") and name.split(".")[-2].isdigit())
+    }
+
+
+def our_weights(reference: torch.nn.Module) -> dict[str, Tensor]:
+    """Copies of them, and a projection that changes nothing."""
+    weights = {
+        name: parameter.detach().clone() for name, parameter in our_parameters(reference).items()
     }
     weights["projection.weight"] = torch.eye(LAYOUT["input_dim"])
     weights["projection.bias"] = torch.zeros(LAYOUT["input_dim"])
@@ -128,7 +137,7 @@ def main() -> None:
     parser.add_argument("oracle", type=Path, help="folder into which the package was installed")
     reference_module = load_reference(parser.parse_args().oracle)
     torch.manual_seed(0)
-    reference = build_reference(reference_module)
+    reference = build_reference(reference_module, LAYOUT)
     mask = torch.tensor([[step == "1" for step in row] for row in VALID])
     features = torch.randn(*mask.shape, LAYOUT["input_dim"])
     expected = torch.zeros(*mask.shape, max(LAYOUT["dims"]))

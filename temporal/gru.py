@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from collision.learning.fused import is_full
 from collision.learning.packing import pack_steps, unpack_steps
 
 
@@ -47,6 +48,9 @@ class GRU(nn.Module):
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """``[B, L, D]`` to ``[B, L, E]``."""
+        if is_full(mask):
+            projected = self.dropout(self.projection(features)).float()
+            return self.dropout(self.gru(projected)[0])
         steps, packed_mask, order = pack_steps(features, mask)
         # A sequence can't be packed with length 0; the outputs of such a row are zeroed below.
         lengths = packed_mask.sum(dim=1).clamp_min(1).cpu()

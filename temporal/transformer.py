@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from collision.errors import ConfigError
+from collision.learning.fused import is_full
 from collision.types import Seconds
 
 
@@ -66,14 +67,19 @@ class Transformer(nn.Module):
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """``[B, L, D]`` to ``[B, L, E]``; zeros under the mask."""
+        if is_full(mask):
+            return self._encode(features, times, None)
         # Weight zero is not enough to hide a step: NaN times zero is NaN.
         features = features.masked_fill(~mask.unsqueeze(-1), 0.0)
-        angles = times.masked_fill(~mask, 0.0).float().unsqueeze(-1) * self.frequencies
-        visible = visible_steps(mask)
+        encoded = self._encode(features, times.masked_fill(~mask, 0.0), visible_steps(mask))
+        return encoded * mask.unsqueeze(-1)
+
+    def _encode(self, features: Tensor, times: Tensor, visible: Tensor | None) -> Tensor:
+        angles = times.float().unsqueeze(-1) * self.frequencies
         hidden = self.input_dropout(self.projection(features))
         for block in self.blocks:
             hidden = block(hidden, angles, visible)
-        return self.norm(hidden) * mask.unsqueeze(-1)
+        return self.norm(hidden)
 
     def _check_options(self) -> None:
         for name in ("dim", "layers", "heads"):
@@ -117,8 +123,8 @@ class Block(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Tensor, angles: Tensor, visible: Tensor) -> Tensor:
-        """``[B, L, C]`` to the same; ``angles [B, L, K/2]``, ``visible [B, 1, L, L]``."""
+    def forward(self, hidden: Tensor, angles: Tensor, visible: Tensor | None) -> Tensor:
+        """``[B, L, C]`` to the same; ``angles [B, L, K/2]``, ``visible [B, 1, L, L]`` or all."""
         mixed = self.attention(self.attention_norm(hidden), angles, visible)
         hidden = hidden + self.dropout(mixed)
         return hidden + self.dropout(self.feedforward(self.feedforward_norm(hidden)))
@@ -138,15 +144,15 @@ class Attention(nn.Module):
         self.out_projection = nn.Linear(dim, dim)
         self.register_load_state_dict_pre_hook(_without_bias)
 
-    def forward(self, hidden: Tensor, angles: Tensor, visible: Tensor) -> Tensor:
-        """``[B, L, C]`` to the same; ``angles [B, L, K/2]``, ``visible [B, 1, L, L]``."""
-        queries, keys, values = (
-            rearrange(part, "b l (h k) -> b h l k", h=self.heads)
-            for part in self.in_projection(hidden).chunk(3, dim=-1)
+    def forward(self, hidden: Tensor, angles: Tensor, visible: Tensor | None) -> Tensor:
+        """``[B, L, C]`` to the same; ``angles [B, L, K/2]``, ``visible [B, 1, L, L]`` or all."""
+        parts = rearrange(
+            self.in_projection(hidden), "b l (part h k) -> part b h l k", part=3, h=self.heads
         )
-        angles = angles.unsqueeze(1)  # the same for every head
+        # Queries and keys at once; the angles are the same for every attention head.
+        queries, keys = rotate(parts[:2], angles.unsqueeze(1))
         attend = functional.scaled_dot_product_attention
-        mixed = attend(rotate(queries, angles), rotate(keys, angles), values, attn_mask=visible)
+        mixed = attend(queries, keys, parts[2], attn_mask=visible)
         return self.out_projection(rearrange(mixed, "b h l k -> b l (h k)"))
 
 
@@ -176,8 +182,8 @@ def rotary_frequencies(head_dim: int, shortest_period: Seconds, longest_period: 
 def rotate(vectors: Tensor, angles: Tensor) -> Tensor:
     """Turn each pair of channels by its angle: products then depend on differences of angles.
 
-    Channel k of ``vectors [B, H, L, K]`` is paired with k + K/2; ``angles [B, 1, L, K/2]`` are in
-    radians. Turned in float32; the dtype stays.
+    Channel k of ``vectors [..., B, H, L, K]`` is paired with k + K/2; ``angles [B, 1, L, K/2]`` are
+    in radians. Turned in float32; the dtype stays.
     """
     first, second = vectors.float().chunk(2, dim=-1)
     cosine, sine = angles.cos(), angles.sin()

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from collision.errors import ConfigError
+from collision.learning.fused import bypass, depthwise, is_full, swoosh
 from collision.learning.packing import pack_steps, take_steps, unpack_steps
-from collision.temporal.fused import bypass, depthwise, swoosh
 
 # Sizes that the paper keeps at every model width.
 QUERY_HEAD_DIM = 32
@@ -70,7 +70,7 @@ class Zipformer(nn.Module):
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """``[B, L, D]`` to ``[B, L, E]``; zeros under the mask."""
-        if _is_full(mask):
+        if is_full(mask):
             return self._encode(features, None)
         steps, packed_mask, order = pack_steps(features, mask)
         return unpack_steps(self._encode(steps, packed_mask), order) * mask.unsqueeze(-1)
@@ -348,11 +348,6 @@ def _from_distances(scores: Tensor) -> Tensor:
     strides = (outer, rows[0], rows[1] - column, column)
     first = scores.storage_offset() + column * (steps - 1)
     return scores.as_strided((batch, heads, steps, steps), strides, first)
-
-
-def _is_full(mask: Tensor) -> bool:
-    """Say whether it is known that no step is masked: a GPU is not waited for to find out."""
-    return mask.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all())
 
 
 def _added(hidden: Tensor, change: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ def load_reference(folder: Path) -> Any:
     return importlib.import_module("zipformer.modules.zipformer")
 
 
-def build_reference(module: Any, layout: dict[str, Any]) -> torch.nn.Module:
+def build_reference(module: Any, layout: dict[str, Any], noise: float = 0.1) -> torch.nn.Module:
     """Make the reference without its own downsampling of the output, each module at work."""
     dims = layout["dims"]
     model = module.Zipformer(
@@ -94,7 +94,7 @@ def build_reference(module: Any, layout: dict[str, Any]) -> torch.nn.Module:
     with torch.no_grad():
         for parameter in model.parameters():
             # Freshly made, most modules hardly change anything; here each must matter.
-            parameter.add_(0.1 * torch.randn_like(parameter))
+            parameter.add_(noise * torch.randn_like(parameter))
     return model.eval()
 
 

@@ -43,6 +43,77 @@ def test_equals_the_published_implementation_with_the_same_weights():
     torch.testing.assert_close(output, golden["expected"], atol=1e-4, rtol=1e-4)
 
 
+@torch.no_grad()
+def test_equals_the_published_implementation_where_nothing_is_masked():
+    layout, weights, golden = read_golden()
+    encoder = Zipformer(**layout).eval()
+    encoder.load_state_dict(weights)
+    for features, mask, expected in zip(
+        golden["features"], golden["mask"], golden["expected"], strict=True
+    ):
+        valid = features[mask].unsqueeze(0)
+        output = encoder(valid, torch.zeros(valid.shape[:2]), torch.ones(valid.shape[:2]).bool())
+        torch.testing.assert_close(output[0], expected[mask], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_derivatives_are_those_of_the_differences():
+    torch.manual_seed(0)
+    small = {"dims": [4, 6], "layers": [1, 1], "heads": [2, 1], "downsampling": [1, 2]}
+    encoder = Zipformer(input_dim=3, **small, kernel=3, dropout=0.0).double()
+    features, times = torch.randn(2, 5, 3, dtype=torch.float64), torch.zeros(2, 5)
+    for mask in (torch.ones(2, 5).bool(), torch.tensor([[1, 1, 1, 1, 1], [0, 1, 1, 0, 1]]).bool()):
+        torch.autograd.gradcheck(
+            lambda features, mask=mask: encoder(features, times, mask), features.requires_grad_()
+        )
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 63, 512])
+def test_float64_is_float32_with_more_digits(num_steps):
+    torch.manual_seed(0)
+    encoder = Zipformer(input_dim=6).eval()
+    features = torch.randn(1, num_steps, 6)
+    times, mask = torch.zeros(1, num_steps), torch.ones(1, num_steps).bool()
+    single = encoder(features, times, mask)
+    double = encoder.double()(features.double(), times, mask)
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(single.double(), double, atol=1e-5, rtol=1e-5)
+    assert relative_positions(9, torch.device("cpu"), torch.float64).dtype == torch.float64
+
+
+@pytest.mark.parametrize("masked", [0, 2])
+def test_autocast_gives_near_outputs_and_gradients(masked):
+    torch.manual_seed(0)
+    encoder = Zipformer(input_dim=6, dropout=0.0)
+    features, times, mask = torch.randn(3, 9, 6), torch.zeros(3, 9), torch.ones(3, 9).bool()
+    mask[0, :masked] = False
+    outcomes = []
+    for enabled in (False, True):
+        encoder.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            output = encoder(features, times, mask)
+        output.float().square().sum().backward()
+        outcomes.append([output.float(), *(value.grad for value in encoder.parameters())])
+    for exact, rounded in zip(*outcomes, strict=True):
+        assert (exact - rounded).norm() <= 0.25 * exact.norm() + 1e-3
+
+
+@pytest.mark.slow
+def test_it_can_be_compiled():
+    torch.manual_seed(0)
+    encoder = Zipformer(input_dim=6, dropout=0.0)
+    batch = torch.randn(3, 9, 6), torch.zeros(3, 9), torch.ones(3, 9).bool()
+    wanted = encoder(*batch)
+    found = torch.compile(encoder, backend="aot_eager")(*batch)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    gradients = [
+        torch.autograd.grad(output.square().sum(), encoder.parameters())
+        for output in (found, wanted)
+    ]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
 def test_every_weight_of_the_golden_file_matters():
     layout, weights, golden = read_golden()
     encoder = Zipformer(**layout).eval()

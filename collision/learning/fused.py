@@ -1,7 +1,7 @@
 """Formulas of the Zipformer with fewer passes over memory than torch's derivatives need.
 
 Beside the matrix products these passes are what a step of training takes on a CPU. All give what
-the plain formula gives; of a second derivative torch says that there is none.
+the plain formula gives, and so do their first derivatives; a second one they do not have.
 
 Shapes: B examples, L steps, C channels, K taps of a kernel.
 """
@@ -20,6 +20,11 @@ SLOPE = 0.08
 # Steps that are multiplied at once for the derivative by a kernel: more are more work, fewer are
 # many small products.
 SPAN = 32
+
+
+def is_full(mask: Tensor) -> bool:
+    """Say whether it is known that no step is masked: a GPU is not waited for to find out."""
+    return mask.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all())
 
 
 def swoosh(values: Tensor, offset: float, constant: float) -> Tensor:

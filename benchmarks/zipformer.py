@@ -59,7 +59,7 @@ class Reference(nn.Module):
         return self.encoder(self.projection(features), lengths)[0]
 
     def without_regularisers(self) -> None:
-        """Take out what shapes training alone: balancers, whitening, limits, dropout of positions."""
+        """Take out what shapes training alone: balancers, whitening, position dropout."""
         scaling = sys.modules["zipformer.modules.scaling"]
         for parent in list(self.modules()):
             for name, child in list(parent.named_children()):

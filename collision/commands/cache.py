@@ -135,9 +135,7 @@ def _pack(options: CacheOptions, _: list[Path], console: Console) -> int:
         if not stored_keys(store):
             continue
         with _progress(f"Packing {store.folder.name}") as on_file:
-            file = pack_store(
-                store, on_video=lambda _, done, total, tell=on_file: tell(done, total)
-            )
+            file = pack_store(store, on_file=on_file)
         dropped = drop_packed(store) if options.delete else 0
         _say(
             console,

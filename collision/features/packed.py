@@ -19,12 +19,12 @@ NAME = "features.safetensors"
 def pack_store(
     store: FeatureStore,
     keys: Iterable[str] | None = None,
-    on_video: Callable[[str, int, int], None] = lambda key, done, total: None,
+    on_file: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Pack all videos of a store, or those of some keys; give the file.
 
-    It takes the place of what was packed so before, whose videos are packed again. ``on_video`` is
-    called after each with its key, how many are done, and how many there are.
+    It takes the place of what was packed so before, whose videos are packed again. ``on_file`` is
+    called after each video with how many are done, and how many there are.
 
     Raises:
         CacheMismatchError: There is nothing to pack, or a key has no features.
@@ -37,7 +37,7 @@ def pack_store(
             "`collision extract` first."
         )
     file = store.folder / FOLDER / NAME
-    pack(store, wanted, file, on_video)
+    pack(store, wanted, file, on_file)
     store.packs.forget()
     return file
 
@@ -46,7 +46,7 @@ def pack(
     store: FeatureStore,
     keys: Sequence[str],
     file: Path,
-    on_video: Callable[[str, int, int], None] = lambda key, done, total: None,
+    on_file: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Write the features of some videos into one file; see ``pack_store``."""
     step_shape = store.spec.num_steps, store.spec.feature_dim
@@ -55,7 +55,7 @@ def pack(
     def videos() -> Iterator[tuple[str, PackedVideo]]:
         for done, key in enumerate(keys, start=1):
             yield key, _video(store, key)
-            on_video(key, done, len(keys))
+            on_file(done, len(keys))
 
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -181,8 +181,7 @@ def merge(root: Path, other: Path, on_file: OnFile) -> Moved:
     left_out -= new_names.keys()  # of which there are copies
     tasks: list[tuple[Folder, str]] = []
     for folder in folders:
-        is_store = isinstance(folder, FeatureStore)
-        keys = set(stored_keys(folder) if is_store else _files_of(folder).all_keys())
+        keys = _keys_of(folder)
         tasks += [(folder, key) for key in sorted(keys) if key[:LENGTH] not in left_out]
         moved.left += sum(key[:LENGTH] in left_out for key in keys)
     targets: dict[Path, FeatureStore] = {}
@@ -207,6 +206,12 @@ def merge(root: Path, other: Path, on_file: OnFile) -> Moved:
     except OSError as error:
         raise not_written(Path(error.filename or root), error) from error
     return moved
+
+
+def _keys_of(folder: Folder) -> set[str]:
+    """List what a folder holds; of a store also what is packed."""
+    packed = stored_keys(folder) if isinstance(folder, FeatureStore) else ()
+    return {*_files_of(folder).all_keys(), *packed}
 
 
 def _target(root: Path, source: FeatureStore) -> FeatureStore:

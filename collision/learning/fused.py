@@ -45,6 +45,9 @@ class _Swoosh(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (shifted,) = ctx.saved_tensors
+        if shifted.dtype.itemsize <= 2:  # else the derivative is rounded three times
+            slope = shifted.float().sigmoid() - SLOPE
+            return (slope * gradient).to(gradient.dtype), None, None
         return shifted.sigmoid().sub_(SLOPE).mul_(gradient), None, None
 
 

@@ -76,8 +76,8 @@ def needed(numbers=range(5)):
 
 def test_a_pack_gives_what_the_files_of_single_videos_gave(store):
     before, done = everything(store), []
-    file = pack_store(store, on_video=lambda *step: done.append(step))
-    assert done == [(key, number, 5) for number, key in enumerate(KEYS, start=1)]
+    file = pack_store(store, on_file=lambda *step: done.append(step))
+    assert done == [(number, 5) for number in range(1, 6)]
     assert file == store.folder / FOLDER / "features.safetensors"
     alone = without_files(store)
     assert everything(alone) == before

@@ -95,7 +95,7 @@ def test_autocast_gives_near_outputs_and_gradients(masked):
         output.float().square().sum().backward()
         outcomes.append([output.float(), *(value.grad for value in encoder.parameters())])
     for exact, rounded in zip(*outcomes, strict=True):
-        assert (exact - rounded).norm() <= 0.1 * exact.norm() + 1e-3
+        assert (exact - rounded).norm() <= 0.2 * exact.norm() + 1e-3
 
 
 @pytest.mark.slow

@@ -133,7 +133,9 @@ class Experiment:
         self, options: ExtractionOptions, *, devices: int | str = 1, num_nodes: int = 1
     ) -> ExtractionReport:
         """Extract what is missing, unless a signal stops it (Interrupted); failures are kept."""
-        report = self.source.extract(self.requests(), options, devices=devices, num_nodes=num_nodes)
+        where = {"devices": devices, "num_nodes": num_nodes}
+        is_task = self.selection.shard is not None
+        report = self.source.extract(self.requests(), options, **where, is_task=is_task)
         if report.signal is not None:
             raise Interrupted(report.signal)
         self.failures = distinct([*self.failures, *report.failures])

@@ -188,7 +188,10 @@ class PredictOptions(OfRun):
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractOptions(Folders):
-    """See configs/extract.yaml; ``devices`` as in Lightning: how many, or -1 or ``auto``: all."""
+    """See configs/extract.yaml; ``devices`` as in Lightning: how many, or -1 or ``auto``: all.
+
+    ``shard``: as ``3/8``, the part of the videos that this task does; None: as its launcher says.
+    """
 
     datasets: tuple[Part, ...]
     backbones: tuple[Part, ...]
@@ -199,6 +202,7 @@ class ExtractOptions(Folders):
     limit: Count | None = None
     devices: Count | Literal[-1, "auto"] = 1
     num_nodes: Count = 1
+    shard: str | int | None = None
     skip_failures: bool = False
 
 

@@ -233,6 +233,11 @@ class DurationCache:
         with suppress(CollisionError):  # extraction saves them, too, and says what is wrong
             self.digests.save()
 
+    def refresh(self) -> None:
+        """Add what other processes have saved."""
+        self.digests.refresh()
+        self._known |= _read_durations(self.file)
+
 
 def _read_durations(file: Path) -> dict[str, Seconds]:
     try:

@@ -8,6 +8,7 @@ from collision.devices import precision_of
 from collision.errors import CollisionError
 from collision.experiment import Experiment, prepare_all
 from collision.features.source import FeatureSource
+from collision.features.tasks import shard_of_task
 from collision.options import ExtractOptions
 from collision.report.tables import plan_table, print_missing, print_notes
 from collision.sampling.index import Selection
@@ -22,7 +23,10 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
     prepare_all(datasets, None, options.skip_failures)
     precision = precision_of(options.extraction.accelerator, options.extraction.precision)
     skip = options.skip_failures
-    selection = Selection(None, options.limit, options.val_fraction, skip_missing=skip)
+    shard = shard_of_task(options.shard, options.devices, options.num_nodes)
+    limits = options.limit, options.val_fraction
+    selection = Selection(None, *limits, skip_missing=skip, shard=shard)
+    part = "" if shard is None or shard.is_whole else f" shard {shard}"
     plans, complaints = [], []
     for backbone in options.backbones:
         source = FeatureSource.of_part(
@@ -31,15 +35,19 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
         for dataset in datasets:
             experiment = Experiment.index(dataset, policy, source, selection)
             experiment.tell_short(console)
+            name = dataset.name + part
+            if part:
+                text = f"{name}: {len(experiment.records)} videos"
+                console.print(text, markup=False, highlight=False, soft_wrap=True)
             if options.plan:
                 planned = source.plan(experiment.requests(), options.extraction)
-                plans.append((dataset.name, source.spec.name, planned))
+                plans.append((name, source.spec.name, planned))
                 continue
             report = experiment.extract(
                 options.extraction, devices=options.devices, num_nodes=options.num_nodes
             )
             done = (
-                f"{dataset.name} with {source.spec.name}: {report.num_windows} windows computed, "
+                f"{name} with {source.spec.name}: {report.num_windows} windows computed, "
                 f"{report.num_reused} reused, {report.num_unavailable} beyond the videos, "
                 f"{report.seconds:.0f} s -> {source.store.folder}"
             )
@@ -50,7 +58,7 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
             try:
                 experiment.check_failures(options.skip_failures, console)
             except CollisionError as error:
-                complaints.append(f"{dataset.name}: {error}")  # the other data sets go on
+                complaints.append(f"{name}: {error}")  # the other data sets go on
     if complaints:
         raise CollisionError("\n".join(complaints))
     if plans:

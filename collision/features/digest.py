@@ -59,6 +59,10 @@ class VideoDigests:
         digest += "" if video_stream is None else f"-v{video_stream}"
         return digest if frame_rate is None else f"{digest}-{frame_rate:.12g}fps"
 
+    def refresh(self) -> None:
+        """Add what other processes have saved meanwhile."""
+        self._known = self._known | _read_index(self.index_file) | self._new
+
     def save(self) -> None:
         """Write what is new to the index file, keeping what other processes wrote meanwhile."""
         if not self._new:

@@ -80,6 +80,7 @@ def extract(
     *,
     devices: int | str = 1,
     num_nodes: int = 1,
+    is_task: bool = False,
     progress: bool = True,
 ) -> ExtractionReport:
     """Compute and store the windows that the store lacks; done twice it computes nothing.
@@ -96,6 +97,7 @@ def extract(
         devices: A number, or ``auto``. With more than one, Lightning starts the command again for
             each, or a cluster's launcher (SLURM, torchrun) has.
         num_nodes: Machines; the launcher starts the command on each.
+        is_task: The requests are what this task of several is to do: no launcher is asked.
         progress: Show a bar on standard error.
 
     Raises:
@@ -105,7 +107,8 @@ def extract(
     """
     started = time.monotonic()
     _check_options(options, source.fingerprint)
-    ranks = Ranks(options.accelerator, source.fingerprint.precision, devices, num_nodes)
+    where = devices, num_nodes
+    ranks = Ranks(options.accelerator, source.fingerprint.precision, *where, is_task=is_task)
     is_shown = progress and ranks.rank == 0
     try:
         with StopSignals() as stop, ExtractionProgress(is_shown) as display:

@@ -58,7 +58,7 @@ class Experiment:
 
     ``failures`` gave no features; ``notes`` are what is odd about videos that were read, by id;
     ``missing`` are the examples without frames, once they were looked for; of ``num_outdated``
-    videos an older reader had seen other frames.
+    videos an older reader had seen other frames; ``report`` is of the last extraction.
     """
 
     dataset: Dataset
@@ -70,6 +70,7 @@ class Experiment:
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     missing: Missing = field(default_factory=Missing)
     num_outdated: int = 0
+    report: ExtractionReport | None = None
 
     @classmethod
     def index(
@@ -136,6 +137,7 @@ class Experiment:
         where = {"devices": devices, "num_nodes": num_nodes}
         is_task = self.selection.shard is not None
         report = self.source.extract(self.requests(), options, **where, is_task=is_task)
+        self.report = report
         if report.signal is not None:
             raise Interrupted(report.signal)
         self.failures = distinct([*self.failures, *report.failures])

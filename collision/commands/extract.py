@@ -5,8 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 
 from collision.devices import precision_of
-from collision.errors import CollisionError
+from collision.errors import CollisionError, Interrupted
 from collision.experiment import Experiment, prepare_all
+from collision.features.failures import distinct
+from collision.features.reports import write_report
 from collision.features.source import FeatureSource
 from collision.features.tasks import shard_of_task
 from collision.options import ExtractOptions
@@ -37,28 +39,12 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
             experiment.tell_short(console)
             name = dataset.name + part
             if part:
-                text = f"{name}: {len(experiment.records)} videos"
-                console.print(text, markup=False, highlight=False, soft_wrap=True)
+                _tell(console, f"{name}: {len(experiment.records)} videos")
             if options.plan:
                 planned = source.plan(experiment.requests(), options.extraction)
                 plans.append((name, source.spec.name, planned))
                 continue
-            report = experiment.extract(
-                options.extraction, devices=options.devices, num_nodes=options.num_nodes
-            )
-            done = (
-                f"{name} with {source.spec.name}: {report.num_windows} windows computed, "
-                f"{report.num_reused} reused, {report.num_unavailable} beyond the videos, "
-                f"{report.seconds:.0f} s -> {source.store.folder}"
-            )
-            console.print(done, markup=False, highlight=False, soft_wrap=True)
-            print_notes(console, report.notes, report.num_outdated)
-            experiment.find_missing()
-            print_missing(console, experiment.missing.as_json(), experiment.missing.units)
-            try:
-                experiment.check_failures(options.skip_failures, console)
-            except CollisionError as error:
-                complaints.append(f"{name}: {error}")  # the other data sets go on
+            complaints += _extract(experiment, options, name, console)
     if complaints:
         raise CollisionError("\n".join(complaints))
     if plans:
@@ -66,3 +52,51 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
         if all(planned.is_done for _, _, planned in plans):
             console.print("Nothing to do: everything is in the cache.")
     return 0
+
+
+def _extract(
+    experiment: Experiment, options: ExtractOptions, name: str, console: Console
+) -> list[str]:
+    """Extract one data set with one backbone; give what is wrong while the others go on."""
+    source = experiment.source
+    where = {"devices": options.devices, "num_nodes": options.num_nodes}
+    try:
+        report = experiment.extract(options.extraction, **where)
+    except Interrupted as error:
+        _write_report(experiment, error.exit_code)
+        raise
+    _tell(
+        console,
+        f"{name} with {source.spec.name}: {report.num_windows} windows computed, "
+        f"{report.num_reused} reused, {report.num_unavailable} beyond the videos, "
+        f"{report.seconds:.0f} s -> {source.store.folder}",
+    )
+    print_notes(console, report.notes, report.num_outdated)
+    experiment.find_missing()
+    print_missing(console, experiment.missing.as_json(), experiment.missing.units)
+    try:
+        experiment.check_failures(options.skip_failures, console)
+    except CollisionError as error:
+        _write_report(experiment, error.exit_code)
+        return [f"{name}: {error}"]
+    _write_report(experiment, 0)
+    return []
+
+
+def _write_report(experiment: Experiment, exit_code: int) -> None:
+    report = experiment.report
+    if report is not None and report.rank == 0:
+        shard = experiment.selection.shard
+        names = {
+            "dataset": experiment.dataset.name,
+            "backbone": experiment.source.spec.name,
+            "precision": experiment.source.fingerprint.precision,
+            "shard": None if shard is None else str(shard),
+            "videos": len(experiment.records),
+            "videos_failed": len(distinct([*experiment.failures, *report.failures])),
+        }
+        write_report(experiment.source.store, report, exit_code, **names)
+
+
+def _tell(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

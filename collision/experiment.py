@@ -131,12 +131,25 @@ class Experiment:
             console.print(said, markup=False, highlight=False, soft_wrap=True)
 
     def extract(
-        self, options: ExtractionOptions, *, devices: int | str = 1, num_nodes: int = 1
+        self,
+        options: ExtractionOptions,
+        *,
+        devices: int | str = 1,
+        num_nodes: int = 1,
+        engine: str = "local",
     ) -> ExtractionReport:
-        """Extract what is missing, unless a signal stops it (Interrupted); failures are kept."""
-        where = {"devices": devices, "num_nodes": num_nodes}
-        is_task = self.selection.shard is not None
-        report = self.source.extract(self.requests(), options, **where, is_task=is_task)
+        """Extract what is missing, unless a signal stops it (Interrupted); failures are kept.
+
+        With the ``engine`` ray it is done by the cluster that this process has joined.
+        """
+        if engine == "ray":
+            from collision.features.cluster import extract_on_cluster  # needs torch
+
+            report = extract_on_cluster(self.source, self.requests(), options)
+        else:
+            where = {"devices": devices, "num_nodes": num_nodes}
+            is_task = self.selection.shard is not None
+            report = self.source.extract(self.requests(), options, **where, is_task=is_task)
         self.report = report
         if report.signal is not None:
             raise Interrupted(report.signal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from collision.devices import precision_of
-from collision.errors import CollisionError, Interrupted
+from collision.errors import CollisionError, ConfigError, Interrupted
 from collision.experiment import Experiment, prepare_all
 from collision.features.failures import distinct
 from collision.features.reports import write_report
@@ -19,11 +19,26 @@ from collision.sampling.policy import SamplingPolicy
 
 def run(options: ExtractOptions, paths: list[str]) -> int:
     """Extract every wanted data set with every wanted backbone, one pair after the other."""
+    wanted = options.extraction
+    if options.engine == "local" or options.plan:
+        return _run(options, precision_of(wanted.accelerator, wanted.precision))
+    if options.devices != 1 or options.num_nodes != 1:
+        raise ConfigError(
+            f"devices={options.devices} num_nodes={options.num_nodes} with engine=ray, which uses "
+            "every GPU that its cluster has: leave them out."
+        )
+    from collision.features.cluster import connected
+
+    with connected(options.ray.address) as has_gpu:
+        usual = "bf16-mixed" if has_gpu and wanted.accelerator != "cpu" else "32-true"
+        return _run(options, wanted.precision or usual)
+
+
+def _run(options: ExtractOptions, precision: str) -> int:
     console = Console()
     policy: SamplingPolicy = options.sampling.build()
     datasets = [part.build() for part in options.datasets]
     prepare_all(datasets, None, options.skip_failures)
-    precision = precision_of(options.extraction.accelerator, options.extraction.precision)
     skip = options.skip_failures
     shard = shard_of_task(options.shard, options.devices, options.num_nodes)
     limits = options.limit, options.val_fraction
@@ -59,9 +74,13 @@ def _extract(
 ) -> list[str]:
     """Extract one data set with one backbone; give what is wrong while the others go on."""
     source = experiment.source
-    where = {"devices": options.devices, "num_nodes": options.num_nodes}
     try:
-        report = experiment.extract(options.extraction, **where)
+        report = experiment.extract(
+            options.extraction,
+            devices=options.devices,
+            num_nodes=options.num_nodes,
+            engine=options.engine,
+        )
     except Interrupted as error:
         _write_report(experiment, error.exit_code)
         raise

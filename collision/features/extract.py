@@ -72,16 +72,17 @@ class ExtractionReport:
     @classmethod
     def of_all(cls, reports: Sequence[ExtractionReport]) -> ExtractionReport:
         """Put together what several processes did at the same time."""
-        names = ("num_windows", "num_reused", "num_unavailable", "num_outdated", "num_batches")
-        names += ("num_workers", "waited")
+        names = ["num_windows", "num_reused", "num_unavailable", "num_outdated", "num_batches"]
+        names.append("num_workers")
         counts = {name: sum(getattr(report, name) for report in reports) for name in names}
         failures = [failure for report in reports for failure in report.failures]
         notes = {video: notes for report in reports for video, notes in report.notes.items()}
-        seconds = max(report.seconds for report in reports)
-        size = max(report.batch_size for report in reports)
-        device = next((report.device for report in reports if report.device), "")
-        what = {"batch_size": size, "device": device, "failures": failures, "notes": notes}
-        return cls(**counts, **what, seconds=seconds)
+        whole = cls(**counts, failures=failures, notes=notes)
+        whole.seconds = max(report.seconds for report in reports)
+        whole.waited = sum(report.waited for report in reports)
+        whole.batch_size = max(report.batch_size for report in reports)
+        whole.device = next((report.device for report in reports if report.device), "")
+        return whole
 
 
 def extract(

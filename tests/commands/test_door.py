@@ -180,6 +180,7 @@ TYPOS = {
         "extract",
         "shard=9/8",
     ): "shard=9/8: give which part of how many, from shard=1/8 to shard=8/8.",
+    ("extract", "engine=dask"): "engine=dask: give local or ray.",
     ("extract", "shard=3"): "shard=3: give which part of how many, from shard=1/8 to shard=8/8.",
     ("data", "head=gru"): "There is no option 'head'.",
     ("data", "folder"): "write=clips.csv",

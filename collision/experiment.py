@@ -58,7 +58,7 @@ class Experiment:
 
     ``failures`` gave no features; ``notes`` are what is odd about videos that were read, by id;
     ``missing`` are the examples without frames, once they were looked for; of ``num_outdated``
-    videos an older reader had seen other frames.
+    videos an older reader had seen other frames; ``report`` is of the last extraction.
     """
 
     dataset: Dataset
@@ -70,6 +70,7 @@ class Experiment:
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     missing: Missing = field(default_factory=Missing)
     num_outdated: int = 0
+    report: ExtractionReport | None = None
 
     @classmethod
     def index(
@@ -130,10 +131,26 @@ class Experiment:
             console.print(said, markup=False, highlight=False, soft_wrap=True)
 
     def extract(
-        self, options: ExtractionOptions, *, devices: int | str = 1, num_nodes: int = 1
+        self,
+        options: ExtractionOptions,
+        *,
+        devices: int | str = 1,
+        num_nodes: int = 1,
+        engine: str = "local",
     ) -> ExtractionReport:
-        """Extract what is missing, unless a signal stops it (Interrupted); failures are kept."""
-        report = self.source.extract(self.requests(), options, devices=devices, num_nodes=num_nodes)
+        """Extract what is missing, unless a signal stops it (Interrupted); failures are kept.
+
+        With the ``engine`` ray it is done by the cluster that this process has joined.
+        """
+        if engine == "ray":
+            from collision.features.cluster import extract_on_cluster  # needs torch
+
+            report = extract_on_cluster(self.source, self.requests(), options)
+        else:
+            where = {"devices": devices, "num_nodes": num_nodes}
+            is_task = self.selection.shard is not None
+            report = self.source.extract(self.requests(), options, **where, is_task=is_task)
+        self.report = report
         if report.signal is not None:
             raise Interrupted(report.signal)
         self.failures = distinct([*self.failures, *report.failures])

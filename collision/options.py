@@ -52,6 +52,20 @@ class ExtractionOptions:
 
 
 @dataclass(frozen=True)
+class RayOptions:
+    """Which cluster ``engine=ray`` uses.
+
+    Attributes:
+        address: ``auto`` (the one of this machine, or of RAY_ADDRESS), ``local`` (one that is
+            started for this command), or HOST:PORT.
+    """
+
+    __pydantic_config__ = STRICT
+
+    address: str = "auto"
+
+
+@dataclass(frozen=True)
 class TrainerOptions:
     """How a head is fitted. All lengths are in optimizer steps: an epoch of a small set is none.
 
@@ -188,7 +202,11 @@ class PredictOptions(OfRun):
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractOptions(Folders):
-    """See configs/extract.yaml; ``devices`` as in Lightning: how many, or -1 or ``auto``: all."""
+    """See configs/extract.yaml; ``devices`` as in Lightning: how many, or -1 or ``auto``: all.
+
+    ``engine``: this process with its devices, or a cluster of Ray. ``shard``: as ``3/8``, the part
+    of the videos that this task does; None: as its launcher says.
+    """
 
     datasets: tuple[Part, ...]
     backbones: tuple[Part, ...]
@@ -199,6 +217,9 @@ class ExtractOptions(Folders):
     limit: Count | None = None
     devices: Count | Literal[-1, "auto"] = 1
     num_nodes: Count = 1
+    shard: str | int | None = None
+    engine: Literal["local", "ray"] = "local"
+    ray: RayOptions = RayOptions()
     skip_failures: bool = False
 
 

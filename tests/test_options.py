@@ -100,7 +100,9 @@ REFUSED = {
     ],
     "evaluate": ["limit=0", "dense=0", "within=[1]", "within=5", "slices=tag", "split=tst"],
     "predict": ["every=0", "every=nan", "every=inf", "event_time=-1", "frame_rate=0", "limit=0"],
-    "extract": ["devices=0", "devices=-2", "devices=all", "num_nodes=0", "val_fraction=2"],
+    "extract": [
+        *("devices=0", "devices=-2", "devices=all", "num_nodes=0", "val_fraction=2", "shard=[1,8]"),
+    ],
     "data": ["check=half", "num_permutations=3", "timeout=0", "shortcuts=1", "duplicates=maybe"],
     "compare": ["num_resamples=0", "dataset=[a,b]"],
     "cache": ["older_than=-1", "older_than=inf", "yes=maybe", "delete=2"],

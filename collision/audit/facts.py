@@ -251,6 +251,11 @@ class DurationCache:
             return {}
         return saved.durations
 
+    def refresh(self) -> None:
+        """See what other processes have saved meanwhile."""
+        self.digests.refresh()
+        self._known.refresh()
+
 
 def _duration(content: object) -> Seconds | None:
     return content if isinstance(content, float) and np.isfinite(content) else None

@@ -31,6 +31,7 @@ from collision.options import (
     TrainOptions,
 )
 from collision.records.files import ListedVideos, prepare
+from collision.sampling.shards import Shard
 from collision.types import SPLITS, Split
 from collision.untrusted import read_config, saved_part
 
@@ -49,6 +50,8 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
         _check_ensemble(options)
     elif isinstance(options, DataOptions):
         _check_data(options, paths)
+    elif isinstance(options, ExtractOptions) and options.shard is not None:
+        Shard.parse(options.shard)
 
 
 def check_contents(options: Any, paths: Sequence[str]) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from rich.console import Console
 
 from collision.devices import precision_of
-from collision.errors import CollisionError
+from collision.errors import CollisionError, ConfigError, Interrupted
 from collision.experiment import Experiment, prepare_all
+from collision.features.failures import distinct
+from collision.features.reports import write_report
 from collision.features.source import FeatureSource
+from collision.features.tasks import shard_of_task
 from collision.options import ExtractOptions
 from collision.report.tables import plan_table, print_missing, print_notes
 from collision.sampling.index import Selection
@@ -16,13 +19,31 @@ from collision.sampling.policy import SamplingPolicy
 
 def run(options: ExtractOptions, paths: list[str]) -> int:
     """Extract every wanted data set with every wanted backbone, one pair after the other."""
+    wanted = options.extraction
+    if options.engine == "local" or options.plan:
+        return _run(options, precision_of(wanted.accelerator, wanted.precision))
+    if options.devices != 1 or options.num_nodes != 1:
+        raise ConfigError(
+            f"devices={options.devices} num_nodes={options.num_nodes} with engine=ray, which uses "
+            "every GPU that its cluster has: leave them out."
+        )
+    from collision.features.cluster import connected
+
+    with connected(options.ray.address) as has_gpu:
+        usual = "bf16-mixed" if has_gpu and wanted.accelerator != "cpu" else "32-true"
+        return _run(options, wanted.precision or usual)
+
+
+def _run(options: ExtractOptions, precision: str) -> int:
     console = Console()
     policy: SamplingPolicy = options.sampling.build()
     datasets = [part.build() for part in options.datasets]
     prepare_all(datasets, None, options.skip_failures)
-    precision = precision_of(options.extraction.accelerator, options.extraction.precision)
     skip = options.skip_failures
-    selection = Selection(None, options.limit, options.val_fraction, skip_missing=skip)
+    shard = shard_of_task(options.shard, options.devices, options.num_nodes)
+    limits = options.limit, options.val_fraction
+    selection = Selection(None, *limits, skip_missing=skip, shard=shard)
+    part = "" if shard is None or shard.is_whole else f" shard {shard}"
     plans, complaints = [], []
     for backbone in options.backbones:
         source = FeatureSource.of_part(
@@ -31,26 +52,14 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
         for dataset in datasets:
             experiment = Experiment.index(dataset, policy, source, selection)
             experiment.tell_short(console)
+            name = dataset.name + part
+            if part:
+                _tell(console, f"{name}: {len(experiment.records)} videos")
             if options.plan:
                 planned = source.plan(experiment.requests(), options.extraction)
-                plans.append((dataset.name, source.spec.name, planned))
+                plans.append((name, source.spec.name, planned))
                 continue
-            report = experiment.extract(
-                options.extraction, devices=options.devices, num_nodes=options.num_nodes
-            )
-            done = (
-                f"{dataset.name} with {source.spec.name}: {report.num_windows} windows computed, "
-                f"{report.num_reused} reused, {report.num_unavailable} beyond the videos, "
-                f"{report.seconds:.0f} s -> {source.store.folder}"
-            )
-            console.print(done, markup=False, highlight=False, soft_wrap=True)
-            print_notes(console, report.notes, report.num_outdated)
-            experiment.find_missing()
-            print_missing(console, experiment.missing.as_json(), experiment.missing.units)
-            try:
-                experiment.check_failures(options.skip_failures, console)
-            except CollisionError as error:
-                complaints.append(f"{dataset.name}: {error}")  # the other data sets go on
+            complaints += _extract(experiment, options, name, console)
     if complaints:
         raise CollisionError("\n".join(complaints))
     if plans:
@@ -58,3 +67,55 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
         if all(planned.is_done for _, _, planned in plans):
             console.print("Nothing to do: everything is in the cache.")
     return 0
+
+
+def _extract(
+    experiment: Experiment, options: ExtractOptions, name: str, console: Console
+) -> list[str]:
+    """Extract one data set with one backbone; give what is wrong while the others go on."""
+    source = experiment.source
+    try:
+        report = experiment.extract(
+            options.extraction,
+            devices=options.devices,
+            num_nodes=options.num_nodes,
+            engine=options.engine,
+        )
+    except Interrupted as error:
+        _write_report(experiment, error.exit_code)
+        raise
+    _tell(
+        console,
+        f"{name} with {source.spec.name}: {report.num_windows} windows computed, "
+        f"{report.num_reused} reused, {report.num_unavailable} beyond the videos, "
+        f"{report.seconds:.0f} s -> {source.store.folder}",
+    )
+    print_notes(console, report.notes, report.num_outdated)
+    experiment.find_missing()
+    print_missing(console, experiment.missing.as_json(), experiment.missing.units)
+    try:
+        experiment.check_failures(options.skip_failures, console)
+    except CollisionError as error:
+        _write_report(experiment, error.exit_code)
+        return [f"{name}: {error}"]
+    _write_report(experiment, 0)
+    return []
+
+
+def _write_report(experiment: Experiment, exit_code: int) -> None:
+    report = experiment.report
+    if report is not None and report.rank == 0:
+        shard = experiment.selection.shard
+        names = {
+            "dataset": experiment.dataset.name,
+            "backbone": experiment.source.spec.name,
+            "precision": experiment.source.fingerprint.precision,
+            "shard": None if shard is None else str(shard),
+            "videos": len(experiment.records),
+            "videos_failed": len(distinct([*experiment.failures, *report.failures])),
+        }
+        write_report(experiment.source.store, report, exit_code, **names)
+
+
+def _tell(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -108,6 +108,10 @@ class VideoDigests:
         assert known.whole is not None
         return _timed(known.whole, frame_rate, video_stream)
 
+    def refresh(self) -> None:
+        """See what other processes have saved meanwhile."""
+        self.files.refresh()
+
     def save(self) -> None:
         """Add what is new to the index; what other processes add meanwhile is kept."""
         try:

@@ -48,6 +48,10 @@ class ExtractionReport:
         notes: What is odd about videos that were read, by id.
         num_batches: That went through the backbone.
         batch_size: Windows that each of them had room for.
+        num_workers: Processes that decoded, at the end.
+        waited: How long the backbone had nothing to do.
+        rank: Of the process whose report this is.
+        device: That the backbone was on; empty if it was not needed.
     """
 
     num_windows: int = 0
@@ -58,19 +62,27 @@ class ExtractionReport:
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     num_batches: int = 0
     batch_size: int = 0
+    num_workers: int = 0
+    waited: Seconds = 0.0
+    device: str = ""
+    rank: int = 0
     seconds: Seconds = 0.0
     signal: int | None = None
 
     @classmethod
     def of_all(cls, reports: Sequence[ExtractionReport]) -> ExtractionReport:
         """Put together what several processes did at the same time."""
-        names = ("num_windows", "num_reused", "num_unavailable", "num_outdated", "num_batches")
+        names = ["num_windows", "num_reused", "num_unavailable", "num_outdated", "num_batches"]
+        names.append("num_workers")
         counts = {name: sum(getattr(report, name) for report in reports) for name in names}
         failures = [failure for report in reports for failure in report.failures]
         notes = {video: notes for report in reports for video, notes in report.notes.items()}
-        seconds = max(report.seconds for report in reports)
-        size = max(report.batch_size for report in reports)
-        return cls(**counts, batch_size=size, failures=failures, notes=notes, seconds=seconds)
+        whole = cls(**counts, failures=failures, notes=notes)
+        whole.seconds = max(report.seconds for report in reports)
+        whole.waited = sum(report.waited for report in reports)
+        whole.batch_size = max(report.batch_size for report in reports)
+        whole.device = next((report.device for report in reports if report.device), "")
+        return whole
 
 
 def extract(
@@ -80,6 +92,7 @@ def extract(
     *,
     devices: int | str = 1,
     num_nodes: int = 1,
+    is_task: bool = False,
     progress: bool = True,
 ) -> ExtractionReport:
     """Compute and store the windows that the store lacks; done twice it computes nothing.
@@ -96,6 +109,7 @@ def extract(
         devices: A number, or ``auto``. With more than one, Lightning starts the command again for
             each, or a cluster's launcher (SLURM, torchrun) has.
         num_nodes: Machines; the launcher starts the command on each.
+        is_task: The requests are what this task of several is to do: no launcher is asked.
         progress: Show a bar on standard error.
 
     Raises:
@@ -105,7 +119,8 @@ def extract(
     """
     started = time.monotonic()
     _check_options(options, source.fingerprint)
-    ranks = Ranks(options.accelerator, source.fingerprint.precision, devices, num_nodes)
+    where = devices, num_nodes
+    ranks = Ranks(options.accelerator, source.fingerprint.precision, *where, is_task=is_task)
     is_shown = progress and ranks.rank == 0
     try:
         with StopSignals() as stop, ExtractionProgress(is_shown) as display:
@@ -113,7 +128,7 @@ def extract(
             run.extract(rank_part(requests, ranks.rank, ranks.world_size))
             run.report.seconds = time.monotonic() - started
             report = ExtractionReport.of_all(ranks.gather(run.report, stop.is_requested))
-            report.signal = stop.signal
+            report.signal, report.rank = stop.signal, ranks.rank
     except BaseException:
         ranks.leave()
         raise
@@ -198,6 +213,9 @@ class _Run:
             finally:
                 self.report.num_batches = pipeline.embedder.num_batches
                 self.report.batch_size = batch_size
+                self.report.waited = pipeline.embedder.waited
+                self.report.num_workers = pipeline.num_workers
+                self.report.device = str(self.fabric.device)
         if self.report.num_windows and not self.should_stop():
             seconds = time.monotonic() - started
             write_speed(self.store, self.options, self.report.num_windows / seconds)

@@ -1,4 +1,4 @@
-"""Stopping in good order: SIGTERM and SIGINT become a wish that a loop can ask for."""
+"""Stopping in good order: SIGTERM, SIGINT and SIGUSR1 become a wish that a loop can ask for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ class OutOfTime(BaseException):
 
 
 class StopSignals:
-    """While it is entered, a first SIGTERM or SIGINT only sets ``signal``; a second acts as usual.
+    """While it is entered, a first signal to stop only sets ``signal``; a second acts as usual.
+
+    SIGTERM, SIGINT, and SIGUSR1, which SLURM sends some time before a job's end (``--signal``).
 
     ``is_out_of_time`` says that the grace has passed since. Signals belong to the main thread:
     entered in another one, it changes nothing.
@@ -37,6 +39,7 @@ class StopSignals:
         if threading.current_thread() is threading.main_thread():
             self._install(signal.SIGTERM, self._on_signal)
             self._install(signal.SIGINT, self._on_signal)
+            self._install(signal.SIGUSR1, self._on_signal)
             self._install(signal.SIGALRM, self._on_alarm)
         return self
 

@@ -81,6 +81,7 @@ class Pipeline:
 
     Attributes:
         embedder: Knows how many batches and windows went through, and how long it waited.
+        num_workers: Processes that decoded, at the end.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Pipeline:
         self.clips, self.listener, self.stop = clips, listener, stop
         self.cutter = BatchCutter(backbone.spec, batch_size)
         self.batch_size, self.spec = batch_size, backbone.spec
+        self.num_workers = 0
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake, self._woken = socket.socketpair()
         for end in (self._wake, self._woken):
@@ -132,6 +134,7 @@ class Pipeline:
         try:
             self._work()
         finally:
+            self.num_workers = self.num_workers or self.pool.num_workers
             self.pool.close()
             if self.embedder.is_alive():
                 self.embedder.abandon()
@@ -167,6 +170,7 @@ class Pipeline:
         return not (is_left or self.pool.num_begun or self.cutter.num_windows)
 
     def _finish_what_is_begun(self) -> None:
+        self.num_workers = self.pool.num_workers
         self.pool.close()
         self.cutter.drop_untouched()
         while self.cutter.num_windows and not self.stop.is_out_of_time:

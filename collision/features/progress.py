@@ -1,13 +1,23 @@
-"""The progress bar of an extraction: videos, windows a second, time left."""
+"""The progress of an extraction: videos, windows a second, time left.
+
+A bar on a terminal, else a line a minute.
+"""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from collision.types import Seconds
+
+LINE_EVERY: Seconds = 60.0
 
 
 class ExtractionProgress:
@@ -22,8 +32,11 @@ class ExtractionProgress:
             TextColumn("{task.fields[slowest]}", style="dim"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            disable=not is_shown,
+            disable=not is_shown or not sys.stderr.isatty(),
         )
+        self._has_lines = is_shown and not sys.stderr.isatty()
+        self._begun = self._told = time.monotonic()
+        self._num_told = 0.0
         self._left: dict[str, int] = {}
         self._num_finished = 0
         self._task = self._progress.add_task(
@@ -49,16 +62,39 @@ class ExtractionProgress:
         self._progress.reset(
             self._task, description=description, total=total, visible=True, **fields
         )
+        self._begun = self._told = time.monotonic()
+        self._num_told = 0.0
 
     def slowest(self, stage: str) -> None:
         """Say what the others wait for."""
         self._progress.update(self._task, slowest=f"({stage})")
+        self._tell_in_time()
 
     def advance(self, video: str, units: int) -> None:
         """Count one step of a video as done."""
         self._left[video] -= 1
         self._num_finished += self._left[video] == 0
         self._progress.update(self._task, advance=units, videos=self._num_finished)
+        self._tell_in_time()
+
+    def _tell_in_time(self) -> None:
+        """Print a line where there is no terminal, unless the last was printed just before."""
+        now = time.monotonic()
+        if not self._has_lines or now - self._told < LINE_EVERY:
+            return
+        task = self._progress.tasks[0]
+        done, total, fields = task.completed, task.total or 0, task.fields
+        rate = (done - self._num_told) / (now - self._told)
+        mean = done / (now - self._begun)
+        left = str(timedelta(seconds=round((total - done) / mean))) if mean else "unknown"
+        slowest = f"slowest: {fields['slowest'].strip('()')}, " if fields["slowest"] else ""
+        text = (
+            f"{task.description}: {fields['videos']}/{fields['num_videos']} videos, "
+            f"{done:.0f}/{total:.0f} {fields['unit']}, {rate:.1f} {fields['unit']}/s, "
+            f"{slowest}time left: {left}"
+        )
+        print(text, file=sys.stderr, flush=True)
+        self._told, self._num_told = now, done
 
 
 class _Rate(ProgressColumn):

@@ -16,6 +16,7 @@ import torch.distributed
 from collision.devices import PRECISIONS, device_of
 from collision.errors import CollisionError, ConfigError
 from collision.features.clips import WindowRequest
+from collision.features.tasks import local_number
 from collision.types import Seconds
 
 if TYPE_CHECKING:
@@ -35,13 +36,26 @@ class Ranks:
     at all where everything is in the cache.
     """
 
-    def __init__(self, accelerator: str, precision: str, devices: int | str, num_nodes: int):
-        """Start the processes, or join those that a launcher started; arguments as Lightning's."""
+    def __init__(
+        self,
+        accelerator: str,
+        precision: str,
+        devices: int | str,
+        num_nodes: int,
+        *,
+        is_task: bool = False,
+    ):
+        """Start the processes, or join those that a launcher started; arguments as Lightning's.
+
+        ``is_task``: The work is shared already, and others that were started do theirs.
+        """
         self.device = device_of(accelerator, "extraction")
         if precision not in PRECISIONS:
             raise ConfigError(f"precision={precision}: choose one of {', '.join(PRECISIONS)}.")
         num_devices = _count(devices, self.device)
-        _check_launcher(num_devices, num_nodes)
+        self._is_task = is_task and num_devices * num_nodes == 1
+        if not self._is_task:
+            _check_launcher(num_devices, num_nodes)
         self._asked = devices, num_nodes, precision
         self._group: Any = None
         self._parent = 0
@@ -60,14 +74,16 @@ class Ranks:
         from lightning.fabric.utilities.exceptions import MisconfigurationException
 
         devices, num_nodes, precision = self._asked
+        is_alone = self._is_task or _is_one_task(num_nodes)
+        chosen = self._own_device() if self._is_task else devices
         try:
             fabric = Fabric(
                 accelerator=self.device.type,
-                devices=devices,
+                devices=chosen,
                 num_nodes=num_nodes,
                 precision=precision,  # type: ignore[arg-type]  # one of PRECISIONS
                 # Within one SLURM task Lightning would wait for others: it is to start them itself.
-                plugins=[LightningEnvironment()] if _is_one_task(num_nodes) else [],
+                plugins=[LightningEnvironment()] if is_alone else [],
             )
             fabric.launch()
             if fabric.world_size > 1:
@@ -76,6 +92,11 @@ class Ranks:
             where = f"devices={devices} num_nodes={num_nodes}"
             raise ConfigError(f"Cannot start {where}: {error}") from error
         return fabric
+
+    def _own_device(self) -> int | list[int]:
+        """Name the GPU of this task: its launcher may show each task all of a machine."""
+        is_gpu = self.device.type == "cuda"
+        return [local_number() % torch.cuda.device_count()] if is_gpu else 1
 
     def lost_first(self) -> bool:
         """Whether the process that started this one has ended."""

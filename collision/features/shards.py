@@ -57,6 +57,10 @@ class ShardedIndex(Generic[Value]):
                     yield name, value
         yield from ((name, value) for name, value in self._new.items() if value is not None)
 
+    def refresh(self) -> None:
+        """See what others have saved meanwhile; what is new here is kept."""
+        self._known.clear()
+
     def save(self) -> None:
         """Append what is new; OSError: it cannot be written, and is kept for the next time."""
         by_shard: dict[str, dict[str, Value | None]] = {}

@@ -225,6 +225,7 @@ def _serve(work: Work, connection: Connection, parent: int) -> None:
     # Ctrl-C and a scheduler's SIGTERM reach the whole group: the parent decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     if torch := sys.modules.get("torch"):  # a fork has it where its parent has
         torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()

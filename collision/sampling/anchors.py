@@ -27,6 +27,27 @@ def needs_durations(records: Iterable[VideoRecord], policy: SamplingPolicy) -> b
     )
 
 
+def lengths_of_others(
+    own: Sequence[VideoRecord], others: Sequence[VideoRecord], policy: SamplingPolicy
+) -> list[VideoRecord]:
+    """List whose lengths move the moments of ``own``, beside their own.
+
+    Mock events are drawn from the positions of all positives, and of validation's videos some are
+    left out until both classes are equal: of those that have an anchor.
+    """
+    equal = policy.within is None and any(r.split == "val" for r in own)
+    beside = [r for r in others if equal and r.split == "val" and r.event_time is None]
+    timed = [r for r in beside if _is_drawn(r) or r.cut_horizon is not None]
+    draws = policy.mock_events == "drawn" and any(map(_is_drawn, [*own, *beside]))
+    return timed + [r for r in others if draws and r.event_time is not None]
+
+
+def _is_drawn(record: VideoRecord) -> bool:
+    """Whether a record's anchor is drawn from others'."""
+    has_anchor = record.mock_event_time is not None or record.cut_horizon is not None
+    return record.label != 1 and not has_anchor
+
+
 def anchors(
     records: Sequence[VideoRecord],
     durations: Mapping[str, Seconds],

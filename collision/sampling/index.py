@@ -9,10 +9,16 @@ from collision.errors import ConfigError
 from collision.records.check import records_of
 from collision.records.files import prepare
 from collision.records.splits import limited, shared_groups, with_validation
-from collision.sampling.anchors import anchors, mock_event_pool, needs_durations
+from collision.sampling.anchors import (
+    anchors,
+    lengths_of_others,
+    mock_event_pool,
+    needs_durations,
+)
 from collision.sampling.durations import Durations, ReadDurations
 from collision.sampling.examples import dense_examples, wanted_examples
 from collision.sampling.policy import SamplingPolicy
+from collision.sampling.shards import Shard
 from collision.types import SPLITS, Dataset, Example, Failure, Seconds, Split, VideoRecord
 
 DENSE = "dense"  # beside the splits: moments all along the scored videos
@@ -27,6 +33,7 @@ class Selection:
         limit: At most so many videos a split, in whole groups.
         val_fraction: Of the training groups, where there is no validation split.
         skip_missing: Videos that are not there are left to extraction, which counts them.
+        shard: The part of the videos that this process has; the moments of each are as without.
     """
 
     splits: Sequence[Split] | None = None
@@ -34,6 +41,7 @@ class Selection:
     val_fraction: float = 0.2
     separate_pools: bool = True
     skip_missing: bool = False
+    shard: Shard | None = None
 
 
 @dataclass
@@ -103,23 +111,29 @@ def index_records(
     pools = {split for r in records if r.split in splits for split in mock_event_pool(r)}
     around = limited([r for r in records if r.split in pools], selection.limit)
     records = [r for r in around if r.split in splits]
-    ends: dict[str, Seconds] = {}
-    unreadable: list[Failure] = []
-    if needs_durations(records, policy):
-        ends, failures = (durations or Durations())(around)
-        wanted = {r.id for r in records}
-        unreadable = [failure for failure in failures if failure.video in wanted]
+    shared = shared_groups(records)
+    shard = selection.shard
+    paths = None if shard is None or shard.is_whole else shard.own(records)
+    own = [r for r in records if paths is None or r.path in paths]
+    by_id = {r.id: r for r in own}
+    timed = around if needs_durations(own, policy) else []
+    if shard is not None and paths is not None:
+        others = lengths_of_others(own, [r for r in around if r.path not in paths], policy)
+        timed = [*(own if timed else []), *shard.shuffled(others)]
+    ends, failures = (durations or Durations())(timed) if timed else ({}, [])
+    unreadable = [failure for failure in failures if failure.video in by_id]
     anchor_of = anchors(around, ends, policy, separate_pools=selection.separate_pools)
     examples: dict[str, list[Example]] = {}
     lost: dict[str, list[Example]] = {}
     for split in splits:
-        cuts = wanted_examples(records, anchor_of, policy, split, ends)
+        # Which of validation's videos are left out, others decide with these.
+        chosen = records if split == "val" else own
+        cuts = wanted_examples(chosen, anchor_of, policy, split, ends)
+        cuts = [example for example in cuts if example.video in by_id]
         examples[split] = [example for example in cuts if example.end_time >= 0]
         lost[split] = [example for example in cuts if example.end_time < 0]
     if policy.dense is not None and policy.within is None and not policy.whole_clip:
         scored = "test" if "test" in splits else splits[-1]
-        examples[DENSE] = dense_examples(records, anchor_of, ends, policy, scored)
-    own_anchors = {r.id: anchor_of[r.id] for r in records if r.id in anchor_of}
-    by_id = {r.id: r for r in records}
-    shared = shared_groups(records)
+        examples[DENSE] = dense_examples(own, anchor_of, ends, policy, scored)
+    own_anchors = {r.id: anchor_of[r.id] for r in own if r.id in anchor_of}
     return DataIndex(name, by_id, examples, unreadable, shared, ends, own_anchors, lost)

@@ -176,6 +176,12 @@ TYPOS = {
     ("extract", "datasets=[synthetic,no.csv]"): "datasets=[no.csv]: there is no such file.",
     ("extract", "datasets=[nexar,nexar]"): "nexar is there twice",
     ("extract", "devices=0"): "devices=0: give 1 or more or -1 or auto.",
+    (
+        "extract",
+        "shard=9/8",
+    ): "shard=9/8: give which part of how many, from shard=1/8 to shard=8/8.",
+    ("extract", "engine=dask"): "engine=dask: give local or ray.",
+    ("extract", "shard=3"): "shard=3: give which part of how many, from shard=1/8 to shard=8/8.",
     ("data", "head=gru"): "There is no option 'head'.",
     ("data", "folder"): "write=clips.csv",
     ("data", "write=a.csv"): "collision data FOLDER write=FILE",

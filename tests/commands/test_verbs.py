@@ -339,9 +339,19 @@ def test_sigterm_during_extraction_exits_143_and_keeps_what_is_done(workshop, tm
     assert process.wait(30) == 143
     done = len(list(tmp_path.glob("*/??/*.safetensors")))
     assert 3 <= done < 28
-    output = workshop.command("extract", *DATA, f"cache_root={tmp_path}")
-    assert not re.search(r": 0 windows computed", output)
+    for number in (1, 2):  # two tasks of an array, one after the other
+        output = workshop.command("extract", *DATA, f"cache_root={tmp_path}", f"shard={number}/2")
+        assert f"synthetic shard {number}/2: 14 videos" in output
+        assert re.search(rf"synthetic shard {number}/2 with .*: [1-9]\d* windows computed", output)
     assert len(list(tmp_path.glob("*/??/*.safetensors"))) == 28
+    output = workshop.command("extract", *DATA, f"cache_root={tmp_path}")
+    assert re.search(r": 0 windows computed", output)
+    reports = [json.loads(f.read_text()) for f in sorted(tmp_path.glob("*/reports/*.json"))]
+    assert [(r["exit_code"], r["shard"], r["videos"]) for r in reports] == [
+        (143, None, 28), (0, "1/2", 14), (0, "2/2", 14), (0, None, 28),
+    ]  # fmt: skip
+    assert reports[0]["windows_computed"] > 0 and reports[3]["windows_computed"] == 0
+    assert reports[1]["device"] == "cpu" and reports[1]["workers"] > 0
 
 
 def test_a_reader_that_leaves_early():

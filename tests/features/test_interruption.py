@@ -36,7 +36,9 @@ def stored_windows(folder):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
+    ("number", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 138)],
+    ids=["TERM", "INT", "USR1"],
 )
 def test_a_signal_lets_the_videos_in_flight_finish(folder, number, code):
     """A batch that is on its way holds windows of two."""
@@ -115,10 +117,11 @@ def test_out_of_time_is_raised_where_it_may_be_only():
 
 
 def test_handlers_are_put_back():
-    before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)]
+    numbers = signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGALRM
+    before = [signal.getsignal(number) for number in numbers]
     with StopSignals():
         pass
-    assert before == [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)]
+    assert before == [signal.getsignal(number) for number in numbers]
 
 
 def test_outside_the_main_thread_it_does_nothing():

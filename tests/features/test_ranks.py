@@ -127,6 +127,19 @@ def test_what_cannot_start_is_a_sentence(folder, monkeypatch, environment, devic
         Ranks("cpu", "32-true", devices, 1)
 
 
+@pytest.mark.parametrize("visible", [1, 8])
+def test_a_task_is_alone_however_many_there_are(folder, monkeypatch, visible):
+    """Eight tasks of srun, a shard each: Lightning would refuse them, and all take one GPU."""
+    for name, value in {"NTASKS": "8", "PROCID": "5", "LOCALID": "5", "NODEID": "0"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "8")
+    ranks = Ranks("cpu", "32-true", 1, 1, is_task=True)
+    assert (ranks.rank, ranks.world_size, ranks.fabric.world_size) == (0, 1, 1)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: visible)
+    ranks.device = torch.device("cuda")
+    assert ranks._own_device() == [5 % visible]
+
+
 def test_more_machines_need_a_launcher(folder):
     with pytest.raises(ConfigError, match="srun --nodes=2"):
         Ranks("cpu", "32-true", 1, 2)

@@ -133,3 +133,14 @@ def test_names_that_are_no_text_and_a_newer_version(folder):
     assert json.loads(file.read_text().splitlines()[0]) == {"version": 1}
     with pytest.raises(CacheMismatchError, match="version 1; versions up to 0"):
         opened(folder, version=0).get("/videos/\udcff\n.mp4")
+
+
+def test_what_another_has_saved_is_seen_after_a_refresh(tmp_path):
+    here, there = (ShardedIndex(tmp_path, 1, lambda content: content) for _ in range(2))
+    assert here.get("a") is None
+    here.put("b", 1)
+    there.put("a", 2)
+    there.save()
+    assert here.get("a") is None
+    here.refresh()
+    assert (here.get("a"), here.get("b")) == (2, 1)

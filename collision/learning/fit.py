@@ -26,7 +26,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from collision.config import Part
-from collision.devices import precision_of, threads_at_most
+from collision.devices import device_of, memory_kept, precision_of, threads_at_most
 from collision.errors import CheckpointError, ConfigError, Interrupted
 from collision.files import write_whole
 from collision.learning import checkpoints
@@ -42,7 +42,7 @@ from collision.learning.head import (
 )
 from collision.learning.losses import build_loss
 from collision.learning.schedule import Schedule, schedule_of
-from collision.learning.scoring import MONITOR, probabilities
+from collision.learning.scoring import MONITOR, logits_by_row, probabilities
 from collision.learning.solve import solve
 from collision.learning.task import SMOOTHED, CollisionTask
 from collision.metrics.torch_metric import NexarMAP
@@ -194,7 +194,8 @@ def _train(
     if last.is_file():
         schedule, is_over = checkpoints.prepare_resume(last, schedule, options.patience)
     if not is_over:
-        what = data["train"], data["val"], schedule.batch_size, schedule.interval, place.seed
+        splits = _with_prior(task, data, options)
+        what = *splits, schedule.batch_size, schedule.interval, place.seed
         module = FeatureDataModule(*what, setup.balanced, task.loss.by_video)
         _let_train(task, module, options, place, schedule)
     log = read_log(place.folder / "log.csv")
@@ -255,9 +256,15 @@ def _let_train(
             log_every_n_steps=1,
             default_root_dir=folder,
         )
-        work = task.model.num_parameters * schedule.batch_size * module.train.times.shape[1]
-        with threads_at_most(work // _WORK_OF_A_THREAD):
+        threads = num_threads(task.model, schedule.batch_size, module.train)
+        with threads_at_most(threads), memory_kept():
             _fit(trainer, task, module, folder / LAST)
+
+
+def num_threads(model: HeadModel, batch_size: int, train: FeatureDataset) -> int:
+    """Say how many threads a head's batches are worth on a CPU."""
+    work = model.num_parameters * batch_size * train.times.shape[1]
+    return max(1, work // _WORK_OF_A_THREAD)
 
 
 def _averaging(kind: str, schedule: Schedule) -> list[WeightAveraging]:
@@ -318,6 +325,23 @@ def _task(
     loss = build_loss(setup.loss)
     loss.fit(*class_weights(train, balanced=setup.balanced))
     return CollisionTask(model, loss, setup.optimizer.build(), setup.mixup)
+
+
+def _with_prior(
+    task: CollisionTask, data: Mapping[str, FeatureDataset], options: TrainerOptions
+) -> list[FeatureDataset]:
+    """Let rows of ``train`` and ``val`` carry the prior's logits: they never change.
+
+    Mixed examples have others than those that they are made of.
+    """
+    device, splits = device_of(options.accelerator), []
+    for name in ("train", "val"):
+        split, prior = data[name], task.model.prior
+        if prior is not None and not (task.mixup and name == "train"):
+            split = replace(split, before=logits_by_row(prior, split, device))
+            prior.cpu().train()  # Lightning warns of modules in eval mode
+        splits.append(split)
+    return splits
 
 
 def class_weights(data: FeatureDataset, *, balanced: bool) -> tuple[float, float]:

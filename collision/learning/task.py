@@ -42,7 +42,8 @@ class CollisionTask(LightningModule):
 
     def outputs(self, batch: Batch) -> Tensor:
         """Give all outputs of the head, ``[B, O]``."""
-        return self.model.outputs(batch["features"], batch["times"], batch["mask"])
+        inputs = batch["features"], batch["times"], batch["mask"]
+        return self.model.outputs(*inputs, batch.get("before"))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Give the loss of one batch."""

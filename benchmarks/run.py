@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 NEEDS_A_RUN = {"logistic_baseline"}
-TAKES_LONG = {"first_batch", "learning_curves", "made_features"}
+TAKES_LONG = {"first_batch", "learning_curves", "made_features", "trainer"}
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""How much of a training is the head's own work: `fit_head` beside a bare loop, and the study's way.
+"""What training costs beyond the head's own work: beside a bare loop, and the study's way.
 
     python -m benchmarks.trainer [--videos 117] [--steps 16] [--dim 1280] [--runs 5]
     python -m benchmarks.trainer --profile gru
@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.kit import Target, print_targets
 from collision.config import names_of, part
 from collision.devices import memory_kept, threads_at_most
-from collision.learning.datamodule import FeatureDataset
+from collision.learning.datamodule import FeatureDataset, epoch_seed
 from collision.learning.feature_datamodule import FeatureDataModule
 from collision.learning.fit import Place, TrainingSetup, class_weights, fit_head, num_threads
 from collision.learning.head import HeadModel, HeadOptions, is_chosen, is_solved, joint
@@ -46,6 +46,7 @@ from collision.types import Example, VideoRecord
 
 LEAST_OF_BARE, LEAST_OF_STUDY = 0.85, 10
 CUTS, VALIDATIONS = 6, 6
+NUM_WORKERS = 2  # of the study's way
 TRAINER = TrainerOptions(validations=VALIDATIONS, accelerator="cpu")
 Splits = Mapping[str, FeatureDataset]
 
@@ -116,6 +117,7 @@ def bare(setup: TrainingSetup, data: Splits, prior: HeadModel | None = None) -> 
     threads = num_threads(model, schedule.batch_size, train)
     with threads_at_most(threads), memory_kept():
         for interval in range(schedule.num_intervals):
+            torch.manual_seed(epoch_seed(0, interval))
             loader.sampler.set_epoch(interval)
             for batch in loader:
                 optimizer.zero_grad()
@@ -170,7 +172,9 @@ def study(train: Path, val: Path, num_epochs: int, batch_size: int, dim: int) ->
     """Train a linear head file by file; the best average precision."""
     torch.manual_seed(0)
     loaders = [
-        DataLoader(FileDataset(folder), batch_size, shuffle=folder == train, num_workers=2)
+        DataLoader(
+            FileDataset(folder), batch_size, shuffle=folder == train, num_workers=NUM_WORKERS
+        )
         for folder in (train, val)
     ]
     model, best = nn.Linear(dim, 1), 0.0

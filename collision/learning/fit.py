@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import math
 import shlex
 import shutil
 import signal
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,6 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch import callbacks
-from lightning.pytorch.callbacks import EMAWeightAveraging, WeightAveraging
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
@@ -30,6 +26,7 @@ from collision.devices import device_of, memory_kept, precision_of, threads_at_m
 from collision.errors import CheckpointError, ConfigError, Interrupted
 from collision.files import write_whole
 from collision.learning import checkpoints
+from collision.learning.around import averaging, quiet
 from collision.learning.components import num_above_noise
 from collision.learning.datamodule import FeatureDataset, epoch_seed
 from collision.learning.feature_datamodule import FeatureDataModule
@@ -230,7 +227,7 @@ def _let_train(
             ),
             on_train_epoch_end=lambda trainer, _: _log_interval(trainer, folder / "log.csv"),
         ),
-        *_averaging(options.averaging, schedule),
+        *averaging(options.averaging, schedule),
         *([callbacks.RichProgressBar(leave=False)] if is_shown else []),
         *([callbacks.LearningRateMonitor("epoch")] if place.loggers else []),
     ]
@@ -241,7 +238,7 @@ def _let_train(
             chosen.append(callbacks.EarlyStopping(monitor, mode=mode, patience=options.patience))
     # After the best, whose state it holds.
     chosen.append(callbacks.ModelCheckpoint(folder, Path(LAST).stem, **naming))
-    with _quiet():
+    with quiet():
         trainer = lightning.Trainer(
             max_epochs=schedule.num_intervals,
             accelerator=options.accelerator,
@@ -265,25 +262,6 @@ def num_threads(model: HeadModel, batch_size: int, train: FeatureDataset) -> int
     """Say how many threads a head's batches are worth on a CPU."""
     work = model.num_parameters * batch_size * train.times.shape[1]
     return max(1, work // _WORK_OF_A_THREAD)
-
-
-def _averaging(kind: str, schedule: Schedule) -> list[WeightAveraging]:
-    """Average weights over steps: over about a tenth of them, or over the last quarter."""
-    if kind == "ema":
-        return [EMAWeightAveraging(decay=1 - 10 / max(schedule.total, 20))]
-    return [_LastQuarter(schedule.total * 3 // 4)] if kind == "swa" else []
-
-
-class _LastQuarter(WeightAveraging):
-    """The plain mean of the weights from a step on (arXiv 1803.05407)."""
-
-    def __init__(self, first_step: int):
-        super().__init__()
-        self.first_step = first_step
-
-    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """Take a step's weights into the mean."""
-        return step_idx is not None and step_idx >= self.first_step
 
 
 def _log_interval(trainer: lightning.Trainer, path: Path) -> None:
@@ -405,20 +383,3 @@ def check_trainable(data: Mapping[str, FeatureDataset]) -> None:
                 f"{horizon} s before the event: {MONITOR} needs both classes at every horizon. "
                 "Add longer videos, or leave this one out of sampling.horizons."
             )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide what Lightning says that a reader can do nothing about."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        for message in (".*many workers.*", ".*Checkpoint directory.*", ".*LeafSpec.*"):
-            warnings.filterwarnings("ignore", message)
-        for logger in loggers:
-            logger.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)

@@ -497,7 +497,7 @@ def test_the_loss_of_training_is_the_mean_over_the_examples_of_an_interval(tmp_p
 
     def watching(task, batch, batch_index):
         loss = step(task, batch, batch_index)
-        seen.append((float(loss), len(batch["label"])))
+        seen.append((loss.item(), len(batch["label"])))
         return loss
 
     monkeypatch.setattr(CollisionTask, "training_step", watching)

@@ -249,7 +249,7 @@ def test_change_is_the_difference_from_the_mean_of_what_is_there():
 def test_what_is_done_in_place_is_the_plain_formula(options, has_gaps):
     """Standardise, add noise, fill gaps, drop features, append the change: each a copy here."""
     model = build_model(part("head", "linear"), POOLING, 5, HeadOptions(0.4, **options)).train()
-    features, times, mask = batch(num_steps=3)
+    features, _, mask = batch(num_steps=3)
     model.fit_standardiser(features)
     if has_gaps:
         mask[0, 0] = False

@@ -191,9 +191,10 @@ def _train(
     if last.is_file():
         schedule, is_over = checkpoints.prepare_resume(last, schedule, options.patience)
     if not is_over:
-        splits = _with_prior(task, data, options)
-        what = *splits, schedule.batch_size, schedule.interval, place.seed
-        module = FeatureDataModule(*what, setup.balanced, task.loss.by_video)
+        train, val = _with_prior(task, data, options)
+        sizes = schedule.batch_size, schedule.interval
+        how = setup.balanced, task.loss.by_video
+        module = FeatureDataModule(train, val, *sizes, place.seed, *how)
         _let_train(task, module, options, place, schedule)
     log = read_log(place.folder / "log.csv")
     values = [float(row[name]) for row in log for name in (MONITOR, "val/loss")]
@@ -307,7 +308,7 @@ def _task(
 
 def _with_prior(
     task: CollisionTask, data: Mapping[str, FeatureDataset], options: TrainerOptions
-) -> list[FeatureDataset]:
+) -> tuple[FeatureDataset, FeatureDataset]:
     """Let rows of ``train`` and ``val`` carry the prior's logits: they never change.
 
     Mixed examples have others than those that they are made of.
@@ -319,7 +320,7 @@ def _with_prior(
             split = replace(split, before=logits_by_row(prior, split, device))
             prior.cpu().train()  # Lightning warns of modules in eval mode
         splits.append(split)
-    return splits
+    return splits[0], splits[1]
 
 
 def class_weights(data: FeatureDataset, *, balanced: bool) -> tuple[float, float]:

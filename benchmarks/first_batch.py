@@ -35,7 +35,8 @@ from collision.features.fingerprint import Fingerprint
 from collision.features.packed import pack_store
 from collision.features.saved import pack
 from collision.features.store import FeatureStore
-from collision.learning.datamodule import FeatureDataModule, FeatureDataset, feature_dataset
+from collision.learning.datamodule import FeatureDataset, feature_dataset
+from collision.learning.feature_datamodule import FeatureDataModule
 from collision.learning.fit import check_trainable
 from collision.sampling.index import index_records
 from collision.sampling.policy import SamplingPolicy

@@ -29,7 +29,8 @@ from collision.runs.provenance import git_state
 BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "extraction": ([], ["--runs", "1", "--seconds", "0.5", "--batch-size", "2"]),
     "first_batch": ([], ["--videos", "200"]),
-    "startup": ([], ["--runs", "1"]),
+    "trainer": (["--heads", "linear", "gru", "transformer", "zipformer"], ["--runs", "1"]),
+    "startup": ([], ["--rounds", "1"]),
     "heads": ([], ["--seconds", "0.1", "--feature-dim", "32"]),
     "vjepa2": ([], ["--seconds", "0.1", "--batch-sizes", "1"]),
     "decode": ([], []),

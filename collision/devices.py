@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast, get_args
@@ -14,6 +16,7 @@ if TYPE_CHECKING:  # names can be checked without torch
     import torch
 
 ACCELERATORS: tuple[Accelerator, ...] = get_args(Accelerator)
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
@@ -60,6 +63,26 @@ def threads_at_most(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def memory_kept() -> Iterator[None]:
+    """Let what is freed serve what is made next, instead of going back to the system.
+
+    A step of a head makes and frees some ten arrays of megabytes; pages that are new each time cost
+    more than the sums on them: the linear head took 39 ms of processor time a step, 15 ms so. With
+    another C library than glibc nothing changes.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is None or not sys.platform.startswith("linux"):
+        yield
+        return
+    set_option(_MMAP_THRESHOLD, 32 << 20)  # the largest there is, which glibc too may come to
+    set_option(_TRIM_THRESHOLD, 512 << 20)
+    try:
+        yield
+    finally:
+        set_option(_TRIM_THRESHOLD, 64 << 20)  # twice the other, as glibc has it
 
 
 def num_cores() -> int:

@@ -40,6 +40,8 @@ class FeatureDataset(Dataset):
         dropped: Examples with no window at all, or of a video whose features could not be had.
         num_steps: ``int64 [N + 1]`` so many steps of each window of the bank are real, the newest;
             None: all.
+        before: ``float32 [R, 1]`` logits of a solved head, from which another one starts; batches
+            hold them too.
     """
 
     bank: Tensor
@@ -50,6 +52,7 @@ class FeatureDataset(Dataset):
     records: list[VideoRecord]
     dropped: list[Example] = field(default_factory=list)
     num_steps: Tensor | None = None
+    before: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Lay out what is known of windows and examples: tensors ``[N + 1, S]`` and ``[E]``."""
@@ -81,7 +84,7 @@ class FeatureDataset(Dataset):
         flat = self.window_index.index_select(0, chosen).flatten()
         shape = len(chosen), self.times.shape[1]
         example = self.example_of.index_select(0, chosen)
-        return {
+        batch = {
             "features": self.bank.index_select(0, flat).view(*shape, self.bank.shape[-1]),
             "times": self.times.index_select(0, chosen),
             "mask": self.is_real.index_select(0, flat).view(shape),
@@ -91,6 +94,9 @@ class FeatureDataset(Dataset):
             "horizon": self.horizons.index_select(0, example),
             "video": self.videos.index_select(0, example),
         }
+        if self.before is not None:
+            batch["before"] = self.before.index_select(0, chosen)
+        return batch
 
     def of_examples(self, kept: Tensor) -> FeatureDataset:
         """Take some examples, by bool ``[E]``, in all their views; the bank is shared."""
@@ -101,6 +107,7 @@ class FeatureDataset(Dataset):
             window_index=self.window_index[rows],
             times=self.times[rows],
             example_of=(kept.cumsum(0) - 1)[self.example_of[rows]],
+            before=None if self.before is None else self.before[rows],
             examples=[self.examples[number] for number in chosen],
             records=[self.records[number] for number in chosen],
             dropped=[],

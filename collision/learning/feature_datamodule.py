@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from collision.errors import ConfigError
-from collision.learning.datamodule import EndlessShuffle, FeatureDataset, feature_loader
+from collision.learning.datamodule import Batch, EndlessShuffle, FeatureDataset, feature_loader
 
 
 class FeatureDataModule(LightningDataModule):
@@ -46,3 +47,9 @@ class FeatureDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         """Keep the order."""
         return feature_loader(self.val, self.batch_size)
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Move a batch as what it is, where Lightning looks for tensors within anything."""
+        return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import math
 import shlex
 import shutil
 import signal
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,16 +17,16 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch import callbacks
-from lightning.pytorch.callbacks import EMAWeightAveraging, WeightAveraging
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from collision.config import Part
-from collision.devices import precision_of, threads_at_most
+from collision.devices import device_of, memory_kept, precision_of, threads_at_most
 from collision.errors import CheckpointError, ConfigError, Interrupted
 from collision.files import write_whole
 from collision.learning import checkpoints
+from collision.learning.around import averaging, quiet
 from collision.learning.components import num_above_noise
 from collision.learning.datamodule import FeatureDataset, epoch_seed
 from collision.learning.feature_datamodule import FeatureDataModule
@@ -42,7 +39,7 @@ from collision.learning.head import (
 )
 from collision.learning.losses import build_loss
 from collision.learning.schedule import Schedule, schedule_of
-from collision.learning.scoring import MONITOR, probabilities
+from collision.learning.scoring import MONITOR, logits_by_row, probabilities
 from collision.learning.solve import solve
 from collision.learning.task import SMOOTHED, CollisionTask
 from collision.metrics.torch_metric import NexarMAP
@@ -194,8 +191,10 @@ def _train(
     if last.is_file():
         schedule, is_over = checkpoints.prepare_resume(last, schedule, options.patience)
     if not is_over:
-        what = data["train"], data["val"], schedule.batch_size, schedule.interval, place.seed
-        module = FeatureDataModule(*what, setup.balanced, task.loss.by_video)
+        train, val = _with_prior(task, data, options)
+        sizes = schedule.batch_size, schedule.interval
+        how = setup.balanced, task.loss.by_video
+        module = FeatureDataModule(train, val, *sizes, place.seed, *how)
         _let_train(task, module, options, place, schedule)
     log = read_log(place.folder / "log.csv")
     values = [float(row[name]) for row in log for name in (MONITOR, "val/loss")]
@@ -229,7 +228,7 @@ def _let_train(
             ),
             on_train_epoch_end=lambda trainer, _: _log_interval(trainer, folder / "log.csv"),
         ),
-        *_averaging(options.averaging, schedule),
+        *averaging(options.averaging, schedule),
         *([callbacks.RichProgressBar(leave=False)] if is_shown else []),
         *([callbacks.LearningRateMonitor("epoch")] if place.loggers else []),
     ]
@@ -240,7 +239,7 @@ def _let_train(
             chosen.append(callbacks.EarlyStopping(monitor, mode=mode, patience=options.patience))
     # After the best, whose state it holds.
     chosen.append(callbacks.ModelCheckpoint(folder, Path(LAST).stem, **naming))
-    with _quiet():
+    with quiet():
         trainer = lightning.Trainer(
             max_epochs=schedule.num_intervals,
             accelerator=options.accelerator,
@@ -255,28 +254,15 @@ def _let_train(
             log_every_n_steps=1,
             default_root_dir=folder,
         )
-        work = task.model.num_parameters * schedule.batch_size * module.train.times.shape[1]
-        with threads_at_most(work // _WORK_OF_A_THREAD):
+        threads = num_threads(task.model, schedule.batch_size, module.train)
+        with threads_at_most(threads), memory_kept():
             _fit(trainer, task, module, folder / LAST)
 
 
-def _averaging(kind: str, schedule: Schedule) -> list[WeightAveraging]:
-    """Average weights over steps: over about a tenth of them, or over the last quarter."""
-    if kind == "ema":
-        return [EMAWeightAveraging(decay=1 - 10 / max(schedule.total, 20))]
-    return [_LastQuarter(schedule.total * 3 // 4)] if kind == "swa" else []
-
-
-class _LastQuarter(WeightAveraging):
-    """The plain mean of the weights from a step on (arXiv 1803.05407)."""
-
-    def __init__(self, first_step: int):
-        super().__init__()
-        self.first_step = first_step
-
-    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """Take a step's weights into the mean."""
-        return step_idx is not None and step_idx >= self.first_step
+def num_threads(model: HeadModel, batch_size: int, train: FeatureDataset) -> int:
+    """Say how many threads a head's batches are worth on a CPU."""
+    work = model.num_parameters * batch_size * train.times.shape[1]
+    return max(1, work // _WORK_OF_A_THREAD)
 
 
 def _log_interval(trainer: lightning.Trainer, path: Path) -> None:
@@ -318,6 +304,23 @@ def _task(
     loss = build_loss(setup.loss)
     loss.fit(*class_weights(train, balanced=setup.balanced))
     return CollisionTask(model, loss, setup.optimizer.build(), setup.mixup)
+
+
+def _with_prior(
+    task: CollisionTask, data: Mapping[str, FeatureDataset], options: TrainerOptions
+) -> tuple[FeatureDataset, FeatureDataset]:
+    """Let rows of ``train`` and ``val`` carry the prior's logits: they never change.
+
+    Mixed examples have others than those that they are made of.
+    """
+    device, splits = device_of(options.accelerator), []
+    for name in ("train", "val"):
+        split, prior = data[name], task.model.prior
+        if prior is not None and not (task.mixup and name == "train"):
+            split = replace(split, before=logits_by_row(prior, split, device))
+            prior.cpu().train()  # Lightning warns of modules in eval mode
+        splits.append(split)
+    return splits[0], splits[1]
 
 
 def class_weights(data: FeatureDataset, *, balanced: bool) -> tuple[float, float]:
@@ -381,20 +384,3 @@ def check_trainable(data: Mapping[str, FeatureDataset]) -> None:
                 f"{horizon} s before the event: {MONITOR} needs both classes at every horizon. "
                 "Add longer videos, or leave this one out of sampling.horizons."
             )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide what Lightning says that a reader can do nothing about."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        for message in (".*many workers.*", ".*Checkpoint directory.*", ".*LeafSpec.*"):
-            warnings.filterwarnings("ignore", message)
-        for logger in loggers:
-            logger.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)

@@ -125,36 +125,50 @@ class HeadModel(nn.Module):
         """
         return joint(self.outputs(features, times, mask))
 
-    def outputs(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
-        """Give the logits of all outputs, ``[B, O]``, from what ``forward`` takes."""
+    def outputs(
+        self, features: Tensor, times: Tensor, mask: Tensor, before: Tensor | None = None
+    ) -> Tensor:
+        """Give the logits of all outputs, ``[B, O]``, from what ``forward`` takes.
+
+        ``before``, ``[B, 1]``, are those of the prior where they are known already.
+        """
         pooled = self.pooled(features, times, mask)
         # Half precision has too few values for logits: examples would tie.
         with torch.autocast(pooled.device.type, enabled=False):
             own = self.classifier(pooled)
-        return own if self.prior is None else own + self.prior.outputs(features, times, mask)
+        if self.prior is None:
+            return own
+        return own + (self.prior.outputs(features, times, mask) if before is None else before)
 
     def pooled(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """Give what the classifier sees, ``float32 [B, E]``, from what ``forward`` takes."""
         self._check_shapes(features, times, mask)
-        standardised = (features.float() - self.feature_mean) / self.feature_std
-        if self.training and self.options.feature_noise:
-            noise = self.options.feature_noise * torch.randn_like(standardised)
-            standardised = standardised + noise
-        # Filled, not multiplied: NaN times zero is NaN.
-        standardised = standardised.masked_fill(~mask.unsqueeze(-1), 0.0)
         times = times.masked_fill(~mask, 0.0)
-        kept = self.feature_dropout(standardised.new_ones(features.shape[0], 1, self.feature_dim))
-        seen = standardised * kept
-        if self.options.components is not None:
-            seen = seen @ self.rotation
-        if self.options.change:
-            mean = seen.sum(1, keepdim=True) / mask.sum(1).clamp_min(1).view(-1, 1, 1)
-            seen = torch.cat([seen, (seen - mean) * mask.unsqueeze(-1)], dim=-1)
+        seen = self._seen(features, mask)
         encoded = self.encoder(seen, times, mask)
         wanted = [*features.shape[:2], self.classifier.in_features]
         if list(encoded.shape) != wanted:
             raise ConfigError(f"The head gives shape {list(encoded.shape)}, not its {wanted}.")
         return self.pooling(encoded, mask).float()
+
+    def _seen(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Give what the encoder gets, ``float32 [B, L, K]``; twice as many where it sees change."""
+        # In place: making room for another copy costs more than what is done to it.
+        seen = features.to(torch.float32, copy=True).sub_(self.feature_mean).div_(self.feature_std)
+        if self.training and self.options.feature_noise:
+            seen += self.options.feature_noise * torch.randn_like(seen)
+        gaps = _gaps(mask)
+        if gaps is not None:  # filled, not multiplied: NaN times zero is NaN
+            seen.masked_fill_(gaps, 0.0)
+        if self.training and self.options.feature_dropout:
+            seen *= self.feature_dropout(seen.new_ones(len(seen), 1, self.feature_dim))
+        if self.options.components is not None:
+            seen = seen @ self.rotation
+        if not self.options.change:
+            return seen
+        mean = seen.sum(1, keepdim=True) / mask.sum(1).clamp_min(1).view(-1, 1, 1)
+        both = torch.cat([seen, seen - mean], dim=-1)
+        return both if gaps is None else both.masked_fill_(gaps, 0.0)
 
     @torch.no_grad()
     def fit_standardiser(self, features: Tensor | Steps) -> None:
@@ -213,6 +227,16 @@ class HeadModel(nn.Module):
                 raise ConfigError(f"{name} has shape {list(tensor.shape)}, {wanted}.")
         if mask.dtype != torch.bool:
             raise ConfigError(f"mask has dtype {mask.dtype}, expected torch.bool.")
+
+
+def _gaps(mask: Tensor) -> Tensor | None:
+    """Give the steps that hold no data, bool ``[B, L, 1]``; None if that is known to be none.
+
+    Asking a GPU would make it wait.
+    """
+    if mask.device.type == "cpu" and bool(mask.all()):
+        return None
+    return ~mask.unsqueeze(-1)
 
 
 def joint(outputs: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -21,10 +23,23 @@ def probabilities(
     batch_size: int = 512,
 ) -> Tensor:
     """Score every example of a dataset, ``float32 [E]`` on the CPU: the mean over its views."""
-    model = model.to(device).eval()
-    logits = (
-        model(*(batch[key].to(device) for key in ("features", "times", "mask")))
-        for batch in feature_loader(dataset, batch_size)
-    )
+    logits = _by_row(model.to(device).eval(), dataset, device, batch_size)
     by_row = torch.cat([torch.zeros(0), *(one.float().sigmoid().cpu() for one in logits)])
     return mean_by_example(by_row, dataset.example_of)
+
+
+@torch.no_grad()
+def logits_by_row(model: HeadModel, dataset: FeatureDataset, device: torch.device) -> Tensor:
+    """Give the logits of every row of a dataset, ``float32 [R, 1]`` on the CPU."""
+    logits = _by_row(model.to(device).eval(), dataset, device)
+    return torch.cat([one.cpu() for one in logits]).unsqueeze(1)
+
+
+def _by_row(
+    model: HeadModel | Ensemble,
+    dataset: FeatureDataset,
+    device: torch.device,
+    batch_size: int = 512,
+) -> Iterator[Tensor]:
+    for batch in feature_loader(dataset, batch_size):
+        yield model(*(batch[key].to(device) for key in ("features", "times", "mask")))

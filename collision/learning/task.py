@@ -35,6 +35,7 @@ class CollisionTask(LightningModule):
         self.optimizer_factory = optimizer
         self.metric = NexarMAP()
         self.recent: list[float] = []
+        self.losses: list[tuple[Tensor, int]] = []  # of this interval, each of so many examples
 
     def forward(self, batch: Batch) -> Tensor:
         """Give logits ``[B]``."""
@@ -42,7 +43,8 @@ class CollisionTask(LightningModule):
 
     def outputs(self, batch: Batch) -> Tensor:
         """Give all outputs of the head, ``[B, O]``."""
-        return self.model.outputs(batch["features"], batch["times"], batch["mask"])
+        inputs = batch["features"], batch["times"], batch["mask"]
+        return self.model.outputs(*inputs, batch.get("before"))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Give the loss of one batch."""
@@ -51,8 +53,12 @@ class CollisionTask(LightningModule):
             loss = self.loss(self.model.outputs(*inputs).repeat(2, 1), targets)
         else:
             loss = self.loss(self.outputs(batch), Targets.of(batch))
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["label"]))
+        self.losses.append((loss.detach(), len(batch["label"])))
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Begin an interval."""
+        self.losses = []
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect probabilities."""
@@ -64,7 +70,10 @@ class CollisionTask(LightningModule):
         self.metric.update(logits.float().sigmoid(), labels, horizons, batch["example"])
 
     def on_validation_epoch_end(self) -> None:
-        """Log AP per horizon and their mean."""
+        """Log AP per horizon and their mean, and the loss of training up to here."""
+        if self.losses:  # once: `log` takes longer than a step of a small head
+            count = sum(size for _, size in self.losses)
+            self.log("train/loss", sum(loss * size for loss, size in self.losses) / count)
         values = self.metric.compute()
         self.metric.reset()
         self.log_dict({f"val/{name}": value for name, value in values.items()})

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT, environment
+from tests.conftest import DATA, ROOT, environment
 from tests.kit.video import numbered_frames, write_video
 
 HEAVY = (
@@ -104,7 +104,7 @@ def test_a_run_whose_features_are_there_is_evaluated_without_lightning(workshop)
 
 
 def test_a_data_set_is_reported_on_without_torch(workshop):
-    command = ("data", "limit=2", "shortcuts=false", "duplicates=false")
+    command = ("data", *DATA, "limit=2", "shortcuts=false", "duplicates=false")
     ((code, *loaded),), said = run_in_turn(ROOT, workshop.root, [command])
     assert code == "0", said
     assert not {"torch", "lightning", "timm", "cv2"} & set(loaded)

@@ -135,8 +135,8 @@ def test_names_that_are_no_text_and_a_newer_version(folder):
         opened(folder, version=0).get("/videos/\udcff\n.mp4")
 
 
-def test_what_another_has_saved_is_seen_after_a_refresh(tmp_path):
-    here, there = (ShardedIndex(tmp_path, 1, lambda content: content) for _ in range(2))
+def test_what_another_has_saved_is_seen_after_a_refresh(folder):
+    here, there = (ShardedIndex(folder, 1, whole_number) for _ in range(2))
     assert here.get("a") is None
     here.put("b", 1)
     there.put("a", 2)

@@ -13,7 +13,7 @@ from collision.errors import CheckpointError, ConfigError, Interrupted
 from collision.learning.datamodule import FeatureDataset, feature_loader
 from collision.learning.feature_datamodule import FeatureDataModule
 from collision.learning.fit import Place, check_classes, class_weights, fit_head, read_log
-from collision.learning.head import HeadOptions
+from collision.learning.head import HeadModel, HeadOptions
 from collision.learning.scoring import MONITOR, probabilities
 from collision.learning.solve import solve
 from collision.learning.task import SMOOTHED, CollisionTask
@@ -456,3 +456,53 @@ def test_a_prior_of_one_output_serves_a_loss_of_several(tmp_path):
     assert same_weights(trained.best.prior, prior) and trained.best_value > 0.9
     solved = replace(setup, head=part("head", "logistic"))
     assert fit_head(solved, data, Place(tmp_path / "s", 0, Console(quiet=True))).best_value > 0.9
+
+
+@pytest.mark.parametrize(("mixup", "calls_in_training"), [(0.0, 0), (0.4, 20)])
+def test_a_prior_scores_each_row_once(tmp_path, monkeypatch, mixup, calls_in_training):
+    """Its logits never change; those of mixed examples are others than their parts' have."""
+    seen, outputs = [], CollisionTask.training_step
+
+    def watching(task, *arguments):
+        before = len(calls)
+        loss = outputs(task, *arguments)
+        seen.extend(calls[before:])
+        return loss
+
+    calls, pooled = [], HeadModel.pooled
+
+    def counting(model, *arguments):
+        if model.prior is None:
+            calls.append(model)
+        return pooled(model, *arguments)
+
+    monkeypatch.setattr(CollisionTask, "training_step", watching)
+    monkeypatch.setattr(HeadModel, "pooled", counting)
+    fit(tmp_path, replace(SETUP, prior=part("head", "logistic"), mixup=mixup))
+    assert len(seen) == calls_in_training
+
+
+def test_a_prior_that_is_known_trains_the_head_that_one_computed_anew_does(tmp_path, monkeypatch):
+    setup = replace(SETUP, prior=part("head", "logistic"))
+    once = fit(tmp_path / "once", setup)
+    monkeypatch.setattr(FeatureDataset, "before", property(lambda _: None, lambda *_: None))
+    anew = fit(tmp_path / "anew", setup)
+    for name, value in once.last.state_dict().items():
+        torch.testing.assert_close(value, anew.last.state_dict()[name], rtol=0, atol=1e-5)
+    assert once.best_value == pytest.approx(anew.best_value, abs=1e-6)
+
+
+def test_the_loss_of_training_is_the_mean_over_the_examples_of_an_interval(tmp_path, monkeypatch):
+    step, seen = CollisionTask.training_step, []
+
+    def watching(task, batch, batch_index):
+        loss = step(task, batch, batch_index)
+        seen.append((loss.item(), len(batch["label"])))
+        return loss
+
+    monkeypatch.setattr(CollisionTask, "training_step", watching)
+    fit(tmp_path)
+    for number, row in enumerate(read_log(tmp_path / "log.csv")):
+        losses = seen[5 * number : 5 * number + 5]
+        mean = sum(loss * size for loss, size in losses) / sum(size for _, size in losses)
+        assert float(row["train/loss"]) == pytest.approx(mean, rel=1e-5)

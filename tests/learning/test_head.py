@@ -242,3 +242,40 @@ def test_change_is_the_difference_from_the_mean_of_what_is_there():
     torch.testing.assert_close(seen[0, 1, 5:], (features[0, 1] - features[0, 2]) / 2)
     assert not seen[0, 0].any()
     torch.testing.assert_close(seen[1, :, 5:], features[1] - features[1].mean(0))
+
+
+@pytest.mark.parametrize("options", [{}, {"change": True}, {"feature_noise": 0.3, "change": True}])
+@pytest.mark.parametrize("has_gaps", [False, True])
+def test_what_is_done_in_place_is_the_plain_formula(options, has_gaps):
+    """Standardise, add noise, fill gaps, drop features, append the change: each a copy here."""
+    model = build_model(part("head", "linear"), POOLING, 5, HeadOptions(0.4, **options)).train()
+    features, _, mask = batch(num_steps=3)
+    model.fit_standardiser(features)
+    if has_gaps:
+        mask[0, 0] = False
+        features[0, 0] = math.nan
+    given = features.clone()
+    torch.manual_seed(7)
+    found = model._seen(features, mask)
+    torch.manual_seed(7)
+    plain = (features - model.feature_mean) / model.feature_std
+    if noise := options.get("feature_noise"):
+        plain = plain + noise * torch.randn_like(plain)
+    plain = plain.masked_fill(~mask.unsqueeze(-1), 0.0)
+    plain = plain * model.feature_dropout(plain.new_ones(len(plain), 1, 5))
+    if options.get("change"):
+        mean = plain.sum(1, keepdim=True) / mask.sum(1).view(-1, 1, 1)
+        plain = torch.cat([plain, (plain - mean) * mask.unsqueeze(-1)], dim=-1)
+    assert torch.equal(found, plain)
+    assert torch.equal(features.nan_to_num(9), given.nan_to_num(9))  # the batch stays as it was
+
+
+def test_logits_of_the_prior_can_be_given():
+    model = build_model(part("head", "gru"), POOLING, 5, prior=part("head", "logistic")).eval()
+    torch.nn.init.normal_(model.classifier.weight)
+    torch.nn.init.normal_(model.prior.classifier.weight)
+    tensors = batch()
+    known = model.prior.outputs(*tensors)
+    assert torch.equal(model.outputs(*tensors, known), model.outputs(*tensors))
+    more = model.outputs(*tensors, known + 1)
+    torch.testing.assert_close(more, model.outputs(*tensors) + 1)

@@ -7,7 +7,7 @@ decoding and the backbone share cores (the last case), extract() can at best be 
 each alone on all cores, in turn.
 
     --runs 5      how often each is measured; medians are printed
-    --seconds 10  how long a measurement takes, about: filling and emptying the pipeline counts
+    --seconds 8   how long a measurement takes, about: filling and emptying the pipeline counts
     --model NAME  only the last case, with a timm model of random weights (on a GPU, say) instead
                   of tf_efficientnet_lite0; --vjepa2 SIZE: with that; --accelerator, --batch-size
 """
@@ -185,7 +185,7 @@ def measure(name: str, case: Case, looks: VideoLooks, runs: int, in_turn: bool) 
 def main(arguments: list[str] | None = None) -> list[Target]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--accelerator", default="auto")
     parser.add_argument("--model", default=None)

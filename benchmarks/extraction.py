@@ -217,12 +217,14 @@ def asleep(
     options = replace(options, accelerator="cpu")
     for title, ends in (("one window a video", [7.0]), ("23 windows", np.linspace(1.5, 7, 23))):
         case = fitting(Sleeping(), paths, np.array(ends), options, looks, given.seconds)
+        decode(case, looks)
         full = given.batch_size / decode(case, looks)  # seconds that a batch takes to decode
         as_fast = Sleeping(full / 4, full * 3 / 4 / given.batch_size)
         what = replace(case, backbone=as_fast), looks, given.runs
         targets += measure(f"as fast as decoding, {title}", *what, in_turn=False)
         slow = Sleeping(full, full * 3 / given.batch_size)
-        what = replace(case, backbone=slow, requests=case.requests[::3]), looks, given.runs
+        few = given.batch_size * max(1, len(case.requests) // given.batch_size // 3)
+        what = replace(case, backbone=slow, requests=case.requests[:few]), looks, given.runs
         found = measure(f"four times slower, {title}", *what, in_turn=False)
         targets += [replace(found[0], least=0.95), found[1]]
     return targets
@@ -246,10 +248,12 @@ def fitting(
     looks: VideoLooks,
     seconds: float,
 ) -> Case:
-    """Make a case that takes about so long to decode."""
-    few = [WindowRequest(path.stem, path, ends) for path in copies(paths, 6)]
-    rate = decode(Case(backbone, few, options), looks) / len(ends)
-    count = max(6, int(rate * seconds))
+    """Make a case that takes about so long to decode, and whose windows fill whole batches."""
+    few = Case(backbone, [WindowRequest(p.stem, p, ends) for p in copies(paths, 24)], options)
+    decode(few, looks)  # the looks are kept from here on
+    rate = decode(few, looks) / len(ends)
+    assert options.batch_size is not None
+    count = options.batch_size * max(1, round(rate * seconds / options.batch_size))
     many = [WindowRequest(path.stem, path, ends) for path in copies(paths, count)]
     return Case(backbone, many, options)
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _POLL: Seconds = 0.25
 # Decoded windows that wait are at most so many batches.
 _BATCHES_AHEAD = 4
+# At first nobody knows what the backbone needs, and it has nothing to do.
+_FIRST_WORKERS = 4
 # How often it is asked whether another worker would help.
 _REVIEW: Seconds = 0.25
 # The backbone waits for frames: in more than this part of the time.
@@ -123,7 +125,7 @@ class Pipeline:
         stored, or what there is of it when the grace of the signal is over.
         """
         dataset = self.clips.share_memory()
-        first = max(1, num_cores() // 2) if num_workers is None else num_workers
+        first = min(num_cores(), _FIRST_WORKERS) if num_workers is None else num_workers
         first = min(first, len(dataset))
         self.pool: WorkerPool[Any] = WorkerPool(dataset, first, self.clips.timeout)
         self.most_workers = num_cores() if num_workers is None else first

@@ -85,6 +85,7 @@ def test_a_slow_backbones_features_are_stored_before_their_video_is_done(folder,
 def test_a_starved_backbone_gets_more_workers(folder, monkeypatch):
     monkeypatch.setattr(pipeline, "num_cores", lambda: 4)
     monkeypatch.setattr(pipeline, "_REVIEW", 0.0)
+    monkeypatch.setattr(pipeline, "_FIRST_WORKERS", 1)
     counts = []
 
     class Noted(WorkerPool):

@@ -41,6 +41,7 @@ class Claims:
         self.folder, self.lease = folder, lease
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(8)}"
         self._mine: set[Path] = set()
+        self._is_made = False
         self._is_over = threading.Event()
         self._pulse = threading.Thread(target=self._live, daemon=True, name="claims")
 
@@ -66,23 +67,35 @@ class Claims:
         if file in self._mine:
             return True
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if file.exists() and self._is_held(file):
-                return False
-            with locked(self.folder / ".lock"):
-                if file.exists() and self._is_held(file):
+            if not self._is_made:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._is_made = True
+            try:
+                with file.open("x") as new:
+                    new.write(json.dumps({"owner": self.owner}))
+            except FileExistsError:
+                if not self._take_over(file):
                     return False
-                file.write_text(json.dumps({"owner": self.owner}))
         except OSError as error:
             raise not_written(file, error) from error
         self._mine.add(file)
+        return True
+
+    def _take_over(self, file: Path) -> bool:
+        """Take a part whose owner is not heard of; one of several that want to succeeds."""
+        if self._is_held(file):
+            return False
+        with locked(self.folder / ".lock"):
+            if self._is_held(file):
+                return False
+            file.write_text(json.dumps({"owner": self.owner}))
         return True
 
     def release(self, part: str) -> None:
         """Give a part back, unless another has taken it meanwhile."""
         file = self._file(part)
         self._mine.discard(file)
-        with suppress(OSError), locked(self.folder / ".lock"):
+        with suppress(OSError):
             if _owner(file) == self.owner:
                 file.unlink()
 

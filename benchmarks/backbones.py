@@ -81,7 +81,10 @@ def measure(
 def others(backbone: Backbone, small: bool) -> dict[str, Backbone]:
     """Give the same backbone otherwise laid out, or compiled (small: only as far as a graph)."""
     how = "aot_eager" if small else "inductor"
-    last: Backbone = copy.deepcopy(backbone).to(memory_format=torch.channels_last)  # type: ignore
+    last = copy.deepcopy(backbone)
+    for module in last.modules():  # type: ignore[attr-defined]
+        if isinstance(module, torch.nn.Conv2d):
+            module.to(memory_format=torch.channels_last)
     compiled: Backbone = torch.compile(backbone, backend=how)  # type: ignore[call-overload]
     return {"channels last": last, "compiled": compiled}
 

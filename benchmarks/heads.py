@@ -15,6 +15,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from collision.config import names_of, part
+from collision.devices import device_of
 from collision.learning.head import HeadModel, build_model, is_chosen
 
 
@@ -30,7 +31,7 @@ def rate(work: Callable[[], None], seconds: float) -> float:
 
 
 def training_rate(model: HeadModel, batch: tuple[torch.Tensor, ...], seconds: float) -> float:
-    labels = (torch.arange(len(batch[0])) % 2).float()
+    labels = (torch.arange(len(batch[0])) % 2).float().to(batch[0].device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     model.train()
 
@@ -57,16 +58,20 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--feature-dim", type=int, default=1280)
+    parser.add_argument("--accelerator", default="cpu")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each measurement")
     options = parser.parse_args()
+    device = device_of(options.accelerator)
     batch = (
         torch.randn(options.batch, options.steps, options.feature_dim),
         torch.linspace(-2, 0, options.steps).expand(options.batch, -1),
         torch.ones(options.batch, options.steps, dtype=torch.bool),
     )
+    batch = tuple(tensor.to(device) for tensor in batch)
     rows = {}
     for name in [name for name in names_of("head") if not is_chosen(part("head", name))]:
         model = build_model(part("head", name), part("pooling", "attention"), options.feature_dim)
+        model = model.to(device)
         rows[name] = (
             model.num_parameters,
             training_rate(model, batch, options.seconds),

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
@@ -27,10 +27,20 @@ def write_whole(path: Path, content: bytes | str) -> None:
         OSError: The disk is full or not writable; the old file stays.
     """
     data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
+    with written_whole(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write to, which takes its name once the block has ended well.
+
+    OSError: The disk is full or not writable; the old file stays.
+    """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with partial.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -38,7 +38,7 @@ _DISK_ERRORS = (
 # Positional arguments: what they are called, at least and at most how many there are. Not in the
 # verbs' files, so that help and wrong options are answered without loading torch.
 POSITIONALS: dict[str, tuple[str, int, float]] = {
-    "cache": ("an action: ls, du, verify, prune, merge or upgrade", 1, math.inf),
+    "cache": ("an action: ls, du, verify, prune, merge, pack or upgrade", 1, math.inf),
     "compare": ("two or more run folders", 2, math.inf),
     "data": ("folder of videos", 0, 1),
     "evaluate": ("a run folder or a predictor.safetensors", 1, 1),

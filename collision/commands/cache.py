@@ -131,9 +131,13 @@ def _upgrade(options: CacheOptions, _: list[Path], console: Console) -> int:
 
 def _pack(options: CacheOptions, _: list[Path], console: Console) -> int:
     stores, complaints = stores_of(options.cache_root)
+    stores = [store for store in stores if stored_keys(store)]
+    if not stores and not complaints:
+        raise ConfigError(
+            f"There is nothing to pack in {str(options.cache_root)!r}: it holds no features. Give "
+            "another folder, cache_root=FOLDER, or fill it with collision extract."
+        )
     for store in stores:
-        if not stored_keys(store):
-            continue
         with _progress(f"Packing {store.folder.name}") as on_file:
             file = pack_store(store, on_file=on_file)
         dropped = drop_packed(store) if options.delete else 0

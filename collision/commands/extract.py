@@ -36,11 +36,11 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
 
 def _run(options: ExtractOptions, precision: str) -> int:
     console = Console()
+    shard = shard_of_task(options.shard, options.devices, options.num_nodes)
     policy: SamplingPolicy = options.sampling.build()
     datasets = [part.build() for part in options.datasets]
     prepare_all(datasets, None, options.skip_failures)
     skip = options.skip_failures
-    shard = shard_of_task(options.shard, options.devices, options.num_nodes)
     limits = options.limit, options.val_fraction
     selection = Selection(None, *limits, skip_missing=skip, shard=shard)
     part = "" if shard is None or shard.is_whole else f" shard {shard}"

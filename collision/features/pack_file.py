@@ -18,7 +18,6 @@ import json
 import logging
 import math
 import os
-import secrets
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collision.features.saved import checksum, parsed
+from collision.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -207,22 +207,13 @@ def write_pack(
 
     OSError: The disk is full or not writable.
     """
-    partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}.partial")
-    try:
-        with partial.open("wb") as opened:
-            opened.seek(_HEADER)
-            index = _write_features(opened, videos, window)
-            header = _header(index, window, fingerprint)
-            for name in index:
-                opened.write(index[name].tobytes())
-            opened.seek(0)
-            opened.write(header)
-            opened.flush()
-            os.fsync(opened.fileno())
-        partial.replace(file)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with written_whole(file) as opened:
+        opened.seek(_HEADER)
+        index = _write_features(opened, videos, window)
+        for name in index:
+            opened.write(index[name].tobytes())
+        opened.seek(0)
+        opened.write(_header(index, window, fingerprint))
 
 
 def _write_features(

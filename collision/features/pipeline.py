@@ -130,7 +130,8 @@ class Pipeline:
         self.pool: WorkerPool[Any] = WorkerPool(dataset, first, self.clips.timeout)
         self.most_workers = num_cores() if num_workers is None else first
         self.begun: dict[int, tuple[Piece, Place]] = {}
-        self.pieces, self.next = pieces, pieces.take()
+        self.pieces: Pieces = pieces
+        self.next: Piece | None = None
         self.storer.start()
         self.embedder.start()
         try:

@@ -111,3 +111,8 @@ def test_packed_features_are_used_without_the_files_that_they_were(say, cache, t
     pack.write_bytes(content)
     assert str(pack) in say("verify", code=2)
     assert "deleted" in say("verify", "delete=true") and not pack.exists()
+
+
+def test_a_cache_without_features_has_nothing_to_pack(say, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "nothing to pack" in say("pack", code=2, root=tmp_path / "empty")

@@ -187,7 +187,7 @@ TYPOS = {
     ("data", "write=a.csv"): "collision data FOLDER write=FILE",
     ("data", "folder", "write=a.csv"): "There is no folder 'folder'.",
     ("data", "examples=."): "examples=.: that is a folder",
-    ("cache",): "cache needs an action: ls, du, verify, prune, merge or upgrade.",
+    ("cache",): "cache needs an action: ls, du, verify, prune, merge, pack or upgrade.",
     ("compare", "a"): "compare needs two or more run folders",
     ("compare", "a", "b", "num_resample=3"): "Did you mean num_resamples?",
 }

@@ -37,7 +37,8 @@ from collision.commands.train import setup_of
 from collision.config import part
 from collision.errors import CollisionError
 from collision.features.source import FeatureSource
-from collision.learning.datamodule import FeatureDataset, load_features
+from collision.learning.alignment import load_features
+from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import Place, fit_head
 from collision.learning.scoring import probabilities
 from collision.metrics.comparison import compare

@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 
 from collision.checks import arguments_of, user_path
-from collision.config import Part, described, names_of, part
+from collision.config import FUSION, Part, described, names_of, part
 from collision.devices import device_of, precision_of
 from collision.errors import (
     CheckpointError,
@@ -27,6 +27,7 @@ from collision.errors import (
 from collision.features.clips import WindowRequest
 from collision.features.missing import store_key
 from collision.features.source import FeatureSource
+from collision.features.sources import Source, source_of_fingerprint
 from collision.features.store import FeatureStore  # noqa: F401 - offered to users
 from collision.learning.head import build_model, is_chosen
 from collision.learning.predictor import Predictor, load_predictor
@@ -63,7 +64,7 @@ class Model:
 
     path: Path
     predictors: list[Predictor]
-    source: FeatureSource
+    source: Source
     baselines: list[Predictor] = field(default_factory=list)
 
     @property
@@ -125,7 +126,7 @@ def load(
     path, cache = user_path(checkpoint), _cache(cache_root)
     predictors = [load_predictor(file, trust) for file in find_predictors(path)]
     first = predictors[0]
-    source = FeatureSource.of_fingerprint(first.fingerprint, first.parts["backbone"], cache)
+    source = source_of_fingerprint(first.fingerprint, first.parts["backbone"], cache)
     baseline = path / BASELINE_FOLDER / FILE_NAME
     baselines = [load_predictor(baseline, trust)] if baseline.is_file() else []
     return Model(path, predictors, source, baselines)
@@ -152,8 +153,11 @@ def features(
 
     Raises:
         VideoDecodeError: It can't be read.
+        ConfigError: It is a fusion, whose backbones have features of their own.
     """
     chosen = backbone if isinstance(backbone, Part) else part("backbone", backbone, **options)
+    if chosen.target == FUSION:
+        raise ConfigError("backbone=fusion: ask for the features of each backbone by its own name.")
     source = FeatureSource.of_part(chosen, _cache(cache_root), precision_of("auto", None))
     path = user_path(video)
     if end_times is None:
@@ -314,8 +318,8 @@ class ListedDataset(Listed):
 
 
 def list_backbones() -> list[ListedBackbone]:
-    """List the backbones."""
-    return ListedBackbone.all("backbone")
+    """List the backbones; ``fusion``, several of them, is none."""
+    return [one for one in ListedBackbone.all("backbone") if one.name != "fusion"]
 
 
 def list_heads() -> list[ListedHead]:

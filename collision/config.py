@@ -18,6 +18,8 @@ from collision.checks import call_typed, must_be_given, unknown_option, user_pat
 from collision.errors import CollisionError, ConfigError
 
 _MOUNTED = ("backbones", "temporal", "datasets")  # imported as collision.backbones and so on
+# No backbone, but several: its options are resolved when it is chosen.
+FUSION = "collision.features.fusion.Fusion"
 _own_dirs: list[Path] = []
 
 
@@ -117,7 +119,9 @@ def part_of(
         if value == "???":
             text = _path(group, name).read_text(encoding="utf-8") if name in names_of(group) else ""
             raise ConfigError(must_be_given(f"{group}.{option}", text))
-    return chosen
+    if chosen.target != FUSION:
+        return chosen
+    return replace(chosen, options={"parts": [one.as_saved() for one in chosen.build().parts]})
 
 
 def _part_of(group: str, mapping: Mapping[str, Any], name: str) -> Part:

@@ -28,7 +28,9 @@ from collision.features.clips import WindowRequest
 from collision.features.extract import ExtractionReport
 from collision.features.failures import check_failures, distinct
 from collision.features.source import FeatureSource
-from collision.learning.datamodule import FeatureDataset, load_features
+from collision.features.sources import Source, in_turn
+from collision.learning.alignment import load_features
+from collision.learning.datamodule import FeatureDataset
 from collision.options import ExtractionOptions
 from collision.records.check import records_of
 from collision.records.files import prepare
@@ -54,7 +56,7 @@ class Fold:
 
 @dataclass
 class Experiment:
-    """A data set, cut by a sampling policy, seen by a backbone.
+    """A data set, cut by a sampling policy, seen by a backbone or by several.
 
     ``failures`` gave no features; ``notes`` are what is odd about videos that were read, by id;
     ``missing`` are the examples without frames, once they were looked for; of ``num_outdated``
@@ -63,7 +65,7 @@ class Experiment:
 
     dataset: Dataset
     policy: SamplingPolicy
-    source: FeatureSource
+    source: Source
     selection: Selection
     folds: list[Fold]
     failures: list[Failure] = field(default_factory=list)
@@ -77,7 +79,7 @@ class Experiment:
         cls,
         dataset: Dataset,
         policy: SamplingPolicy,
-        source: FeatureSource,
+        source: Source,
         selection: Selection,
         num_folds: int | None = None,
     ) -> Experiment:
@@ -85,7 +87,7 @@ class Experiment:
 
         In a fold, validation is part of the training groups: nothing of the tested groups selects.
         """
-        root = source.store.folder.parent
+        root = source.parts[0].store.folder.parent
         durations = Durations(DurationCache(root, source.digests))
         if num_folds is None:
             folds = [Fold("", index_dataset(dataset, policy, selection, durations))]
@@ -113,9 +115,9 @@ class Experiment:
         labels = {record.label for record in self.records.values() if record.split == "test"}
         return "val" if labels == {UNLABELLED} else "test"
 
-    def requests(self) -> list[WindowRequest]:
-        """List the windows that all folds need, video by video."""
-        return self.source.requests(self._whole(), self.policy)
+    def requests(self, part: FeatureSource) -> list[WindowRequest]:
+        """List the windows of a backbone that all folds need, video by video."""
+        return part.requests(self._whole(), self.policy)
 
     def tell_short(self, console: Console) -> None:
         """Say before extraction how many examples will have no window, and what would keep them.
@@ -124,11 +126,12 @@ class Experiment:
         """
         splits = (own.items() for own in (fold.index.examples for fold in self.folds))
         wanted = [e for own in splits for split, some in own if split != DENSE for e in some]
-        said = too_short(wanted, self.policy, self.source.spec, self.source.part.options)
-        if said and self.source.whose:
-            said += " For that it has to be trained anew."
-        if said:
-            console.print(said, markup=False, highlight=False, soft_wrap=True)
+        for part in self.source.parts:
+            said = too_short(wanted, self.policy, part.spec, part.part.options)
+            if said and part.whose:
+                said += " For that it has to be trained anew."
+            if said:
+                console.print(said, markup=False, highlight=False, soft_wrap=True)
 
     def extract(
         self,
@@ -142,15 +145,17 @@ class Experiment:
 
         With the ``engine`` ray it is done by the cluster that this process has joined.
         """
-        if engine == "ray":
-            from collision.features.cluster import extract_on_cluster  # needs torch
 
-            report = extract_on_cluster(self.source, self.requests(), options)
-        else:
+        def extract_part(part: FeatureSource) -> ExtractionReport:
+            if engine == "ray":
+                from collision.features.cluster import extract_on_cluster  # needs torch
+
+                return extract_on_cluster(part, self.requests(part), options)
             where = {"devices": devices, "num_nodes": num_nodes}
             is_task = self.selection.shard is not None
-            report = self.source.extract(self.requests(), options, **where, is_task=is_task)
-        self.report = report
+            return part.extract(self.requests(part), options, **where, is_task=is_task)
+
+        self.report = report = in_turn(self.source, extract_part)
         if report.signal is not None:
             raise Interrupted(report.signal)
         self.failures = distinct([*self.failures, *report.failures])
@@ -160,17 +165,19 @@ class Experiment:
 
     def require_features(self) -> None:
         """Check that nothing is missing, without extracting anything; else a ConfigError."""
-        missing, failed = self.source.look(self.requests())
-        if missing:
-            raise ConfigError(
-                f"{missing} windows are not in {str(self.source.store.folder)!r}. Run `collision "
-                "extract` with the same options first, or leave extract=false out."
-            )
-        self.failures = distinct([*self.failures, *failed])
+        for part in self.source.parts:
+            missing, failed = part.look(self.requests(part))
+            if missing:
+                raise ConfigError(
+                    f"{missing} windows are not in {str(part.store.folder)!r}. Run `collision "
+                    "extract` with the same options first, or leave extract=false out."
+                )
+            self.failures = distinct([*self.failures, *failed])
 
     def check_failures(self, skip: bool, console: Console) -> None:
         """Tell of videos that could not be read; a CollisionError unless the user skips them."""
-        check_failures(self.failures, skip, self.source.store.folder / "failures.csv", console)
+        files = [str(part.store.folder / "failures.csv") for part in self.source.parts]
+        check_failures(self.failures, skip, ", ".join(files), console)
 
     def load(self) -> None:
         """Read the features of every fold from the cache; count examples that have none."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from collision.checks import STRICT, UserPath
-from collision.config import Part
+from collision.config import FUSION, Part
 from collision.errors import ConfigError
 from collision.types import Seconds, Split
 
@@ -26,6 +26,7 @@ Whole: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Duration: TypeAlias = Annotated[Seconds, Field(ge=0.001, allow_inf_nan=False)]
 ValFraction: TypeAlias = Annotated[float, Field(ge=0.01, le=0.9)]
+PLAIN_FUSION = "concat"  # side by side, as the features of a single backbone are
 
 
 @dataclass(frozen=True)
@@ -137,10 +138,14 @@ class OfRun(Folders):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(Folders):
-    """See configs/train.yaml; ``parts`` is the name of the YAML chosen in each group."""
+    """See configs/train.yaml; ``parts`` is the name of the YAML chosen in each group.
+
+    ``fusion`` is None where there is a single backbone.
+    """
 
     dataset: Part
     backbone: Part
+    fusion: Part | None = None
     head: Part
     pooling: Part
     sampling: Part
@@ -172,6 +177,18 @@ class TrainOptions(Folders):
     audit: bool = True
     audit_workers: Whole | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.fusion is None or self.backbone.target == FUSION:
+            return
+        if self.fusion.name != PLAIN_FUSION:
+            raise ConfigError(
+                f"fusion={self.fusion.name} with backbone={self.backbone.name}: there is nothing "
+                "to fuse. Give backbone=fusion with backbone.parts=[a,b], or leave fusion out."
+            )
+        object.__setattr__(self, "fusion", None)
+        others = {group: name for group, name in self.parts.items() if group != "fusion"}
+        object.__setattr__(self, "parts", others)
 
 
 @dataclass(frozen=True, kw_only=True)

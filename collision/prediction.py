@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from collision.errors import Interrupted, VideoDecodeError
-from collision.features.source import FeatureSource
-from collision.learning.datamodule import load_features
+from collision.features.sources import Source, in_turn
+from collision.learning.alignment import load_features
 from collision.learning.predictor import PAINTED, Predictor
 from collision.options import ExtractionOptions
 from collision.report.timeline import Timeline, draw_timeline
@@ -137,30 +137,37 @@ class Prediction:
             return self.plot(Path(folder) / "timeline.png").read_bytes()
 
 
-def history(policy: SamplingPolicy, spec: BackboneSpec) -> Seconds:
-    """Say how much video there must be before a moment can be scored: a window, in a view."""
+def history(policy: SamplingPolicy, specs: Sequence[BackboneSpec]) -> Seconds:
+    """Say how much video there must be before a moment can be scored: a window, in a view.
+
+    Of several backbones the longest.
+    """
     shortest = min(view.stride for view in policy.views)
-    return 0.0 if spec.num_frames == 1 else (spec.least_frames - 1) / spec.fps * shortest
+    return max((spec.least_frames - 1) / spec.fps * shortest for spec in specs)
 
 
 def windows_seen(
     frame_times: np.ndarray,
     examples: Sequence[Example],
     policy: SamplingPolicy,
-    spec: BackboneSpec,
+    specs: Sequence[BackboneSpec],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Say of each example whether it has a window at all, and whether all are whole: bool ``[N]``.
 
-    ``frame_times``: of the video's frames, in seconds.
+    Of several backbones it is to have one of each. ``frame_times``: of the video's frames, in
+    seconds.
     """
-    exist, whole = np.zeros(len(examples), bool), np.ones(len(examples), bool)
-    for view in policy.views:
-        ends = np.array([example_window_ends(e, policy, view, spec) for e in examples])
-        fps = spec.fps / view.stride
-        wanted = window_frame_indices(frame_times, ends.ravel(), spec.num_frames, fps)
-        num_frames = newest_frames(wanted).reshape(len(examples), -1)
-        exist |= (num_frames >= spec.least_frames).any(axis=1)
-        whole &= (num_frames == spec.num_frames).all(axis=1)
+    exist, whole = np.ones(len(examples), bool), np.ones(len(examples), bool)
+    for spec in specs:
+        has_any = np.zeros(len(examples), bool)
+        for view in policy.views:
+            ends = np.array([example_window_ends(e, policy, view, spec) for e in examples])
+            fps = spec.fps / view.stride
+            wanted = window_frame_indices(frame_times, ends.ravel(), spec.num_frames, fps)
+            num_frames = newest_frames(wanted).reshape(len(examples), -1)
+            has_any |= (num_frames >= spec.least_frames).any(axis=1)
+            whole &= (num_frames == spec.num_frames).all(axis=1)
+        exist &= has_any
     return exist, whole
 
 
@@ -182,7 +189,7 @@ class Moments:
 
 def predict(
     predictor: Predictor,
-    source: FeatureSource,
+    source: Source,
     path: Path,
     moments: Moments,
     extraction: ExtractionOptions,
@@ -194,7 +201,7 @@ def predict(
         VideoDecodeError: It can't be read, or has no stretch as long as the shortest window.
         Interrupted: A signal asked to stop.
     """
-    policy, spec = predictor.policy, source.spec
+    policy, specs = predictor.policy, [part.spec for part in source.parts]
     rate, stream = moments.frame_rate, moments.video_stream
     index = source.looks.index(path, rate, stream)
     start, end = float(index.frame_times[0]), float(index.frame_times[-1])
@@ -202,29 +209,36 @@ def predict(
     record = VideoRecord(path.stem, *clip, "test", "", frame_rate=rate, video_stream=stream)
     times = np.round(np.arange(start, end + 1e-6, moments.every), 6)
     everything = [Example(record.id, float(time), UNLABELLED, 0.0) for time in times]
-    exist, whole = windows_seen(index.frame_times, everything, policy, spec)
+    exist, whole = windows_seen(index.frame_times, everything, policy, specs)
     if not exist.any():  # not at these moments, but at the last frame there may be
         times = np.append(times[times < round(end, 6)], round(end, 6))
         everything = [Example(record.id, float(time), UNLABELLED, 0.0) for time in times]
-        exist, whole = windows_seen(index.frame_times, everything, policy, spec)
+        exist, whole = windows_seen(index.frame_times, everything, policy, specs)
     if not exist.any():
         raise VideoDecodeError(
             index.path,
-            f"it is {end - start:.2f} s long; this predictor needs {history(policy, spec):.2f} s "
+            f"it is {end - start:.2f} s long; this predictor needs {history(policy, specs):.2f} s "
             "without a hole",
         )
     examples = [everything[place] for place in np.flatnonzero(exist)]
     clips = DataIndex("clip", {record.id: record}, {"test": examples})
-    report = source.extract(source.requests(clips, policy), extraction, progress=progress)
+    report = in_turn(
+        source,
+        lambda part: part.extract(part.requests(clips, policy), extraction, progress=progress),
+    )
     if report.signal is not None:
         raise Interrupted(report.signal)
     if report.failures:
         raise VideoDecodeError(index.path, report.failures[0].reason)
     data = load_features(clips, source, policy, [])["test"]
+    # Behind a hole the windows of several backbones may never be there at the same time.
+    exist &= ~np.isin(np.arange(len(times)), [everything.index(one) for one in data.dropped])
+    if not exist.any():
+        raise VideoDecodeError(index.path, "no moment has windows of all backbones at once")
     probabilities = np.full(len(times), np.nan)
     probabilities[exist] = predictor.probabilities(data, torch.device("cpu"))
     threshold = predictor.threshold.threshold if predictor.threshold else None
-    first_time, from_part = start + history(policy, spec), exist & ~whole
+    first_time, from_part = start + history(policy, specs), exist & ~whole
     distance = predictor.known.distances(data).get(record.id) if predictor.known else None
     known = threshold, moments.event_time, index, from_part, distance, doubts(predictor, distance)
     return Prediction(path, times, probabilities, first_time, *known)

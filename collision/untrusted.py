@@ -26,6 +26,7 @@ _FOLDER_OF = {
     "backbone": "collision.backbones",
     "head": "collision.temporal",
     "pooling": "collision.temporal",
+    "fusion": "collision.temporal",
     "sampling": "collision.sampling",
     "loss": "collision.learning",
     "optimizer": "collision.learning",
@@ -142,6 +143,9 @@ def saved_part(data: Any, group: str, where: str, trust: Collection[str] = ()) -
     for place, _ in values_in(options, where):
         if re.search(r"(^|\.)_", place):  # Hydra would act on it
             raise CheckpointError(f"{where} holds {place!r} in the options of its {group}.")
+    if (group, name) == ("backbone", "fusion") and isinstance(parts := options.get("parts"), list):
+        own = [saved_part(one, group, where, trust).as_saved() for one in parts]
+        options = {**options, "parts": own}
     if target is None:
         if not isinstance(name, str) or name not in names_of(group):
             raise CheckpointError(

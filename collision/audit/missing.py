@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from collision.audit.inventory import CLASSES
 from collision.errors import CollisionError, VideoDecodeError
-from collision.features.source import FeatureSource
+from collision.features.sources import Source
 from collision.sampling.policy import SamplingPolicy
 from collision.sampling.windows import example_window_ends
-from collision.types import Example, Seconds, VideoRecord
+from collision.types import BackboneSpec, Example, Seconds, VideoRecord
 from collision.video.frames import window_frame_indices
 
 FOUND = ""
@@ -95,7 +95,7 @@ class Reasons:
 
     def __init__(
         self,
-        source: FeatureSource,
+        source: Source,
         policy: SamplingPolicy,
         records: Mapping[str, VideoRecord],
         unreadable: Iterable[str],
@@ -113,7 +113,11 @@ class Reasons:
         file = self._look(self.records[example.video])
         if file is None:
             return UNREADABLE
-        spec, reasons = self.source.spec, []
+        by_backbone = (self._reason(example, file, part.spec) for part in self.source.parts)
+        return next(filter(None, by_backbone), FOUND)
+
+    def _reason(self, example: Example, file: TimedFrames, spec: BackboneSpec) -> str:
+        reasons = []
         for view in self.policy.views:
             ends = example_window_ends(example, self.policy, view, spec)
             fps = spec.fps / view.stride

@@ -31,6 +31,8 @@ def announced(setup: TrainingSetup, feature_dim: int) -> str:
     ConfigError: one can't.
     """
     about = f"head {setup.head.name}"
+    if setup.fused is not None:
+        about = f"fusion {setup.fused.kind.name}, {about}"
     models = {one.head.name: one.model(feature_dim) for one in candidate_setups(setup)}
     if is_chosen(setup.head):
         folds = f"by {setup.head.build().folds} folds of the training groups"

@@ -24,6 +24,9 @@ from collision.config import Part, config_dir, config_dirs, dotted, names_of, no
 from collision.errors import ConfigError
 from collision.options import OPTIONS
 
+# Options below it are those of whatever parts are named.
+_OPEN = "backbone.options."
+
 
 class OwnConfigDirs(SearchPathPlugin):
     """Lets Hydra find the YAML files of ``--config-dir``, after our own."""
@@ -110,7 +113,7 @@ def spelled(verb: str, given: Sequence[str]) -> tuple[list[str], dict[str, Any]]
             raise ConfigError(f"{text}: give one name. What takes several is {name}s=[a,b].")
         elif is_group and value is None and not override.is_delete():
             overrides.append(f"~{name}")
-        elif override.is_add():  # what does not exist is refused when the options are typed
+        elif override.is_add() or name.startswith(_OPEN):  # typing refuses what does not exist
             overrides.append(("" if is_group else "++") + text.lstrip("+"))
         else:
             overrides.append(text)

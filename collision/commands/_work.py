@@ -121,6 +121,8 @@ class Work:
             is_painted=is_painted,
         )
         parts = {"backbone": options.backbone, **made_of}
+        if options.fusion is not None:
+            parts["fusion"] = options.fusion
         seen = (experiment.policy, experiment.source.fingerprint)
         start_model = head_of(self.initial, self.options.init_from) if self.initial else None
         return Lesson(fold.data, parts, *seen, origin, start_model)

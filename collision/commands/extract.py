@@ -8,6 +8,7 @@ from collision.devices import precision_of
 from collision.errors import CollisionError, ConfigError, Interrupted
 from collision.experiment import Experiment, prepare_all
 from collision.features.failures import distinct
+from collision.features.fusion import distinct_backbones
 from collision.features.reports import write_report
 from collision.features.source import FeatureSource
 from collision.features.tasks import shard_of_task
@@ -45,7 +46,7 @@ def _run(options: ExtractOptions, precision: str) -> int:
     selection = Selection(None, *limits, skip_missing=skip, shard=shard)
     part = "" if shard is None or shard.is_whole else f" shard {shard}"
     plans, complaints = [], []
-    for backbone in options.backbones:
+    for backbone in distinct_backbones(options.backbones):
         source = FeatureSource.of_part(
             backbone, options.cache_root, precision, options.extraction.reader
         )
@@ -56,10 +57,10 @@ def _run(options: ExtractOptions, precision: str) -> int:
             if part:
                 _tell(console, f"{name}: {len(experiment.records)} videos")
             if options.plan:
-                planned = source.plan(experiment.requests(), options.extraction)
+                planned = source.plan(experiment.requests(source), options.extraction)
                 plans.append((name, source.spec.name, planned))
                 continue
-            complaints += _extract(experiment, options, name, console)
+            complaints += _extract(experiment, source, options, name, console)
     if complaints:
         raise CollisionError("\n".join(complaints))
     if plans:
@@ -70,10 +71,13 @@ def _run(options: ExtractOptions, precision: str) -> int:
 
 
 def _extract(
-    experiment: Experiment, options: ExtractOptions, name: str, console: Console
+    experiment: Experiment,
+    source: FeatureSource,
+    options: ExtractOptions,
+    name: str,
+    console: Console,
 ) -> list[str]:
     """Extract one data set with one backbone; give what is wrong while the others go on."""
-    source = experiment.source
     try:
         report = experiment.extract(
             options.extraction,
@@ -82,7 +86,7 @@ def _extract(
             engine=options.engine,
         )
     except Interrupted as error:
-        _write_report(experiment, error.exit_code)
+        _write_report(experiment, source, error.exit_code)
         raise
     _tell(
         console,
@@ -96,25 +100,25 @@ def _extract(
     try:
         experiment.check_failures(options.skip_failures, console)
     except CollisionError as error:
-        _write_report(experiment, error.exit_code)
+        _write_report(experiment, source, error.exit_code)
         return [f"{name}: {error}"]
-    _write_report(experiment, 0)
+    _write_report(experiment, source, 0)
     return []
 
 
-def _write_report(experiment: Experiment, exit_code: int) -> None:
+def _write_report(experiment: Experiment, source: FeatureSource, exit_code: int) -> None:
     report = experiment.report
     if report is not None and report.rank == 0:
         shard = experiment.selection.shard
         names = {
             "dataset": experiment.dataset.name,
-            "backbone": experiment.source.spec.name,
-            "precision": experiment.source.fingerprint.precision,
+            "backbone": source.spec.name,
+            "precision": source.fingerprint.precision,
             "shard": None if shard is None else str(shard),
             "videos": len(experiment.records),
             "videos_failed": len(distinct([*experiment.failures, *report.failures])),
         }
-        write_report(experiment.source.store, report, exit_code, **names)
+        write_report(source.store, report, exit_code, **names)
 
 
 def _tell(console: Console, text: str) -> None:

@@ -21,11 +21,12 @@ from collision.evaluation.evaluation import Evaluation, Judging, evaluate_heads
 from collision.evaluation.scores import write_submission
 from collision.experiment import Experiment, prepare_all
 from collision.features.fingerprint import check_same
-from collision.features.source import FeatureSource
+from collision.features.fusion import backbones_of
+from collision.features.sources import Source, source_of_part
 from collision.files import write_json
 from collision.learning.fit import TrainingSetup, check_classes, check_trainable, read_log
 from collision.learning.fitted import FittedHead
-from collision.learning.head import HeadOptions, is_solved
+from collision.learning.head import Fused, HeadOptions, is_solved
 from collision.learning.losses import build_loss
 from collision.learning.predictor import Predictor, load_predictor
 from collision.learning.predictor_files import find_predictors
@@ -57,7 +58,7 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     policy, source = options.sampling.build(), source_of(options)
     check_choice(options)
     initial = initial_predictor(options, source)
-    setup = setup_of(options, policy, initial)
+    setup = setup_of(options, policy, initial, source)
     head = announced(setup, source.spec.feature_dim)  # can't be built: told before data are made
     skip = options.skip_failures
     selection = Selection(SPLITS, options.limit, options.val_fraction, skip_missing=skip)
@@ -109,18 +110,24 @@ def evaluation_after(options: TrainOptions) -> EvaluateOptions:
     return EvaluateOptions(**given, datasets=datasets, accelerator=accelerator)
 
 
-def source_of(options: TrainOptions) -> FeatureSource:
+def source_of(options: TrainOptions) -> Source:
     """Find the features; weights or devices that can't be had are told at once."""
     extraction, trainer = options.extraction, options.trainer
     precision_of(trainer.accelerator, trainer.precision, "trainer")
     precision = precision_of(extraction.accelerator, extraction.precision, "extraction")
-    return FeatureSource.of_part(options.backbone, options.cache_root, precision, extraction.reader)
+    return source_of_part(options.backbone, options.cache_root, precision, extraction.reader)
 
 
 def setup_of(
-    options: TrainOptions, policy: SamplingPolicy, initial: Predictor | None = None
+    options: TrainOptions,
+    policy: SamplingPolicy,
+    initial: Predictor | None = None,
+    source: Source | None = None,
 ) -> TrainingSetup:
-    """Take what a head is made of and how it is trained; what can't be built is told at once."""
+    """Take what a head is made of and how it is trained; what can't be built is told at once.
+
+    Without the ``source`` of the features they count as those of a single backbone.
+    """
     if build_loss(options.loss).by_video and options.mixup:
         raise ConfigError(
             f"mixup={options.mixup}: loss={options.parts.get('loss', options.loss.name)} compares "
@@ -136,6 +143,9 @@ def setup_of(
         prior, is_found = initial.parts.get("prior"), False
         given = initial.model.options
         seen = replace(seen, components=given.components, change=given.change)
+    fused = fused_of(options, source)
+    if fused is not None and fused.needs_columns:
+        is_found = False  # components would mix the backbones
     return TrainingSetup(
         head=options.head,
         pooling=options.pooling,
@@ -147,7 +157,21 @@ def setup_of(
         prior=prior,
         balanced=policy.balanced,
         mixup=options.mixup,
+        fused=fused,
     )
+
+
+def fused_of(options: TrainOptions, source: Source | None) -> Fused | None:
+    """Say how the head sees several backbones; ConfigError where it cannot see them so."""
+    if options.fusion is None or source is None:
+        return None
+    fused = Fused(options.fusion, tuple(part.spec.feature_dim for part in source.parts))
+    if fused.needs_columns and is_solved(options.head):
+        raise ConfigError(
+            f"fusion={options.fusion.name} with head={options.head.name}: a head that is solved "
+            "sees all features side by side. Leave fusion out, or take another head."
+        )
+    return fused
 
 
 def solved_part(name: str) -> Part:
@@ -161,7 +185,7 @@ def solved_part(name: str) -> Part:
     return found
 
 
-def initial_predictor(options: TrainOptions, source: FeatureSource) -> Predictor | None:
+def initial_predictor(options: TrainOptions, source: Source) -> Predictor | None:
     """Load the predictor that training starts from, if one is named; of the same features."""
     if options.init_from is None:
         return None
@@ -193,7 +217,8 @@ def new_folder(
     options: TrainOptions, made: Mapping[str, Any], learned_from: Mapping[str, Any]
 ) -> Path:
     """Make the run's folder, with where it comes from."""
-    name = "_".join(part.name for part in (options.dataset, options.backbone, options.head))
+    backbones = "+".join(part.name for part in backbones_of(options.backbone))
+    name = f"{options.dataset.name}_{backbones}_{options.head.name}"
     folder = create_run_folder(options.runs_root, name)
     write_json(folder / "provenance.json", {"version": 1, **made, "learned_from": learned_from})
     return folder

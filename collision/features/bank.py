@@ -2,7 +2,8 @@
 
 Where they do not fit into memory, the array is a file that is mapped into it.
 
-Shapes: N distinct windows that are needed, M of them that exist, S steps a window, D features.
+Shapes: N distinct windows that are needed, M of them that exist, S steps a window, D features;
+P backbones, K steps of all windows of one of them, n rows that are asked for.
 """
 
 from __future__ import annotations
@@ -43,6 +44,53 @@ class Bank:
     features: Tensor
     num_steps: Tensor
     rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class FusedBank:
+    """Steps of several backbones side by side, each a window of its own, put together when asked.
+
+    It is used as the tensor ``[M + 1, 1, D]`` that it stands for, whose last row is zero, and which
+    would hold every step as often as it meets another one.
+
+    Attributes:
+        banks: ``[K, D]`` of each backbone, in the stored dtype; the last row is zero.
+        index: ``int64 [P, M + 1]`` rows of ``banks``.
+    """
+
+    banks: tuple[Tensor, ...]
+    index: Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        """Of what it stands for."""
+        return torch.Size((len(self), 1, sum(bank.shape[1] for bank in self.banks)))
+
+    def __len__(self) -> int:
+        return self.index.shape[1]
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        return self.index_select(0, rows)
+
+    def index_select(self, dim: int, rows: Tensor) -> Tensor:
+        """Give ``[n, 1, D]``; ``dim`` is 0, as of a tensor."""
+        assert dim == 0, dim
+        parts = [
+            bank.index_select(0, own.index_select(0, rows))
+            for bank, own in zip(self.banks, self.index, strict=True)
+        ]
+        return torch.cat(parts, dim=1).unsqueeze(1)
+
+
+def joined_banks(first: Tensor | FusedBank, second: Tensor | FusedBank) -> Tensor | FusedBank:
+    """Put the windows of a second bank, of the same kind, behind the first's."""
+    if not isinstance(first, FusedBank) or not isinstance(second, FusedBank):
+        assert isinstance(first, Tensor) and isinstance(second, Tensor)
+        return torch.cat([first[:-1], second])
+    both = zip(first.banks, second.banks, strict=True)
+    sizes = torch.tensor([[len(bank)] for bank in first.banks])
+    index = torch.cat([first.index[:, :-1], second.index + sizes], dim=1)
+    return FusedBank(tuple(torch.cat(pair) for pair in both), index)
 
 
 def read_bank(store: FeatureStore, needed: NeededWindows, digest_of: Mapping[str, str]) -> Bank:

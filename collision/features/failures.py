@@ -83,7 +83,7 @@ def distinct(failures: Iterable[Failure]) -> list[Failure]:
     return list({failure.video: failure for failure in reversed(list(failures))}.values())[::-1]
 
 
-def check_failures(failures: Sequence[Failure], skip: bool, where: Path, console: Console) -> None:
+def check_failures(failures: Sequence[Failure], skip: bool, where: str, console: Console) -> None:
     """Print which videos could not be read; without ``skip``, stop with a CollisionError."""
     if not failures:
         return

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +29,24 @@ class Fingerprint:
 
     The backbone's spec, the digest of its weights, the precision that it computes in, and the
     schema of the stored files; not batch size, device, paths or sampling. Of readers, only one
-    whose pixels differ from PyAV's.
+    whose pixels differ from PyAV's. Of several backbones (``of_parts``) it is ``parts``, a list of
+    the fields of each.
     """
 
     fields: Mapping[str, Any]
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[Fingerprint]) -> Fingerprint:
+        """Put those of several backbones into one, in their order."""
+        return cls({"parts": [dict(one.fields) for one in parts]})
+
+    @property
+    def parts(self) -> tuple[Fingerprint, ...]:
+        """Of each backbone, in the order of their features; of a single one it is alone."""
+        own = self.fields.get("parts")
+        if not isinstance(own, list) or not all(isinstance(one, Mapping) for one in own):
+            return (self,)
+        return tuple(Fingerprint(one) for one in own) if len(own) > 1 else (self,)
 
     @property
     def key(self) -> str:
@@ -42,7 +56,15 @@ class Fingerprint:
 
     @cached_property
     def spec(self) -> BackboneSpec:
-        """The backbone's spec; CacheMismatchError where a field is missing or of another type."""
+        """The backbone's spec; CacheMismatchError where a field is missing or of another type.
+
+        Of several it is the first's, with the names of all, and their features side by side.
+        """
+        if len(self.parts) > 1:
+            specs = [one.spec for one in self.parts]
+            texts = ("name", "implementation", "source", "licence")
+            joined = {text: " + ".join(getattr(one, text) for one in specs) for text in texts}
+            return replace(specs[0], **joined, feature_dim=sum(one.feature_dim for one in specs))
         names = {field.name for field in fields(BackboneSpec)}
         known = {name: value for name, value in self.fields.items() if name in names}
         return typed(BackboneSpec, known, where="fingerprint", error=CacheMismatchError)
@@ -50,15 +72,27 @@ class Fingerprint:
     @property
     def precision(self) -> str:
         """What the backbone computed in, in Lightning's words."""
-        return str(self.fields.get("precision", ""))
+        return str(self.parts[0].fields.get("precision", ""))
 
     @property
     def reader(self) -> str:
         """Who read the frames: ``pyav``, or what it was trusted with, ``decord`` or another."""
-        return str(self.fields.get("reader", "pyav"))
+        return str(self.parts[0].fields.get("reader", "pyav"))
 
     def difference(self, other: Fingerprint) -> list[str]:
         """Say field by field what differs: ``height: 128 here, 224 there``."""
+        if len(self.parts) != len(other.parts):
+            here, there = (
+                " + ".join(str(one.fields.get("name", _ABSENT)) for one in side.parts)
+                for side in (self, other)
+            )
+            return [f"backbones: {here} here, {there} there"]
+        if len(self.parts) > 1:
+            return [
+                f"{own.fields.get('name', _ABSENT)}, {line}"
+                for own, their in zip(self.parts, other.parts, strict=True)
+                for line in own.difference(their)
+            ]
         lines = []
         for name in sorted({*self.fields, *other.fields}):
             here, there = (side.fields.get(name, _ABSENT) for side in (self, other))

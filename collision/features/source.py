@@ -83,6 +83,11 @@ class FeatureSource:
         return VideoLooks(self.digests)
 
     @property
+    def parts(self) -> tuple[FeatureSource, ...]:
+        """It is the only one; see ``FusedSource``."""
+        return (self,)
+
+    @property
     def spec(self) -> BackboneSpec:
         """What the backbone wants and gives."""
         return self.store.spec

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from collision.features.bank import FusedBank
+
 BLOCK = 32_768  # steps: 128 MiB of 1024 features
 MOST_ROWS = 20_000  # that a covariance is taken from
 # White noise of N rows spreads its variances by the Marchenko-Pastur law; steps of overlapping
@@ -24,12 +26,12 @@ class Steps:
     """Steps of windows, ``float32 [N, D]`` in blocks: all at once they would fill the memory.
 
     Attributes:
-        bank: ``[M, S, D]`` windows.
+        bank: ``[M, S, D]`` windows, of one backbone or of several.
         is_real: bool ``[M, S]``: the steps that count.
         used: ``int64`` rows of the bank that count.
     """
 
-    bank: Tensor
+    bank: Tensor | FusedBank
     is_real: Tensor
     used: Tensor
 

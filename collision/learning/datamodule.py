@@ -15,14 +15,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from collision.features.bank import read_bank
-from collision.features.source import FeatureSource
+from collision.features.bank import Bank, FusedBank, read_bank
 from collision.features.store import FeatureStore
 from collision.learning.components import Steps
-from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
 from collision.sampling.windows import index_windows, step_times, window_spacings
-from collision.types import BackboneSpec, Example, Failure, VideoRecord
+from collision.types import BackboneSpec, Example, VideoRecord
 
 Batch = dict[str, Tensor]
 
@@ -33,7 +31,7 @@ class FeatureDataset(Dataset):
 
     Attributes:
         bank: ``[N + 1, S, D]`` in the stored dtype; the last row is zero and stands for a window
-            that does not exist.
+            that does not exist. Of several backbones see ``collision.learning.alignment``.
         window_index: ``int64 [R, W]`` rows of the bank, oldest first.
         times: ``float32 [R, L]`` nominal time of each step, seconds relative to the cut.
         example_of: ``int64 [R]`` which example each row is a view of.
@@ -44,7 +42,7 @@ class FeatureDataset(Dataset):
             hold them too.
     """
 
-    bank: Tensor
+    bank: Tensor | FusedBank
     window_index: Tensor
     times: Tensor
     example_of: Tensor
@@ -135,9 +133,7 @@ def feature_dataset(
     ``digest_of`` gives the digest of content and clock by video id; a video that failed has none.
     """
     spec = store.spec
-    needed = index_windows(examples, policy, spec)
-    bank = read_bank(store, needed, digest_of)
-    found: np.ndarray = np.append(bank.rows, -1)[needed.places]  # [E, V, W]
+    bank, found = read_windows(examples, store, digest_of, policy)
     is_seen: np.ndarray = np.any(found >= 0, axis=2)
     is_kept: np.ndarray = np.any(is_seen, axis=1)
     kept, dropped = (list(compress(examples, which.tolist())) for which in (is_kept, ~is_kept))
@@ -154,6 +150,18 @@ def feature_dataset(
         dropped=dropped,
         num_steps=bank.num_steps,
     )
+
+
+def read_windows(
+    examples: Sequence[Example],
+    store: FeatureStore,
+    digest_of: Mapping[str, str],
+    policy: SamplingPolicy,
+) -> tuple[Bank, np.ndarray]:
+    """Read the windows of examples; with the row of each, ``int64 [E, V, W]``, -1 for none."""
+    needed = index_windows(examples, policy, store.spec)
+    bank = read_bank(store, needed, digest_of)
+    return bank, np.append(bank.rows, -1)[needed.places]
 
 
 def _step_times(
@@ -283,17 +291,3 @@ def feature_loader(
         collate_fn=lambda batch: batch,  # it is one already
         pin_memory=torch.cuda.is_available(),
     )
-
-
-def load_features(
-    index: DataIndex,
-    source: FeatureSource,
-    policy: SamplingPolicy,
-    failures: Sequence[Failure],
-) -> dict[str, FeatureDataset]:
-    """Read the features of each split of an index from the cache."""
-    digest_of = source.digest_of(index, [*failures, *index.unreadable])
-    return {
-        split: feature_dataset(examples, index.records, source.store, digest_of, policy)
-        for split, examples in index.examples.items()
-    }

@@ -32,6 +32,7 @@ from collision.learning.datamodule import FeatureDataset, epoch_seed
 from collision.learning.feature_datamodule import FeatureDataModule
 from collision.learning.head import (
     PLAIN_HEAD,
+    Fused,
     HeadModel,
     HeadOptions,
     build_model,
@@ -70,6 +71,7 @@ class TrainingSetup:
         prior: A solved head that it starts from.
         mixup: Alpha of the Beta distribution by which training examples are mixed; 0: not at all.
         balanced: Every pass sees as many positives as negatives.
+        fused: Of several backbones: how the head sees their features.
     """
 
     head: Part
@@ -82,6 +84,7 @@ class TrainingSetup:
     prior: Part | None = None
     balanced: bool = False
     mixup: float = 0.0
+    fused: Fused | None = None
 
     def settled(self, train: FeatureDataset) -> TrainingSetup:
         """Fill in what follows from the training set."""
@@ -94,7 +97,8 @@ class TrainingSetup:
         """Build the head for features of size D, with random weights."""
         num_outputs = build_loss(self.loss).num_outputs
         what = self.head, self.pooling, feature_dim, self.options
-        return build_model(*what, num_outputs=num_outputs, prior=self.prior)
+        others = {"prior": self.prior, "fused": self.fused}
+        return build_model(*what, num_outputs=num_outputs, **others)
 
 
 @dataclass(frozen=True)

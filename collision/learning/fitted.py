@@ -61,7 +61,7 @@ class Lesson:
 
     Attributes:
         data: Features by split: ``train`` and ``val``.
-        parts: ``backbone``, ``head`` and ``pooling``.
+        parts: ``backbone``, ``head`` and ``pooling``; of several backbones ``fusion``, too.
         origin: Data set, digests, videos and names of the parts; the rest is filled in.
     """
 

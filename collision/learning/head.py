@@ -6,6 +6,7 @@ Shapes: B examples, L feature steps, D feature dim, E encoder output dim, O outp
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -63,6 +64,38 @@ class HeadOptions:
 PLAIN_HEAD = HeadOptions()
 
 
+@dataclass(frozen=True)
+class Fused:
+    """How a head sees the features of several backbones.
+
+    Attributes:
+        kind: One of the ``fusion`` group.
+        widths: The features of each, in the order in which they lie side by side.
+    """
+
+    kind: Part
+    widths: tuple[int, ...]
+
+    @property
+    def needs_columns(self) -> bool:
+        """Whether the head must know which number is whose."""
+        return bool(getattr(self.kind.imported(), "needs_columns", True))
+
+    def num_seen(self, options: HeadOptions) -> list[int]:
+        """Count the numbers a step of each backbone; components are of all, as of a single one."""
+        widths = self.widths if options.components is None else [sum(self.widths)]
+        return [options.num_seen(width) for width in widths]
+
+    def check(self, options: HeadOptions) -> None:
+        """Refuse (ConfigError) what hides which number is whose."""
+        if self.needs_columns and options.components is not None:
+            raise ConfigError(
+                f"components={options.components} with fusion={self.kind.name}: principal "
+                "components mix the features of all backbones. Give components=null, or take "
+                "fusion=concat."
+            )
+
+
 class HeadModel(nn.Module):
     """Standardise the features, encode the sequence, pool it, classify.
 
@@ -83,6 +116,7 @@ class HeadModel(nn.Module):
         options: HeadOptions = PLAIN_HEAD,
         num_outputs: int = 1,
         prior: HeadModel | None = None,
+        widths: Sequence[int] = (),
     ):
         """Put the parts together.
 
@@ -93,6 +127,8 @@ class HeadModel(nn.Module):
             options: What it sees, and through which noise.
             num_outputs: O; more than one for a loss that wants them.
             prior: Whose weights are not trained.
+            widths: How many features are of each backbone, where the encoder is to see all numbers
+                of one before those of the next.
         """
         super().__init__()
         self.feature_dim = feature_dim
@@ -106,7 +142,7 @@ class HeadModel(nn.Module):
         self.encoder = encoder
         self.pooling = pooling
         self.classifier = nn.Linear(encoder.output_dim, num_outputs)
-        self.prior = prior
+        self.prior, self.widths = prior, list(widths)
         if prior is not None:
             prior.requires_grad_(False)
             nn.init.zeros_(self.classifier.weight)
@@ -167,7 +203,11 @@ class HeadModel(nn.Module):
         if not self.options.change:
             return seen
         mean = seen.sum(1, keepdim=True) / mask.sum(1).clamp_min(1).view(-1, 1, 1)
-        both = torch.cat([seen, seen - mean], dim=-1)
+        whole = [seen, seen - mean]
+        if self.widths:
+            split = zip(*(one.split(self.widths, dim=-1) for one in whole), strict=True)
+            whole = [one for of_backbone in split for one in of_backbone]
+        both = torch.cat(whole, dim=-1)
         return both if gaps is None else both.masked_fill_(gaps, 0.0)
 
     @torch.no_grad()
@@ -256,10 +296,12 @@ def build_model(
     *,
     num_outputs: int = 1,
     prior: Part | None = None,
+    fused: Fused | None = None,
 ) -> HeadModel:
     """Make a head for features of size D; ConfigError for an option that can't work.
 
-    A ``prior`` is a head that is solved. Such a head itself has one output, no prior and no noise.
+    A ``prior`` is a head that is solved. Such a head itself has one output, no prior and no noise,
+    and sees ``fused`` features side by side.
     """
     if is_chosen(head):
         raise ConfigError(
@@ -268,16 +310,27 @@ def build_model(
         )
     solved = HeadOptions(components=options.components)
     if is_solved(head):
-        options, prior, num_outputs = solved, None, 1
+        options, prior, num_outputs, fused = solved, None, 1, None
     # All steps of a solved head have the same output.
     before = build_model(prior, part("pooling", "last"), feature_dim, solved) if prior else None
-    encoder = head.build(input_dim=options.num_seen(feature_dim))
-    if not isinstance(getattr(encoder, "output_dim", None), int):
-        raise ConfigError(
-            f"The head {head.name!r} has no output_dim: how many numbers a step it gives."
-        )
-    made = encoder, pooling.build(dim=encoder.output_dim), feature_dim, options
-    return HeadModel(*made, num_outputs, before)
+
+    def encoder_of(width: int) -> Encoder:
+        encoder: Encoder = head.build(input_dim=width)
+        if not isinstance(getattr(encoder, "output_dim", None), int):
+            raise ConfigError(
+                f"The head {head.name!r} has no output_dim: how many numbers a step it gives."
+            )
+        return encoder
+
+    if fused is None:
+        encoder = encoder_of(options.num_seen(feature_dim))
+        parts, widths = (encoder, pooling.build(dim=encoder.output_dim)), ()
+    else:
+        fused.check(options)
+        widths = fused.widths if fused.needs_columns else ()
+        seen = fused.num_seen(options)
+        parts = fused.kind.build().make(seen, encoder_of, lambda dim: pooling.build(dim=dim))
+    return HeadModel(*parts, feature_dim, options, num_outputs, before, widths)
 
 
 def is_solved(head: Part) -> bool:

@@ -27,10 +27,11 @@ from collision.checks import STRICT, call_typed, typed
 from collision.config import Part
 from collision.errors import CheckpointError
 from collision.features.fingerprint import Fingerprint
+from collision.features.sources import check_parts
 from collision.files import write_whole
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.ensemble import Ensemble, states_of
-from collision.learning.head import HeadModel, HeadOptions, build_model
+from collision.learning.head import Fused, HeadModel, HeadOptions, build_model
 from collision.learning.novelty import PREFIX, KnownVideos
 from collision.learning.predictor_files import damaged, header_of
 from collision.learning.scoring import MONITOR, probabilities
@@ -131,7 +132,8 @@ class Predictor:
     """A head, or an ensemble of heads, in eval mode, and how its input is made.
 
     Attributes:
-        parts: ``backbone``, ``head`` and ``pooling``; ``prior``, where the head has one.
+        parts: ``backbone``, ``head`` and ``pooling``; ``prior``, where the head has one, and
+            ``fusion``, where the backbones are several.
         policy: The sampling that the head was trained with.
         threshold: Suggested from validation, with what it costs there; None without validation.
         temperature: Fitted on validation: probabilities are ``sigmoid(logit / temperature)``.
@@ -223,11 +225,14 @@ def load_predictor(path: Path, trust: Collection[str] = ()) -> Predictor:
         parts = {group: saved_part(saved.parts.get(group), group, where, trust) for group in PARTS}
         if prior := saved.parts.get("prior"):
             parts["prior"] = saved_part(prior, "head", where, trust)
+        if fusion := saved.parts.get("fusion"):
+            parts["fusion"] = saved_part(fusion, "fusion", where, trust)
         policy = call_typed(SamplingPolicy, saved.sampling, {}, "sampling")
         fingerprint = Fingerprint(saved.fingerprint)
+        check_parts(fingerprint, parts["backbone"])
         known = _known_of(state, fingerprint.spec.feature_dim)
         weights = {name: one for name, one in state.items() if not name.startswith(PREFIX)}
-        what = parts, fingerprint.spec.feature_dim, saved.options
+        what = parts, fingerprint, saved.options
         heads = [_model_of(*what, own) for own in states_of(weights)]
         model = heads[0] if len(heads) == 1 else Ensemble(heads).eval()
     judged = saved.threshold, saved.temperature, saved.origin
@@ -279,11 +284,17 @@ def _known_of(state: Mapping[str, Tensor], feature_dim: int) -> KnownVideos | No
 
 
 def _model_of(
-    parts: Mapping[str, Part], feature_dim: int, options: HeadOptions, state: Mapping[str, Tensor]
+    parts: Mapping[str, Part],
+    fingerprint: Fingerprint,
+    options: HeadOptions,
+    state: Mapping[str, Tensor],
 ) -> HeadModel:
     """Build a head and fill in its weights; the size of the file bounds what that may take."""
-    head, pooling = parts["head"], parts["pooling"]
-    values = (value for _, value in values_in([dict(head.options), dict(pooling.options)], ""))
+    head, pooling, fusion = parts["head"], parts["pooling"], parts.get("fusion")
+    given = [dict(one.options) for one in (head, pooling, fusion) if one is not None]
+    values = (value for _, value in values_in(given, ""))
+    widths = tuple(one.spec.feature_dim for one in fingerprint.parts)
+    fused = None if fusion is None else Fused(fusion, widths)
     largest = max((value for value in values if isinstance(value, int)), default=0)
     num_values = sum(tensor.numel() for tensor in state.values())
     if largest > num_values and head.target.startswith("collision."):
@@ -292,8 +303,8 @@ def _model_of(
 
     def build() -> HeadModel:
         num_outputs, prior = max(1, bias.numel()), parts.get("prior")
-        what = head, pooling, feature_dim, options
-        return build_model(*what, num_outputs=num_outputs, prior=prior)
+        what = head, pooling, sum(widths), options
+        return build_model(*what, num_outputs=num_outputs, prior=prior, fused=fused)
 
     try:
         # Without memory: is it as large as its weights?

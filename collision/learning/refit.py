@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from collision.features.bank import joined_banks
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import Place, TrainedHead, TrainingSetup, fit_head
 from collision.learning.head import HeadModel
@@ -49,7 +50,7 @@ def joined(first: FeatureDataset, second: FeatureDataset) -> FeatureDataset:
     )
     steps = [data.is_real.sum(1) for data in (first, second)]
     return FeatureDataset(
-        bank=torch.cat([first.bank[:-1], second.bank]),
+        bank=joined_banks(first.bank, second.bank),
         window_index=index,
         times=torch.cat([first.times, second.times]),
         example_of=torch.cat([first.example_of, second.example_of + len(first.examples)]),

@@ -15,7 +15,7 @@ from collision.untrusted import read_config, saved_part
 
 # What a run has learned from and how: changed half-way, its folder would tell of another training.
 _KEPT = (
-    *("sampling", "head", "pooling", "loss", "optimizer", "init_from"),
+    *("sampling", "head", "pooling", "fusion", "loss", "optimizer", "init_from"),
     *("feature_dropout", "feature_noise", "components", "change", "prior", "mixup"),
     *("val_fraction", "limit", "folds", "seed"),
 )

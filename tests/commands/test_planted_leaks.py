@@ -22,7 +22,7 @@ from collision.features.digest import VideoDigests
 from collision.features.fingerprint import fingerprint
 from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore
-from collision.learning.datamodule import load_features
+from collision.learning.alignment import load_features
 from collision.options import ExtractionOptions
 from collision.sampling.index import DENSE, Selection, index_records
 from collision.sampling.policy import SamplingPolicy

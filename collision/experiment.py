@@ -128,6 +128,9 @@ class Experiment:
         wanted = [e for own in splits for split, some in own if split != DENSE for e in some]
         for part in self.source.parts:
             said = too_short(wanted, self.policy, part.spec, part.part.options)
+            if said and len(self.source.parts) > 1:
+                option = f" backbone.options.{part.part.name}."
+                said = f"{part.spec.name}: {said.replace(' backbone.', option)}"
             if said and part.whose:
                 said += " For that it has to be trained anew."
             if said:

@@ -28,7 +28,11 @@ ALL = [
 BASE = {"TimmImage": "timm_image", "SamplingPolicy": "nexar", "Synthetic": "synthetic"}
 GIVEN: dict[str, dict[str, Any]] = {"head": {"input_dim": 8}, "pooling": {"dim": 8}}
 # What has no default in a YAML, so that the tests can go on.
-NEEDED = {"manifest": {"csv": "clips.csv"}, "timm_image": {"model": "resnet18"}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "manifest": {"csv": "clips.csv"},
+    "timm_image": {"model": "resnet18"},
+    "fusion": {"parts": ["efficientnet_lite0", "optical_flow"]},
+}
 
 
 def chosen(group: str, name: str) -> Part:

@@ -217,7 +217,8 @@ def new_folder(
     options: TrainOptions, made: Mapping[str, Any], learned_from: Mapping[str, Any]
 ) -> Path:
     """Make the run's folder, with where it comes from."""
-    backbones = "+".join(part.name for part in backbones_of(options.backbone))
+    parts = backbones_of(options.backbone)  # one of a package of the user's own may have no name
+    backbones = "+".join(part.name or part.target.rpartition(".")[2] for part in parts)
     name = f"{options.dataset.name}_{backbones}_{options.head.name}"
     folder = create_run_folder(options.runs_root, name)
     write_json(folder / "provenance.json", {"version": 1, **made, "learned_from": learned_from})

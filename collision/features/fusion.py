@@ -39,8 +39,9 @@ class Fusion:
         for name in names:
             if name == "fusion":
                 raise ConfigError(f"{given}: fusion is itself several backbones; name those.")
-            if names.count(name) > 1:
-                raise ConfigError(f"{given}: {name} is there twice; give each backbone once.")
+        if twice := [one for one in parts if parts.count(one) > 1]:
+            name = _name_of(twice[0])
+            raise ConfigError(f"{given}: {name} is there twice; give each backbone once.")
         if len(parts) < 2:
             raise ConfigError(f"{given}: give two backbones or more, or backbone=NAME.")
         if strange := [name for name in changes if name not in names]:

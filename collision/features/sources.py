@@ -72,12 +72,13 @@ def source_of_part(
 def source_of_fingerprint(fingerprint: Fingerprint, part: Part, cache_root: Path) -> Source:
     """Take the folders of a fingerprint; see ``FeatureSource.of_fingerprint``."""
     parts = check_parts(fingerprint, part)
-    return _together(
-        [
-            FeatureSource.of_fingerprint(own, one, cache_root)
-            for own, one in zip(fingerprint.parts, parts, strict=True)
-        ]
-    )
+    own = [
+        FeatureSource.of_fingerprint(of_part, one, cache_root)
+        for of_part, one in zip(fingerprint.parts, parts, strict=True)
+    ]
+    if len(own) > 1:  # a message says which of them does not fit
+        own = [replace(one, whose=f"{one.whose}, {one.spec.name},") for one in own]
+    return _together(own)
 
 
 def check_parts(fingerprint: Fingerprint, part: Part) -> tuple[Part, ...]:

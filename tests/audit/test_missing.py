@@ -164,7 +164,8 @@ def test_of_files_that_were_looked_at_little_is_kept():
             raise VideoDecodeError(path, "torn")
         return FILES[path.stem]
 
-    source = SimpleNamespace(looks=SimpleNamespace(index=index), spec=TinyBackbone().spec)
+    parts = [SimpleNamespace(spec=TinyBackbone().spec)]
+    source = SimpleNamespace(looks=SimpleNamespace(index=index), parts=parts)
     records = {f"v{n}": made_up_record(n, 1) for n in range(4)}
     reasons = Reasons(source, SamplingPolicy(), records, ["v3"])
     cuts = [Example(f"v{n}", end, 1, 0.5) for n in range(4) for end in (2.0, 3.0, 9.0)]

@@ -231,10 +231,6 @@ def predict(
     if report.failures:
         raise VideoDecodeError(index.path, report.failures[0].reason)
     data = load_features(clips, source, policy, [])["test"]
-    # Behind a hole the windows of several backbones may never be there at the same time.
-    exist &= ~np.isin(np.arange(len(times)), [everything.index(one) for one in data.dropped])
-    if not exist.any():
-        raise VideoDecodeError(index.path, "no moment has windows of all backbones at once")
     probabilities = np.full(len(times), np.nan)
     probabilities[exist] = predictor.probabilities(data, torch.device("cpu"))
     threshold = predictor.threshold.threshold if predictor.threshold else None

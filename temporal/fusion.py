@@ -133,6 +133,6 @@ class GatedEncoder(nn.Module):
             torch.tanh(projection(part))
             for projection, part in zip(self.projections, parts, strict=True)
         ]
-        shares = self.weights(projected).unbind(-1)
-        mean = sum(share[..., None] * part for share, part in zip(shares, projected, strict=True))
+        shares = self.weights(projected).unsqueeze(-2)
+        mean = (torch.stack(projected, dim=-1) * shares).sum(dim=-1)
         return self.encoder(mean, times, mask)

@@ -11,6 +11,7 @@ from collision.errors import VideoDecodeError
 from collision.features.digest import VideoDigests
 from collision.features.fingerprint import fingerprint
 from collision.features.source import FeatureSource
+from collision.features.sources import FusedSource
 from collision.features.store import FeatureStore
 from collision.learning.alignment import load_features
 from collision.options import ExtractionOptions
@@ -128,3 +129,20 @@ def test_the_table_and_the_sentence_say_what_was_seen(tmp_path):
         ("1.500", "0.700000", "whole"),
     ]
     assert "part of" not in str(Prediction(clip, times, values, 0.3, 0.6))
+
+
+def test_several_backbones_score_where_each_has_a_window(tmp_path, source):
+    """From the longest window on; in a hole, and until both are there behind it, nothing."""
+    both, policy = FusedSource((source(), source(num_frames=8))), SamplingPolicy()
+    clip = write_video(tmp_path / "a.mp4", numbered_frames(21), fps=10)
+    found = predict(Counting(policy), both, clip, Moments(), OPTIONS)
+    assert [n is not None for n in shares(found)] == [False] * 3 + [True] * 6
+    assert found.first_time == pytest.approx(0.7) and not found.from_part.any()
+    alone = predict(Counting(policy), both.parts[0], clip, Moments(), OPTIONS)
+    assert alone.first_time == pytest.approx(0.3)
+    clip = Kind("h264", "mp4", clock="hole").write(tmp_path)  # nothing is shown from 1 to 3 s
+    known = [
+        ~np.isnan(predict(Counting(policy), one, clip, Moments(), OPTIONS).probabilities)
+        for one in (both, *both.parts)
+    ]
+    assert (known[0] == (known[1] & known[2])).all() and (known[0] != known[1]).any()

@@ -63,7 +63,9 @@ class Fingerprint:
         if len(self.parts) > 1:
             specs = [one.spec for one in self.parts]
             texts = ("name", "implementation", "source", "licence")
-            joined = {text: " + ".join(getattr(one, text) for one in specs) for text in texts}
+            joined: dict[str, Any] = {
+                text: " + ".join(getattr(one, text) for one in specs) for text in texts
+            }
             return replace(specs[0], **joined, feature_dim=sum(one.feature_dim for one in specs))
         names = {field.name for field in fields(BackboneSpec)}
         known = {name: value for name, value in self.fields.items() if name in names}

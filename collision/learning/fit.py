@@ -97,8 +97,7 @@ class TrainingSetup:
         """Build the head for features of size D, with random weights."""
         num_outputs = build_loss(self.loss).num_outputs
         what = self.head, self.pooling, feature_dim, self.options
-        others = {"prior": self.prior, "fused": self.fused}
-        return build_model(*what, num_outputs=num_outputs, **others)
+        return build_model(*what, num_outputs=num_outputs, prior=self.prior, fused=self.fused)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from collision.checks import STRICT
 from collision.config import Part, part
 from collision.errors import ConfigError
+from collision.features.bank import FusedBank
 from collision.learning.components import Steps, components_of, some_rows, std_mean
 from collision.types import Encoder
 
@@ -250,7 +251,7 @@ class HeadModel(nn.Module):
         """How many numbers are trained."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
-    def _check_dim(self, features: Tensor) -> None:
+    def _check_dim(self, features: Tensor | FusedBank) -> None:
         if features.shape[-1] != self.feature_dim:
             raise ConfigError(
                 f"Features have dim {features.shape[-1]}, the head was built for "
@@ -322,9 +323,10 @@ def build_model(
             )
         return encoder
 
+    widths: tuple[int, ...] = ()
     if fused is None:
         encoder = encoder_of(options.num_seen(feature_dim))
-        parts, widths = (encoder, pooling.build(dim=encoder.output_dim)), ()
+        parts = encoder, pooling.build(dim=encoder.output_dim)
     else:
         fused.check(options)
         widths = fused.widths if fused.needs_columns else ()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import collision
 from collision.commands._compose import options_for
@@ -14,12 +15,21 @@ from collision.errors import CacheMismatchError, CheckpointError, ConfigError
 from collision.features.extract import ExtractionReport
 from collision.features.fingerprint import Fingerprint, check_same, fingerprint
 from collision.features.fusion import Fusion, backbones_of, distinct_backbones
-from collision.features.sources import in_turn, source_of_fingerprint, source_of_part
+from collision.features.sources import (
+    FusedSource,
+    in_turn,
+    source_of_fingerprint,
+    source_of_part,
+)
+from collision.learning.alignment import load_features
 from collision.options import as_config
-from collision.types import Failure
+from collision.sampling.index import DataIndex
+from collision.sampling.policy import SamplingPolicy
+from collision.types import Example, Failure, VideoRecord
 from collision.untrusted import saved_part
 from tests.kit.backbone import TinyBackbone
 from tests.kit.experiments import compose
+from tests.kit.extraction import Options, open_source, write_videos
 
 NAMES = ["efficientnet_lite0", "optical_flow"]
 SMALL = {
@@ -234,3 +244,27 @@ def test_a_run_remembers_both():
     saved = as_config(compose("train", *CHOSEN))
     assert saved["backbone"]["name"] == "fusion" and saved["fusion"]["name"] == "concat"
     assert as_config(compose("train"))["fusion"] is None
+
+
+def test_a_video_that_fails_with_one_has_no_features_of_any(tmp_path):
+    write_videos(tmp_path, 2)
+    broken = TinyBackbone(num_frames=6)
+    sources = [open_source(tmp_path, TinyBackbone()), open_source(tmp_path, broken)]
+    records = {n: VideoRecord(n, tmp_path / f"{n}.mp4", 0, "val", n) for n in "01"}
+    index = DataIndex("two", records, {"val": [Example(n, 2.0, 0, 0.5) for n in "01"]})
+    both, policy = FusedSource(tuple(sources)), SamplingPolicy()
+
+    def extracted():
+        report = in_turn(
+            both, lambda one: one.extract(one.requests(index, policy), Options(), progress=False)
+        )
+        return report, load_features(index, both, policy, report.failures)["val"]
+
+    report, data = extracted()
+    assert report.num_windows == 4 and len(data) == 2 and data[0]["features"].shape == (1, 3, 10)
+    broken.projection.bias.fill_(torch.nan)
+    for path in both.parts[1].store.folder.rglob("*.safetensors"):
+        path.unlink()
+    report, data = extracted()
+    assert [failure.video for failure in report.failures] == ["0", "1"]
+    assert report.num_reused == 2 and len(data) == 0 and len(data.dropped) == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from collision.config import Part
-from collision.errors import CheckpointError
+from collision.errors import CheckpointError, ConfigError
 from collision.features.digest import VideoDigests
 from collision.features.fingerprint import Fingerprint
 from collision.features.fusion import backbones_of
@@ -64,9 +64,14 @@ def source_of_part(
     part: Part, cache_root: Path, precision: str, reader: str | None = None
 ) -> Source:
     """Find the features of a backbone or of a fusion; see ``FeatureSource.of_part``."""
-    return _together(
-        [FeatureSource.of_part(one, cache_root, precision, reader) for one in backbones_of(part)]
-    )
+    found, several = [], backbones_of(part)
+    for one in several:
+        try:
+            found.append(FeatureSource.of_part(one, cache_root, precision, reader))
+        except ConfigError as error:
+            whose = f"{one.name or one.target} of backbone.parts: " if len(several) > 1 else ""
+            raise ConfigError(f"{whose}{error}") from None
+    return _together(found)
 
 
 def source_of_fingerprint(fingerprint: Fingerprint, part: Part, cache_root: Path) -> Source:

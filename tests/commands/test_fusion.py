@@ -57,6 +57,7 @@ def late(shop):
     before = shop.stores()
     run, said = shop.trained("fusion=late")
     assert re.search(r"fusion late, head gru.* on 15 steps of 1313 features", said)
+    assert re.search(r"optical_flow/\S+: Too short: .* backbone.options.optical_flow.min_fr", said)
     return run, before
 
 

@@ -40,7 +40,7 @@ CHOSEN = ("backbone=fusion", f"backbone.parts=[{','.join(NAMES)}]")
 
 
 def small(**changes):
-    options = {name: {**own, **changes.get(name, {})} for name, own in SMALL.items()}
+    options = {name: own | changes.get(name, {}) for name, own in SMALL.items()}
     return part("backbone", "fusion", parts=NAMES, options=options)
 
 
@@ -209,6 +209,14 @@ def test_a_predictor_refuses_either_with_the_difference(made, place):
     assert f"The features of the predictor, {name}, were made differently" in str(error.value)
     assert "weights_digest: " in str(error.value) and "other there" in str(error.value)
     assert found.parts[1 - place].backbone()
+
+
+def test_a_wrong_option_says_whose_it_is(tmp_path):
+    chosen = small(optical_flow={"fps": "abc"})
+    with pytest.raises(ConfigError, match=r"^optical_flow of backbone.parts: backbone.fps=abc: g"):
+        source_of_part(chosen, tmp_path, "32-true")
+    with pytest.raises(ConfigError, match=r"^backbone.fps=abc: give"):
+        source_of_part(backbones_of(chosen)[1], tmp_path, "32-true")
 
 
 def test_a_fingerprint_of_other_backbones_than_are_named_is_refused(made):

@@ -199,25 +199,30 @@ def shelves(tmp_path):
     return [frame, fast]
 
 
+def plain(dataset):
+    """Put all steps into one tensor."""
+    return replace(dataset, bank=dataset.bank[torch.arange(len(dataset.bank))])
+
+
 def test_a_fused_bank_does_what_the_tensor_does_that_it_stands_for(shelves):
     """For whatever uses a data set: batches, statistics, distances, subsets, refitting."""
     cuts = [cut(video, end) for video in VIDEOS for end in (2.0, 2.25, 3.0)]
     dataset = fused(shelves, *cuts)
     assert isinstance(dataset.bank, FusedBank)
     assert not dataset.bank[torch.tensor([len(dataset.bank) - 1])].any()
-    plain = replace(dataset, bank=dataset.bank[torch.arange(len(dataset.bank))])
-    assert plain.bank.shape == dataset.bank.shape
+    others = fused(shelves, cut("gone", 4.0), cut("calm", 5.0))
+    assert dataset.bank[torch.arange(3)].shape[1:] == dataset.bank.shape[1:]
     kept = torch.arange(len(cuts)) % 2 == 0
     for make in (
-        batch_of,
-        lambda one: batch_of(one.of_examples(kept)),
-        lambda one: batch_of(joined(one, one.of_examples(kept))),
-        lambda one: dict(enumerate(std_mean(one.steps))),
-        lambda one: {"means": video_means(one)[1], "all": one.valid_features()},
+        lambda one, _: batch_of(one),
+        lambda one, _: batch_of(one.of_examples(kept)),
+        lambda one, other: batch_of(joined(one, other)),
+        lambda one, _: dict(enumerate(std_mean(one.steps))),
+        lambda one, _: {"means": video_means(one)[1], "all": one.valid_features()},
     ):
-        ours, theirs = make(dataset), make(plain)
+        ours, theirs = make(dataset, others), make(plain(dataset), plain(others))
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    both = joined(dataset, dataset.of_examples(kept))
+    both = joined(dataset, others)
     assert isinstance(both.bank, FusedBank) and both.bank.banks[0].dtype == torch.float16
 
 

@@ -1,6 +1,6 @@
 """A head: from cached features to one logit per example.
 
-Shapes: B examples, L feature steps, D feature dim, E encoder output dim, O outputs.
+Shapes: B examples, L feature steps, D feature dim, E encoder output dim, P pooled dim, O outputs.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class HeadModel(nn.Module):
 
         Args:
             encoder: To E numbers a step, from D features, or from 2D where it sees change.
-            pooling: Over the steps.
+            pooling: Over the steps; to P numbers if it has an ``output_dim`` of P, else to E.
             feature_dim: D.
             options: What it sees, and through which noise.
             num_outputs: O; more than one for a loss that wants them.
@@ -105,7 +105,8 @@ class HeadModel(nn.Module):
         self.feature_dropout = nn.Dropout(options.feature_dropout)
         self.encoder = encoder
         self.pooling = pooling
-        self.classifier = nn.Linear(encoder.output_dim, num_outputs)
+        pooled_dim = getattr(pooling, "output_dim", encoder.output_dim)
+        self.classifier = nn.Linear(pooled_dim, num_outputs)
         self.prior = prior
         if prior is not None:
             prior.requires_grad_(False)
@@ -141,15 +142,19 @@ class HeadModel(nn.Module):
         return own + (self.prior.outputs(features, times, mask) if before is None else before)
 
     def pooled(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
-        """Give what the classifier sees, ``float32 [B, E]``, from what ``forward`` takes."""
+        """Give what the classifier sees, ``float32 [B, P]``, from what ``forward`` takes."""
         self._check_shapes(features, times, mask)
         times = times.masked_fill(~mask, 0.0)
         seen = self._seen(features, mask)
         encoded = self.encoder(seen, times, mask)
-        wanted = [*features.shape[:2], self.classifier.in_features]
+        wanted = [*features.shape[:2], self.encoder.output_dim]
         if list(encoded.shape) != wanted:
             raise ConfigError(f"The head gives shape {list(encoded.shape)}, not its {wanted}.")
-        return self.pooling(encoded, mask).float()
+        pooled = self.pooling(encoded, mask)
+        wanted = [len(features), self.classifier.in_features]
+        if list(pooled.shape) != wanted:
+            raise ConfigError(f"The pooling gives shape {list(pooled.shape)}, not its {wanted}.")
+        return pooled.float()
 
     def _seen(self, features: Tensor, mask: Tensor) -> Tensor:
         """Give what the encoder gets, ``float32 [B, L, K]``; twice as many where it sees change."""

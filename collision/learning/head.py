@@ -107,6 +107,7 @@ class HeadModel(nn.Module):
         self.pooling = pooling
         pooled_dim = getattr(pooling, "output_dim", encoder.output_dim)
         self.classifier = nn.Linear(pooled_dim, num_outputs)
+        self.register_load_state_dict_pre_hook(_without_idle_pooling)
         self.prior = prior
         if prior is not None:
             prior.requires_grad_(False)
@@ -244,6 +245,16 @@ def _gaps(mask: Tensor) -> Tensor | None:
     return ~mask.unsqueeze(-1)
 
 
+def _without_idle_pooling(
+    module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object
+) -> None:
+    """Read solved heads that were saved with the weights of a pooling, which meant nothing."""
+    assert isinstance(module, HeadModel)
+    is_idle = callable(getattr(module.encoder, "solve", None)) and not module.pooling.state_dict()
+    for name in [name for name in state if is_idle and name.startswith(f"{prefix}pooling.")]:
+        del state[name]
+
+
 def joint(outputs: Tensor) -> Tensor:
     """Give one logit ``[B]`` for outputs ``[B, O]``: the log-odds of any of them.
 
@@ -264,7 +275,8 @@ def build_model(
 ) -> HeadModel:
     """Make a head for features of size D; ConfigError for an option that can't work.
 
-    A ``prior`` is a head that is solved. Such a head itself has one output, no prior and no noise.
+    A ``prior`` is a head that is solved. Such a head itself has one output, no prior and no noise;
+    since its steps all have the same output, the last one stands for any pooling.
     """
     if is_chosen(head):
         raise ConfigError(
@@ -273,9 +285,8 @@ def build_model(
         )
     solved = HeadOptions(components=options.components)
     if is_solved(head):
-        options, prior, num_outputs = solved, None, 1
-    # All steps of a solved head have the same output.
-    before = build_model(prior, part("pooling", "last"), feature_dim, solved) if prior else None
+        options, prior, num_outputs, pooling = solved, None, 1, part("pooling", "last")
+    before = build_model(prior, pooling, feature_dim, solved) if prior else None
     encoder = head.build(input_dim=options.num_seen(feature_dim))
     if not isinstance(getattr(encoder, "output_dim", None), int):
         raise ConfigError(

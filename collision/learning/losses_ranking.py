@@ -36,7 +36,7 @@ class RankingLoss(nn.Module):
     num_outputs = 1
     by_video = False
 
-    def __init__(self, temperature: float = 0.5):
+    def __init__(self, temperature: float = 1.0):
         super().__init__()
         if not 0 < temperature < math.inf:
             raise ConfigError(f"loss.temperature={temperature}: give a number above 0.")

@@ -55,7 +55,7 @@ def test_steps_against_the_gradient_raise_average_precision():
     before = average_precision_score(labels, logits)
     logits.requires_grad_()
     reached = [before]
-    for _ in range(4):
+    for _ in range(8):
         (gradient,) = torch.autograd.grad(RankingLoss()(logits[:, None], targets(labels)), logits)
         logits = (logits - 10 * gradient).detach().requires_grad_()
         reached.append(average_precision_score(labels, logits.detach()))

@@ -112,7 +112,7 @@ class ClassTokenPooling(nn.Module):
 
     Args:
         dim: E.
-        heads: Attention heads; E must be a multiple.
+        heads: Attention heads, at most: the largest number up to this one that divides E.
         feedforward_factor: Hidden channels of the feed-forward module per channel.
         dropout: Of hidden channels, and of what a module adds.
     """
@@ -123,7 +123,7 @@ class ClassTokenPooling(nn.Module):
         super().__init__()
         self.token = nn.Parameter(torch.empty(dim))
         nn.init.trunc_normal_(self.token, std=0.02)
-        self.block = SelfBlock(BlockOptions("pooling", dim, heads, feedforward_factor, dropout))
+        self.block = SelfBlock(_block_options(dim, heads, feedforward_factor, dropout))
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, encoded: Tensor, mask: Tensor) -> Tensor:
@@ -143,7 +143,7 @@ class ProbePooling(nn.Module):
 
     Args:
         dim: E.
-        heads: Attention heads; E must be a multiple.
+        heads: Attention heads, at most: the largest number up to this one that divides E.
         feedforward_factor: Hidden channels of the feed-forward module per channel.
         dropout: Of hidden channels, and of what a module adds.
     """
@@ -152,8 +152,14 @@ class ProbePooling(nn.Module):
         self, dim: int, heads: int = 4, feedforward_factor: float = 2.0, dropout: float = 0.3
     ):
         super().__init__()
-        self.block = ProbeBlock(BlockOptions("pooling", dim, heads, feedforward_factor, dropout))
+        self.block = ProbeBlock(_block_options(dim, heads, feedforward_factor, dropout))
 
     def forward(self, encoded: Tensor, mask: Tensor) -> Tensor:
         """``[B, L, E]`` to ``[B, E]``."""
         return self.block(encoded, mask).squeeze(1) * mask.any(dim=1, keepdim=True)
+
+
+def _block_options(dim: int, heads: int, factor: float, dropout: float) -> BlockOptions:
+    """Fit the attention heads to E, which may follow from the data: the components of a set."""
+    fitting = next((number for number in range(heads, 1, -1) if dim % number == 0), min(heads, 1))
+    return BlockOptions("pooling", dim, fitting, factor, dropout)

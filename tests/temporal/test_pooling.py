@@ -129,6 +129,17 @@ def test_padding_is_invisible_to_every_pooling_and_no_step_gives_zeros(name):
 
 
 @pytest.mark.parametrize("name", ["cls", "probe"])
-def test_attention_heads_that_do_not_fit_the_encoder_are_refused(name):
-    with pytest.raises(ConfigError, match=r"^pooling\.heads=4: attention heads share 37 channels"):
-        part("pooling", name).build(dim=37)
+@pytest.mark.parametrize(
+    ("dim", "heads", "fitting"), [(64, 4, 4), (37, 4, 1), (6, 4, 3), (2, 4, 2), (8, 1, 1)]
+)
+def test_attention_heads_are_as_many_as_divide_what_the_encoder_gives(name, dim, heads, fitting):
+    pooling = part("pooling", name, heads=heads).build(dim=dim)
+    assert pooling.block.attention.heads == fitting
+    assert pooling(torch.randn(2, 3, dim), torch.ones(2, 3).bool()).shape == (2, dim)
+
+
+@pytest.mark.parametrize("name", ["cls", "probe"])
+@pytest.mark.parametrize(("option", "value"), [("heads", 0), ("heads", -2), ("dropout", 1.0)])
+def test_options_that_cannot_work_are_refused(name, option, value):
+    with pytest.raises(ConfigError, match=f"^pooling.{option}={value}: "):
+        part("pooling", name, **{option: value}).build(dim=8)

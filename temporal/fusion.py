@@ -5,7 +5,8 @@ backbone, and what makes an encoder or a pooling for so many. It gives an encode
 side by side in the order of the backbones, and a pooling of what that gives. ``needs_columns`` says
 whether it must know which number is whose, which principal components would hide.
 
-Shapes: B examples, L feature steps, P backbones, K numbers a step of all of them, E output dim.
+Shapes: B examples, L feature steps, N backbones, K numbers a step of all of them, E encoder output
+dim, P pooled dim.
 """
 
 from __future__ import annotations
@@ -101,9 +102,11 @@ class PoolingsApart(nn.Module):
     def __init__(self, poolings: Sequence[nn.Module], dims: Sequence[int]):
         super().__init__()
         self.poolings, self.dims = nn.ModuleList(poolings), list(dims)
+        both = zip(self.poolings, self.dims, strict=True)
+        self.output_dim = sum(getattr(pooling, "output_dim", dim) for pooling, dim in both)
 
     def forward(self, encoded: Tensor, mask: Tensor) -> Tensor:
-        """``[B, L, E]`` to ``[B, E]``."""
+        """``[B, L, E]`` to ``[B, P]``, as wide as the poolings make it."""
         parts = encoded.split(self.dims, dim=-1)
         pooled = [pooling(part, mask) for pooling, part in zip(self.poolings, parts, strict=True)]
         return torch.cat(pooled, dim=-1)
@@ -123,7 +126,7 @@ class GatedEncoder(nn.Module):
         self.output_dim = encoder.output_dim
 
     def weights(self, projected: Sequence[Tensor]) -> Tensor:
-        """Give each backbone's share of each step, ``[B, L, P]``, from its ``[B, L, dim]``."""
+        """Give each backbone's share of each step, ``[B, L, N]``, from its ``[B, L, dim]``."""
         return self.gate(torch.cat(list(projected), dim=-1)).float().softmax(dim=-1)
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:

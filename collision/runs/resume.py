@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from collision.checks import UserPath, call_typed, typed
-from collision.config import Part, with_changes
+from collision.config import Part, part, with_changes
 from collision.errors import ConfigError
 from collision.options import OF_THE_SCHEDULER, TrainOptions
 from collision.untrusted import read_config, saved_part
@@ -56,10 +56,10 @@ def resumed(changes: Mapping[str, Any]) -> TrainOptions:
     own = {name: value for name, value in changes.items() if name not in {*names, *_NEW}}
     before = call_typed(TrainOptions, plain, {**parts, "parts": names}, "")
     given: dict[str, Any] = {"parts": names, "resume": run, "trust": trust}
-    for group, part in parts.items():
+    for group, one in parts.items():
         start = f"{group}."
         below = {n.removeprefix(start): v for n, v in own.items() if n.startswith(start)}
-        given[group] = part.changed(below)
+        given[group] = one.changed(below)
     others = {name: v for name, v in own.items() if name.partition(".")[0] not in parts}
     after = call_typed(TrainOptions, with_changes(plain, others), given, "")
     for name in own:
@@ -84,7 +84,7 @@ def _with_scheduler(saved: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         **saved,
         "optimizer": {**optimizer, "options": left} if isinstance(nested, dict) else left,
-        "scheduler": {"name": "cosine", "options": taken},
+        "scheduler": part("scheduler", "cosine", **taken).as_saved(),
         "parts": {**(saved.get("parts") or {}), "scheduler": "cosine"},
     }
 

@@ -25,7 +25,10 @@ ALL = [
     if "_target_:" in path.read_text() or "nexar, _self_" in path.read_text()
 ]
 # Several YAMLs may name one class: this is the one that shows the class's own defaults.
-BASE = {"TimmImage": "timm_image", "SamplingPolicy": "nexar", "Synthetic": "synthetic"}
+BASE = {
+    **{"TimmImage": "timm_image", "SamplingPolicy": "nexar", "Synthetic": "synthetic"},
+    "Zipformer": "zipformer",
+}
 GIVEN: dict[str, dict[str, Any]] = {"head": {"input_dim": 8}, "pooling": {"dim": 8}}
 # What has no default in a YAML, so that the tests can go on.
 NEEDED = {"manifest": {"csv": "clips.csv"}, "timm_image": {"model": "resnet18"}}

@@ -7,11 +7,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from collision.config import names_of, part
-from collision.learning.head import build_model, is_chosen
+from collision.learning.head import build_model
+from tests.kit.heads import HEADS, is_large
 
-HEADS = [name for name in names_of("head") if not is_chosen(part("head", name))]
 POOLINGS = names_of("pooling")
 FEATURE_DIM = 24
+# Large heads with one pooling, in the slow tests.
+PARTS = [
+    pytest.param((head, pooling), marks=[pytest.mark.slow] if is_large(head) else [])
+    for head, pooling in itertools.product(HEADS, POOLINGS)
+    if pooling == "attention" or not is_large(head)
+]
 
 
 def make_model(head, pooling):
@@ -43,7 +49,7 @@ def pad(batch, left, right, value=float("nan")):
     )
 
 
-@pytest.fixture(params=itertools.product(HEADS, POOLINGS), ids="-".join)
+@pytest.fixture(params=PARTS, ids="-".join)
 def parts(request):
     return request.param
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -103,12 +103,12 @@ class ScaledAdamOptimizer(Optimizer):
     def _step(self, group: dict[str, Any]) -> None:
         parameters: list[Tensor] = group["params"]
         shared = self._shared_state(group)
-        step, divisors = shared["step"], [self.state[p]["squares"] for p in parameters]
-        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        grads = _clipped(grads, group, shared)
-        torch._foreach_mul_(divisors, group["beta2"])
-        torch._foreach_addcmul_(divisors, grads, grads, 1 - group["beta2"])
-        divisors = torch._foreach_sqrt(divisors)
+        step, squares = shared["step"], [self.state[p]["squares"] for p in parameters]
+        given = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        grads = _clipped(given, group, shared)
+        torch._foreach_mul_(squares, group["beta2"])
+        torch._foreach_addcmul_(squares, grads, grads, 1 - group["beta2"])
+        divisors = torch._foreach_sqrt(squares)
         known = 1 - group["beta2"] ** (step + 1)  # the mean of squares began at zero
         torch._foreach_mul_(divisors, known**-0.5 if known < 0.99 else 1.0)
         torch._foreach_add_(divisors, SMALLEST_DIVISOR)
@@ -144,9 +144,7 @@ class ScaledAdamOptimizer(Optimizer):
         return shared
 
 
-def _clipped(
-    grads: list[Tensor], group: dict[str, Any], shared: dict[str, Any]
-) -> Sequence[Tensor]:
+def _clipped(grads: list[Tensor], group: dict[str, Any], shared: dict[str, Any]) -> list[Tensor]:
     """Scale gradients down whose norm is beyond the threshold; zeros for what is not finite."""
     step, norms = shared["step"], shared["norms"]
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)) * shared["rms"])
@@ -168,12 +166,12 @@ def _clipped(
         logger.warning("Step %d: the gradient is not finite; it is taken for zeros.", step)
         return [torch.zeros_like(grad) for grad in grads]
     scale = shared["threshold"] / (found + 1e-20)
-    return grads if scale >= 1 else torch._foreach_mul(grads, scale)
+    return grads if scale >= 1 else list(torch._foreach_mul(grads, scale))
 
 
 def _growth(
     parameters: list[Tensor],
-    grads: Sequence[Tensor],
+    grads: list[Tensor],
     group: dict[str, Any],
     shared: dict[str, Any],
 ) -> Tensor | None:

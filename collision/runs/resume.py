@@ -72,7 +72,7 @@ def resumed(changes: Mapping[str, Any]) -> TrainOptions:
     return after
 
 
-def _with_scheduler(saved: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_scheduler(saved: dict[str, Any]) -> dict[str, Any]:
     """Part an earlier version's optimizer from its schedule, which was always the cosine."""
     optimizer = saved.get("optimizer")
     if saved.get("scheduler") or not isinstance(optimizer, dict):

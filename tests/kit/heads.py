@@ -1,5 +1,6 @@
 """The heads that tests and benchmarks go through, and which of them take long."""
 
+import functools
 from unittest import mock
 
 import torch
@@ -12,6 +13,7 @@ LARGE = 5_000_000  # parameters
 HEADS = [name for name in names_of("head") if not is_chosen(part("head", name))]
 
 
+@functools.cache
 def is_large(head: str) -> bool:
     """Whether each test of it takes seconds: for the slow ones."""
     as_it_is = mock.patch.object(torch.Tensor, "normal_", lambda tensor, *_, **__: tensor)

@@ -350,7 +350,7 @@ def test_help_shows_examples_and_the_parts_of_the_verb(verb, asked, capfd):
     assert "$" not in output.partition("Defaults")[0]
     examples = output.partition("Examples")[2].partition("Parts")[0].partition("Options")[0]
     assert len([line for line in examples.splitlines() if line.startswith("  ")]) >= 2
-    assert "limit=N" in output or verb in ("cache", "compare", "data")
+    assert "limit=N" in output or verb in ("cache", "compare", "data", "space")
     assert ("  head: attentive_probe, auto, gru" in output) == (verb == "train")
 
 

@@ -24,6 +24,8 @@ Precision: TypeAlias = Literal["32-true", "bf16-mixed", "16-mixed"]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Whole: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+# What an optimizer had before there was ``scheduler=``.
+OF_THE_SCHEDULER = ("warmup", "final_fraction")
 Duration: TypeAlias = Annotated[Seconds, Field(ge=0.001, allow_inf_nan=False)]
 ValFraction: TypeAlias = Annotated[float, Field(ge=0.01, le=0.9)]
 PLAIN_FUSION = "concat"  # side by side, as the features of a single backbone are
@@ -161,6 +163,7 @@ class TrainOptions(Folders):
     sampling: Part
     loss: Part
     optimizer: Part
+    scheduler: Part
     logger: Part | None = None
     trainer: TrainerOptions = TrainerOptions()
     extraction: ExtractionOptions = ExtractionOptions()
@@ -190,6 +193,22 @@ class TrainOptions(Folders):
     parts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._check_scheduler()
+        self._settle_fusion()
+
+    def _check_scheduler(self) -> None:
+        moved = [name for name in OF_THE_SCHEDULER if name in self.optimizer.options]
+        if moved and self.optimizer.target.startswith("collision."):
+            there = self.scheduler.options
+            names = [name for name in moved if name in there]
+            instead = " and ".join(f"scheduler.{name}" for name in names) or "scheduler=cosine"
+            raise ConfigError(
+                f"optimizer.{moved[0]}={self.optimizer.options[moved[0]]}: how the learning rate "
+                f"changes is a part of its own. Give {instead} instead."
+            )
+
+    def _settle_fusion(self) -> None:
+        """Forget a fusion that plays no role; refuse one that cannot."""
         if self.fusion is None or self.backbone.target == FUSION:
             return
         if self.fusion.name != PLAIN_FUSION:

@@ -47,8 +47,8 @@ POSITIONALS: dict[str, tuple[str, int, float]] = {
 }
 # What belongs to a trained run. Hydra would take `+sampling=badas` and nothing would come of it.
 _OF_THE_RUN = (
-    *("backbone", "fusion", "head", "pooling", "sampling", "loss", "optimizer"),
-    "trainer",
+    *("backbone", "fusion", "head", "pooling", "sampling", "loss"),
+    *("optimizer", "scheduler", "trainer"),
 )
 _VERBS_ON_RUNS = ("compare", "evaluate", "predict")
 

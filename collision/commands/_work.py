@@ -24,6 +24,8 @@ from collision.learning.side_by_side import Training, num_at_once, train_ahead
 from collision.options import TrainOptions, as_config
 
 if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
+    from lightning.pytorch.loggers import Logger
+
     from collision.runs.wandb_tracker import WandbTracker
 
 
@@ -75,35 +77,32 @@ class Work:
         seeds = range(self.options.seed, self.options.seed + self.options.seeds)
         folds = list(self.with_priors(baselines))
         initial = head_of(self.initial, self.options.init_from) if self.initial else None
-        ahead = [
-            Training(
-                self.setup_of(fold),
-                fold.data,
-                Place(self.folder_of(seed, fold), seed, self.console),
-                initial,
-                prior,
-            )
-            for seed in seeds
-            for fold, prior in folds
-        ]
-        at_once = num_at_once(ahead, self.options.parallel, is_logged=self.tracker is not None)
-        if at_once > 1:
-            train_ahead(ahead, at_once, self.console)
+        if len(seeds) * len(folds) > 1:
+            own = [self.setup_of(fold).settled(fold.data["train"]) for fold, _ in folds]
+            ahead = [
+                Training(setup, fold.data, self.place_of(seed, fold), initial, prior)
+                for seed in seeds
+                for setup, (fold, prior) in zip(own, folds, strict=True)
+            ]
+            is_logged = self.tracker is not None
+            at_once = num_at_once(ahead, self.options.parallel, is_logged=is_logged)
+            if at_once > 1:
+                train_ahead(ahead, at_once, self.console)
         return {seed: [self.train(seed, fold, prior) for fold, prior in folds] for seed in seeds}
 
-    def folder_of(self, seed: int, fold: Fold) -> Path:
+    def place_of(self, seed: int, fold: Fold, loggers: Sequence[Logger] = ()) -> Place:
         """Say where a head and its checkpoints lie."""
-        return self.folder / fold.name / f"seed_{seed}"
+        return Place(self.folder / fold.name / f"seed_{seed}", seed, self.console, loggers)
 
     def train(self, seed: int, fold: Fold, prior: HeadModel | None) -> FittedHead:
         """Train with one seed on one fold, and save the selected predictor."""
-        folder = self.folder_of(seed, fold)
+        folder = self.place_of(seed, fold).folder
         logger = None
         if self.tracker:
             part = str(folder.relative_to(self.folder))
             logger = self.tracker.logger(self.folder, part, as_config(self.options))
             print_plain(self.console, self.tracker.where(logger))
-        place = Place(folder, seed, self.console, [logger] if logger else [])
+        place = self.place_of(seed, fold, [logger] if logger else [])
         lesson = replace(self.lesson(fold), prior=prior)
         head = fit_predictor(self.setup_of(fold), lesson, self.options.threshold, place)
         if self.tracker and logger:

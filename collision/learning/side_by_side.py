@@ -42,9 +42,9 @@ from collision.learning.schedule import schedule_of
 _CONTEXT = multiprocessing.get_context("fork")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Training:
-    """One call of ``fit_head``."""
+    """One call of ``fit_head``; what follows from the training set is settled in its setup."""
 
     setup: TrainingSetup
     data: Mapping[str, FeatureDataset]
@@ -56,7 +56,7 @@ class Training:
     def num_threads(self) -> int:
         """How many threads it would use alone."""
         train = self.data["train"]
-        model = self.setup.settled(train).model(train.bank.shape[-1])
+        model = self.setup.model(train.bank.shape[-1])
         return num_threads(model, self.num_rows, train)
 
     @property
@@ -122,8 +122,8 @@ def train_ahead(trainings: Sequence[Training], at_once: int, console: Console) -
                 process.start()
                 running[process.sentinel] = process, training
             for sentinel in wait(list(running), timeout=0.5):
-                process, training = running.pop(sentinel)  # type: ignore[arg-type]
-                process.join()
+                over, training = running.pop(sentinel)  # type: ignore[arg-type]
+                over.join()
                 ended.append(training)
             if stop.signal is not None:
                 _end([process for process, _ in running.values()])

@@ -34,7 +34,7 @@ class TimmImage(nn.Module):
 
     Args:
         model: timm's name, with or without a tag (``resnet18``, ``resnet18.a1_in1k``).
-        pretrained: False gives random weights, drawn from ``seed``.
+        pretrained: False gives random weights, drawn from ``seed``, whatever ``package`` says.
         weights: A local file of weights for this model, instead of those of the hub.
         package: An installed Python package that carries the weights in ``models/*.pth``, in the
             order of timm's model but under other names.
@@ -57,11 +57,10 @@ class TimmImage(nn.Module):
         super().__init__()
         model = self.__dict__.pop("model")  # the network takes its name, as saved digests have it
         _check_name(model)
-        if not self.pretrained and (self.weights or self.package):
+        if not self.pretrained and self.weights:
             raise ConfigError(
                 "backbone.pretrained=false means random weights, but "
-                f"backbone.weights={self.weights} and backbone.package={self.package}. Leave out "
-                "one or the other."
+                f"backbone.weights={self.weights}. Leave out one or the other."
             )
         state, source = (None, "random")
         if self.pretrained:

@@ -30,7 +30,10 @@ from collision.errors import ConfigError
 from collision.options import TrainOptions
 
 # The parts of a training, and what is taken where a space leaves one out: see configs/train.yaml.
-GROUPS = ("backbone", "head", "pooling", "loss", "optimizer", "scheduler", "sampling")
+GROUPS = (
+    *("backbone", "fusion", "head", "pooling"),
+    *("loss", "optimizer", "scheduler", "sampling"),
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 import itertools
 import json
 from functools import lru_cache
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -27,20 +28,25 @@ def write(folder, cells, **within):
 
 
 @lru_cache
-def feature_dim(changes):
-    """D of a backbone, without its weights."""
+def feature_dims(changes):
+    """D of each backbone, without its weights."""
     options = json.loads(changes)
     name = options.pop("backbone")
     if name == "fusion":
-        return sum(feature_dim(json.dumps({"backbone": one})) for one in options["backbone.parts"])
+        return [
+            d for n in options["backbone.parts"] for d in feature_dims(f'{{"backbone": "{n}"}}')
+        ]
     (found,) = (one for one in list_backbones() if one.name == name)
     own = {k.removeprefix("backbone."): v for k, v in options.items()}
-    return found.spec(**own)["feature_dim"]
+    return [found.spec(**own)["feature_dim"]]
 
 
-def dim_of(point):
+def source_of(point):
+    """What setting a training up asks of the features."""
     own = {k: v for k, v in point.changes.items() if k.partition(".")[0] == "backbone"}
-    return feature_dim(json.dumps({"backbone": "efficientnet_lite0", **own}))
+    dims = feature_dims(json.dumps({"backbone": "efficientnet_lite0", **own}))
+    parts = [SimpleNamespace(spec=SimpleNamespace(feature_dim=dim)) for dim in dims]
+    return SimpleNamespace(parts=parts), sum(dims)
 
 
 def test_the_study_has_108_000_cells_and_its_core_19_200():
@@ -88,8 +94,9 @@ def try_cells(name, count):
 def try_cell(point):
     torch.manual_seed(0)
     options = options_for("train", [*point.overrides, "prior=null", "components=null"])
-    setup = setup_of(options, options.sampling.build())
-    model, loss = setup.model(dim_of(point)), build_loss(setup.loss)
+    source, dim = source_of(point)
+    setup = setup_of(options, options.sampling.build(), source=source)
+    model, loss = setup.model(dim), build_loss(setup.loss)
     features = torch.randn(8, 6, model.feature_dim)
     times, mask = torch.linspace(-1.25, 0, 6).repeat(8, 1), torch.ones(8, 6, dtype=torch.bool)
     labels = torch.tensor([0.0, 1.0]).repeat(4)
@@ -97,7 +104,8 @@ def try_cell(point):
     videos = torch.arange(2).repeat_interleave(4)
     loss.fit(4.0, 4.0)
     before = [parameter.clone() for parameter in model.parameters()]
-    optimizer, scheduler = setup.optimizer.build().build(model, 10)
+    optimizer = setup.optimizer.build().build(model, 10)
+    scheduler = setup.scheduler.build().build(optimizer, 10, 5)
     loss(
         model.outputs(features, times, mask), Targets(labels, torch.ones(8), horizons, videos)
     ).backward()

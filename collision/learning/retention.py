@@ -45,7 +45,7 @@ def turn(vectors: Tensor, angles: Tensor) -> Tensor:
 
     The angles are float64: those of late steps are large, and what counts are their differences.
     """
-    cosine, sine = angles.cos().to(vectors), angles.sin().to(vectors)
+    cosine, sine = _like(angles.cos(), vectors), _like(angles.sin(), vectors)
     first, second = vectors.unflatten(-1, (-1, 2)).unbind(-1)
     turned = (first * cosine - second * sine, first * sine + second * cosine)
     return torch.stack(turned, dim=-1).flatten(-2)
@@ -71,7 +71,7 @@ def retain_step(
     new = key.unsqueeze(-1) * value.unsqueeze(-2)
     if state is not None:
         turned = turn(state.transpose(-1, -2), -turn_rates(key.shape[-1])).transpose(-1, -2)
-        new = new + decays.view(-1, 1, 1).to(turned) * turned
+        new = new + _like(decays, turned).view(-1, 1, 1) * turned
     return (query.unsqueeze(-2) @ new).squeeze(-2), new
 
 
@@ -100,14 +100,19 @@ def retain_chunked(
 def _powers(decays: Tensor, exponents: Tensor, like: Tensor) -> Tensor:
     """Raise ``[H]`` to exponents ``[...]``, none negative: ``[H, ...]``, of the type of another."""
     shape = (-1, *[1] * exponents.dim())
-    return (decays.view(shape) ** exponents).to(like)
+    return _like(decays.view(shape) ** exponents, like)
 
 
 def _decay_matrix(decays: Tensor, length: int, lag: int, like: Tensor) -> Tensor:
     """Give what a step keeps of one ``lag`` or more before it, ``[H, L, L]``; 0 of later ones."""
     steps = torch.arange(length, dtype=torch.float64)
     distances = steps.unsqueeze(-1) - steps - lag
-    return _powers(decays, distances.clamp_min(0), like) * (distances >= 0).to(like)
+    return _powers(decays, distances.clamp_min(0), like) * _like(distances >= 0, like)
+
+
+def _like(table: Tensor, values: Tensor) -> Tensor:
+    """Give a table of the CPU the type and the device of values; a GPU is not waited for."""
+    return table.to(values.dtype).to(values.device, non_blocking=True)
 
 
 class Retention(nn.Module):
@@ -124,9 +129,7 @@ class Retention(nn.Module):
             about a third; above 1.
     """
 
-    def __init__(
-        self, dim: int, heads: int, bidirectional: bool, memories: tuple[float, float]
-    ):
+    def __init__(self, dim: int, heads: int, bidirectional: bool, memories: tuple[float, float]):
         super().__init__()
         if dim % (2 * heads):
             raise ConfigError(

@@ -119,7 +119,7 @@ class Direction(nn.Module):
         return convolved if convolved.dtype.itemsize > 2 else convolved.float()
 
     def _discretise(self, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Let the steps ``[B, L, I]`` choose: decays and inputs ``[B, L, I, N]``, readers ``[B, L, N]``.
+        """Give decays and inputs ``[B, L, I, N]``, readers ``[B, L, N]``, as steps choose them.
 
         The paper's equation 4 for the decays; of the inputs its first order, as its code does.
         """

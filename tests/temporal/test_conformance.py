@@ -163,13 +163,13 @@ def test_examples_of_different_length_do_not_see_each_other(model):
 
 
 @torch.no_grad()
-def test_an_encoder_alone_does_not_look_under_the_mask(model):
+def test_an_encoder_alone_does_not_look_under_the_mask(encoder):
     features, times, mask = make_batch(4, 10)
     mask[0, :4], mask[1, 6:], mask[2, 3:5] = False, False, False
-    expected = model.encoder(features, times, mask)
+    expected = encoder(features, times, mask)
     features[~mask] = times[~mask] = float("nan")
-    encoded = model.encoder(features, times, mask)
-    assert encoded.shape == (4, 10, model.encoder.output_dim)
+    encoded = encoder(features, times, mask)
+    assert encoded.shape == (4, 10, encoder.output_dim)
     torch.testing.assert_close(encoded[mask], expected[mask])
 
 
@@ -285,6 +285,7 @@ def check_compiled(model, backend, num_steps):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("parts", [pair for pair in pairs() if not pair.marks], indirect=True)
 def test_compiled_it_gives_the_same(model):
     check_compiled(model, "aot_eager", num_steps=9)
 

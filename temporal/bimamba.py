@@ -25,7 +25,7 @@ class BiMamba(BlockStack):
         dim: C.
         layers: Blocks; each reads the steps both ways.
         expansion: Channels within a block per channel.
-        state_dim: Numbers that each of them remembers.
+        state_dim: Numbers that each of them remembers; the papers have 16.
         kernel: Steps that the convolution in front of a state space spans; 1 is none.
         bidirectional: Also read from the newest step to the oldest. No step lies after the cut, so
             this sees no future; but a stream can't be read so.
@@ -36,7 +36,7 @@ class BiMamba(BlockStack):
     dim: int = 64
     layers: int = 2
     expansion: float = 2.0
-    state_dim: int = 16
+    state_dim: int = 8
     kernel: int = 4
     bidirectional: bool = True
     dropout: float = 0.3

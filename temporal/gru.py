@@ -61,5 +61,5 @@ class GRU(nn.Module):
         return self.dropout(unpack_steps(outputs, order)) * mask.unsqueeze(-1)
 
     def _project(self, steps: Tensor) -> Tensor:
-        """``[B, L, D]`` to the GRU's input, in the type of its weights: it is not under autocast."""
+        """``[B, L, D]`` to the GRU's input, in the type of its weights: autocast has none."""
         return self.dropout(self.projection(steps)).to(self.gru.weight_ih_l0.dtype)

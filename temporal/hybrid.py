@@ -28,7 +28,7 @@ class Hybrid(BlockStack):
         feedforward_factor: Hidden channels per channel of the feed-forward module that follows a
             retention.
         expansion: Channels within a state-space block per channel.
-        state_dim: Numbers that each of them remembers.
+        state_dim: Numbers that each of them remembers; the papers have 16.
         kernel: Steps that the convolution in front of a state space spans; 1 is none.
         bidirectional: All blocks also read from the newest step to the oldest. No step lies after
             the cut, so this sees no future; but a stream can't be read so.
@@ -44,7 +44,7 @@ class Hybrid(BlockStack):
     heads: int = 4
     feedforward_factor: float = 2.0
     expansion: float = 2.0
-    state_dim: int = 16
+    state_dim: int = 8
     kernel: int = 4
     bidirectional: bool = False
     dropout: float = 0.3

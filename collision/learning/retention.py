@@ -22,8 +22,8 @@ from torch.nn import functional
 from collision.errors import ConfigError
 from collision.learning.packing import reverse_steps
 
-PARALLEL_STEPS = 128  # up to which the parallel form does less work than chunks would save
-CHUNK_STEPS = 64
+PARALLEL_STEPS = 64  # up to which the parallel form does less work than chunks would save
+CHUNK_STEPS = 32
 _SLOWEST = 10_000.0  # the slowest pair of channels turns so much less a step than the fastest
 
 
@@ -81,9 +81,9 @@ def retain_chunked(
     """Give what ``retain_parallel`` gives, of chunks of ``chunk`` steps; any length will do."""
     length = queries.shape[2]
     missing = -length % chunk
-    parts = (queries, keys, values)
+    parts = [queries, keys, values]
     if missing:
-        parts = tuple(functional.pad(part, (0, 0, 0, missing)) for part in parts)
+        parts = [functional.pad(part, (0, 0, 0, missing)) for part in parts]
     queries, keys, values = (part.unflatten(2, (-1, chunk)) for part in parts)  # [B, H, N, T, K]
     inside = queries @ keys.transpose(-1, -2) * _decay_matrix(decays, chunk, 0, queries)[:, None]
     steps = torch.arange(chunk, dtype=torch.float64)

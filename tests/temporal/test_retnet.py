@@ -57,6 +57,19 @@ def test_every_weight_of_the_golden_file_matters(golden):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize(("num_steps", "form"), [(64, "parallel"), (65, "chunked")])
+def test_long_sequences_are_read_in_chunks(num_steps, form, monkeypatch):
+    used = []
+    for name in ("parallel", "chunked"):
+        plain = getattr(retention, f"retain_{name}")
+        note = lambda *parts, plain=plain, name=name: (used.append(name), plain(*parts))[1]  # noqa: E731
+        monkeypatch.setattr(retention, f"retain_{name}", note)
+    shape = 1, num_steps
+    RetNet(input_dim=5)(torch.zeros(*shape, 5), torch.zeros(shape), torch.ones(shape).bool())
+    assert used == [form, form]
+
+
+@torch.no_grad()
 def test_both_directions_are_those_of_the_turned_sequence():
     torch.manual_seed(0)
     encoder = RetNet(input_dim=5, dim=16, bidirectional=True).eval()

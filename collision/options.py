@@ -71,6 +71,7 @@ class TrainerOptions:
 
     Attributes:
         max_steps: None: what suits the size of the set; so with ``batch_size``, in examples.
+        passes: Instead of steps: so many passes over the training examples (epochs).
         validations: How often in that time validation is scored.
         patience: Validations without a better one before training stops; None: it never does.
         selection: Which weights are kept: the last, or those of the validation with the highest
@@ -84,6 +85,7 @@ class TrainerOptions:
     __pydantic_config__ = STRICT
 
     max_steps: Count | None = None
+    passes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     batch_size: Count | None = None
     validations: Count = 20
     patience: Whole | None = None
@@ -93,6 +95,13 @@ class TrainerOptions:
     gradient_clip: Annotated[float, Field(ge=0)] = 1.0
     accelerator: Accelerator = "auto"
     precision: Precision | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_steps is not None and self.passes is not None:
+            raise ConfigError(
+                f"trainer.max_steps={self.max_steps} and trainer.passes={self.passes:g} both say "
+                "how long training lasts: give one of them."
+            )
 
 
 @dataclass(frozen=True)
@@ -137,7 +146,10 @@ class OfRun(Folders):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(Folders):
-    """See configs/train.yaml; ``parts`` is the name of the YAML chosen in each group."""
+    """See configs/train.yaml; ``parts`` is the name of the YAML chosen in each group.
+
+    ``parallel``: so many seeds and folds are trained at once; None: as many as pay.
+    """
 
     dataset: Part
     backbone: Part
@@ -153,6 +165,7 @@ class TrainOptions(Folders):
     seed: Whole = 0
     seeds: Count = 1
     folds: Count | None = None
+    parallel: Count | None = None
     init_from: UserPath | None = None
     trust: tuple[str, ...] = ()
     feature_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
@@ -261,6 +274,15 @@ class CacheOptions(Folders):
     missing_folders: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class SpaceOptions(Folders):
+    """See configs/space.yaml."""
+
+    sample: Whole = 5
+    seed: Whole = 0
+    build: bool = True
+
+
 OPTIONS: dict[str, type] = {
     "cache": CacheOptions,
     "compare": CompareOptions,
@@ -268,6 +290,7 @@ OPTIONS: dict[str, type] = {
     "evaluate": EvaluateOptions,
     "extract": ExtractOptions,
     "predict": PredictOptions,
+    "space": SpaceOptions,
     "train": TrainOptions,
 }
 

@@ -1,9 +1,14 @@
-"""A gated recurrent unit over the feature steps (Cho et al., arXiv 1406.1078).
+"""A gated recurrent network over the feature steps: of GRU cells, or of LSTM cells.
+
+The cells are those of Cho et al. (arXiv 1406.1078) and of Hochreiter and Schmidhuber (Neural
+Computation 9, 1997) as torch has them.
 
 Shapes: B examples, L feature steps, D feature dim, E output dim.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -13,14 +18,17 @@ from collision.learning.packing import pack_steps, unpack_steps
 
 
 class GRU(nn.Module):
-    """Project the features to a small dim, then run a GRU over the valid steps.
+    """Project the features to a small dim, then run a GRU or an LSTM over the valid steps.
+
+    Class and weights have the name of the first, by which saved heads know them.
 
     ``times`` is not used: steps are taken as evenly spaced. Masked steps are taken out of the
     sequence before it runs, wherever they lie, and their outputs are zero.
 
     Args:
+        cell: ``gru`` or ``lstm``; the latter has a third more weights.
         dim: Size of the projected features and of the state, per direction.
-        bidirectional: Run a second GRU from the newest step to the oldest. No step lies after the
+        bidirectional: Run a second one from the newest step to the oldest. No step lies after the
             cut, so this sees no future; it doubles E.
         dropout: Of the projected features and of each layer's output.
     """
@@ -32,10 +40,12 @@ class GRU(nn.Module):
         layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.3,
+        cell: Literal["gru", "lstm"] = "gru",
     ):
         super().__init__()
         self.projection = nn.Linear(input_dim, dim)
-        self.gru = nn.GRU(
+        recurrent = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
+        self.gru = recurrent(
             dim,
             dim,
             num_layers=layers,

@@ -25,7 +25,13 @@ ALL = [
     if "_target_:" in path.read_text() or "nexar, _self_" in path.read_text()
 ]
 # Several YAMLs may name one class: this is the one that shows the class's own defaults.
-BASE = {"TimmImage": "timm_image", "SamplingPolicy": "nexar", "Synthetic": "synthetic"}
+BASE = {
+    "TimmImage": "timm_image",
+    "SamplingPolicy": "nexar",
+    "Synthetic": "synthetic",
+    "GRU": "gru",
+    "BinaryCrossEntropy": "bce",
+}
 GIVEN: dict[str, dict[str, Any]] = {"head": {"input_dim": 8}, "pooling": {"dim": 8}}
 # What has no default in a YAML, so that the tests can go on.
 NEEDED = {"manifest": {"csv": "clips.csv"}, "timm_image": {"model": "resnet18"}}
@@ -164,7 +170,7 @@ def test_keys_that_are_numbers_stay_numbers():
 def test_a_saved_part_names_ours_shortly_and_others_by_their_class(own_dir):
     saved = part("head", "gru", dropout=0.1).as_saved()
     assert saved["name"] == "gru" and saved["options"]["dropout"] == 0.1
-    assert set(saved["options"]) == {"dim", "layers", "bidirectional", "dropout"}
+    assert set(saved["options"]) == {"cell", "dim", "layers", "bidirectional", "dropout"}
     assert Part("head", "", "collision.temporal.gru.GRU", {}).as_saved()["name"] == "gru"
     assert part("backbone", "dinov3_b").as_saved()["name"] == "dinov3_b"
     mine = part("head", "mine").as_saved()

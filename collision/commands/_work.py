@@ -20,6 +20,7 @@ from collision.learning.head import HeadModel
 from collision.learning.predictor import BASELINE, LearnedFrom, Origin, Predictor
 from collision.learning.predictor_files import BASELINE_FOLDER, FILE_NAME
 from collision.learning.scoring import MONITOR
+from collision.learning.side_by_side import Training, num_at_once, train_ahead
 from collision.options import TrainOptions, as_config
 
 if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
@@ -69,9 +70,34 @@ class Work:
         solved = [one.predictor.model if is_same else None for one in baselines]
         yield from zip_longest(self.experiment.folds, solved)
 
+    def train_all(self, baselines: Sequence[FittedHead]) -> dict[int, list[FittedHead]]:
+        """Train with every seed on every fold; give the heads by seed, in the order of folds."""
+        seeds = range(self.options.seed, self.options.seed + self.options.seeds)
+        folds = list(self.with_priors(baselines))
+        initial = head_of(self.initial, self.options.init_from) if self.initial else None
+        ahead = [
+            Training(
+                self.setup_of(fold),
+                fold.data,
+                Place(self.folder_of(seed, fold), seed, self.console),
+                initial,
+                prior,
+            )
+            for seed in seeds
+            for fold, prior in folds
+        ]
+        at_once = num_at_once(ahead, self.options.parallel, is_logged=self.tracker is not None)
+        if at_once > 1:
+            train_ahead(ahead, at_once, self.console)
+        return {seed: [self.train(seed, fold, prior) for fold, prior in folds] for seed in seeds}
+
+    def folder_of(self, seed: int, fold: Fold) -> Path:
+        """Say where a head and its checkpoints lie."""
+        return self.folder / fold.name / f"seed_{seed}"
+
     def train(self, seed: int, fold: Fold, prior: HeadModel | None) -> FittedHead:
         """Train with one seed on one fold, and save the selected predictor."""
-        folder = self.folder / fold.name / f"seed_{seed}"
+        folder = self.folder_of(seed, fold)
         logger = None
         if self.tracker:
             part = str(folder.relative_to(self.folder))

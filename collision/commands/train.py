@@ -78,10 +78,7 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     chosen = choices(setup, experiment.folds, folder, options.seed, console)
     work = Work(options, experiment, setup, folder, initial, tracker, console, chosen)
     baselines = work.baselines()
-    heads = {
-        seed: [work.train(seed, fold, prior) for fold, prior in work.with_priors(baselines)]
-        for seed in range(options.seed, options.seed + options.seeds)
-    }
+    heads = work.train_all(baselines)
     judged_heads = work.ensemble(heads) if options.ensemble else heads
     judging = Judging(device_of(options.trainer.accelerator), options.num_resamples)
     judged = experiment.judged_split

@@ -8,7 +8,9 @@ from __future__ import annotations
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -22,6 +24,18 @@ _PROBE_TIMEOUT: Seconds = 8.0
 _ADVICE = "Save the model's state_dict() as .safetensors or .pth."
 
 StateDict = dict[str, torch.Tensor]
+
+_only_here: ContextVar[bool] = ContextVar("only_here", default=False)
+
+
+@contextmanager
+def nothing_downloaded() -> Iterator[None]:
+    """Let ``hub_file`` find within it what is on this machine alone."""
+    token = _only_here.set(True)
+    try:
+        yield
+    finally:
+        _only_here.reset(token)
 
 
 def read_weights(path: Path) -> StateDict:
@@ -85,7 +99,9 @@ def hub_file(repository: str, names: Sequence[str], alternatives: str) -> Path:
             return Path(hf_hub_download(repository, name, local_files_only=True))
         except LocalEntryNotFoundError:
             continue
-    if constants.is_offline_mode():
+    if _only_here.get():
+        reason = "not on this machine, and it was not looked for elsewhere"
+    elif constants.is_offline_mode():
         reason = "not on this machine, and HF_HUB_OFFLINE is set"
     else:
         # The hub's client tries many times with growing pauses: first ask if there is a way at all.

@@ -228,12 +228,12 @@ def _serve(work: Work, connection: Connection, parent: int) -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     if torch := sys.modules.get("torch"):  # a fork has it where its parent has
         torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(parent,), daemon=True).start()
     while True:
         connection.send(_result(work, *connection.recv()))
 
 
-def _end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """Leave no orphan when the parent is killed; its pipes may stay open in sister processes."""
     while os.getppid() == parent:
         time.sleep(1)

@@ -30,7 +30,8 @@ def finished_value(folder: Path, options: TrainerOptions) -> float | None:
     """Give the best validation mAP of a training that ended under the same options."""
     try:
         done = json.loads((folder / _DONE).read_text(encoding="utf-8"))
-        return float(done[MONITOR]) if done["trainer"] == asdict(options) else None
+        under = {**asdict(TrainerOptions()), **done["trainer"]}  # it may lack what is new since
+        return float(done[MONITOR]) if under == asdict(options) else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
 

@@ -337,8 +337,7 @@ def _fit(
 ) -> None:
     on_interrupt = signal.getsignal(signal.SIGINT)
     checkpoint = str(last) if last.is_file() else None
-    run = next((p for p in last.parents if (p / "config.yaml").is_file()), last.parent.parent)
-    how_to_go_on = f"Go on with: python train.py {shlex.quote(f'resume={run}')}"
+    go_on = how_to_go_on(last.parent)
     try:
         trainer.fit(task, module, ckpt_path=checkpoint, weights_only=True)
     except RuntimeError as error:
@@ -346,13 +345,19 @@ def _fit(
             raise checkpoints.misfit(last, error) from None
         raise
     except SIGTERMException:  # the batch in flight is done; last.ckpt is of the last validation
-        raise Interrupted(signal.SIGTERM, how_to_go_on) from None
+        raise Interrupted(signal.SIGTERM, go_on) from None
     except SystemExit as error:
         # Lightning turns Ctrl+C into an exit and goes deaf to the next one.
         if isinstance(error.__context__, KeyboardInterrupt):
             signal.signal(signal.SIGINT, on_interrupt)
-            raise Interrupted(signal.SIGINT, how_to_go_on) from None
+            raise Interrupted(signal.SIGINT, go_on) from None
         raise
+
+
+def how_to_go_on(folder: Path) -> str:
+    """Say how a run is continued in which heads are trained, by the folder of one of them."""
+    run = next((p for p in folder.parents if (p / "config.yaml").is_file()), folder.parent)
+    return f"Go on with: python train.py {shlex.quote(f'resume={run}')}"
 
 
 def check_classes(records: Iterable[VideoRecord], policy: SamplingPolicy) -> None:

@@ -1,6 +1,6 @@
 """A head: from cached features to one logit per example.
 
-Shapes: B examples, L feature steps, D feature dim, E encoder output dim, O outputs.
+Shapes: B examples, L feature steps, D feature dim, E encoder output dim, P pooled dim, O outputs.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class HeadModel(nn.Module):
 
         Args:
             encoder: To E numbers a step, from D features, or from 2D where it sees change.
-            pooling: Over the steps.
+            pooling: Over the steps; to P numbers if it has an ``output_dim`` of P, else to E.
             feature_dim: D.
             options: What it sees, and through which noise.
             num_outputs: O; more than one for a loss that wants them.
@@ -105,7 +105,9 @@ class HeadModel(nn.Module):
         self.feature_dropout = nn.Dropout(options.feature_dropout)
         self.encoder = encoder
         self.pooling = pooling
-        self.classifier = nn.Linear(encoder.output_dim, num_outputs)
+        pooled_dim = getattr(pooling, "output_dim", encoder.output_dim)
+        self.classifier = nn.Linear(pooled_dim, num_outputs)
+        self.register_load_state_dict_pre_hook(_without_idle_pooling)
         self.prior = prior
         if prior is not None:
             prior.requires_grad_(False)
@@ -141,15 +143,19 @@ class HeadModel(nn.Module):
         return own + (self.prior.outputs(features, times, mask) if before is None else before)
 
     def pooled(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
-        """Give what the classifier sees, ``float32 [B, E]``, from what ``forward`` takes."""
+        """Give what the classifier sees, ``float32 [B, P]``, from what ``forward`` takes."""
         self._check_shapes(features, times, mask)
         times = times.masked_fill(~mask, 0.0)
         seen = self._seen(features, mask)
         encoded = self.encoder(seen, times, mask)
-        wanted = [*features.shape[:2], self.classifier.in_features]
+        wanted = [*features.shape[:2], self.encoder.output_dim]
         if list(encoded.shape) != wanted:
             raise ConfigError(f"The head gives shape {list(encoded.shape)}, not its {wanted}.")
-        return self.pooling(encoded, mask).float()
+        pooled = self.pooling(encoded, mask)
+        wanted = [len(features), self.classifier.in_features]
+        if list(pooled.shape) != wanted:
+            raise ConfigError(f"The pooling gives shape {list(pooled.shape)}, not its {wanted}.")
+        return pooled.float()
 
     def _seen(self, features: Tensor, mask: Tensor) -> Tensor:
         """Give what the encoder gets, ``float32 [B, L, K]``; twice as many where it sees change."""
@@ -239,6 +245,16 @@ def _gaps(mask: Tensor) -> Tensor | None:
     return ~mask.unsqueeze(-1)
 
 
+def _without_idle_pooling(
+    module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object
+) -> None:
+    """Read solved heads that were saved with the weights of a pooling, which meant nothing."""
+    assert isinstance(module, HeadModel)
+    is_idle = callable(getattr(module.encoder, "solve", None)) and not module.pooling.state_dict()
+    for name in [name for name in state if is_idle and name.startswith(f"{prefix}pooling.")]:
+        del state[name]
+
+
 def joint(outputs: Tensor) -> Tensor:
     """Give one logit ``[B]`` for outputs ``[B, O]``: the log-odds of any of them.
 
@@ -259,7 +275,8 @@ def build_model(
 ) -> HeadModel:
     """Make a head for features of size D; ConfigError for an option that can't work.
 
-    A ``prior`` is a head that is solved. Such a head itself has one output, no prior and no noise.
+    A ``prior`` is a head that is solved. Such a head itself has one output, no prior and no noise;
+    since its steps all have the same output, the last one stands for any pooling.
     """
     if is_chosen(head):
         raise ConfigError(
@@ -268,9 +285,8 @@ def build_model(
         )
     solved = HeadOptions(components=options.components)
     if is_solved(head):
-        options, prior, num_outputs = solved, None, 1
-    # All steps of a solved head have the same output.
-    before = build_model(prior, part("pooling", "last"), feature_dim, solved) if prior else None
+        options, prior, num_outputs, pooling = solved, None, 1, part("pooling", "last")
+    before = build_model(prior, pooling, feature_dim, solved) if prior else None
     encoder = head.build(input_dim=options.num_seen(feature_dim))
     if not isinstance(getattr(encoder, "output_dim", None), int):
         raise ConfigError(

@@ -167,3 +167,55 @@ class FocalLoss(BinaryCrossEntropy):
         positive = (-self.gamma * as_negative).exp() * as_positive
         negative = (-self.gamma * as_positive).exp() * as_negative
         return self.pos_weight * labels * positive + (1 - labels) * negative
+
+
+class AsymmetricLoss(ClassWeighted):
+    """Cross entropy that looks away from easy negatives more than from easy positives.
+
+    ASL (arXiv 2009.14119). A positive with probability p has the loss
+    ``(1 - p) ** gamma_pos * -log(p)``, a negative ``q ** gamma_neg * -log(1 - q)`` with
+    ``q = max(p - clip, 0)``: one that lies below ``clip`` already counts nothing.
+
+    Args:
+        gamma_neg: The paper uses 4.
+        gamma_pos: The paper uses 0, its code 1.
+        clip: A probability, below 1; 0 is none.
+        pos_weight: Factor of the positives' loss; ``auto`` makes both classes weigh the same
+            before they are focused. The paper has none: 1.
+    """
+
+    def __init__(
+        self,
+        gamma_neg: float = 4.0,
+        gamma_pos: float = 0.0,
+        clip: float = 0.05,
+        pos_weight: float | str = "auto",
+    ):
+        super().__init__(pos_weight)
+        for name, value in (("gamma_neg", gamma_neg), ("gamma_pos", gamma_pos)):
+            if not 0 <= value < math.inf:
+                raise ConfigError(f"loss.{name}={value}: give 0 or more; 4 and 0 are usual.")
+        if not 0 <= clip < 1:
+            raise ConfigError(f"loss.clip={clip}: give a probability, from 0 to below 1.")
+        self.gamma_neg, self.gamma_pos, self.clip = gamma_neg, gamma_pos, clip
+
+    def forward(self, outputs: Tensor, targets: Targets) -> Tensor:
+        """Give the weighted mean loss of logits ``[B, 1]``."""
+        logits = outputs.flatten().float()
+        is_positive = targets.labels == 1
+        each = torch.where(is_positive, self._of_positives(logits), self._of_negatives(logits))
+        return weighted_mean(each * self.of_class(targets.labels), targets.weights)
+
+    def _of_positives(self, logits: Tensor) -> Tensor:
+        # (1 - p) ** gamma as an exponential of log(1 - p): see ``FocalLoss``.
+        focus = (-self.gamma_pos * functional.softplus(logits)).exp()
+        return focus * functional.softplus(-logits)
+
+    def _of_negatives(self, logits: Tensor) -> Tensor:
+        log_rest = -functional.softplus(logits)  # log(1 - p), and from here on log(1 - q)
+        if self.clip:
+            clip = log_rest.new_tensor(self.clip).log()
+            log_rest = torch.logaddexp(log_rest, clip).clamp_max(0)
+        # Not down to 0: there a power below 1 has no finite gradient.
+        clipped = (logits.sigmoid() - self.clip).clamp_min(1e-12)
+        return -(clipped**self.gamma_neg) * log_rest

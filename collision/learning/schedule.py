@@ -46,7 +46,9 @@ def schedule_of(options: TrainerOptions, num_rows: int) -> Schedule:
         wanted = 2 ** round(math.log2(math.sqrt(max(1, num_rows))))
         batch_size = min(max(wanted, SMALLEST_BATCH), LARGEST_BATCH)
     steps = options.max_steps
-    if steps is None:
+    if options.passes is not None:
+        steps = math.ceil(options.passes * num_rows / batch_size)
+    elif steps is None:
         passes = FEWEST_PASSES * max(1.0, math.sqrt(num_rows / FEWEST_UP_TO))
         wanted = math.ceil(min(passes, MOST_PASSES) * num_rows / batch_size)
         steps = min(max(wanted, FEWEST_STEPS), MOST_STEPS)

@@ -219,6 +219,39 @@ def test_feature_noise_is_a_standard_deviation(amount):
         linear_model(5, feature_noise=amount)
 
 
+def test_a_pooling_may_give_more_numbers_than_the_encoder():
+    model = build_model(part("head", "linear"), part("pooling", "change"), 5).eval()
+    assert model.classifier.in_features == 15
+    features, times, mask = batch()
+    last = features[:, -1]
+    seen = torch.cat([last, last - features[:, 0], last - features.mean(1)], dim=1)
+    torch.testing.assert_close(model.pooled(features, times, mask), seen)
+    torch.testing.assert_close(model(features, times, mask), model.classifier(seen)[:, 0])
+
+
+def test_a_pooling_that_gives_another_shape_is_named():
+    model = linear_model(5)
+    model.pooling.forward = lambda encoded, mask: encoded
+    with pytest.raises(ConfigError, match=r"The pooling gives shape \[2, 3, 5\], not its \[2, 5\]"):
+        model(*batch())
+
+
+@pytest.mark.parametrize("pooling", ["attention", "cls", "probe"])
+def test_a_solved_head_has_no_pooling_that_nobody_trains(pooling):
+    head = part("head", "logistic")
+    model = build_model(head, part("pooling", pooling), 5)
+    plain = build_model(head, part("pooling", "last"), 5)
+    assert model.state_dict().keys() == plain.state_dict().keys()
+    saved = {**plain.state_dict(), "pooling.score.weight": torch.ones(1, 15)}  # as once saved
+    model.load_state_dict(saved)
+    tensors = batch()
+    assert torch.equal(model(*tensors), plain(*tensors))
+    with pytest.raises(RuntimeError, match=r"pooling\.score"):
+        linear_model(15).load_state_dict(
+            {**linear_model(15).state_dict(), "pooling.score.weight": torch.ones(1, 15)}
+        )
+
+
 @pytest.mark.parametrize("pooling", names_of("pooling"))
 def test_a_prior_is_the_same_head_whatever_the_pooling(pooling):
     prior = part("head", "logistic")

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from collision.config import names_of, part
 from collision.errors import ConfigError
-from collision.learning.losses import BinaryCrossEntropy, FocalLoss, build_loss
+from collision.learning.losses import AsymmetricLoss, BinaryCrossEntropy, FocalLoss, build_loss
 from collision.learning.optim import AdamWCosine
 from tests.kit.losses import targets
 
@@ -96,6 +96,54 @@ def test_focal_loss_weighs_examples():
     loss = FocalLoss(pos_weight=1.0)
     alone = loss(logits[:3], targets(labels[:3], weights[:3]))
     torch.testing.assert_close(loss(logits, targets(labels, weights)), alone)
+
+
+def test_label_smoothing_is_cross_entropy_with_a_tenth():
+    logits, labels, weights = random_examples()
+    given = targets(labels, weights)
+    ours = part("loss", "label_smoothing", pos_weight=1.0).build()(logits, given)
+    theirs = functional.binary_cross_entropy_with_logits(logits, 0.05 + 0.9 * labels, weights)
+    torch.testing.assert_close(ours, theirs * len(weights) / weights.sum())
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.05, 0.3])
+@pytest.mark.parametrize(("gamma_neg", "gamma_pos"), [(4.0, 0.0), (4.0, 1.0), (0.5, 0.5), (0, 0)])
+def test_asymmetric_loss_is_the_papers_formula(gamma_neg, gamma_pos, clip):
+    logits, labels, weights = random_examples()
+    p = logits.double().sigmoid()
+    shifted = (p - clip).clamp_min(0)
+    of_positive = (1 - p) ** gamma_pos * p.log()
+    of_negative = shifted**gamma_neg * (1 - shifted).log()
+    paper = -(labels * of_positive + (1 - labels) * of_negative)
+    ours = AsymmetricLoss(gamma_neg, gamma_pos, clip, 1.0)(logits, targets(labels, weights))
+    torch.testing.assert_close(ours, ((paper * weights).sum() / weights.sum()).float())
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.05])
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 4.0])
+def test_asymmetric_loss_has_finite_gradients_at_the_clip_and_far_out(gamma, clip):
+    at_clip = torch.logit(torch.tensor(0.05))
+    logits = torch.stack([at_clip, *torch.tensor([-1e4, -50.0, 0.0, 50.0, 1e4])]).repeat(2)
+    labels = torch.tensor([0.0] * 6 + [1.0] * 6)
+    logits.requires_grad_()
+    loss = AsymmetricLoss(gamma, gamma, clip, 1.0)(logits, targets(labels))
+    loss.backward()
+    assert loss.isfinite() and logits.grad.isfinite().all()
+
+
+def test_asymmetric_loss_forgets_negatives_below_the_clip():
+    logits = torch.logit(torch.tensor([0.01, 0.04, 0.06])).requires_grad_()
+    AsymmetricLoss(1.0)(logits, targets(torch.zeros(3))).backward()
+    assert (logits.grad[:2] == 0).all() and logits.grad[2] > 0
+
+
+@pytest.mark.parametrize(
+    "options", [{"gamma_neg": -1}, {"gamma_pos": float("nan")}, {"clip": 1}, {"clip": -0.1}]
+)
+def test_wrong_options_of_the_asymmetric_loss(options):
+    ((name, value),) = options.items()
+    with pytest.raises(ConfigError, match=f"^loss.{name}={value}: give"):
+        AsymmetricLoss(**options)
 
 
 @pytest.mark.parametrize("name", names_of("loss"))

@@ -3,6 +3,7 @@ import json
 import struct
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -148,8 +149,16 @@ def test_what_is_saved_comes_back(saved):
     assert loaded.spec.feature_dim == FEATURE_DIM and loaded.spec.mean == (0.5, 0.5, 0.5)
 
 
-@pytest.mark.parametrize("head", ["zipformer", "transformer", "gru", "linear"])
-@pytest.mark.parametrize("pooling", ["attention", "mean", "max", "last"])
+@pytest.mark.parametrize(
+    ("head", "pooling"),
+    [
+        *product(
+            ["zipformer", "transformer", "gru", "linear"], ["attention", "mean", "max", "last"]
+        ),
+        *product(["gru", "logistic"], ["last_third", "change", "cls", "probe"]),
+        *product(["lstm", "tcn", "attentive_probe"], ["last", "cls"]),
+    ],
+)
 @torch.no_grad()
 def test_every_head_comes_back(tmp_path, head, pooling):
     parts = {**PARTS, "head": part("head", head), "pooling": part("pooling", pooling)}

@@ -1,0 +1,1 @@
+"""The space of experiments, and what is drawn from it."""

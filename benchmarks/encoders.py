@@ -284,8 +284,8 @@ def shares(
     return (
         f"Share of the variance: head {of_head:.2f}, pooling {of_pooling:.2f}, both together "
         f"beyond that {of_cell - of_head - of_pooling:.2f}, seeds {1 - of_cell:.2f} ({count} "
-        f"seeds; sd over seeds {sd:.3f}, over heads' means {by_head.std(ddof=1):.3f}, over poolings' "
-        f"means {by_pooling.std(ddof=1):.3f})."
+        f"seeds; sd over seeds {sd:.3f}, over heads' means {by_head.std(ddof=1):.3f}, over "
+        f"poolings' means {by_pooling.std(ddof=1):.3f})."
     )
 
 

@@ -14,9 +14,10 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from collision.config import names_of, part
+from collision.config import part
 from collision.devices import device_of
-from collision.learning.head import HeadModel, build_model, is_chosen
+from collision.learning.head import HeadModel, build_model
+from tests.kit.heads import HEADS, is_large
 
 
 def rate(work: Callable[[], None], seconds: float) -> float:
@@ -69,7 +70,7 @@ def main() -> None:
     )
     batch = tuple(tensor.to(device) for tensor in batch)
     rows = {}
-    for name in [name for name in names_of("head") if not is_chosen(part("head", name))]:
+    for name in [name for name in HEADS if not is_large(name)]:
         model = build_model(part("head", name), part("pooling", "attention"), options.feature_dim)
         model = model.to(device)
         rows[name] = (

@@ -46,14 +46,13 @@ from scipy.special import logsumexp
 
 from collision.commands._compose import options_for
 from collision.commands.train import setup_of
-from collision.config import names_of, part
 from collision.devices import threads_at_most
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import Place, TrainingSetup, fit_head
-from collision.learning.head import is_chosen
 from collision.learning.scoring import probabilities
 from collision.metrics.nexar import average_precision
 from collision.types import Example, VideoRecord
+from tests.kit.heads import HEADS, is_large
 
 LAST_STEP = "last_step"
 NUM_FACTORS = 16
@@ -249,7 +248,7 @@ def table(rows: list[dict[str, Any]], heads: Iterable[str]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    trained = [name for name in names_of("head") if not is_chosen(part("head", name))]
+    trained = [name for name in HEADS if not is_large(name)]
     heads = [LAST_STEP, *trained]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -32,17 +32,18 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.kit import Target, print_targets
-from collision.config import names_of, part
+from collision.config import part
 from collision.devices import memory_kept, threads_at_most
 from collision.learning.datamodule import FeatureDataset, epoch_seed
 from collision.learning.feature_datamodule import FeatureDataModule
 from collision.learning.fit import Place, TrainingSetup, class_weights, fit_head, num_threads
-from collision.learning.head import HeadModel, HeadOptions, is_chosen, is_solved, joint
+from collision.learning.head import HeadModel, HeadOptions, is_solved, joint
 from collision.learning.losses import Targets, build_loss
 from collision.learning.schedule import schedule_of
 from collision.metrics.nexar import average_precision
 from collision.options import TrainerOptions
 from collision.types import Example, VideoRecord
+from tests.kit.heads import HEADS, is_large
 
 LEAST_OF_BARE, LEAST_OF_STUDY = 0.85, 10
 CUTS, VALIDATIONS = 6, 6
@@ -86,6 +87,7 @@ def setup_of(head: str, prior: str | None = None) -> TrainingSetup:
         part("pooling", "last"),
         part("loss", "bce"),
         part("optimizer", "adamw"),
+        part("scheduler", "cosine"),
         TRAINER,
         HeadOptions(feature_dropout=0.5, change=True),
         prior=None if prior is None else part("head", prior),
@@ -110,8 +112,10 @@ def bare(setup: TrainingSetup, data: Splits, prior: HeadModel | None = None) -> 
         model.prior.load_state_dict(prior.state_dict())
     loss_of = build_loss(setup.loss)
     loss_of.fit(*class_weights(train, balanced=False))
-    optimizer, scheduler = setup.optimizer.build().build(model, schedule.total)
     module = FeatureDataModule(train, val, schedule.batch_size, schedule.interval, seed=0)
+    optimizer = setup.optimizer.build().build(model, schedule.total)
+    length = schedule.total, module.steps_per_pass
+    scheduler = setup.scheduler.build().build(optimizer, *length)
     loader, val_loader = module.train_dataloader(), module.val_dataloader()
     value = 0.0
     threads = num_threads(model, schedule.batch_size, train)
@@ -219,8 +223,8 @@ class Timed:
 
 def heads() -> list[str]:
     """List the heads that are trained."""
-    found = {name: part("head", name) for name in names_of("head")}
-    return [name for name, one in found.items() if not (is_chosen(one) or is_solved(one))]
+    small = [name for name in HEADS if not is_large(name)]
+    return [name for name in small if not is_solved(part("head", name))]
 
 
 def measure(data: Splits, runs: int, names: list[str]) -> list[Target]:

@@ -3,7 +3,7 @@
     pip install --no-deps --target ORACLE zipformer==0.1.3
     python -m benchmarks.zipformer ORACLE [--runs 7]
 
-Features ``[64, 32, 768]`` through the layout that won the study of arXiv 2603.15916. Forward and
+Features ``[64, 32, 768]`` through ``head=zipformer_study`` (arXiv 2603.15916). Forward and
 backward, without dropout, in turn in one process; a ratio is our time by the reference's, both of
 processor time and by the clock. Outputs and gradients are compared before anything is measured.
 The reference runs its activations through torch's compiler, as published, where there is one (a
@@ -26,18 +26,13 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.kit import Target, print_targets
+from collision.config import part
 from collision.temporal.zipformer import Zipformer
 from tests.golden.make_zipformer_golden import build_reference, load_reference, our_parameters
 
-LAYOUT: dict[str, Any] = {
-    "input_dim": 768,
-    "dims": [384, 768, 768, 384],
-    "layers": [2, 3, 3, 2],
-    "heads": [6, 12, 12, 6],
-    "downsampling": [1, 2, 4, 2],
-    "kernel": 15,
-    "feedforward_factor": 2.0,
-}
+# Without its projection before the first stack's, which the published one lacks, and dropout.
+STUDY = {**part("head", "zipformer_study").options, "projection_dim": None, "dropout": 0.0}
+LAYOUT: dict[str, Any] = {"input_dim": 768, **STUDY}
 STEPS = 32
 INSTALL = "pip install --no-deps --target ORACLE zipformer==0.1.3"
 # Words in the names of operators that do what cannot be left out.
@@ -202,7 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=12, help="of the profile")
     options = parser.parse_args(arguments)
     torch.manual_seed(0)
-    ours, inputs = Zipformer(**LAYOUT, dropout=0.0), batch_of(options.batch)
+    ours, inputs = Zipformer(**LAYOUT), batch_of(options.batch)
     targets: list[Target] = []
     if options.oracle is None:
         print(f"Without the published implementation, a profile alone. To compare: {INSTALL}")

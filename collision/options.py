@@ -24,6 +24,8 @@ Precision: TypeAlias = Literal["32-true", "bf16-mixed", "16-mixed"]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Whole: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+# What an optimizer had before there was ``scheduler=``.
+OF_THE_SCHEDULER = ("warmup", "final_fraction")
 Duration: TypeAlias = Annotated[Seconds, Field(ge=0.001, allow_inf_nan=False)]
 ValFraction: TypeAlias = Annotated[float, Field(ge=0.01, le=0.9)]
 
@@ -158,6 +160,7 @@ class TrainOptions(Folders):
     sampling: Part
     loss: Part
     optimizer: Part
+    scheduler: Part
     logger: Part | None = None
     trainer: TrainerOptions = TrainerOptions()
     extraction: ExtractionOptions = ExtractionOptions()
@@ -185,6 +188,17 @@ class TrainOptions(Folders):
     audit: bool = True
     audit_workers: Whole | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        moved = [name for name in OF_THE_SCHEDULER if name in self.optimizer.options]
+        if moved and self.optimizer.target.startswith("collision."):
+            there = self.scheduler.options
+            names = [name for name in moved if name in there]
+            instead = " and ".join(f"scheduler.{name}" for name in names) or "scheduler=cosine"
+            raise ConfigError(
+                f"optimizer.{moved[0]}={self.optimizer.options[moved[0]]}: how the learning rate "
+                f"changes is a part of its own. Give {instead} instead."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

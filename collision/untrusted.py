@@ -29,11 +29,14 @@ _FOLDER_OF = {
     "sampling": "collision.sampling",
     "loss": "collision.learning",
     "optimizer": "collision.learning",
+    "scheduler": "collision.learning",
     "logger": "collision.runs",
 }
 # Older predictors and run folders name classes by where they were then.
 _MOVED = {
     "collision.losses.": "collision.learning.losses.",
+    "collision.optim.AdamWCosine": "collision.learning.optim.AdamW",
+    "collision.learning.optim.AdamWCosine": "collision.learning.optim.AdamW",
     "collision.optim.": "collision.learning.optim.",
     "collision.tracking.": "collision.runs.wandb_tracker.",
     "collision.sampling.SamplingPolicy": "collision.sampling.policy.SamplingPolicy",

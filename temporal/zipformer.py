@@ -32,7 +32,7 @@ POSITION_DIM = 48
 
 @dataclass(eq=False, repr=False)
 class Zipformer(nn.Module):
-    """Project the features to a small dim, then run stacks of blocks at several rates.
+    """Project the features to the first stack's dim, then run stacks of blocks at several rates.
 
     ``times`` is not used: steps are taken as evenly spaced, and their distances are what the
     relative positions encode. Masked steps are taken out before anything runs, wherever they lie.
@@ -45,6 +45,8 @@ class Zipformer(nn.Module):
             stack's; the first has 3/4, the last 5/4 of that.
         dropout: Of the projected features and within the feed-forward modules, where it drops a
             channel for the whole sequence.
+        projection_dim: Project the features to so many numbers first, and those to the first
+            stack's, unless they are as many; None: at once.
     """
 
     input_dim: int
@@ -55,12 +57,16 @@ class Zipformer(nn.Module):
     kernel: int = 5
     feedforward_factor: float = 2.0
     dropout: float = 0.2
+    projection_dim: int | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
         self._check_options()
         self.output_dim = max(self.dims)
-        self.projection = nn.Linear(self.input_dim, self.dims[0])
+        first = self.projection_dim or self.dims[0]
+        self.projection = nn.Linear(self.input_dim, first)
+        is_same = first == self.dims[0]
+        self.entry = nn.Identity() if is_same else nn.Linear(first, self.dims[0])
         self.input_dropout = nn.Dropout(self.dropout)
         self.stacks = nn.ModuleList()
         per_stack = zip(self.dims, self.layers, self.heads, self.downsampling, strict=True)
@@ -76,7 +82,7 @@ class Zipformer(nn.Module):
         return unpack_steps(self._encode(steps, packed_mask), order) * mask.unsqueeze(-1)
 
     def _encode(self, steps: Tensor, mask: Tensor | None) -> Tensor:
-        hidden = self.input_dropout(self.projection(steps))
+        hidden = self.entry(self.input_dropout(self.projection(steps)))
         outputs: list[Tensor] = []
         for stack, dim in zip(self.stacks, self.dims, strict=True):
             # Channels are cut off, or zeros appended, on the way from one stack to the next.
@@ -103,6 +109,8 @@ class Zipformer(nn.Module):
                 f"head.dims={list(self.dims)} and head.feedforward_factor="
                 f"{self.feedforward_factor} leave a module without channels: raise one of them."
             )
+        if self.projection_dim is not None and self.projection_dim < 1:
+            raise ConfigError(f"head.projection_dim={self.projection_dim}: give 1 or more.")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"head.dropout={self.dropout}: it is a share, from 0 to below 1.")
 

@@ -31,6 +31,7 @@ BASE = {
     "Synthetic": "synthetic",
     "GRU": "gru",
     "BinaryCrossEntropy": "bce",
+    "Zipformer": "zipformer",
 }
 GIVEN: dict[str, dict[str, Any]] = {"head": {"input_dim": 8}, "pooling": {"dim": 8}}
 # What has no default in a YAML, so that the tests can go on.

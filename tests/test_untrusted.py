@@ -105,7 +105,8 @@ def test_every_spelling_of_a_part_is_read(data):
     ("group", "target", "new"),
     [
         ("loss", "collision.losses.FocalLoss", "collision.learning.losses.FocalLoss"),
-        ("optimizer", "collision.optim.AdamWCosine", "collision.learning.optim.AdamWCosine"),
+        ("optimizer", "collision.optim.AdamWCosine", "collision.learning.optim.AdamW"),
+        ("optimizer", "collision.learning.optim.AdamWCosine", "collision.learning.optim.AdamW"),
         (
             "sampling",
             "collision.sampling.SamplingPolicy",

@@ -153,15 +153,15 @@ def _explained(config_name: str, overrides: Sequence[str]) -> str | None:
         if not is_known and not name.startswith("hydra") and not override.is_add():
             part = name.partition(".")[0]
             whose = f"; what its YAML leaves out is added with +{name}=VALUE"
-            whose = f" ({part}={choices[part]}{whose})" if part in choices else ""
+            is_elsewhere = part not in choices or _same_word(name, there)
+            whose = "" if is_elsewhere else f" ({part}={choices[part]}{whose})"
             return _no_option(name, there) + whose
     return None
 
 
 def _no_option(name: str, there: Sequence[str]) -> str:
     """Say that there is no such option; what is called so in a part may have been meant."""
-    deeper = sorted(one for one in there if one.rpartition(".")[2] == name)
-    if deeper:
+    if deeper := _same_word(name, there):
         return f"There is no option {name!r}. Did you mean {' or '.join(deeper)}?"
     above, beside = name, set[str]()
     while above and not beside:
@@ -170,6 +170,12 @@ def _no_option(name: str, there: Sequence[str]) -> str:
         inside = [one for one in there if one.startswith(f"{above}." if above else "")]
         beside = {".".join(one.split(".")[:depth]) for one in inside}
     return unknown_option(name, beside)
+
+
+def _same_word(name: str, there: Sequence[str]) -> list[str]:
+    """List the options of any part that are called as the last word of a dotted name."""
+    word = name.rpartition(".")[2]
+    return sorted(one for one in there if one.rpartition(".")[2] == word)
 
 
 def changes_of(overrides: Sequence[str]) -> dict[str, Any]:

@@ -46,7 +46,10 @@ POSITIONALS: dict[str, tuple[str, int, float]] = {
     "space": ("a space: study, core, offline, full, or a YAML file", 1, 1),
 }
 # What belongs to a trained run. Hydra would take `+sampling=badas` and nothing would come of it.
-_OF_THE_RUN = ("backbone", "head", "pooling", "sampling", "loss", "optimizer", "trainer")
+_OF_THE_RUN = (
+    *("backbone", "head", "pooling", "sampling", "loss"),
+    *("optimizer", "scheduler", "trainer"),
+)
 _VERBS_ON_RUNS = ("compare", "evaluate", "predict")
 
 

@@ -125,6 +125,7 @@ def setup_of(
             "another loss."
         )
     options.optimizer.build()
+    options.scheduler.build()
     prior = None if options.prior is None else solved_part(options.prior)
     is_found = options.components == "auto"
     components = options.components if isinstance(options.components, int) else None
@@ -138,6 +139,7 @@ def setup_of(
         pooling=options.pooling,
         loss=options.loss,
         optimizer=options.optimizer,
+        scheduler=options.scheduler,
         trainer=options.trainer,
         options=seen,
         find_components=is_found,

@@ -36,13 +36,20 @@ class FeatureDataModule(LightningDataModule):
         self.batch_size, self.interval, self.seed = batch_size, interval, seed
         self.balanced, self.by_video = balanced, by_video
 
+    @property
+    def steps_per_pass(self) -> float:
+        """How many steps a pass over the training set takes; it need not be a whole number."""
+        return self._order().pass_length / self.batch_size
+
     def train_dataloader(self) -> DataLoader:
         """Give the batches of one interval; the next one goes on where it ended."""
+        return feature_loader(self.train, self.batch_size, self._order())
+
+    def _order(self) -> EndlessShuffle:
         labels = self.train.labels[self.train.example_of]
         videos = self.train.videos[self.train.example_of] if self.by_video else None
         num_rows = self.interval * self.batch_size
-        order = EndlessShuffle(labels, num_rows, self.seed, self.balanced, videos)
-        return feature_loader(self.train, self.batch_size, order)
+        return EndlessShuffle(labels, num_rows, self.seed, self.balanced, videos)
 
     def val_dataloader(self) -> DataLoader:
         """Keep the order."""

@@ -76,6 +76,7 @@ class TrainingSetup:
     pooling: Part
     loss: Part
     optimizer: Part
+    scheduler: Part
     trainer: TrainerOptions
     options: HeadOptions = PLAIN_HEAD
     find_components: bool = False
@@ -303,7 +304,8 @@ def _task(
     model.train()  # solving leaves a prior in eval mode, of which Lightning warns
     loss = build_loss(setup.loss)
     loss.fit(*class_weights(train, balanced=setup.balanced))
-    return CollisionTask(model, loss, setup.optimizer.build(), setup.mixup)
+    how = setup.optimizer.build(), setup.scheduler.build()
+    return CollisionTask(model, loss, *how, setup.mixup)
 
 
 def _with_prior(

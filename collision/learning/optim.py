@@ -1,4 +1,4 @@
-"""Optimizers with their learning-rate schedules."""
+"""Optimizers: they set the highest learning rate; ``schedulers.py`` says what becomes of it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import nn
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim import Optimizer
 
 from collision.errors import ConfigError
 
@@ -19,49 +19,36 @@ LOWEST_UP_TO = 60  # steps
 class OptimizerFactory(Protocol):
     """What a YAML in ``configs/optimizer`` names."""
 
-    def build(self, model: nn.Module, total_steps: int) -> tuple[Optimizer, LRScheduler]:
-        """Give optimizer and scheduler for ``total_steps`` batches, stepped every batch."""
+    def build(self, model: nn.Module, total_steps: int) -> Optimizer:
+        """Give an optimizer for ``total_steps`` batches, at its highest learning rate."""
 
 
 @dataclass(frozen=True)
-class AdamWCosine:
-    """AdamW with a linear warm-up and a cosine decay, stepped every batch.
+class AdamW:
+    """AdamW (arXiv 1711.05101), whose weight decay acts on matrices alone.
 
-    Weight decay acts on matrices alone: biases, scales and other vectors are left free.
-    ``lr`` is the highest rate, None for ``rate_for`` the length. ``warmup`` is the share of all
-    steps in which it rises; ``final_fraction`` the share of it that is left at the end.
+    Biases, scales and other vectors are left free. ``lr`` is the highest rate, None for
+    ``rate_for`` the length.
     """
 
     lr: float | None = None
     weight_decay: float = 1.0
-    warmup: float = 0.1
-    final_fraction: float = 0.01
 
     def __post_init__(self) -> None:
         if self.lr is not None and not self.lr > 0:
             raise ConfigError(f"optimizer.lr={self.lr}: must be above 0.")
-        if self.weight_decay < 0 or not 0 <= self.warmup <= 1:
-            raise ConfigError("optimizer.weight_decay: 0 or more; optimizer.warmup: from 0 to 1.")
+        if self.weight_decay < 0:
+            raise ConfigError(f"optimizer.weight_decay={self.weight_decay}: give 0 or more.")
 
-    def build(self, model: nn.Module, total_steps: int) -> tuple[Optimizer, LRScheduler]:
-        """Give optimizer and scheduler for ``total_steps`` batches."""
+    def build(self, model: nn.Module, total_steps: int) -> Optimizer:
+        """Give the optimizer for ``total_steps`` batches."""
         parameters = [p for p in model.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
             {"params": [p for p in parameters if p.ndim >= 2]},
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
         rate = rate_for(total_steps) if self.lr is None else self.lr
-        optimizer = AdamW(groups, rate, weight_decay=self.weight_decay, foreach=True)
-        warmup = min(round(self.warmup * total_steps), max(total_steps - 1, 0))
-
-        def factor(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / (warmup + 1)
-            progress = min(1.0, (step - warmup) / max(1, total_steps - warmup))
-            cosine = 0.5 * (1 + math.cos(math.pi * progress))
-            return self.final_fraction + (1 - self.final_fraction) * cosine
-
-        return optimizer, LambdaLR(optimizer, factor)
+        return torch.optim.AdamW(groups, rate, weight_decay=self.weight_decay, foreach=True)
 
 
 def rate_for(total_steps: int) -> float:
@@ -71,3 +58,14 @@ def rate_for(total_steps: int) -> float:
     that was measured: docs/small_sets.md.
     """
     return min(max(LOWEST_RATE * math.sqrt(total_steps / LOWEST_UP_TO), LOWEST_RATE), HIGHEST_RATE)
+
+
+def build_optimizer(factory: OptimizerFactory, model: nn.Module, total_steps: int) -> Optimizer:
+    """Build a factory's optimizer; ConfigError: its ``build`` gives something else."""
+    made = factory.build(model, total_steps)
+    if not isinstance(made, Optimizer):
+        raise ConfigError(
+            f"The optimizer {type(factory).__name__} builds a {type(made).__name__}. Let its build "
+            "give a torch optimizer alone: learning rates follow scheduler= (docs/add_a_head.md)."
+        )
+    return made

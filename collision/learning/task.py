@@ -12,7 +12,8 @@ from collision.learning.datamodule import Batch
 from collision.learning.head import HeadModel, joint
 from collision.learning.losses import Loss, Targets
 from collision.learning.mixup import mixed
-from collision.learning.optim import OptimizerFactory
+from collision.learning.optim import OptimizerFactory, build_optimizer
+from collision.learning.schedulers import SchedulerFactory
 from collision.metrics.torch_metric import NexarMAP
 
 SMOOTHED = "val/nexar_map_smoothed"
@@ -20,19 +21,24 @@ SMOOTHED_OVER = 3  # validations: the value's own and those before it
 
 
 class CollisionTask(LightningModule):
-    """Loss, optimizer and validation metrics around a head.
+    """Loss, optimizer, scheduler and validation metrics around a head.
 
     Logs ``train/loss``, ``val/loss``, ``val/nexar_map``, its mean over the last validations and
     ``val/ap_<horizon>`` at each validation.
     """
 
     def __init__(
-        self, model: HeadModel, loss: Loss, optimizer: OptimizerFactory, mixup: float = 0.0
+        self,
+        model: HeadModel,
+        loss: Loss,
+        optimizer: OptimizerFactory,
+        scheduler: SchedulerFactory,
+        mixup: float = 0.0,
     ):
         """Put the parts together; ``mixup`` is alpha, 0 for none."""
         super().__init__()
         self.model, self.loss, self.mixup = model, loss, mixup
-        self.optimizer_factory = optimizer
+        self.optimizer_factory, self.scheduler_factory = optimizer, scheduler
         self.metric = NexarMAP()
         self.recent: list[float] = []
         self.losses: list[tuple[Tensor, int]] = []  # of this interval, each of so many examples
@@ -92,7 +98,9 @@ class CollisionTask(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Step the schedule every batch."""
         total = int(self.trainer.estimated_stepping_batches)
-        optimizer, scheduler = self.optimizer_factory.build(self.model, total)
+        optimizer = build_optimizer(self.optimizer_factory, self.model, total)
+        module: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        scheduler = self.scheduler_factory.build(optimizer, total, module.steps_per_pass)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from collision.checks import UserPath, call_typed, typed
-from collision.config import Part, with_changes
+from collision.config import Part, part, with_changes
 from collision.errors import ConfigError
-from collision.options import TrainOptions
+from collision.options import OF_THE_SCHEDULER, TrainOptions
 from collision.untrusted import read_config, saved_part
 
 # What a run has learned from and how: changed half-way, its folder would tell of another training.
 _KEPT = (
-    *("sampling", "head", "pooling", "loss", "optimizer", "init_from"),
+    *("sampling", "head", "pooling", "loss", "optimizer", "scheduler", "init_from"),
     *("feature_dropout", "feature_noise", "components", "change", "prior", "mixup"),
     *("val_fraction", "limit", "folds", "seed"),
 )
@@ -33,6 +33,7 @@ def resumed(changes: Mapping[str, Any]) -> TrainOptions:
     run: Path = typed(UserPath, changes["resume"], where="resume")
     trust = typed(tuple[str, ...], changes.get("trust") or [], where="trust")
     saved, where = read_config(run), repr(str(run / "config.yaml"))
+    saved = _with_scheduler(saved)
     names = saved.get("parts") or {}
     hints = get_type_hints(TrainOptions)
     groups = [name for name, hint in hints.items() if Part in (hint, *get_args(hint))]
@@ -55,10 +56,10 @@ def resumed(changes: Mapping[str, Any]) -> TrainOptions:
     own = {name: value for name, value in changes.items() if name not in {*names, *_NEW}}
     before = call_typed(TrainOptions, plain, {**parts, "parts": names}, "")
     given: dict[str, Any] = {"parts": names, "resume": run, "trust": trust}
-    for group, part in parts.items():
+    for group, one in parts.items():
         start = f"{group}."
         below = {n.removeprefix(start): v for n, v in own.items() if n.startswith(start)}
-        given[group] = part.changed(below)
+        given[group] = one.changed(below)
     others = {name: v for name, v in own.items() if name.partition(".")[0] not in parts}
     after = call_typed(TrainOptions, with_changes(plain, others), given, "")
     for name in own:
@@ -69,6 +70,23 @@ def resumed(changes: Mapping[str, Any]) -> TrainOptions:
                 f"{kept!r}. Leave it out, or start a new run without resume."
             )
     return after
+
+
+def _with_scheduler(saved: dict[str, Any]) -> dict[str, Any]:
+    """Part an earlier version's optimizer from its schedule, which was always the cosine."""
+    optimizer = saved.get("optimizer")
+    if saved.get("scheduler") or not isinstance(optimizer, dict):
+        return saved
+    nested = optimizer.get("options")  # else they stand beside ``_target_``
+    options = nested if isinstance(nested, dict) else optimizer
+    left = {name: value for name, value in options.items() if name not in OF_THE_SCHEDULER}
+    taken = {name: options[name] for name in OF_THE_SCHEDULER if name in options}
+    return {
+        **saved,
+        "optimizer": {**optimizer, "options": left} if isinstance(nested, dict) else left,
+        "scheduler": part("scheduler", "cosine", **taken).as_saved(),
+        "parts": {**(saved.get("parts") or {}), "scheduler": "cosine"},
+    }
 
 
 def check_learned_from(

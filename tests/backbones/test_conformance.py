@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from collision.features.clips import ClipDataset, WindowRequest
 from collision.features.fingerprint import fingerprint
 from collision.types import Backbone
+from tests.kit.extraction import Options, open_source, write_videos
 from tests.kit.video import write_video
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "backbone").glob("*.yaml"))
@@ -24,6 +25,8 @@ CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "backbone").glob("*.ya
 SHRUNK = {
     "timm_image": {"model": "resnet18", "pretrained": False, "height": 64, "width": 96},
     "efficientnet_lite0": {"height": 64, "width": 96},
+    "efficientnet_lite1": {"height": 64, "width": 96},
+    "efficientnet_lite2": {"height": 64, "width": 96},
     "dinov2_b": {"pretrained": False, "height": 56, "width": 98},
     "dinov3_b": {"pretrained": False, "height": 64, "width": 96},
     "dinov3_l": {"pretrained": False, "height": 64, "width": 96},
@@ -151,6 +154,36 @@ def test_frames_outside_the_window_change_nothing(tmp_path, backbone):
     )
     assert torch.equal(original, same)
     assert not torch.allclose(original, other)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_cache_holds_what_the_backbone_gives(tmp_path, backbone, device, seed):
+    """Features that were extracted are those of the same frames now, in batches of one shape."""
+    draw, spec, num_in_batch = np.random.default_rng(seed), backbone.spec, 3
+    span = (spec.num_frames - 1) / spec.fps
+    paths = write_videos(tmp_path, 2)  # of 2.5 s
+    requests = [
+        WindowRequest(path.stem, path, np.sort(draw.uniform(span, 2.49, size)).round(2))
+        for path, size in zip(paths, (4, 3), strict=True)
+    ]
+    source = open_source(tmp_path, backbone)
+    accelerator = {"cpu": "cpu", "cuda": "gpu"}[device]
+    options = Options(batch_size=num_in_batch, num_workers=0, accelerator=accelerator)
+    assert not source.extract(requests, options, progress=False).failures
+
+    clips = [ClipDataset(requests, spec)[number] for number in range(len(requests))]
+    frames = np.concatenate([clip.frames[clip.windows] for clip in clips])
+    assert len(frames) == 7 and all((clip.windows >= 0).all() for clip in clips)
+    padded = torch.from_numpy(np.concatenate([frames, frames[:2]])).split(num_in_batch)
+    live = torch.cat([embed(backbone, batch) for batch in padded])[:7].float().numpy()
+
+    pairs = [(source.digests.digest(one.path), one.end_times) for one in requests]
+    found = [source.store.read(*pair) for pair in pairs]
+    assert all(available.all() for _, available in found)
+    stored = np.concatenate([features for features, _ in found])
+    assert stored.dtype == spec.dtype and np.ptp(stored, axis=0).max() > 0
+    smallest = np.finfo(spec.dtype)
+    np.testing.assert_allclose(stored, live, rtol=smallest.eps, atol=smallest.smallest_subnormal)
 
 
 def write_lossless(path, frames):

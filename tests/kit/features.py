@@ -22,7 +22,8 @@ SETUP = TrainingSetup(
     head=part("head", "transformer", dim=8, layers=1, heads=2),
     pooling=part("pooling", "mean"),
     loss=part("loss", "bce", label_smoothing=0.0),
-    optimizer=part("optimizer", "adamw", lr=1e-2, warmup=0.0),
+    optimizer=part("optimizer", "adamw", lr=1e-2),
+    scheduler=part("scheduler", "cosine", warmup=0.0),
     trainer=TrainerOptions(
         max_steps=20,
         validations=4,

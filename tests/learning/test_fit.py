@@ -8,7 +8,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from collision.config import Part, part
+from collision.config import Part, names_of, part
 from collision.errors import CheckpointError, ConfigError, Interrupted
 from collision.learning.datamodule import FeatureDataset, feature_loader
 from collision.learning.feature_datamodule import FeatureDataModule
@@ -362,7 +362,8 @@ def test_close_scores_stay_apart_in_half_precision():
     """bf16 holds some 80 values of a typical head's logits: epochs were chosen on ties."""
     data = planted(200, seed=0)
     model = SETUP.model(FEATURE_DIM).eval()
-    task = CollisionTask(model, SETUP.loss.build(), SETUP.optimizer.build())
+    how = SETUP.optimizer.build(), SETUP.scheduler.build()
+    task = CollisionTask(model, SETUP.loss.build(), *how)
     task.log = lambda *_, **__: None
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         task.validation_step(next(iter(feature_loader(data, 400))), 0)
@@ -380,15 +381,62 @@ class SGD:
     """An optimizer of someone's own, without a learning rate to set."""
 
     def build(self, model, total_steps):
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-        return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0, 1)
+        return torch.optim.SGD(model.parameters(), lr=0.05)
 
 
-def test_any_optimizer_can_be_used(tmp_path):
-    own = Part("optimizer", "", f"{__name__}.SGD", {})
-    trained = fit(tmp_path, replace(SETUP, optimizer=own))
+class Steady:
+    """A scheduler of someone's own: one of torch's."""
+
+    def build(self, optimizer, total_steps, steps_per_pass):
+        assert (total_steps, steps_per_pass) == (20, 5.0)  # 80 rows, 16 a batch
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0, 1)
+
+
+class Pair:
+    """An optimizer as it was before there was a scheduler beside it."""
+
+    def build(self, model, total_steps):
+        return SGD().build(model, total_steps), None
+
+
+def own_part(group, made):
+    return Part(group, "", f"{__name__}.{made.__name__}", {})
+
+
+def test_any_optimizer_and_scheduler_can_be_used(tmp_path):
+    own = {"optimizer": own_part("optimizer", SGD), "scheduler": own_part("scheduler", Steady)}
+    trained = fit(tmp_path, replace(SETUP, **own))
     assert trained.best_value > 0.6
     assert {row["lr"] for row in read_log(tmp_path / "log.csv")} == {"0.05"}
+
+
+def test_an_optimizer_that_brings_its_schedule_is_told_what_to_give(tmp_path):
+    with pytest.raises(ConfigError, match=r"Pair builds a tuple.*optimizer alone: .*scheduler="):
+        fit(tmp_path, replace(SETUP, optimizer=own_part("optimizer", Pair)))
+
+
+@pytest.mark.parametrize("scheduler", names_of("scheduler"))
+@pytest.mark.parametrize("optimizer", names_of("optimizer"))
+def test_every_optimizer_learns_by_every_schedule_and_goes_on(
+    tmp_path, monkeypatch, optimizer, scheduler
+):
+    """Beside a prior, whose classifier begins at zero."""
+    setup = replace(
+        setup_with(trainer=length(8) | {"selection": "last"}),
+        optimizer=part("optimizer", optimizer),
+        scheduler=part("scheduler", scheduler),
+        prior=part("head", "logistic"),
+    )
+    data = planted_splits()
+    whole = fit(tmp_path / "whole", setup, data)
+    assert whole.last.classifier.weight.norm() > 1e-3
+    losses = [float(row["train/loss"]) for row in read_log(tmp_path / "whole/log.csv")]
+    assert losses[-1] < losses[0]
+    mend = interrupt(monkeypatch, epoch=5)
+    with pytest.raises(Interrupted):
+        fit(tmp_path / "broken", setup, data)
+    mend()
+    assert same_weights(fit(tmp_path / "broken", setup, data).last, whole.last)
 
 
 def test_a_head_starts_as_its_prior_and_learns_the_rest(tmp_path):

@@ -7,7 +7,6 @@ from torch.nn import functional
 from collision.config import names_of, part
 from collision.errors import ConfigError
 from collision.learning.losses import AsymmetricLoss, BinaryCrossEntropy, FocalLoss, build_loss
-from collision.learning.optim import AdamWCosine
 from tests.kit.losses import targets
 
 
@@ -180,20 +179,3 @@ def test_a_loss_that_lacks_what_a_loss_has_is_a_sentence():
     own = SimpleNamespace(name="mine", build=lambda: SimpleNamespace(fit=print))
     with pytest.raises(ConfigError, match="'mine' has no num_outputs and no by_video: docs/add"):
         build_loss(own)
-
-
-def test_schedule_rises_then_falls_and_biases_do_not_decay():
-    model = torch.nn.Linear(3, 2)
-    optimizer, schedule = AdamWCosine(lr=1.0, warmup=0.2, final_fraction=0.1).build(model, 50)
-    rates = []
-    for _ in range(50):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    assert rates.index(max(rates)) == 10
-    assert max(rates) == pytest.approx(1.0)
-    assert all(a < b for a, b in zip(rates[:10], rates[1:11], strict=True))
-    assert all(a > b for a, b in zip(rates[10:-1], rates[11:], strict=True))
-    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
-    decays = {len(g["params"]): g["weight_decay"] for g in optimizer.param_groups}
-    assert [g["weight_decay"] for g in optimizer.param_groups] == [1.0, 0.0], decays

@@ -1,5 +1,6 @@
 """A run is gone on with by its own options; what it learns from and how stays as it was."""
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -8,10 +9,13 @@ import pytest
 import yaml
 
 from collision.errors import CheckpointError, ConfigError
+from collision.learning.optim import AdamW
+from collision.learning.schedulers import Cosine
 from collision.options import as_config
 from collision.runs.resume import check_learned_from
 from tests.kit.experiments import compose
 
+PARTS = ("dataset", "backbone", "head", "pooling", "sampling", "loss")
 CHOSEN = ("dataset=manifest", "dataset.csv=b.csv", "head=gru", "logger=wandb", "head.dim=32")
 
 
@@ -59,7 +63,7 @@ def test_what_would_be_another_run_is_refused(change, run):
 
 def test_runs_of_the_last_version_name_classes(run):
     old = yaml.safe_load((run / "config.yaml").read_text())
-    for name in ("dataset", "backbone", "head", "pooling", "sampling", "loss", "optimizer"):
+    for name in (*PARTS, "optimizer"):
         options = old[name]["options"]
         old[name] = {"_target_": compose("train", *CHOSEN).__dict__[name].target, **options}
     old["logger"] = {}
@@ -67,6 +71,39 @@ def test_runs_of_the_last_version_name_classes(run):
     (run / "config.yaml").write_text(yaml.safe_dump(old))
     options = compose("train", f"resume={run}", "seeds=2")
     assert options.head.build(input_dim=4).output_dim == 32 and options.logger is None
+
+
+OF_BEFORE = {
+    "by name": {"name": "adamw", "options": {"lr": 0.1, "weight_decay": 0.5}},
+    "by class": {"target": "collision.learning.optim.AdamWCosine", "options": {"lr": 0.1}},
+    "as Hydra has it": {"_target_": "collision.optim.AdamWCosine", "lr": 0.1},
+}
+
+
+@pytest.mark.parametrize("form", OF_BEFORE)
+@pytest.mark.parametrize("schedule", [{}, {"warmup": 0.3, "final_fraction": 0.5}])
+def test_a_run_whose_optimizer_brought_the_schedule_goes_on_by_it(run, form, schedule):
+    """Versions before there was `scheduler=`."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    optimizer = copy.deepcopy(OF_BEFORE[form])
+    optimizer.get("options", optimizer).update(schedule)
+    del config["scheduler"], config["parts"]["scheduler"]
+    (run / "config.yaml").write_text(yaml.safe_dump(config | {"optimizer": optimizer}))
+    options = compose("train", f"resume={run}", "seeds=2")
+    assert options.parts["scheduler"] == "cosine" and options.parts["head"] == "gru"
+    assert isinstance(options.optimizer.build(), AdamW) and options.optimizer.build().lr == 0.1
+    assert options.scheduler.build() == Cosine(**schedule)
+    again = as_config(options)  # what is written into the folder, and read the next time
+    (run / "config.yaml").write_text(yaml.safe_dump(again))
+    assert compose("train", f"resume={run}", "seeds=2").scheduler.build() == Cosine(**schedule)
+    for change, words in {
+        "scheduler=eden": "keeps its parts, but scheduler=eden swaps one",
+        "scheduler.warmup=0.9": "but scheduler.warmup=0.9 changes 'scheduler'",
+        "optimizer.warmup=0.9": "Give scheduler.warmup instead.",
+    }.items():
+        with pytest.raises(ConfigError) as error:
+            compose("train", f"resume={run}", change)
+        assert words in str(error.value)
 
 
 def test_no_run_and_no_trust(run):

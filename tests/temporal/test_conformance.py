@@ -9,18 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from collision.config import names_of, part
-from collision.learning.head import build_model, is_chosen
+from collision.learning.head import build_model
+from tests.kit.heads import HEADS, is_large
 
-HEADS = [name for name in names_of("head") if not is_chosen(part("head", name))]
 POOLINGS = names_of("pooling")
 FEATURE_DIM = 24
 SWITCHES = ("bidirectional", "causal")  # options that decide what an output may depend on
-
-
-def is_large(head):
-    with torch.device("meta"):
-        encoder = part("head", head).build(input_dim=FEATURE_DIM)
-    return sum(parameter.numel() for parameter in encoder.parameters()) > 1_000_000
 
 
 LARGE = {head for head in HEADS if is_large(head)}
@@ -52,12 +46,12 @@ def make_model(head, pooling, **options):
     torch.manual_seed(0)
     model = build_model(part("head", head, **options), part("pooling", pooling), FEATURE_DIM)
     model.fit_standardiser(3 + 2 * torch.randn(100, FEATURE_DIM))
-    # Modules that begin at nothing must take part in what is compared. Sums of many get less
-    # noise: else wide heads blow it up from layer to layer, and rounding with it.
+    # Modules that begin at nothing must take part in what is compared. Of many channels the sum
+    # grows, and with it what rounding does.
+    noise = 0.01 if is_large(head) else 0.05
     with torch.no_grad():
         for parameter in model.parameters():
-            width = parameter[0].numel() if parameter.dim() > 1 else 1
-            parameter.add_(0.05 * min(1, 8 / width**0.5) * torch.randn_like(parameter))
+            parameter.add_(noise * torch.randn_like(parameter))
     return model.eval()
 
 

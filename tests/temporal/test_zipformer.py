@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from collision.config import part
 from collision.errors import ConfigError
 from collision.temporal.zipformer import (
     BiasNorm,
@@ -131,21 +132,6 @@ def test_golden_file_is_small():
     assert GOLDEN.stat().st_size < 300_000
 
 
-def test_the_layout_of_the_study_can_be_written_down():
-    encoder = Zipformer(
-        input_dim=8,
-        dims=[384, 768, 768, 384],
-        layers=[2, 3, 3, 2],
-        heads=[6, 12, 12, 6],
-        downsampling=[1, 2, 4, 2],
-        kernel=15,
-    ).eval()
-    with torch.no_grad():
-        output = encoder(torch.randn(1, 20, 8), torch.zeros(1, 20), torch.ones(1, 20).bool())
-    assert output.shape == (1, 20, 768)
-    assert output.isfinite().all()
-
-
 def test_position_encoding_tells_distances_and_directions_apart():
     encoding = relative_positions(9, torch.device("cpu"), torch.float32)
     assert encoding.shape == (17, 48)
@@ -222,3 +208,46 @@ def test_feed_forward_drops_a_channel_for_the_whole_sequence():
 def test_options_that_cannot_work_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         Zipformer(input_dim=8, **options)
+
+
+# Layers, channels and heads of the stacks (arXiv 2603.15916); parameters for 1,024 features.
+STUDY = {
+    "zipformer_study": ([2, 3, 3, 2], [384, 768, 768, 384], [6, 12, 12, 6], 95_278_738),
+    "zipformer_study_deep": ([2, 4, 4, 2], [512, 256, 256, 512], [8, 4, 4, 8], 36_651_624),
+    "zipformer_study_wide": ([2, 2, 2], [1024, 512, 1024], [16, 8, 16], 109_000_000),
+}
+
+
+@pytest.mark.parametrize("name", STUDY)
+def test_the_studys_layouts_are_as_it_has_them(name):
+    layers, dims, heads, num_parameters = STUDY[name]
+    options = part("head", name).options
+    assert (options["layers"], options["dims"], options["heads"]) == (layers, dims, heads)
+    assert (options["projection_dim"], options["kernel"], options["dropout"]) == (512, 15, 0.4)
+    with torch.device("meta"):
+        encoder = part("head", name).build(input_dim=1024)
+    assert encoder.projection.weight.shape == (512, 1024)
+    assert encoder.stacks[0].blocks[0].norm.bias.shape == (dims[0],)
+    found = sum(parameter.numel() for parameter in encoder.parameters())
+    assert found == pytest.approx(num_parameters, rel=1e-3)
+
+
+@torch.no_grad()
+def test_a_projection_before_the_first_stack_is_two_linear_layers():
+    layout, weights, golden = read_golden()
+    features, mask = golden["features"], golden["mask"]
+    mixing = torch.randn(20, 12)
+    encoder = Zipformer(**layout, projection_dim=20).eval()
+    entry = {"entry.weight": torch.linalg.pinv(mixing), "entry.bias": torch.zeros(12)}
+    projection = {"projection.weight": mixing, "projection.bias": torch.zeros(20)}
+    encoder.load_state_dict({**weights, **projection, **entry})
+    output = encoder(features, torch.zeros(mask.shape), mask)
+    torch.testing.assert_close(output, golden["expected"], atol=1e-3, rtol=1e-3)
+    plain = Zipformer(**layout, projection_dim=layout["dims"][0])
+    assert set(plain.state_dict()) == set(weights)  # as without the option
+
+
+@pytest.mark.parametrize("projection_dim", [0, -1])
+def test_a_projection_to_nothing_is_refused(projection_dim):
+    with pytest.raises(ConfigError, match=r"head\.projection_dim="):
+        Zipformer(8, projection_dim=projection_dim)

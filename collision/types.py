@@ -212,7 +212,8 @@ class Encoder(Protocol):
     The constructor takes ``input_dim`` (D) beside the options in its YAML. An encoder without
     weights, all of whose steps have the same output, may also have ``solve(rows [R, E], labels [R],
     weights [R], groups [R])``, which finds the classifier's weights ``[E]`` and bias without
-    training, as in ``temporal/logistic.py``.
+    training, as in ``temporal/logistic.py``. One whose outputs each depend on steps up to their own
+    alone says so by ``causal = True``.
     """
 
     output_dim: int

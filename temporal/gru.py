@@ -55,17 +55,21 @@ class GRU(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.output_dim = dim * (2 if bidirectional else 1)
+        self.causal = not bidirectional
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """``[B, L, D]`` to ``[B, L, E]``."""
         if is_full(mask):
-            projected = self.dropout(self.projection(features)).float()
-            return self.dropout(self.gru(projected)[0])
+            return self.dropout(self.gru(self._project(features))[0])
         steps, packed_mask, order = pack_steps(features, mask)
         # A sequence can't be packed with length 0; the outputs of such a row are zeroed below.
         lengths = packed_mask.sum(dim=1).clamp_min(1).cpu()
-        projected = self.dropout(self.projection(steps)).float()
+        projected = self._project(steps)
         packed = pack_padded_sequence(projected, lengths, batch_first=True, enforce_sorted=False)
         states, _ = self.gru(packed)
         outputs, _ = pad_packed_sequence(states, batch_first=True, total_length=mask.shape[1])
         return self.dropout(unpack_steps(outputs, order)) * mask.unsqueeze(-1)
+
+    def _project(self, steps: Tensor) -> Tensor:
+        """``[B, L, D]`` to the GRU's input, in the type of its weights: autocast has none."""
+        return self.dropout(self.projection(steps)).to(self.gru.weight_ih_l0.dtype)

@@ -15,6 +15,8 @@ class Linear(nn.Module):
     baseline that every other head has to beat, and the hardest to overfit.
     """
 
+    causal = True
+
     def __init__(self, input_dim: int):
         super().__init__()
         self.output_dim = input_dim

@@ -37,6 +37,7 @@ class Transformer(nn.Module):
         shortest_period: Time in which the fastest pair of channels turns once. Twice the distance
             of neighbouring steps is enough to tell them apart.
         longest_period: The same of the slowest pair; longer than any context.
+        causal: Each step looks at itself and at those before it alone.
     """
 
     input_dim: int
@@ -47,6 +48,7 @@ class Transformer(nn.Module):
     dropout: float = 0.3
     shortest_period: Seconds = 0.5
     longest_period: Seconds = 30.0
+    causal: bool = False
     frequencies: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,10 +70,12 @@ class Transformer(nn.Module):
     def forward(self, features: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """``[B, L, D]`` to ``[B, L, E]``; zeros under the mask."""
         if is_full(mask):
-            return self._encode(features, times, None)
+            visible = visible_steps(mask[:1], causal=True) if self.causal else None
+            return self._encode(features, times, visible)
         # Weight zero is not enough to hide a step: NaN times zero is NaN.
         features = features.masked_fill(~mask.unsqueeze(-1), 0.0)
-        encoded = self._encode(features, times.masked_fill(~mask, 0.0), visible_steps(mask))
+        visible = visible_steps(mask, self.causal)
+        encoded = self._encode(features, times.masked_fill(~mask, 0.0), visible)
         return encoded * mask.unsqueeze(-1)
 
     def _encode(self, features: Tensor, times: Tensor, visible: Tensor | None) -> Tensor:
@@ -163,14 +167,17 @@ def _without_bias(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: 
         state.setdefault(f"{prefix}in_projection.bias", weight.new_zeros(len(weight)))
 
 
-def visible_steps(mask: Tensor) -> Tensor:
+def visible_steps(mask: Tensor, causal: bool = False) -> Tensor:
     """Say which step sees which, ``bool [B, 1, L, L]``: the valid ones, and itself.
+
+    With ``causal`` none behind it.
 
     A step that sees nothing would become NaN; one under the mask may see itself, since nobody
     else does.
     """
     itself = torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
-    return (mask.unsqueeze(1) | itself).unsqueeze(1)
+    seen = mask.unsqueeze(1) | itself
+    return (seen.tril() if causal else seen).unsqueeze(1)
 
 
 def rotary_frequencies(head_dim: int, shortest_period: Seconds, longest_period: Seconds) -> Tensor:

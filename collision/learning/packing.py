@@ -5,6 +5,7 @@ Shapes: B examples, L feature steps, D feature dim.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -29,3 +30,15 @@ def unpack_steps(packed: Tensor, order: Tensor) -> Tensor:
 def take_steps(sequence: Tensor, steps: Tensor) -> Tensor:
     """Pick steps of ``[B, L, D]`` by their numbers ``[B, K]``: ``[B, K, D]``."""
     return sequence.gather(1, steps.unsqueeze(-1).expand(-1, -1, sequence.shape[-1]))
+
+
+def reverse_steps(packed: Tensor, mask: Tensor | None) -> Tensor:
+    """Turn the order of the valid steps of ``[B, L, D]`` around; they stay in front.
+
+    ``mask [B, L]`` has the valid steps first; None: all are. Twice, it changes nothing.
+    """
+    if mask is None:
+        return packed.flip(1)
+    steps = torch.arange(mask.shape[1], device=mask.device)
+    lengths = mask.sum(dim=1, keepdim=True)
+    return take_steps(packed, torch.where(steps < lengths, lengths - 1 - steps, steps))

@@ -1,6 +1,8 @@
-"""What every head promises, for every file in configs/head with every one in configs/pooling."""
+"""What every head and every pooling promises, for every file in configs/head and configs/pooling.
 
-import itertools
+Every head meets the pooling ``last``, and every pooling the heads ``linear`` and ``gru``; the other
+pairs are slow tests. So is all of a head that is large by its YAML, which meets ``last`` alone.
+"""
 
 import pytest
 import torch
@@ -12,17 +14,37 @@ from tests.kit.heads import HEADS, is_large
 
 POOLINGS = names_of("pooling")
 FEATURE_DIM = 24
-# Large heads with one pooling, in the slow tests.
-PARTS = [
-    pytest.param((head, pooling), marks=[pytest.mark.slow] if is_large(head) else [])
-    for head, pooling in itertools.product(HEADS, POOLINGS)
-    if pooling == "attention" or not is_large(head)
-]
+SWITCHES = ("bidirectional", "causal")  # options that decide what an output may depend on
 
 
-def make_model(head, pooling):
+LARGE = {head for head in HEADS if is_large(head)}
+SMALL = [head for head in HEADS if head not in LARGE]
+
+
+def pairs():
+    """Every head with every pooling, most of them marked slow."""
+    for head in HEADS:
+        for pooling in ["last"] if head in LARGE else POOLINGS:
+            quick = (pooling == "last" and head not in LARGE) or head in ("linear", "gru")
+            marks = () if quick else pytest.mark.slow
+            yield pytest.param((head, pooling), id=f"{head}-{pooling}", marks=marks)
+
+
+def variants():
+    """Every head as it is, and with each of its switches turned."""
+    for head in HEADS:
+        options = part("head", head).options
+        if head in LARGE:
+            continue  # they differ from others in size
+        yield pytest.param((head, {}), id=head)
+        for switch in [switch for switch in SWITCHES if switch in options]:
+            turned = {switch: not options[switch]}
+            yield pytest.param((head, turned), id=f"{head}-{switch}={turned[switch]}")
+
+
+def make_model(head, pooling, **options):
     torch.manual_seed(0)
-    model = build_model(part("head", head), part("pooling", pooling), FEATURE_DIM)
+    model = build_model(part("head", head, **options), part("pooling", pooling), FEATURE_DIM)
     model.fit_standardiser(3 + 2 * torch.randn(100, FEATURE_DIM))
     # Modules that begin at nothing must take part in what is compared. Of many channels the sum
     # grows, and with it what rounding does.
@@ -51,7 +73,7 @@ def pad(batch, left, right, value=float("nan")):
     )
 
 
-@pytest.fixture(params=PARTS, ids="-".join)
+@pytest.fixture(params=pairs())
 def parts(request):
     return request.param
 
@@ -61,14 +83,54 @@ def model(parts):
     return make_model(*parts)
 
 
+@pytest.fixture(params=variants())
+def encoder(request):
+    head, options = request.param
+    return make_model(head, "last", **options).encoder
+
+
+def with_gaps(batch):
+    """Mask the first steps of an example, the last of another, and some in the middle."""
+    features, times, mask = batch
+    mask[0, :3], mask[1, -2:], mask[2, 2:4] = False, False, False
+    return features, times, mask
+
+
+def gradients(module, outputs):
+    """The derivatives of outputs by all parameters, under a weight that differs everywhere."""
+    weights = torch.linspace(-1.0, 2.0, outputs.numel(), dtype=outputs.dtype).view(outputs.shape)
+    parameters = list(module.parameters())
+    if not outputs.requires_grad:
+        return []
+    return torch.autograd.grad((weights * outputs).sum(), parameters, allow_unused=True)
+
+
 def test_every_part_is_found():
     assert {"zipformer", "transformer", "gru", "linear"} <= set(HEADS)
     assert {"attention", "mean", "max", "last"} <= set(POOLINGS)
+    met = {parameter.values[0]: parameter.marks for parameter in pairs()}
+    assert met.keys() >= {(head, pooling) for head in SMALL for pooling in POOLINGS}
+    assert {head for head, _ in met} == set(HEADS)
+    quick = [pair for pair, marks in met.items() if not marks]
+    assert {head for head, _ in quick} == set(SMALL)
+    assert {"retnet", "bimamba", "hybrid", "zipformer", "transformer", "gru"} <= set(SMALL)
+    assert {pooling for _, pooling in quick} == set(POOLINGS)
 
 
 @torch.no_grad()
 def test_one_finite_logit_an_example_at_any_length(model):
-    for num_steps in (*range(1, 10), 16, 23, 40):
+    check_lengths(model, (*range(1, 10), 16, 23, 40, 65, 512))
+
+
+@pytest.mark.slow
+@torch.no_grad()
+@pytest.mark.parametrize("head", SMALL)
+def test_one_finite_logit_an_example_at_every_length(head):
+    check_lengths(make_model(head, "last"), range(1, 513))
+
+
+def check_lengths(model, lengths):
+    for num_steps in lengths:
         logits = model(*make_batch(3, num_steps))
         assert logits.shape == (3,)
         assert logits.dtype == torch.float32
@@ -111,13 +173,13 @@ def test_examples_of_different_length_do_not_see_each_other(model):
 
 
 @torch.no_grad()
-def test_an_encoder_alone_does_not_look_under_the_mask(model):
+def test_an_encoder_alone_does_not_look_under_the_mask(encoder):
     features, times, mask = make_batch(4, 10)
     mask[0, :4], mask[1, 6:], mask[2, 3:5] = False, False, False
-    expected = model.encoder(features, times, mask)
+    expected = encoder(features, times, mask)
     features[~mask] = times[~mask] = float("nan")
-    encoded = model.encoder(features, times, mask)
-    assert encoded.shape == (4, 10, model.encoder.output_dim)
+    encoded = encoder(features, times, mask)
+    assert encoded.shape == (4, 10, encoder.output_dim)
     torch.testing.assert_close(encoded[mask], expected[mask])
 
 
@@ -138,16 +200,23 @@ def test_an_example_without_a_valid_step_leaves_gradients_finite(model):
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
-def test_gradient_reaches_every_parameter(model):
+def silent_parameters(model):
     features, times, mask = make_batch(4, 9)
     mask[0, 7:] = False
     model(features, times, mask).square().sum().backward()
-    silent = [
+    return {
         name
         for name, parameter in model.named_parameters()
         if parameter.grad is None or not parameter.grad.abs().max() > 0
-    ]
-    assert silent == []
+    }
+
+
+def test_gradient_reaches_every_parameter(model, parts):
+    silent = silent_parameters(model)
+    if silent and parts[1] == "last":
+        # At the last step, what reads from the newest step on has seen one step and kept nothing.
+        silent &= silent_parameters(make_model(parts[0], "mean"))
+    assert silent == set()
 
 
 @torch.no_grad()
@@ -189,3 +258,70 @@ def test_half_precision(model):
     torch.testing.assert_close(logits.float(), expected, atol=0.1, rtol=0.1)
     # Features are stored as float16; rounding them must not change the outcome much.
     torch.testing.assert_close(model(features.half(), times, mask), expected, atol=0.05, rtol=0.05)
+
+
+def test_half_precision_trains(model):
+    features, times, mask = with_gaps(make_batch(4, 9))
+    wanted = gradients(model, model(features, times, mask))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = gradients(model, model(features, times, mask))
+    assert all(gradient.dtype == torch.float32 for gradient in found)
+    exact, rounded = (torch.cat([one.flatten() for one in all_]) for all_ in (wanted, found))
+    assert (rounded - exact).norm() <= 0.1 * exact.norm()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("num_steps", [1, 9, 70])
+def test_float64_is_float32_with_more_digits(encoder, num_steps):
+    features, times, mask = make_batch(3, num_steps)
+    mask[0, : num_steps // 2] = False
+    single = encoder(features, times, mask)
+    double = encoder.double()(features.double(), times.double(), mask)
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(single.double()[mask], double[mask], atol=1e-4, rtol=1e-4)
+
+
+def check_compiled(model, backend, num_steps):
+    """Encoder and pooling; what is around them asks where the mask has gaps."""
+    batch = with_gaps(make_batch(3, num_steps))
+
+    def run(features, times, mask):
+        return model.pooling(model.encoder(features, times, mask), mask)
+
+    torch.compiler.reset()
+    wanted, found = run(*batch), torch.compile(run, backend=backend)(*batch)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    for one, other in zip(gradients(model, found), gradients(model, wanted), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [pair for pair in pairs() if pair.values[0][1] == "last" or pair.values[0][0] == "linear"],
+    indirect=True,
+)
+def test_compiled_it_gives_the_same(model):
+    check_compiled(model, "aot_eager", num_steps=9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", SMALL)
+def test_compiled_to_machine_code_it_gives_the_same(head):
+    check_compiled(make_model(head, "last"), "inductor", num_steps=16)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("num_steps", [6, 140])
+def test_a_head_is_causal_where_it_says_so(encoder, num_steps):
+    """Whatever follows, outputs before stay; a head that says nothing does look ahead."""
+    features, times, mask = make_batch(3, num_steps)
+    mask[0, 1], mask[1, -1] = False, False
+    kept = num_steps - 2
+    whole = encoder(features, times, mask)[:, :kept]
+    prefix = encoder(features[:, :kept], times[:, :kept], mask[:, :kept])
+    features[:, kept:] = 10 - features[:, kept:]
+    mask[2, kept] = False
+    changed = encoder(features, times, mask)[:, :kept]
+    moved = max((other - whole)[mask[:, :kept]].abs().max() for other in (prefix, changed))
+    says_so = getattr(encoder, "causal", False)
+    assert (moved <= 1e-5) == says_so, f"causal={says_so}, but outputs move by {moved:.1e}"

@@ -90,6 +90,8 @@ def test_who_sees_whom():
     visible = visible_steps(torch.tensor([[True, False, True]]))
     assert visible.shape == (1, 1, 3, 3)
     assert visible[0, 0].int().tolist() == [[1, 0, 1], [1, 1, 1], [1, 0, 1]]
+    visible = visible_steps(torch.tensor([[True, False, True]]), causal=True)
+    assert visible[0, 0].int().tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
 
 
 def test_rotation_keeps_lengths_and_turns_products_by_the_difference():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
+from rich.table import Table
 
 from collision.options import SpaceOptions
-from collision.report.tables import Grid, as_rich
 from collision.search.obstacles import backbone_choices, obstacles
 from collision.search.space import Dimension, Range, Space
 
@@ -17,7 +19,7 @@ def run(options: SpaceOptions, paths: list[str]) -> int:
     """Print it."""
     space, console = Space.load(paths[0]), Console()
     _say(console, space.about)
-    console.print(as_rich(_grid(space)))
+    console.print(_table(space))
     inside = f", each with {len(space.within)} more dimensions within it" if space.within else ""
     _say(console, f"{space.size:,} cells{inside}.")
     if options.sample:
@@ -35,21 +37,28 @@ def _tell_obstacles(space: Space, console: Console) -> None:
         obstacles(space), "Building backbones", len(choices), console=console, transient=True
     )
     reasons = {choice.name: why for choice, why in tried if why}
-    _say(console, f"{len(choices) - len(reasons)} of {len(choices)} backbones can be built here.")
+    count = len(choices) - len(reasons)
+    _say(console, f"{count} of {len(choices)} backbones can be built from what is on this machine.")
     for name, why in reasons.items():
         _say(console, f"  {name}: {why}")
 
 
-def _grid(space: Space) -> Grid:
-    rows = [_row("cell", dimension) for dimension in space.cells]
-    rows += [_row("within", dimension) for dimension in space.within]
-    return Grid(f"Space {space.name}", ["", "option", "choices", "which", "when"], rows)
+def _table(space: Space) -> Table:
+    table = Table(title=f"Space {space.name}", box=box.SIMPLE_HEAD, title_justify="left", padding=0)
+    for name in ("option", "choices", "which", "when"):
+        table.add_column(name, justify="right" if name == "choices" else "left", overflow="fold")
+    for dimension in space.cells:
+        table.add_row(*_row(dimension))
+    table.add_section()
+    for inner in space.within:
+        table.add_row(*_row(inner))
+    return table
 
 
-def _row(kind: str, dimension: Dimension | Range) -> list[str]:
-    number = str(len(dimension.choices)) if isinstance(dimension, Dimension) else ""
-    when = ", ".join(f"{key}={'|'.join(names)}" for key, names in dimension.when.items())
-    return [kind, dimension.key, number, str(dimension), when]
+def _row(dimension: Dimension | Range) -> list[str]:
+    number = f"{len(dimension.choices)} " if isinstance(dimension, Dimension) else ""
+    when = "; ".join(f"{key}: {', '.join(names)}" for key, names in dimension.when.items())
+    return [escape(text) for text in (f"{dimension.key} ", number, f"{dimension} ", when)]
 
 
 def _say(console: Console, text: str) -> None:

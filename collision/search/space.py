@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Self, get_type_hints
 
@@ -139,7 +140,8 @@ class Space:
         read = typed(_File, content, where="space")
         cells = tuple(_dimension(key, own) for key, own in read.cells.items())
         within = tuple(_within(key, own) for key, own in read.within.items())
-        about = next((t.strip("# ") for t in text.splitlines() if t.startswith("#")), "")
+        lines = takewhile(lambda line: line.strip("# ") and line[0] == "#", text.splitlines())
+        about = " ".join(line.strip("# ") for line in lines)
         space = cls(file.stem, about, cells, within)
         space._check()
         return space

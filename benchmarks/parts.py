@@ -30,7 +30,6 @@ from collision.config import Part, described, names_of, part
 from collision.devices import num_cores
 from collision.errors import ConfigError
 from collision.learning.head import build_model, is_chosen, is_solved
-from collision.report.tables import Grid, as_markdown
 from collision.runs.provenance import git_state
 
 PAGE = Path(__file__).parents[1] / "docs" / "parts.md"
@@ -50,15 +49,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-speed", action="store_true")
     given = parser.parse_args()
-    known = speeds_in(PAGE.read_text(encoding="utf-8")) if given.no_speed else {}
-    text = page(known if given.no_speed else None)
-    PAGE.write_text(text, encoding="utf-8")
+    before = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
+    PAGE.write_text(page(speeds_in(before) if given.no_speed else None), encoding="utf-8")
     print(f"Written: {PAGE}")
 
 
 def page(known: dict[tuple[str, str], str] | None) -> str:
     """Give the page, with the speeds that are ``known``, or measured where that is None."""
-    commit, dirty = git_state()
+    state = git_state()
+    commit = str(state["commit"])[:7] + (" and changes" if state["dirty"] else "")
     lines = [
         "# Parts",
         "",
@@ -69,7 +68,7 @@ def page(known: dict[tuple[str, str], str] | None) -> str:
         f"steps, batches of {BATCH}, pooling `last`. Backbones: windows a second of the network "
         "alone, with random weights. "
         f"Measured on {num_cores()} cores ({platform.machine()}), torch {torch.__version__}, "
-        f"commit {commit}{' and changes' if dirty else ''}.",
+        f"commit {commit}.",
     ]
     if known is not None:  # they were measured when the page says
         lines[-1] = measured_line(PAGE) or lines[-1]
@@ -83,7 +82,8 @@ def page(known: dict[tuple[str, str], str] | None) -> str:
                 row.append(speed_of(group, name) if known is None else known.get((group, name), ""))
             rows.append(row)
             print(" | ".join(row), file=sys.stderr, flush=True)
-        lines += ["", f"## {group}", "", as_markdown(Grid("", columns, rows))]
+        table = [columns, ["---"] * len(columns), *rows]
+        lines += ["", f"## {group}", "", *(f"| {' | '.join(cells)} |" for cells in table)]
     return "\n".join(lines) + "\n"
 
 
@@ -95,7 +95,7 @@ def columns_of(group: str) -> list[str]:
 def row_of(group: str, name: str) -> list[str]:
     """Give what is known of a part without measuring."""
     chosen, (about, _) = part(group, name), described(group, name)
-    row = [about, paper_of(chosen, about)]
+    row = [re.sub(r" \((?:of )?arXiv [\d.]+\)", "", about), paper_of(chosen, about)]
     if group == "head":
         row.append(num_parameters(chosen))
     if group == "backbone":
@@ -117,8 +117,8 @@ def paper_of(chosen: Part, about: str) -> str:
     made = chosen.imported()
     texts = (about, inspect.getdoc(made) or "", inspect.getdoc(inspect.getmodule(made)) or "")
     sources = texts if chosen.group in ("backbone", "head") else texts[:2]
-    found = next((match for text in sources if (match := _ARXIV.search(text))), None)
-    return f"[{found[1]}](https://arxiv.org/abs/{found[1]})" if found else ""
+    found = next((some for text in sources if (some := _ARXIV.findall(text))), [])
+    return ", ".join(f"[{one}](https://arxiv.org/abs/{one})" for one in dict.fromkeys(found))
 
 
 def num_parameters(head: Part) -> str:
@@ -197,7 +197,8 @@ def rows_in(text: str) -> Iterator[tuple[str, list[str]]]:
 
 def measured_line(page: Path) -> str:
     """Give the line of a page that says where it was measured."""
-    found = re.search(r"^Heads: .*$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    found = re.search(r"^Heads: .*$", text, re.MULTILINE)
     return found[0] if found else ""
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +230,8 @@ def _resolved(group: str, name: str, folders: Mapping[str, Any] | None = None) -
 
 
 def described(group: str, name: str) -> tuple[str, dict[str, Any]]:
-    """Give a YAML's first comment, and its options; those that must be given are ``???``."""
-    first = _path(group, name).read_text(encoding="utf-8").splitlines()[0]
-    about = first.removeprefix("#").strip() if first.startswith("#") else ""
+    """Give a YAML's first sentence, and its options; those that must be given are ``???``."""
+    lines = _path(group, name).read_text(encoding="utf-8").splitlines()
+    comment = " ".join(line.strip("# ") for line in takewhile(lambda one: one[:1] == "#", lines))
+    about = re.split(r"(?<=\.) ", comment, maxsplit=1)[0].rstrip(".")
     return about, dict(_part_of(group, _resolved(group, name), name).options)

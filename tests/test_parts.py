@@ -4,7 +4,6 @@ import pytest
 
 from benchmarks.parts import GROUPS, PAGE, SPEED, columns_of, has_options, row_of, rows_in
 from collision.config import names_of
-from collision.report.tables import Grid, as_markdown
 
 ROWS = list(rows_in(PAGE.read_text()))
 
@@ -20,7 +19,6 @@ def test_every_part_is_in_the_table(group):
 )
 def test_what_the_table_says_is_so(group, cells):
     row = row_of(group, cells[0].strip("`"))
-    (written,) = rows_in(f"## {group}\n" + as_markdown(Grid("", ["a"], [[cells[0], *row]])))
-    assert cells[: 1 + len(columns_of(group))] == written[1]
+    assert cells[1 : 1 + len(columns_of(group))] == row
     if group in SPEED and cells[-1]:
         assert float(cells[-1]) > 0

@@ -31,6 +31,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from collision.devices import memory_kept
 from collision.features.fingerprint import Fingerprint
 from collision.features.packed import pack_store
 from collision.features.saved import pack
@@ -163,7 +164,7 @@ def in_a_fresh_process(folder: Path, size: Size, batch_size: int) -> dict[str, f
 
 def gathering(data: FeatureDataset, batch_size: int, repeats: int) -> dict[str, float]:
     """Seconds a batch: of the loader, of the bare gathering, and of that with the cast."""
-    module = FeatureDataModule(data, data, batch_size, max(4, 4096 // batch_size), seed=0)
+    module = FeatureDataModule(data, data, batch_size, 64, seed=0)
     loader = module.train_dataloader()
     rows = data.window_index.flatten()
     order = rows[torch.randperm(len(rows))].split(batch_size)[: len(loader)]
@@ -182,12 +183,13 @@ def gathering(data: FeatureDataset, batch_size: int, repeats: int) -> dict[str, 
 
     ways: dict[str, Callable[[], None]] = {"batches": batches, "bare": bare, "cast": cast}
     found: dict[str, list[float]] = {name: [] for name in ways}
-    for repeat in range(repeats + 1):
-        for name, way in ways.items():
-            begin = time.perf_counter()
-            way()
-            if repeat:  # the first is a warm-up
-                found[name].append((time.perf_counter() - begin) / len(loader))
+    with memory_kept():  # as training does
+        for repeat in range(repeats + 1):
+            for name, way in ways.items():
+                begin = time.perf_counter()
+                way()
+                if repeat:  # the first is a warm-up
+                    found[name].append((time.perf_counter() - begin) / len(loader))
     return {name: statistics.median(times) for name, times in found.items()}
 
 

@@ -1,0 +1,1 @@
+"""What many runs say together: which factors matter, how the best grew, what was tried."""

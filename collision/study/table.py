@@ -1,0 +1,191 @@
+"""A table of runs: what was chosen in each, and the score that came of it.
+
+R: runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from collision.checks import user_path
+from collision.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Columns of equal length, one row per run.
+
+    Attributes:
+        factors: By name ``[R]`` text: what was chosen. Each has at least two levels.
+        score: ``[R]``; all finite.
+        blocks: By name ``[R]`` text: what is no choice but moves scores, such as the data set.
+        seed: ``[R]`` text; None: not known which runs differ by their seed alone.
+        order: ``[R]``, when a run was tried; None: not known.
+
+    Raises:
+        ConfigError: Columns of different length, fewer than three runs, a factor with one level, or
+            a score that is no number.
+    """
+
+    factors: Mapping[str, np.ndarray]
+    score: np.ndarray
+    blocks: Mapping[str, np.ndarray] = field(default_factory=dict)
+    seed: np.ndarray | None = None
+    order: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        score = np.asarray(self.score, dtype=np.float64)
+        texts = {
+            kind: {name: np.asarray(values, dtype=np.str_) for name, values in columns.items()}
+            for kind, columns in (("factors", self.factors), ("blocks", self.blocks))
+        }
+        others = [] if self.seed is None else [np.asarray(self.seed, dtype=np.str_)]
+        others += [] if self.order is None else [np.asarray(self.order, dtype=np.float64)]
+        columns = [*texts["factors"].values(), *texts["blocks"].values(), *others]
+        if any(column.shape != score.shape for column in columns) or score.ndim != 1:
+            raise ConfigError("The columns of a table of runs must be of one length.")
+        _check(texts["factors"], score)
+        for name, column in {"score": score, **texts}.items():
+            object.__setattr__(self, name, column)
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    @property
+    def cells(self) -> np.ndarray:
+        """``[R]`` numbers: the combination of factors (not of blocks) of each run."""
+        return combination(self.factors.values(), len(self))
+
+    @property
+    def strata(self) -> np.ndarray:
+        """``[R]`` numbers: the combination of blocks of each run."""
+        return combination(self.blocks.values(), len(self))
+
+    def in_order(self) -> Runs:
+        """Give the runs in the order in which they were tried; as they stand if none is known."""
+        if self.order is None:
+            return self
+        rows = np.argsort(self.order, kind="stable")
+        return replace(
+            self,
+            factors={name: column[rows] for name, column in self.factors.items()},
+            blocks={name: column[rows] for name, column in self.blocks.items()},
+            score=self.score[rows],
+            seed=None if self.seed is None else self.seed[rows],
+            order=self.order[rows],
+        )
+
+
+def combination(columns: Iterable[np.ndarray], length: int) -> np.ndarray:
+    """Number the combinations of some ``[R]`` columns: ``[R]`` int; all 0 where there are none."""
+    codes = np.zeros(length, dtype=np.int64)
+    for column in columns:
+        _, own = np.unique(column, return_inverse=True)
+        _, codes = np.unique(codes * (own.max(initial=0) + 1) + own, return_inverse=True)
+    return codes
+
+
+def read_runs(
+    path: Path | str,
+    factors: Sequence[str],
+    score: str,
+    *,
+    blocks: Sequence[str] = (),
+    seed: str | None = None,
+    order: str | None = None,
+) -> Runs:
+    """Read a CSV with a line of column names; nothing in it is interpreted but numbers.
+
+    ``seed`` may be one of ``blocks``: then every seed stands for the same split or the same draw in
+    all cells.
+
+    Raises:
+        ConfigError: No such file or column, a column with two parts to play, a line of another
+            length, and what ``Runs`` refuses.
+    """
+    path = user_path(path)
+    _check_parts(factors, score, blocks, seed, order)
+    columns = _columns(path)
+    names = [*factors, score, *blocks, *(name for name in (seed, order) if name is not None)]
+    for name in names:
+        if name not in columns:
+            there = ", ".join(columns)
+            raise ConfigError(f"{path} has no column {name!r}. There are: {there}.")
+    for name in (*factors, *blocks):
+        if "" in columns[name]:
+            line = columns[name].index("") + 2
+            raise ConfigError(f"{path} has an empty {name!r} in line {line}: name it or leave it.")
+    return Runs(
+        factors={name: np.array(columns[name]) for name in factors},
+        score=_numbers(path, score, columns[score]),
+        blocks={name: np.array(columns[name]) for name in blocks},
+        seed=None if seed is None else np.array(columns[seed]),
+        order=None if order is None else _numbers(path, order, columns[order]),
+    )
+
+
+def _check_parts(
+    factors: Sequence[str], score: str, blocks: Sequence[str], seed: str | None, order: str | None
+) -> None:
+    if not factors:
+        raise ConfigError("factors=[] leaves nothing to analyse: name columns, as in factors=[head].")
+    others = [name for name in (seed, order) if name is not None and name not in blocks]
+    names = [*factors, score, *blocks, *others]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise ConfigError(f"The column {twice[0]!r} can play one part only: it is named twice.")
+
+
+def _columns(path: Path) -> dict[str, list[str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = [line for line in csv.reader(file, strict=True) if line]
+    except FileNotFoundError:
+        raise ConfigError(f"There is no file {str(path)!r}.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{path} is no CSV in UTF-8: {error}.") from None
+    if len(lines) < 2:
+        raise ConfigError(f"{path} holds no runs: a line of column names and one a run are needed.")
+    header, *rows = lines
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise ConfigError(f"{path} has more than one column {twice!r}: rename one.")
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise ConfigError(
+                f"Run {number} of {path} has {len(row)} values for {len(header)} columns: mend it."
+            )
+    return {name: [row[place] for row in rows] for place, name in enumerate(header)}
+
+
+def _numbers(path: Path, name: str, texts: Sequence[str]) -> np.ndarray:
+    values = np.full(len(texts), np.nan)
+    for row, text in enumerate(texts):
+        with contextlib.suppress(ValueError):
+            values[row] = float(text)
+        if not np.isfinite(values[row]):
+            raise ConfigError(
+                f"Run {row + 1} of {path} has {name}={text!r}, which is no number: a run that failed "
+                "has no score; leave its line out and say so."
+            )
+    return values
+
+
+def _check(factors: Mapping[str, np.ndarray], score: np.ndarray) -> None:
+    if len(score) < 3:
+        raise ConfigError(f"{len(score)} runs are too few to analyse: at least 3 are needed.")
+    if not np.isfinite(score).all():
+        raise ConfigError("A score is no finite number: leave that run out and say so.")
+    for name, column in factors.items():
+        levels = np.unique(column)
+        if len(levels) < 2:
+            raise ConfigError(
+                f"The factor {name!r} has one level, {str(levels[0])!r}: it cannot be compared; "
+                "leave it out."
+            )

@@ -317,6 +317,21 @@ class SpaceOptions(Folders):
     build: bool = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions(Folders):
+    """See configs/study.yaml; what is named are columns."""
+
+    factors: tuple[str, ...]
+    score: str
+    dataset: str | None = None
+    blocks: tuple[str, ...] = ()
+    seed: str | None = None
+    order: str | None = None
+    proposer: str | None = None
+    ceiling: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    num_resamples: Annotated[int, Field(ge=100)] = 2000
+
+
 OPTIONS: dict[str, type] = {
     "cache": CacheOptions,
     "compare": CompareOptions,
@@ -325,6 +340,7 @@ OPTIONS: dict[str, type] = {
     "extract": ExtractOptions,
     "predict": PredictOptions,
     "space": SpaceOptions,
+    "study": StudyOptions,
     "train": TrainOptions,
 }
 

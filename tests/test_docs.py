@@ -51,7 +51,17 @@ def commands(pages: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
 
 def test_the_pages_hold_commands():
     assert {verb for verb, _ in commands(DATASETS)} == {"train", "extract", "evaluate"}
-    verbs = {"train", "extract", "evaluate", "predict", "data", "compare", "cache", "space"}
+    verbs = {
+        "train",
+        "extract",
+        "evaluate",
+        "predict",
+        "data",
+        "compare",
+        "cache",
+        "space",
+        "study",
+    }
     assert {verb for verb, _ in commands(EVERYWHERE)} == verbs
     assert {verb for verb, _ in commands(["README.md"])} == verbs
 

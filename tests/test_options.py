@@ -14,7 +14,10 @@ from collision.errors import ConfigError
 from collision.options import OPTIONS, as_config
 from tests.kit.experiments import compose
 
-NEEDED = {"predict": {"checkpoint": "runs/latest"}}
+NEEDED = {
+    "predict": {"checkpoint": "runs/latest"},
+    "study": {"factors": ["head"], "score": "map"},
+}
 
 
 @pytest.fixture(scope="module", params=OPTIONS)
@@ -105,6 +108,7 @@ REFUSED = {
     ],
     "data": ["check=half", "num_permutations=3", "timeout=0", "shortcuts=1", "duplicates=maybe"],
     "compare": ["num_resamples=0", "dataset=[a,b]"],
+    "study": ["num_resamples=99", "factors=head", "blocks=[1]", "ceiling=inf", "seed=3"],
     "cache": ["older_than=-1", "older_than=inf", "yes=maybe", "delete=2"],
 }
 

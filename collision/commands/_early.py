@@ -28,6 +28,7 @@ from collision.options import (
     ExtractOptions,
     Folders,
     PredictOptions,
+    StudyOptions,
     TrainOptions,
 )
 from collision.records.files import ListedVideos, prepare
@@ -52,6 +53,8 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
         _check_data(options, paths)
     elif isinstance(options, ExtractOptions) and options.shard is not None:
         Shard.parse(options.shard)
+    elif isinstance(options, StudyOptions):
+        _check_study(*paths)
 
 
 def check_contents(options: Any, paths: Sequence[str]) -> None:
@@ -82,6 +85,13 @@ def _check_datasets(parts: Iterable[Part], splits: Sequence[Split] | None, skip:
     for part in parts:
         if issubclass(part.imported(), ListedVideos):
             prepare(part.build(), splits, skip)
+
+
+def _check_study(action: str, file: str) -> None:
+    if action != "analyse":
+        raise ConfigError(f"study has no action {action!r}. There is: analyse.")
+    if not user_path(file).is_file():
+        raise ConfigError(f"There is no file {file!r}.")
 
 
 def _check_listed(part: Part) -> None:

@@ -98,7 +98,9 @@ def anova(runs: Runs) -> Anova:
     ConfigError: all scores are the same.
     """
     if np.ptp(runs.score) == 0:
-        raise ConfigError(f"All {len(runs)} runs score {runs.score[0]:g}: there is nothing to explain.")
+        raise ConfigError(
+            f"All {len(runs)} runs score {runs.score[0]:g}: there is nothing to explain."
+        )
     return analysed(design_of(runs), runs.score)
 
 
@@ -164,7 +166,9 @@ def _between(cells: Cells, column: np.ndarray) -> float:
     mean = np.average(cells.mean, weights=cells.n)
     rows = [np.asarray(column) == level for level in np.unique(column)]
     means = [np.average(cells.mean[row], weights=cells.n[row]) for row in rows]
-    return float(sum(cells.n[row].sum() * (m - mean) ** 2 for row, m in zip(rows, means, strict=True)))
+    return float(
+        sum(cells.n[row].sum() * (m - mean) ** 2 for row, m in zip(rows, means, strict=True))
+    )
 
 
 def analysed(

@@ -39,7 +39,7 @@ def how_sure(runs: Runs, num_resamples: int = 2000, seed: int = 0) -> dict[str, 
     p_values = {
         term.name: permutation_p(runs, design, term, num_resamples, generator)
         for term in design.terms
-        if result[term.name].f is not None
+        if term.df and result.residual_df
     }
     adjusted = dict(zip(p_values, holm_adjusted(list(p_values.values())), strict=True))
     intervals = bootstrap(runs, result, design, num_resamples, generator)

@@ -27,6 +27,7 @@ class Runs:
         blocks: By name ``[R]`` text: what is no choice but moves scores, such as the data set.
         seed: ``[R]`` text; None: not known which runs differ by their seed alone.
         order: ``[R]``, when a run was tried; None: not known.
+        proposer: ``[R]`` text: who asked for a run; None: not known.
 
     Raises:
         ConfigError: Columns of different length, fewer than three runs, a factor with one level, or
@@ -38,6 +39,7 @@ class Runs:
     blocks: Mapping[str, np.ndarray] = field(default_factory=dict)
     seed: np.ndarray | None = None
     order: np.ndarray | None = None
+    proposer: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         score = np.asarray(self.score, dtype=np.float64)
@@ -45,13 +47,22 @@ class Runs:
             kind: {name: np.asarray(values, dtype=np.str_) for name, values in columns.items()}
             for kind, columns in (("factors", self.factors), ("blocks", self.blocks))
         }
-        others = [] if self.seed is None else [np.asarray(self.seed, dtype=np.str_)]
-        others += [] if self.order is None else [np.asarray(self.order, dtype=np.float64)]
-        columns = [*texts["factors"].values(), *texts["blocks"].values(), *others]
+        others = {
+            name: None if column is None else np.asarray(column, dtype=kind)
+            for name, column, kind in (
+                ("seed", self.seed, np.str_),
+                ("order", self.order, np.float64),
+                ("proposer", self.proposer, np.str_),
+            )
+        }
+        given = [column for column in others.values() if column is not None]
+        columns = [*texts["factors"].values(), *texts["blocks"].values(), *given]
         if any(column.shape != score.shape for column in columns) or score.ndim != 1:
             raise ConfigError("The columns of a table of runs must be of one length.")
         _check(texts["factors"], score)
-        for name, column in {"score": score, **texts}.items():
+        _check_blocks(texts["blocks"], len(score))
+        # The dataclass is frozen; this is its one chance to turn lists into arrays.
+        for name, column in {"score": score, **texts, **others}.items():
             object.__setattr__(self, name, column)
 
     def __len__(self) -> int:
@@ -77,8 +88,11 @@ class Runs:
             factors={name: column[rows] for name, column in self.factors.items()},
             blocks={name: column[rows] for name, column in self.blocks.items()},
             score=self.score[rows],
-            seed=None if self.seed is None else self.seed[rows],
             order=self.order[rows],
+            **{
+                name: None if column is None else column[rows]
+                for name, column in (("seed", self.seed), ("proposer", self.proposer))
+            },
         )
 
 
@@ -99,6 +113,7 @@ def read_runs(
     blocks: Sequence[str] = (),
     seed: str | None = None,
     order: str | None = None,
+    proposer: str | None = None,
 ) -> Runs:
     """Read a CSV with a line of column names; nothing in it is interpreted but numbers.
 
@@ -110,9 +125,10 @@ def read_runs(
             length, and what ``Runs`` refuses.
     """
     path = user_path(path)
-    _check_parts(factors, score, blocks, seed, order)
+    others = [name for name in (seed, order, proposer) if name is not None]
+    _check_parts(factors, [score, *blocks, *(name for name in others if name not in blocks)])
     columns = _columns(path)
-    names = [*factors, score, *blocks, *(name for name in (seed, order) if name is not None)]
+    names = [*factors, score, *blocks, *others]
     for name in names:
         if name not in columns:
             there = ", ".join(columns)
@@ -127,16 +143,16 @@ def read_runs(
         blocks={name: np.array(columns[name]) for name in blocks},
         seed=None if seed is None else np.array(columns[seed]),
         order=None if order is None else _numbers(path, order, columns[order]),
+        proposer=None if proposer is None else np.array(columns[proposer]),
     )
 
 
-def _check_parts(
-    factors: Sequence[str], score: str, blocks: Sequence[str], seed: str | None, order: str | None
-) -> None:
+def _check_parts(factors: Sequence[str], others: Sequence[str]) -> None:
     if not factors:
-        raise ConfigError("factors=[] leaves nothing to analyse: name columns, as in factors=[head].")
-    others = [name for name in (seed, order) if name is not None and name not in blocks]
-    names = [*factors, score, *blocks, *others]
+        raise ConfigError(
+            "factors=[] leaves nothing to analyse: name columns, as in factors=[head]."
+        )
+    names = [*factors, *others]
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
         raise ConfigError(f"The column {twice[0]!r} can play one part only: it is named twice.")
@@ -171,8 +187,8 @@ def _numbers(path: Path, name: str, texts: Sequence[str]) -> np.ndarray:
             values[row] = float(text)
         if not np.isfinite(values[row]):
             raise ConfigError(
-                f"Run {row + 1} of {path} has {name}={text!r}, which is no number: a run that failed "
-                "has no score; leave its line out and say so."
+                f"Run {row + 1} of {path} has {name}={text!r}, which is no number: a run that "
+                "failed has no score; leave its line out and say so."
             )
     return values
 
@@ -189,3 +205,11 @@ def _check(factors: Mapping[str, np.ndarray], score: np.ndarray) -> None:
                 f"The factor {name!r} has one level, {str(levels[0])!r}: it cannot be compared; "
                 "leave it out."
             )
+
+
+def _check_blocks(blocks: Mapping[str, np.ndarray], length: int) -> None:
+    if blocks and np.bincount(combination(blocks.values(), length)).max() < 2:
+        raise ConfigError(
+            f"Every run has a block of its own by {', '.join(blocks)}: that leaves nothing to "
+            "shuffle. Give blocks of several runs, or none."
+        )

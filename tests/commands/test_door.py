@@ -203,6 +203,10 @@ TYPOS = {
     ("cache",): "cache needs an action: ls, du, verify, prune, merge, pack or upgrade.",
     ("compare", "a"): "compare needs two or more run folders",
     ("compare", "a", "b", "num_resample=3"): "Did you mean num_resamples?",
+    ("study", "analyse", "factors=[head]"): "study needs an action, analyse, and a CSV",
+    ("study", "analyse", "a.csv", "score=map"): "factors must be given",
+    ("study", "analyze", "a.csv", "score=map", "factors=[a]"): "study has no action 'analyze'",
+    ("study", "analyse", "a.csv", "score=map", "factors=[a]"): "There is no file 'a.csv'",
 }
 
 
@@ -351,7 +355,7 @@ def test_help_shows_examples_and_the_parts_of_the_verb(verb, asked, capfd):
     assert "$" not in output.partition("Defaults")[0]
     examples = output.partition("Examples")[2].partition("Parts")[0].partition("Options")[0]
     assert len([line for line in examples.splitlines() if line.startswith("  ")]) >= 2
-    assert "limit=N" in output or verb in ("cache", "compare", "data", "space")
+    assert "limit=N" in output or verb in ("cache", "compare", "data", "space", "study")
     assert (f"  head: {HEADS}" in output) == (verb == "train")
 
 

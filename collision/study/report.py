@@ -1,0 +1,193 @@
+"""An analysis as tables and in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from collision.report.tables import ABSENT, Grid, number, signed
+from collision.study.analysis import ALPHA, Analysis
+
+
+def effects_grid(analysis: Analysis) -> Grid:
+    """A line an effect, then what is left over."""
+    rows = []
+    for effect in analysis.anova.effects:
+        sure = analysis.sure[effect.name]
+        omega = ABSENT if effect.omega_squared is None else _share(effect.omega_squared)
+        if sure.interval:
+            omega += f" [{', '.join(map(_share, sure.interval))}]"
+        f = ABSENT if effect.f is None else f"{effect.f:.2f}"
+        p_values = map(_p_value, (sure.p_value, sure.p_adjusted))
+        rows.append([effect.name, str(effect.df), number(effect.eta_squared), omega, f, *p_values])
+    left = analysis.anova.residual / analysis.anova.total
+    rows.append(["left over", str(analysis.anova.residual_df), number(left), "", "", "", ""])
+    header = ["effect", "df", "eta\nsquared", "omega squared\n[95 % interval]", "F", "p", "p, Holm"]
+    return Grid(f"What explains {analysis.score}", header, rows)
+
+
+def levels_grid(analysis: Analysis) -> Grid:
+    """A line a level: plain means, whatever else differs between the runs."""
+    rows = [
+        [level.factor, level.name, str(level.runs), number(level.mean), number(level.sd)]
+        for level in analysis.levels
+    ]
+    return Grid("Levels", ["factor", "level", "runs", "mean", "sd of\nruns"], rows)
+
+
+def growth_grid(analysis: Analysis) -> Grid | None:
+    """A line a curve through the best so far; None where the order of the runs is not known."""
+    if analysis.growth is None:
+        return None
+    rows = []
+    for fit in analysis.growth.fits:
+        values = []
+        for name, value in fit.values.items():
+            interval = fit.intervals.get(name)
+            beside = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
+            values.append(f"{name} {value:.3g}{beside}")
+        known = "not identified" if fit.not_identified else "identified"
+        rows.append([f"{fit.name}: {fit.formula}", "; ".join(values), number(fit.r_squared), known])
+    header = ["curve", "parameters [95 % interval]", "R2", "parameters"]
+    return Grid("The best so far", header, rows)
+
+
+def diagnosis(analysis: Analysis) -> list[str]:
+    """Say what the numbers come to, a paragraph each."""
+    said = [_about(analysis), _of_effects(analysis), _of_spread(analysis), _of_luck(analysis)]
+    said += _of_doubts(analysis)
+    return [*said, *_of_growth(analysis)]
+
+
+def _about(analysis: Analysis) -> str:
+    runs, counts = analysis.runs, np.bincount(analysis.runs.cells)
+    possible = int(np.prod([len(np.unique(column)) for column in runs.factors.values()]))
+    sizes = str(counts.min()) if np.ptp(counts) == 0 else f"{counts.min()} to {counts.max()}"
+    text = (
+        f"{len(runs)} runs in {len(counts)} of {possible} combinations of "
+        f"{', '.join(runs.factors)}, {sizes} in each."
+    )
+    if runs.blocks:
+        text += f" Blocks, taken out first: {', '.join(runs.blocks)}."
+    return text
+
+
+def _of_effects(analysis: Analysis) -> str:
+    if analysis.anova.residual_df == 0:
+        return (
+            "No factor can be judged: every run is a combination of its own, nothing is left over."
+        )
+    if not analysis.matters:
+        return (
+            f"No factor is shown to matter: no p, corrected for {len(analysis.sure)} effects, is "
+            f"at most {ALPHA:g}. That is no proof that none does; the intervals say how much could "
+            "be missed."
+        )
+    parts = []
+    for name in analysis.matters:
+        effect, sure = analysis.anova[name], analysis.sure[name]
+        beside = "" if sure.interval is None else "{:.0%} to {:.0%}; ".format(*sure.interval)
+        parts.append(
+            f"{name} explains {effect.eta_squared:.0%} of the differences between runs, "
+            f"{max(0.0, effect.omega_squared or 0.0):.0%} less what noise would "
+            f"({beside}p {_p_value(sure.p_adjusted)}, corrected)"
+        )
+    others = [e.name for e in analysis.anova.effects if e.name not in analysis.matters]
+    rest = f" Not shown to matter: {', '.join(others)}." if others else ""
+    return f"{'; '.join(parts)}.{rest}"
+
+
+def _of_spread(analysis: Analysis) -> str:
+    spread = analysis.spread
+    if spread.sd is None:
+        return "No combination was run twice: how far seeds move the score is not known."
+    what = "seeds of one combination" if spread.of_seeds else "runs of one combination"
+    sd = number(spread.sd)
+    text = f"{what.capitalize()} differ by an sd of {sd} ({spread.df} beyond the first)."
+    if not spread.of_seeds:
+        text += " Whether they differ by their seed alone, this table does not say."
+    for factor in analysis.runs.factors:
+        own = [level for level in analysis.levels if level.factor == factor]
+        reach = own[0].mean - own[-1].mean
+        text += f" {factor}: {own[0].name} is {signed(reach)} over {own[-1].name}"
+        text += f", {reach / spread.sd:.1f} such sd." if spread.sd else "."
+    return text
+
+
+def _of_luck(analysis: Analysis) -> str:
+    luck = analysis.luck
+    text = (
+        f"The best run, {number(luck.best)}, lies {number(luck.above_mean)} over the mean of all."
+    )
+    if luck.of_noise is not None:
+        text += (
+            f" Were all {luck.runs} runs equal, the best would lie about {number(luck.of_noise)} "
+            "over it by luck: run it again with fresh seeds before it is called best."
+        )
+    return text
+
+
+def _of_doubts(analysis: Analysis) -> list[str]:
+    doubts = []
+    counts = np.bincount(analysis.runs.cells)
+    if len(analysis.runs.factors) > 1 and counts.max() >= 3 * counts.min():
+        doubts.append(
+            "The combinations were run unevenly, as in the log of a search: what was chosen may "
+            "hang on what scored well, and p-values do not know of it. Confirm a claim by a "
+            "designed run."
+        )
+    if len(analysis.runs.factors) > 1 and not analysis.anova.has_interactions:
+        doubts.append(
+            "Too few runs to judge interactions: what they explain is counted as left over."
+        )
+    empty = [effect.name for effect in analysis.anova.effects if effect.df == 0]
+    if empty:
+        doubts.append(
+            f"Not to be told from the other terms, as the runs stand: {', '.join(empty)}."
+        )
+    if analysis.levene is not None and analysis.levene <= ALPHA:
+        doubts.append(
+            f"Combinations do not spread alike (Levene's p {_p_value(analysis.levene)}): p-values "
+            "are less exact, and a mean says less of a combination that spreads widely."
+        )
+    return doubts
+
+
+def _of_growth(analysis: Analysis) -> list[str]:
+    growth = analysis.growth
+    if growth is None:
+        return []
+    by_reason: dict[str, list[str]] = {}
+    for fit in growth.fits:
+        if fit.not_identified:
+            by_reason.setdefault(fit.not_identified, []).append(fit.name)
+    said = [
+        f"Not identified as a curve through the best so far: {', '.join(names)} ({reason}). Do not "
+        "read the parameters, nor extrapolate."
+        for reason, names in by_reason.items()
+    ]
+    if growth.entropy_fit:
+        line = growth.entropy_fit
+        what = "grew" if line.k < 0 else "fell"
+        said.append(
+            f"The variety of what was tried {what}: entropy of the combinations is {line.h0:.3f} "
+            f"{-line.k:+.3f} ln(runs) bits, R2 {number(line.r_squared)}, from "
+            f"{len(growth.entropy.runs)} windows that overlap."
+        )
+    if growth.parting:
+        parting = growth.parting
+        said.append(
+            f"{parting.first} and {parting.second} part by a Jensen-Shannon divergence of "
+            f"{number(float(parting.divergence.value[-1]))} (0: the same combinations equally "
+            "often; 1: none in common; few runs alone raise it)."
+        )
+    return said
+
+
+def _share(value: float) -> str:
+    return number(value).replace("-0.", "-.")
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return ABSENT
+    return "<.001" if value < 0.001 else number(value)

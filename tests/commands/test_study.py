@@ -1,0 +1,73 @@
+import json
+
+import numpy as np
+import pytest
+
+from collision.__main__ import main
+
+
+@pytest.fixture
+def analyse(tmp_path, monkeypatch, capfd):
+    """Write a table and type the verb; give its exit code and output, and the folder of results."""
+    monkeypatch.setenv("COLLISION_RUNS", str(tmp_path / "results"))
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.chdir(tmp_path)
+
+    def call(header, rows, *options):
+        lines = [header, *(",".join(map(str, row)) for row in rows)]
+        (tmp_path / "my runs.csv").write_text("\n".join(lines) + "\n")
+        code = main(["study", "analyse", "my runs.csv", "num_resamples=200", *options])
+        folders = list((tmp_path / "results").glob("*_study*"))
+        return code, "".join(capfd.readouterr()), folders[0] if folders else None
+
+    return call
+
+
+def rows_of(effect):
+    rng = np.random.default_rng(0)
+    for trial in range(36):
+        head, seed, data = trial % 3, trial // 3 % 4, trial // 18
+        score = 0.5 + effect * head + 0.3 * data + rng.normal(0, 0.01)
+        yield f"head{head}", seed, f"[red]set{data}", score, trial
+
+
+HEADER = "the head,seed,data,map,trial"
+COLUMNS = ("factors=['the head']", "score=map", "seed=seed", "dataset=data", "order=trial")
+
+
+def test_it_prints_and_writes_what_matters(analyse):
+    code, output, folder = analyse(HEADER, rows_of(0.03), *COLUMNS)
+    assert code == 0
+    assert "What explains map" in output and "the head explains" in output
+    assert "Blocks, taken out first: data." in output and str(folder) in output
+    result = json.loads((folder / "study.json").read_text())
+    assert result["matters"] == ["the head"] and result["file"] == "my runs.csv"
+    assert result["blocks"] == ["data"] and result["provenance"]["command"]
+    page = (folder / "study.md").read_text()
+    assert "| the head | 2 |" in page and "the head explains" in page
+
+
+def test_it_says_that_nothing_is_shown(analyse):
+    code, output, folder = analyse(HEADER, rows_of(0), *COLUMNS)
+    assert code == 0 and "No factor is shown to matter" in output
+    assert "No factor is shown to matter" in (folder / "study.md").read_text()
+
+
+def test_names_of_a_file_are_no_markup(analyse):
+    rows = [(f"[red]{a}|<b>", 0.1 * n) for n, a in enumerate("xxyy")]
+    code, output, folder = analyse("a,map", rows, "factors=[a]", "score=map")
+    assert code == 0 and "[red]y|<b>" in output
+    assert "\\[red\\]y\\|\\<b\\>" in (folder / "study.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("factors=[heat]", "score=map"), "has no column 'heat'. There are: the head, seed, data"),
+        (("factors=['the head']", "score=data"), "which is no number"),
+        (("factors=['the head']", "score=map", "blocks=[trial]"), "leaves nothing to shuffle"),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_leaves_no_folder(analyse, options, said):
+    code, output, folder = analyse(HEADER, rows_of(0), *options)
+    assert code == 2 and said in output and folder is None

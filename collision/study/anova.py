@@ -180,11 +180,11 @@ def analysed(
     total = float(y @ y) + within
     df = int(weight.sum()) - design.whole.shape[1]
     # Without a degree of freedom nothing is left but rounding.
-    left = max(total - squares(design.whole, y), 0.0) if df else 0.0
+    left = max(total - float(squares(design.whole, y)), 0.0) if df else 0.0
     effects = tuple(
         _effect(term, float(squares(term.added, y)), total, df, left) for term in design.terms
     )
-    return Anova(effects, df, float(left), total, design.has_interactions)
+    return Anova(effects, df, left, total, design.has_interactions)
 
 
 def _effect(term: Term, own: float, total: float, df: int, left: float) -> Effect:

@@ -26,12 +26,17 @@ def effects_grid(analysis: Analysis) -> Grid:
 
 
 def levels_grid(analysis: Analysis) -> Grid:
-    """A line a level: plain means, whatever else differs between the runs."""
-    rows = [
-        [level.factor, level.name, str(level.runs), number(level.mean), number(level.sd)]
-        for level in analysis.levels
-    ]
-    return Grid("Levels", ["factor", "level", "runs", "mean", "sd of\nruns"], rows)
+    """A line a level: plain means, and how many sd within cells they lie below the best level's."""
+    best = {level.factor: level.mean for level in reversed(analysis.levels)}  # the first stays
+    spread, rows = analysis.spread, []
+    for level in analysis.levels:
+        below = best[level.factor] - level.mean
+        beside = f"{below / spread.sd:.1f}" if spread.sd else ABSENT
+        own = number(level.mean), number(level.sd), beside
+        rows.append([level.factor, level.name, str(level.runs), *own])
+    of = "seeds" if spread.of_seeds else "a cell"
+    header = ["factor", "level", "runs", "mean", "sd of\nruns", f"below best,\nin sd of {of}"]
+    return Grid("Levels", header, rows)
 
 
 def growth_grid(analysis: Analysis) -> Grid | None:
@@ -102,7 +107,7 @@ def _of_spread(analysis: Analysis) -> str:
         return "No combination was run twice: how far seeds move the score is not known."
     what = "seeds of one combination" if spread.of_seeds else "runs of one combination"
     sd = number(spread.sd)
-    text = f"{what.capitalize()} differ by an sd of {sd} ({spread.df} beyond the first)."
+    text = f"{what.capitalize()} differ by an sd of {sd} ({spread.df} degrees of freedom)."
     if not spread.of_seeds:
         text += " Whether they differ by their seed alone, this table does not say."
     for factor in analysis.runs.factors:
@@ -171,7 +176,8 @@ def _of_growth(analysis: Analysis) -> list[str]:
         said.append(
             f"The variety of what was tried {what}: entropy of the combinations is {line.h0:.3f} "
             f"{-line.k:+.3f} ln(runs) bits, R2 {number(line.r_squared)}, from "
-            f"{len(growth.entropy.runs)} windows that overlap."
+            f"{len(growth.entropy.runs)} windows that overlap; the first are shorter, "
+            "which alone keeps them lower."
         )
     if growth.parting:
         parting = growth.parting

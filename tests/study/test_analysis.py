@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from collision.study.analysis import analyse
-from collision.study.report import diagnosis
+from collision.study.report import diagnosis, levels_grid
 from collision.study.table import Runs
 
 
@@ -39,6 +39,13 @@ def test_what_matters_is_named_with_its_size_and_the_seeds_beside_it():
     assert result.matters == ["head"]
     assert "head explains" in text and "Not shown to matter: loss, head x loss." in text
     assert re.search(r"head: z is \+\.0[456]\d over [xy], \d\.\d such sd", text)
+
+
+def test_a_level_stands_beside_the_best_one_in_sd_of_seeds():
+    result = analyse(log_of(0.05), "map", num_resamples=100)
+    rows = {tuple(row[:2]): row[-1] for row in levels_grid(result).rows}
+    assert rows["head", "z"] == "0.0" and 2 < float(rows["head", "x"]) < 3.5
+    assert "sd of seeds" in levels_grid(result).header[-1]
 
 
 def test_a_factor_that_settles_the_score_matters():

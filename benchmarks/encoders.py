@@ -76,7 +76,7 @@ def main() -> None:
     options = arguments()
     options.results.parent.mkdir(parents=True, exist_ok=True)
     done = {Cell(*row["cell"]) for row in rows_of(options.results)}
-    wanted = [cell for cell in cells(options) if cell not in done]
+    wanted = [] if options.tell else [cell for cell in cells(options) if cell not in done]
     if wanted:
         for data, features in dict.fromkeys((cell.data, cell.features) for cell in wanted):
             loaded(options, data, features, extract=True)
@@ -93,10 +93,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--heads", nargs="*", default=list(HEADS))
     parser.add_argument("--poolings", nargs="*", default=names_of("pooling"))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--clips", type=Path, help="a CSV file; further options: clips.COLUMN=NAME")
-    parser.add_argument("--event-column", default="event_time")
+    parser.add_argument("--clips", type=Path, help="a CSV file")
+    parser.add_argument("--event-column", default="event_time", help="of that file")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--results", type=Path, default=Path("runs/encoders.jsonl"))
+    parser.add_argument("--tell", action="store_true", help="tell of what is done, train nothing")
     parser.add_argument("options", nargs="*", help="as to train.py")
     return parser.parse_intermixed_args()
 
@@ -197,7 +198,7 @@ def experiment_of(
 
 def tell(options: argparse.Namespace) -> None:
     """Print a table for each test split and kind of features."""
-    rows = rows_of(options.results)
+    rows = [row for row in rows_of(options.results) if row["cell"][0] != "clips" or options.clips]
     for data, features in dict.fromkeys(tuple(row["cell"][:2]) for row in rows):
         here = [row for row in rows if tuple(row["cell"][:2]) == (data, features)]
         _, tests = loaded(options, data, features)

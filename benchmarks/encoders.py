@@ -15,14 +15,11 @@ to `logistic`, paired over groups.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,9 +27,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import track
 
-from benchmarks.learning_curves import rows_of, scored
+from benchmarks.learning_curves import fill, rows_of, scored
 from collision.commands._compose import options_for
 from collision.commands.train import setup_of, source_of
 from collision.config import names_of, part
@@ -45,6 +41,7 @@ from collision.metrics.comparison import compare
 from collision.metrics.nexar import average_precision
 from collision.metrics.scored import Scored
 from collision.options import TrainOptions
+from collision.runs.provenance import git_state
 from collision.sampling.index import Selection
 from collision.types import SPLITS
 
@@ -80,7 +77,7 @@ def main() -> None:
     if wanted:
         for data, features in dict.fromkeys((cell.data, cell.features) for cell in wanted):
             loaded(options, data, features, extract=True)
-        fill(options, wanted)
+        fill(options, wanted, train)
     tell(options)
 
 
@@ -114,18 +111,6 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
                 for head in options.heads:
                     for pooling in options.poolings:
                         yield Cell(data, features, head, pooling, seed)
-
-
-def fill(options: argparse.Namespace, wanted: Sequence[Cell]) -> None:
-    """Train in processes side by side, one thread each; a line is written as a cell is done."""
-    with ProcessPoolExecutor(
-        options.workers, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        jobs = [pool.submit(train, options, cell) for cell in wanted]
-        with options.results.open("a", encoding="utf-8") as file:
-            for job in track(as_completed(jobs), "Training", total=len(jobs)):
-                file.write(json.dumps(job.result()) + "\n")
-                file.flush()
 
 
 def train(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
@@ -206,8 +191,7 @@ def tell(options: argparse.Namespace) -> None:
             print(f"\n{features}, tested on {name}\n")
             print_table(here, name, tests)
     spent = sum(row["seconds"] for row in rows)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    print(f"\ncommit {commit.stdout.strip()}, {spent / 60:.0f} minutes of processor time")
+    print(f"\ncommit {str(git_state()['commit'])[:7]}, {spent / 60:.0f} minutes of processor time")
 
 
 def print_table(

@@ -19,8 +19,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from functools import lru_cache
@@ -37,6 +38,7 @@ from collision.commands.train import setup_of
 from collision.config import part
 from collision.errors import CollisionError
 from collision.features.source import FeatureSource
+from collision.features.workers import end_with_parent
 from collision.learning.alignment import load_features
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import Place, fit_head
@@ -75,7 +77,7 @@ def main() -> None:
     if wanted:
         for backbone, larger in sorted({(cell.backbone, cell.larger) for cell in wanted}):
             sets_of(options, backbone, larger, extract=True)
-        fill(options, wanted)
+        fill(options, wanted, train)
     tell(options)
 
 
@@ -112,16 +114,21 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
                         yield Cell(backbone, larger, groups, draw, head, seed)
 
 
-def fill(options: argparse.Namespace, wanted: Sequence[Cell]) -> None:
+def fill(
+    options: argparse.Namespace, wanted: Sequence[Any], train: Callable[..., dict[str, Any]]
+) -> None:
     """Train in processes side by side, one thread each; a line is written as a cell is done."""
-    with ProcessPoolExecutor(
-        options.workers, initializer=torch.set_num_threads, initargs=(1,)
-    ) as p:
+    with ProcessPoolExecutor(options.workers, initializer=_begin, initargs=(os.getpid(),)) as p:
         jobs = [p.submit(train, options, cell) for cell in wanted]
         with options.results.open("a", encoding="utf-8") as file:
             for job in track(as_completed(jobs), "Training", total=len(jobs)):
                 file.write(json.dumps(job.result()) + "\n")
                 file.flush()
+
+
+def _begin(parent: int) -> None:
+    torch.set_num_threads(1)
+    threading.Thread(target=end_with_parent, args=(parent,), daemon=True).start()
 
 
 def train(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:

@@ -136,7 +136,10 @@ class Space:
             text = file.read_text(encoding="utf-8")
             content = yaml.safe_load(text)
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"space {name}: cannot read it: {error}") from None
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"space {name}: cannot read it as YAML: {reason}") from None
+        if not isinstance(content, dict):
+            raise ConfigError(f"space {name}: it is no space, which begins with `cells:`.")
         read = typed(_File, content, where="space")
         cells = tuple(_dimension(key, own) for key, own in read.cells.items())
         within = tuple(_within(key, own) for key, own in read.within.items())
@@ -230,6 +233,9 @@ def _file_of(name: str) -> Path:
         return next(path for path in folders if path.is_file())
     if (path := user_path(name)).is_file():
         return path
+    if path.suffix in (".yaml", ".yml"):
+        there = ", ".join(names_of("space"))
+        raise ConfigError(f"There is no file {name!r}. Give another one, or a space: {there}.")
     raise ConfigError(f"{no_such_part('space', name)} Or give a YAML file.")
 
 

@@ -187,7 +187,10 @@ def test_what_no_training_knows_is_refused(tmp_path, cells, within, said):
 def test_a_file_that_is_no_space_is_refused(tmp_path, text):
     file = tmp_path / "mine.yaml"
     file.write_text(text)
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as refused:
         Space.load(str(file))
+    assert "\n" not in str(refused.value)
+    with pytest.raises(ConfigError, match=r"There is no file 'nowhere\.yaml'"):
+        Space.load("nowhere.yaml")
     with pytest.raises(ConfigError, match="There are: core"):
         Space.load("studdy")

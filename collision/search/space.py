@@ -13,6 +13,8 @@ A space is a YAML file (``configs/space``, or one of your own) with two lists by
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -57,6 +59,13 @@ class Dimension:
         """Give the choice at a place in [0, 1)."""
         return self.choices[min(int(unit * len(self.choices)), len(self.choices) - 1)]
 
+    def named(self, name: str | float) -> Choice:
+        """Give the choice of this name; ConfigError: there is none."""
+        for choice in self.choices:
+            if choice.name == name:
+                return choice
+        raise ConfigError(f"{self.key}={name} is no choice of the space. There are: {self}.")
+
     def __str__(self) -> str:
         return ", ".join(choice.name for choice in self.choices)
 
@@ -77,7 +86,20 @@ class Range:
             value = math.exp(math.log(self.low) + unit * math.log(self.high / self.low))
         else:
             value = self.low + unit * (self.high - self.low)
-        value = float(f"{value:.6g}")
+        return self._choice(value)
+
+    def named(self, value: str | float) -> Choice:
+        """Give this number, with six digits; ConfigError: it is none, or out of the range."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not self.low <= number <= self.high:
+            raise ConfigError(f"{self.key}={value} is not in the space's range, {self}.")
+        return self._choice(number)
+
+    def _choice(self, value: float) -> Choice:
+        value = min(max(float(f"{value:.6g}"), self.low), self.high)
         return Choice(f"{value:g}", {self.key: value})
 
     def __str__(self) -> str:
@@ -97,6 +119,17 @@ class Point:
     cell: Mapping[str, str]
     within: Mapping[str, str]
     changes: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Name the experiment: two points that set the same options are one."""
+        text = json.dumps(self.changes, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The names of all that it chose, by dimension, as ``Space.named`` takes them."""
+        return {**self.cell, **self.within}
 
     @property
     def overrides(self) -> list[str]:
@@ -164,7 +197,27 @@ class Space:
 
         A coordinate of what plays no part there changes nothing.
         """
-        chosen = {d.key: d.at(u) for d, u in zip(self.dimensions, unit, strict=True)}
+        return self._point({d.key: d.at(u) for d, u in zip(self.dimensions, unit, strict=True)})
+
+    def named(self, values: Mapping[str, str | float]) -> Point:
+        """Give the point of the choices' names, or numbers of ranges, by dimension.
+
+        What plays no part there may be missing. ConfigError: no such choice, out of the range, or
+        one is missing.
+        """
+        cell = {d.key: str(values.get(d.key)) for d in self.cells}
+        there = [d for d in self.dimensions if _applies(d.when, cell)]
+        wrong = set(values) - {d.key for d in self.dimensions}
+        if wrong or (absent := [d.key for d in there if d.key not in values]):
+            what = f"has no {min(wrong)}" if wrong else f"needs {', '.join(absent)}"
+            raise ConfigError(f"space {self.name} {what}.")
+        return self._point({d.key: d.named(values[d.key]) for d in there})
+
+    def applies(self, dimension: Dimension | Range, cell: Mapping[str, str]) -> bool:
+        """Tell whether it plays a part in a cell, which is given by the names of its choices."""
+        return _applies(dimension.when, cell)
+
+    def _point(self, chosen: Mapping[str, Choice]) -> Point:
         cell = {dimension.key: chosen[dimension.key].name for dimension in self.cells}
         within = {d.key: chosen[d.key].name for d in self.within if _applies(d.when, cell)}
         changes: dict[str, Any] = {}

@@ -194,3 +194,30 @@ def test_a_file_that_is_no_space_is_refused(tmp_path, text):
         Space.load("nowhere.yaml")
     with pytest.raises(ConfigError, match="There are: core"):
         Space.load("studdy")
+
+
+def test_a_point_is_found_again_by_its_names():
+    space = Space.load("offline")
+    for point in space.sample(50, seed=3):
+        assert space.named(point.values) == point
+        assert len(point.key) == 12
+    assert len({point.key for point in space.sample(50, seed=3)}) == 50
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"head": "none"}, "no choice of the space"),
+        ({"optimizer.lr": 5}, "not in the space's range"),
+        ({"optimizer.lr": "nan"}, "not in the space's range"),
+        ({"optimizer.lr": "fast"}, "not in the space's range"),
+        ({"colour": "red"}, "has no colour"),
+    ],
+)
+def test_names_that_are_no_point_are_refused(change, sentence):
+    space = Space.load("offline")
+    point = next(space.sample(1))
+    with pytest.raises(ConfigError, match=sentence):
+        space.named({**point.values, **change})
+    with pytest.raises(ConfigError, match="needs loss"):
+        space.named({key: value for key, value in point.values.items() if key != "loss"})

@@ -89,6 +89,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--features", nargs="*", choices=FEATURES, default=list(FEATURES))
     parser.add_argument("--heads", nargs="*", default=list(HEADS))
     parser.add_argument("--poolings", nargs="*", default=names_of("pooling"))
+    parser.add_argument("--data", nargs="*", choices=TESTS, help="which; all there are")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--clips", type=Path, help="a CSV file")
     parser.add_argument("--event-column", default="event_time", help="of that file")
@@ -101,7 +102,8 @@ def arguments() -> argparse.Namespace:
 
 def cells(options: argparse.Namespace) -> Iterator[Cell]:
     """List what is to be trained: seed by seed, so that a part of it is a whole table."""
-    datas = ["synthetic", *(["clips"] if options.clips else [])]
+    there = ["synthetic", *(["clips"] if options.clips else [])]
+    datas = [name for name in there if name in (options.data or there)]
     for data in datas:
         for features in options.features:
             yield Cell(data, features, BASELINE, "last", 0)

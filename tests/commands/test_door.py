@@ -14,9 +14,9 @@ from collision.__main__ import main
 from collision.commands import _entry
 from collision.commands._entry import guarded
 from collision.commands._overrides import jobs_of, parse, readable
-from collision.commands.train import setup_of
 from collision.config import names_of, use_config_dirs
 from collision.errors import ConfigError, Interrupted
+from collision.learning.asked import setup_of
 from collision.options import OPTIONS
 from tests.conftest import ROOT
 

@@ -318,6 +318,43 @@ class SpaceOptions(Folders):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchOptions(TrainOptions):
+    """See configs/search.yaml: what every trial is trained with, and the search's own.
+
+    ``seed`` is that of a cell's first trial, and of the policy. ``given`` are the overrides of the
+    trainings, as they were typed.
+    """
+
+    space: str | None = None
+    policy: Part
+    budget: Count | None = None
+    hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    name: str | None = None
+    storage: str | None = None
+    workers: Count | None = None
+    memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    objectives: tuple[Literal["map", "parameters", "windows_per_second"], ...] = ("map",)
+    confirm: Whole = 3
+    confirm_seeds: Annotated[int, Field(ge=2)] = 3
+    retries: Whole = 1
+    lease: Annotated[Seconds, Field(ge=5, allow_inf_nan=False)] = 120
+    saturated: Literal["stop", "go_on"] = "stop"
+    skip_unbuildable: bool = False
+    output: UserPath | None = None
+    done: bool = False
+    once: bool = False
+    given: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.objectives[:1] != ("map",) or len(set(self.objectives)) < len(self.objectives):
+            raise ConfigError(
+                f"objectives=[{','.join(self.objectives)}]: the first is map; others come behind "
+                "it, each once."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyOptions(Folders):
     """See configs/study.yaml; what is named are columns."""
 
@@ -339,6 +376,7 @@ OPTIONS: dict[str, type] = {
     "evaluate": EvaluateOptions,
     "extract": ExtractOptions,
     "predict": PredictOptions,
+    "search": SearchOptions,
     "space": SpaceOptions,
     "study": StudyOptions,
     "train": TrainOptions,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -22,7 +23,8 @@ from collision.commands._lists import listed_parts, named_csv, settled
 from collision.commands._overrides import parse, readable
 from collision.config import Part, config_dir, config_dirs, dotted, names_of, no_such_part, part_of
 from collision.errors import ConfigError
-from collision.options import OPTIONS
+from collision.options import OPTIONS, SearchOptions, TrainOptions
+from collision.search.folder import check_same_search, read_given
 
 # Options below it are those of whatever parts are named.
 _OPEN = "backbone.options."
@@ -57,7 +59,28 @@ def options_for(verb: str, given: Sequence[str], config_name: str | None = None)
         return importlib.import_module("collision.runs.resume").resumed(changes)
     config = composed(config_name or verb, overrides)
     plain = plain_of(config) | named
-    return typed_options(verb, plain, choices_of(config), config.hydra.help.template)
+    options = typed_options(verb, plain, choices_of(config), config.hydra.help.template)
+    return begun(options, given, config_name) if verb == "search" else options
+
+
+def begun(options: SearchOptions, given: Sequence[str], config_name: str | None) -> SearchOptions:
+    """Add what a search was begun with before, by its name, and keep what trainings are given.
+
+    ConfigError: It is asked to go on with other trainings, in another space, or for other ends.
+    """
+    saved = read_given(options)
+    if saved is not None:
+        before, after = (
+            typed_options("search", plain_of(config) | named, choices_of(config), "")
+            for own in (saved, [*saved, *given])
+            for overrides, named in [spelled("search", own)]
+            for config in [composed(config_name or "search", overrides)]
+        )
+        check_same_search(before, replace(after, name=options.name))
+        options, given = after, list(dict.fromkeys([*saved, *given]))
+    own = {item.name for item in fields(SearchOptions)} - {item.name for item in fields(TrainOptions)}
+    of_training = [text for text in given if parse(text).key_or_group.split(".")[0] not in own]
+    return replace(options, given=tuple(of_training))
 
 
 def typed_options(

@@ -43,6 +43,7 @@ POSITIONALS: dict[str, tuple[str, int, float]] = {
     "data": ("folder of videos", 0, 1),
     "evaluate": ("a run folder or a predictor.safetensors", 1, 1),
     "predict": ("one or more video files", 1, math.inf),
+    "search": ("an action, status or export, and a search's name", 0, 2),
     "space": ("a space: study, core, offline, full, or a YAML file", 1, 1),
     "study": ("an action, analyse, and a CSV with a line a run", 2, 2),
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+import numpy as np
 from optuna import Study, Trial
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
@@ -28,6 +29,8 @@ class Quest:
         directions: Of the objectives; the first is mAP on validation.
         worker: Number of the process that asks, from 0: each has a sampler of its own.
         folder: The search's own, for what a policy keeps beside the study.
+        draw: Trials that there were when this worker began: the same worker, come again, draws
+            other numbers.
     """
 
     space: Space
@@ -35,6 +38,16 @@ class Quest:
     seed: int
     worker: int
     folder: Path
+    draw: int = 0
+
+
+def seed_of(quest: Quest) -> int:
+    """Give the seed of a worker's draws.
+
+    A worker that comes back has another one, or it would draw the same again: ``draw`` is how many
+    trials there were when it began.
+    """
+    return int(np.random.SeedSequence([quest.seed, quest.worker, quest.draw]).generate_state(1)[0])
 
 
 class Policy(Protocol):

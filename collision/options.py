@@ -321,8 +321,7 @@ class SpaceOptions(Folders):
 class SearchOptions(TrainOptions):
     """See configs/search.yaml: what every trial is trained with, and the search's own.
 
-    ``seed`` is that of a cell's first trial, and of the policy. ``given`` are the overrides of the
-    trainings, as they were typed.
+    ``seed`` is that of a cell's first trial, and of the policy; ``typed`` are all overrides.
     """
 
     space: str | None = None
@@ -343,7 +342,7 @@ class SearchOptions(TrainOptions):
     output: UserPath | None = None
     done: bool = False
     once: bool = False
-    given: tuple[str, ...] = ()
+    typed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -352,6 +351,17 @@ class SearchOptions(TrainOptions):
                 f"objectives=[{','.join(self.objectives)}]: the first is map; others come behind "
                 "it, each once."
             )
+
+    @property
+    def of_trainings(self) -> list[str]:
+        """The overrides that trainings are given: those of ``train``."""
+        shared = {item.name for item in fields(TrainOptions)} | {"experiment"}
+        return [text for text in self.typed if key_of(text).partition(".")[0] in shared]
+
+
+def key_of(override: str) -> str:
+    """Give the option that an override sets."""
+    return override.lstrip("+~").partition("=")[0]
 
 
 @dataclass(frozen=True, kw_only=True)

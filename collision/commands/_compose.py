@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -23,8 +23,8 @@ from collision.commands._lists import listed_parts, named_csv, settled
 from collision.commands._overrides import parse, readable
 from collision.config import Part, config_dir, config_dirs, dotted, names_of, no_such_part, part_of
 from collision.errors import ConfigError
-from collision.options import OPTIONS, SearchOptions, TrainOptions
-from collision.search.folder import check_same_search, read_given
+from collision.options import OPTIONS, SearchOptions, key_of
+from collision.search.folder import check_same_search, read_typed
 
 # Options below it are those of whatever parts are named.
 _OPEN = "backbone.options."
@@ -64,23 +64,25 @@ def options_for(verb: str, given: Sequence[str], config_name: str | None = None)
 
 
 def begun(options: SearchOptions, given: Sequence[str], config_name: str | None) -> SearchOptions:
-    """Add what a search was begun with before, by its name, and keep what trainings are given.
+    """Add what a search of this name was begun with before, and keep what was typed.
 
     ConfigError: It is asked to go on with other trainings, in another space, or for other ends.
     """
-    saved = read_given(options)
-    if saved is not None:
-        before, after = (
-            typed_options("search", plain_of(config) | named, choices_of(config), "")
-            for own in (saved, [*saved, *given])
-            for overrides, named in [spelled("search", own)]
-            for config in [composed(config_name or "search", overrides)]
-        )
-        check_same_search(before, replace(after, name=options.name))
-        options, given = after, list(dict.fromkeys([*saved, *given]))
-    own = {item.name for item in fields(SearchOptions)} - {item.name for item in fields(TrainOptions)}
-    of_training = [text for text in given if parse(text).key_or_group.split(".")[0] not in own]
-    return replace(options, given=tuple(of_training))
+    typed_ones = {key_of(text): text for text in given}
+    if (saved := read_typed(options)) is not None:
+        both = [text for text in saved if key_of(text) not in typed_ones] + list(given)
+        name = config_name or "search"
+        before, options = _options_of(name, saved), _options_of(name, both)
+        check_same_search(before, options)
+        typed_ones = {key_of(text): text for text in both}
+    return replace(options, typed=tuple(typed_ones.values()))
+
+
+def _options_of(config_name: str, given: Sequence[str]) -> Any:
+    overrides, named = spelled("search", given)
+    config = composed(config_name, overrides)
+    examples = config.hydra.help.template
+    return typed_options("search", plain_of(config) | named, choices_of(config), examples)
 
 
 def typed_options(

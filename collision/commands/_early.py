@@ -12,7 +12,7 @@ from typing import Any
 from collision.checks import user_path
 from collision.commands._lists import listed_parts
 from collision.commands._runs import choose_dataset, named_runs
-from collision.config import Part
+from collision.config import Part, names_of
 from collision.errors import (
     AnnotationError,
     CheckpointError,
@@ -28,18 +28,24 @@ from collision.options import (
     ExtractOptions,
     Folders,
     PredictOptions,
+    SearchOptions,
     StudyOptions,
     TrainOptions,
 )
 from collision.records.files import ListedVideos, prepare
 from collision.sampling.shards import Shard
+from collision.search.folder import folder_of, read_name
 from collision.types import SPLITS, Split
 from collision.untrusted import read_config, saved_part
+
+SEARCH_ACTIONS = ("status", "export")
 
 
 def check_early(options: Any, paths: Sequence[str]) -> None:
     """Refuse files and folders that are not there."""
-    if isinstance(options, PredictOptions):
+    if isinstance(options, SearchOptions):
+        _check_search(options, paths)
+    elif isinstance(options, PredictOptions):
         _check_checkpoint(options.checkpoint)
         _check_clips(paths)
     elif isinstance(options, EvaluateOptions):
@@ -66,11 +72,10 @@ def check_contents(options: Any, paths: Sequence[str]) -> None:
         run = user_path(paths[0])
         check_predictors(run)
         _check_datasets(wanted_datasets(options, run), (options.split,), skip)
+    elif isinstance(options, SearchOptions):
+        _check_datasets([] if paths else [options.dataset], ("train", "val"), skip)
     elif isinstance(options, TrainOptions):
-        if options.init_from is not None:
-            check_predictors(options.init_from)
-        _check_datasets([options.dataset], SPLITS if options.folds is None else None, skip)
-        _check_datasets(datasets_after(options), (EvaluateOptions.split,), skip)
+        _check_training(options, skip)
     elif isinstance(options, ExtractOptions):
         _check_datasets(options.datasets, None, skip)
     elif isinstance(options, DataOptions) and options.write is None:
@@ -80,11 +85,39 @@ def check_contents(options: Any, paths: Sequence[str]) -> None:
             choose_dataset(folder, options.dataset)
 
 
+def _check_training(options: TrainOptions, skip: bool) -> None:
+    if options.init_from is not None:
+        check_predictors(options.init_from)
+    _check_datasets([options.dataset], SPLITS if options.folds is None else None, skip)
+    _check_datasets(datasets_after(options), (EvaluateOptions.split,), skip)
+
+
 def _check_datasets(parts: Iterable[Part], splits: Sequence[Split] | None, skip: bool) -> None:
     """Refuse data sets whose files are not there. Those that make their files do so later."""
     for part in parts:
         if issubclass(part.imported(), ListedVideos):
             prepare(part.build(), splits, skip)
+
+
+def _check_search(options: SearchOptions, paths: Sequence[str]) -> None:
+    if options.name is not None:
+        folder_of(options.runs_root, options.name)
+    if paths:
+        if paths[0] not in SEARCH_ACTIONS or len(paths) < 2:
+            there = " and ".join(SEARCH_ACTIONS)
+            raise ConfigError(
+                f"search {' '.join(paths)}: the actions are {there}, each with the name of a "
+                "search: collision search status NAME."
+            )
+        read_name(options.runs_root, paths[1])
+        if options.output is not None:
+            _check_output("output", options.output)
+        return
+    if options.space is None:
+        spaces = ", ".join(names_of("space"))
+        raise ConfigError(f"space must be given: space=NAME. There are: {spaces}; or a YAML file.")
+    if options.budget is None and options.hours is None:
+        raise ConfigError("Say how long: budget=N trials, hours=H, or both.")
 
 
 def _check_study(action: str, file: str) -> None:

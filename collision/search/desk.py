@@ -250,7 +250,10 @@ class Caretaker:
         for trial in to_repeat(self.study.get_trials(deepcopy=False), self.terms.retries):
             since = self._noticed.setdefault(trial.number, self._clock())
             owner = str(trial.user_attrs.get(OWNER, ""))
-            is_own = owner.endswith(f":{self._token}") or trial.user_attrs.get(KIND) in (GONE, STOPPED)
+            is_own = owner.endswith(f":{self._token}") or trial.user_attrs.get(KIND) in (
+                GONE,
+                STOPPED,
+            )
             if is_own or self._clock() - since > _PATIENCE:
                 self._repeat(trial)
 

@@ -7,25 +7,32 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from rich.console import Console
 from torch import Tensor
 
+from collision.config import Part
+from collision.devices import threads_at_most
+from collision.errors import ConfigError
 from collision.experiment import Experiment
 from collision.features.bank import FusedBank, free_memory
 from collision.features.sources import Source
-from collision.learning.asked import source_of
+from collision.learning.asked import setup_of, source_of
 from collision.learning.components import num_above_noise
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import TrainingSetup, check_classes, check_trainable
 from collision.learning.head import HeadModel, HeadOptions, build_model
 from collision.learning.solve import solve
-from collision.options import TrainOptions, as_config
+from collision.options import TrainOptions
 from collision.sampling.index import Selection
+from collision.search.space import Dimension, Point, Range, Space
 from collision.types import Split
 
+# Options that features depend on.
+_DECIDING = ("dataset", "backbone", "sampling", "extraction", "limit", "val_fraction")
 SPLITS: tuple[Split, ...] = ("train", "val")
 _SHARE_OF_MEMORY = 0.5  # of what is free when a search begins, for all its processes together
 
@@ -54,7 +61,7 @@ class Loaded:
         if setup.prior is None:
             return None
         components = setup.options.components
-        key = json.dumps([setup.prior.as_saved(), components], sort_keys=True, default=str)
+        key = _text([_plain(setup.prior), components])
         if key not in self.priors:
             seen = HeadOptions(components=components)
             width = self.data["train"].bank.shape[-1]
@@ -92,12 +99,18 @@ class Shelf:
         return sum(one.num_bytes for one in self._kept.values())
 
     def fill(self, sets: Sequence[TrainOptions]) -> None:
-        """Load ahead, for processes that are forked from this one, while there is room."""
-        for options in sets:
-            before = self.num_bytes
-            latest = self.get(options).num_bytes
-            if before + 2 * latest > self.limit:
-                return
+        """Load ahead, for processes that are forked from this one, while there is room.
+
+        What most trainings on them begin with is worked out, too.
+        """
+        with threads_at_most(1):  # as in those
+            for options in sets:
+                before = self.num_bytes
+                have = self.get(options)
+                setup = setup_of(options, options.sampling.build(), source=have.source)
+                have.prior(have.settled(setup))
+                if before + 2 * have.num_bytes > self.limit:
+                    return
 
 
 def key_of(options: TrainOptions) -> str:
@@ -105,13 +118,57 @@ def key_of(options: TrainOptions) -> str:
     extraction = options.extraction
     what = [options.dataset, options.backbone, options.sampling]
     plain = [options.limit, options.val_fraction, options.skip_failures, extraction.reader]
-    data = [*map(as_config, what), *plain, extraction.precision, extraction.accelerator]
+    return _text([*map(_plain, what), *plain, extraction.precision, extraction.accelerator])
+
+
+def _plain(part: Part) -> list[Any]:
+    """Give what a part is, without looking up its short name."""
+    return [part.target, part.options]
+
+
+def _text(data: Any) -> str:
     return json.dumps(data, sort_keys=True, default=str)
 
 
-def distinct(asked: Iterator[TrainOptions]) -> list[TrainOptions]:
+def distinct(asked: Iterable[TrainOptions]) -> list[TrainOptions]:
     """Give one training of each feature set."""
     return list({key_of(options): options for options in asked}.values())
+
+
+def feature_points(space: Space) -> list[Point]:
+    """Give points of a space that need all features which any of its points can need.
+
+    What features depend on is chosen by few dimensions: those are gone through, the others stand.
+
+    ConfigError: Such a dimension is a range, of which no list can be made.
+    """
+    points: list[dict[str, str | float]] = [{}]
+    for dimension in space.dimensions:
+        if isinstance(dimension, Range):
+            if _decides(dimension.key):
+                raise ConfigError(
+                    f"space {space.name}: {dimension.key} is a range, and features hang on it: "
+                    "they are extracted before, for each choice. Give choices."
+                )
+            found: Sequence[str | float] = [dimension.low]
+        else:
+            decides = any(_decides(k) for choice in dimension.choices for k in choice.changes)
+            names = [choice.name for choice in dimension.choices]
+            found = names if decides else names[:1]
+        points = [
+            {**point, dimension.key: value}
+            for point in points
+            for value in (found if _counts(space, dimension, point) else found[:1])
+        ]
+    return [space.named(values) for values in points]
+
+
+def _decides(key: str) -> bool:
+    return key.partition(".")[0] in _DECIDING
+
+
+def _counts(space: Space, dimension: Dimension | Range, values: Mapping[str, str | float]) -> bool:
+    return space.applies(dimension, {key: str(value) for key, value in values.items()})
 
 
 def indexed(options: TrainOptions) -> Experiment:

@@ -11,18 +11,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 
+from collision.checks import STRICT, typed
 from collision.config import config_dirs, names_of
 from collision.errors import ConfigError
 from collision.files import write_whole
-from collision.options import SearchOptions, TrainOptions, as_config
-from collision.untrusted import CONFIG_FORMAT, read_config
+from collision.options import SearchOptions, TrainOptions, as_config, key_of
+from collision.search.space import Space
+from collision.untrusted import CONFIG_FORMAT, read_config, reading
 
 FOLDER, CONFIG, SPACE = "searches", "config.yaml", "space.yaml"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
@@ -32,7 +34,7 @@ _PLAIN = re.compile(r"[+~]{0,2}[a-z]\w*(\.[A-Za-z]\w*)*(=.*)?", re.ASCII | re.DO
 # Of this command alone: how much, how fast, where.
 _OF_THE_COMMAND = (
     *("budget", "hours", "name", "storage", "workers", "memory", "confirm", "confirm_seeds"),
-    *("retries", "lease", "saturated", "output", "done", "once", "given", "policy", "parts"),
+    *("retries", "lease", "saturated", "output", "done", "once", "typed", "policy", "parts"),
     *("skip_unbuildable", "extract", "runs_root", "cache_root", "data_root", "trust"),
     *("audit", "audit_workers", "num_resamples", "threshold"),
 )
@@ -45,8 +47,8 @@ def folder_of(runs_root: Path, name: str) -> Path:
     return runs_root / FOLDER / name
 
 
-def read_given(options: SearchOptions) -> list[str] | None:
-    """Give the overrides that the search of this name was begun with; None: it was not.
+def read_typed(options: SearchOptions) -> list[str] | None:
+    """Give the overrides that the search of this name was begun with; None: there is none.
 
     ConfigError: They are more than plain options.
     """
@@ -55,7 +57,11 @@ def read_given(options: SearchOptions) -> list[str] | None:
     folder = folder_of(options.runs_root, options.name)
     if not (folder / CONFIG).is_file():
         return None
-    given = read_config(folder).get("typed")
+    return _plain_overrides(read_config(folder), folder)
+
+
+def _plain_overrides(config: Mapping[str, Any], folder: Path) -> list[str]:
+    given = config.get("typed")
     is_plain = isinstance(given, list) and all(
         isinstance(text, str) and _PLAIN.fullmatch(text) and "_target_" not in text
         and not text.lstrip("+~").startswith("hydra")
@@ -94,7 +100,7 @@ def identity(options: SearchOptions) -> dict[str, Any]:
     return plain
 
 
-_WHERE = ("accelerator", "num_workers", "batch_size_of_device", "timeout")
+_WHERE = ("accelerator", "num_workers", "timeout")
 
 
 def _without_folders(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,7 +128,7 @@ def text_of_space(name: str) -> str:
     return Path(name).expanduser().read_text(encoding="utf-8")
 
 
-def make_folder(options: SearchOptions, typed: Sequence[str], space_text: str) -> Path:
+def make_folder(options: SearchOptions, space_text: str) -> Path:
     """Make a search's folder with what it is begun with; one that is there stays as it is.
 
     ConfigError: It cannot be made.
@@ -134,9 +140,7 @@ def make_folder(options: SearchOptions, typed: Sequence[str], space_text: str) -
         if not (folder / SPACE).is_file():
             write_whole(folder / SPACE, space_text)
         if not (folder / CONFIG).is_file():
-            kept = replace(options, given=())
-            config = {"format": CONFIG_FORMAT, "typed": list(typed), **as_config(kept)}
-            config["space_name"] = Path(options.space or "").stem
+            config = {"format": CONFIG_FORMAT, **as_config(options)}
             write_whole(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
     except OSError as error:
         raise ConfigError(
@@ -145,10 +149,63 @@ def make_folder(options: SearchOptions, typed: Sequence[str], space_text: str) -
     return folder
 
 
-def base_of(options: SearchOptions) -> TrainOptions:
-    """Give the options of the trainings alone."""
-    own = {item.name: getattr(options, item.name) for item in fields(TrainOptions)}
-    return TrainOptions(**own)
+@dataclass(frozen=True)
+class Begun:
+    """What a search's folder says of it."""
+
+    name: str
+    folder: Path
+    space: Space
+    storage: str | None
+    objectives: tuple[str, ...]
+    of_trainings: tuple[str, ...]
+    budget: int | None
+    confirm: int
+
+
+def read_name(runs_root: Path, name: str) -> Path:
+    """Find a search's folder; ConfigError: there is none."""
+    folder = folder_of(runs_root, name)
+    if not (folder / CONFIG).is_file():
+        there = sorted(path.parent.name for path in folder.parent.glob(f"*/{CONFIG}"))
+        raise ConfigError(
+            f"There is no search {name!r} in {str(folder.parent)!r}. There are: "
+            f"{', '.join(there) or 'none'}. Of another place: runs_root=FOLDER."
+        )
+    return folder
+
+
+def read_begun(runs_root: Path, name: str) -> Begun:
+    """Read a search's folder; ConfigError: there is none, or it is none."""
+    folder = read_name(runs_root, name)
+    config = read_config(folder)
+    where = repr(str(folder / CONFIG))
+    with reading(where):
+        saved = typed(_Saved, {name: config[name] for name in get_type_hints(_Saved)})
+    own = _plain_overrides(config, folder)
+    shared = {item.name for item in fields(TrainOptions)} | {"experiment"}
+    space = replace(Space.load(str(folder / SPACE)), name=Path(saved.space).stem)
+    return Begun(
+        name=name,
+        folder=folder,
+        space=space,
+        storage=saved.storage,
+        objectives=saved.objectives,
+        of_trainings=tuple(one for one in own if key_of(one).partition(".")[0] in shared),
+        budget=saved.budget,
+        confirm=saved.confirm,
+    )
+
+
+@dataclass(frozen=True)
+class _Saved:
+    __pydantic_config__ = STRICT
+
+    space: str
+    storage: str | None
+    objectives: tuple[str, ...]
+    budget: int | None
+    confirm: int
 
 
 def _shown(value: Any) -> str:

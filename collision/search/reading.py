@@ -109,17 +109,15 @@ def command_of(trial: Trial, base: Sequence[str]) -> str:
     return f"python train.py {shlex.join(given)}"
 
 
-def as_csv(
-    trials: Sequence[Trial], space: Space, base: Sequence[str], objectives: Sequence[str]
-) -> str:
+def as_csv(trials: Sequence[Trial], space: Space, base: Sequence[str]) -> str:
     """Write a line of names and a line a trial; what is not known is empty.
 
     Dimensions stand under their own names; a name of ours that one of them has gets a ``_`` before.
     """
     keys = [dimension.key for dimension in space.dimensions]
     scores = sorted({name for trial in trials for name in trial.scores})
-    rows = [_row(trial, base, objectives, scores) for trial in trials]
-    names = list(rows[0]) if rows else list(_row(None, base, objectives, scores))
+    rows = [_row(trial, base, scores) for trial in trials]
+    names = list(rows[0]) if rows else list(_row(None, base, scores))
     of_ours = {name: f"_{name}" if name in keys else name for name in names}
     text = io.StringIO(newline="")
     writer = csv.DictWriter(
@@ -132,9 +130,7 @@ def as_csv(
     return text.getvalue()
 
 
-def _row(
-    trial: Trial | None, base: Sequence[str], objectives: Sequence[str], scores: Sequence[str]
-) -> Mapping[str, Any]:
+def _row(trial: Trial | None, base: Sequence[str], scores: Sequence[str]) -> Mapping[str, Any]:
     names = ("number", "state", "stage", "cell", "seed")
     further = ("seconds", "overhead", "proposer", "parents", "cause", "retry_of")
     row: dict[str, Any] = {name: getattr(trial, name, "") for name in names}

@@ -33,13 +33,20 @@ _MOST_ROUNDS = 20
 
 @dataclass
 class Kitchen:
-    """What trains the trials of a search; ``shelf`` holds what was loaded ahead."""
+    """What trains the trials of a search.
+
+    Attributes:
+        scratch: A folder for what a training keeps until its end.
+        shelf: With what was loaded ahead, for workers that are forked.
+        memory: That features may take in a worker without it, bytes; None: what is free.
+    """
 
     recipe: Recipe
     space: Space
     objectives: Sequence[str]
     scratch: Path
     shelf: Shelf | None = None
+    memory: float | None = None
 
     def __call__(self) -> Trainer:
         """Get ready, in the process of a worker."""
@@ -52,7 +59,7 @@ class HeadTrainer:
 
     def __init__(self, kitchen: Kitchen):
         self._kitchen = kitchen
-        self._shelf = kitchen.shelf or Shelf()
+        self._shelf = kitchen.shelf or Shelf(kitchen.memory)
 
     def __call__(self, job: Job) -> Outcome:
         """Train the head of a trial and score it on validation."""

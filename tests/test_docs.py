@@ -59,6 +59,7 @@ def test_the_pages_hold_commands():
         "data",
         "compare",
         "cache",
+        "search",
         "space",
         "study",
     }

@@ -35,6 +35,8 @@ from collision.options import (
 from collision.records.files import ListedVideos, prepare
 from collision.sampling.shards import Shard
 from collision.search.folder import folder_of, read_name
+from collision.search.places import check_storage
+from collision.search.space import Space
 from collision.types import SPLITS, Split
 from collision.untrusted import read_config, saved_part
 
@@ -113,11 +115,13 @@ def _check_search(options: SearchOptions, paths: Sequence[str]) -> None:
         if options.output is not None:
             _check_output("output", options.output)
         return
+    check_storage(options.storage)
     if options.space is None:
         spaces = ", ".join(names_of("space"))
         raise ConfigError(f"space must be given: space=NAME. There are: {spaces}; or a YAML file.")
     if options.budget is None and options.hours is None:
         raise ConfigError("Say how long: budget=N trials, hours=H, or both.")
+    Space.load(options.space)
 
 
 def _check_study(action: str, file: str) -> None:

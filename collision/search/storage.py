@@ -8,10 +8,8 @@ import time
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler
@@ -20,10 +18,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 
 from collision.errors import ConfigError
+from collision.search.places import EXAMPLE, check_storage, shown
 
 JOURNAL = "journal.log"
-_SCHEMES = ("postgresql", "postgres")
-_EXAMPLE = "storage=postgresql://USER@HOST/DATABASE"
 _ATTEMPTS = 5  # two nodes may lay out an empty database at the same moment
 _PATIENCE = 10  # s, until a server counts as not there
 
@@ -55,32 +52,6 @@ class WholeLines(JournalFileBackend):
             self._lock.release()
 
 
-def check_storage(storage: str | None) -> None:
-    """Refuse what is no place for a study, or holds a password; nothing is opened."""
-    if storage is None:
-        return
-    try:
-        parts = urlsplit(storage)
-        password, query = parts.password, parse_qs(parts.query)
-    except ValueError:
-        raise ConfigError(f"storage: that is no URL. Give {_EXAMPLE}, or leave it out.") from None
-    if parts.scheme.partition("+")[0] not in _SCHEMES:
-        raise ConfigError(
-            f"storage={_shown(storage)}: give {_EXAMPLE}, or leave it out for a file in the "
-            "search's folder."
-        )
-    if password or "password" in query:
-        raise ConfigError(
-            f"storage={_shown(storage)} holds a password, which would lie open in files and lists "
-            "of processes. Leave it out, and give it by PGPASSWORD or in ~/.pgpass."
-        )
-    if find_spec("psycopg") is None:
-        raise ConfigError(
-            "storage=postgresql://...: psycopg is not installed. "
-            "pip install 'dashcam-collision[postgres]'"
-        )
-
-
 def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     """Open the place of the study: ``storage``, or the journal in the search's folder.
 
@@ -106,7 +77,7 @@ def _database(storage: str) -> BaseStorage:
             return optuna.storages.RDBStorage(url, engine_kwargs=how)
         except ArgumentError:
             raise ConfigError(
-                f"storage={_shown(storage)}: that is no URL of a database. Give {_EXAMPLE}."
+                f"storage={shown(storage)}: that is no URL of a database. Give {EXAMPLE}."
             ) from None
         except (DBAPIError, SQLAlchemyError, RuntimeError) as error:
             reason = " ".join(str(getattr(error, "orig", error)).split())
@@ -115,7 +86,7 @@ def _database(storage: str) -> BaseStorage:
                 time.sleep(0.2 * 2**attempt)
                 continue
             raise ConfigError(
-                f"storage={_shown(storage)} cannot be used: {reason[:300]} Start the server, or "
+                f"storage={shown(storage)} cannot be used: {reason[:300]} Start the server, or "
                 "mend host, port, user or database; a password comes from PGPASSWORD or ~/.pgpass."
             ) from None
     raise AssertionError("every attempt ends")
@@ -132,13 +103,6 @@ def _is_unreachable(error: Exception) -> bool:
     from sqlalchemy.exc import OperationalError
 
     return isinstance(error, OperationalError)
-
-
-def _shown(storage: str) -> str:
-    """Give a URL without a password."""
-    head, separator, rest = storage.partition("://")
-    user, at, place = rest.rpartition("@")
-    return f"{head}{separator}{user.partition(':')[0]}{at}{place.partition('?')[0]}"
 
 
 def open_study(

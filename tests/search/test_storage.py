@@ -5,7 +5,8 @@ import pytest
 
 from collision.errors import ConfigError
 from collision.search.pareto import DIRECTIONS
-from collision.search.storage import JOURNAL, check_storage, open_storage, open_study, study_there
+from collision.search.places import check_storage
+from collision.search.storage import JOURNAL, open_storage, open_study, study_there
 
 MAP = [DIRECTIONS["map"]]
 
@@ -28,7 +29,7 @@ def test_what_is_no_place_is_refused_and_no_password_is_shown(url, said):
 
 
 def test_without_its_package_a_database_is_refused(monkeypatch):
-    monkeypatch.setattr("collision.search.storage.find_spec", lambda _: None)
+    monkeypatch.setattr("collision.search.places.find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"pip install 'dashcam-collision\[postgres\]'"):
         check_storage("postgresql://me@db/a")
 

@@ -17,11 +17,19 @@ from typing import Any
 
 from optuna import Study
 from optuna import Trial as OptunaTrial
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from collision.search.design import Planned
 from collision.search.leases import LEASE, WORKER_GONE, Pulse, Watch, fail, note
-from collision.search.proposing import PARENTS, PROPOSER, suggested
+from collision.search.proposing import (
+    PARENTS,
+    PROPOSER,
+    distributions,
+    suggested,
+    values_of,
+)
 from collision.search.reading import (
     CELL,
     CHANGES,
@@ -43,7 +51,7 @@ from collision.search.reading import (
     VOID,
 )
 from collision.search.space import Point, Space
-from collision.search.trials import SEARCH
+from collision.search.trials import DESIGN, SEARCH
 from collision.types import Seconds
 
 MOST_LOST = 3  # workers that one trial may cost before it is not asked again
@@ -277,11 +285,29 @@ class Caretaker:
 
 def put_down(study: Study, like: FrozenTrial, noted: Mapping[str, Any]) -> None:
     """Add a waiting trial of another's point, all at once."""
+    _add(study, like.params, like.distributions, {STAGE: SEARCH, **noted})
+
+
+def put_down_planned(study: Study, space: Space, planned: Planned) -> None:
+    """Add a waiting trial of a design."""
+    point, known = planned.point, distributions(space)
+    params = values_of(space, point)
+    changes = dict(point.changes)
+    noted = {CELL: point.key, SEED: planned.seed, STAGE: DESIGN, CHANGES: changes, PROPOSER: DESIGN}
+    _add(study, params, {name: known[name] for name in params}, noted)
+
+
+def _add(
+    study: Study,
+    params: Mapping[str, Any],
+    known: Mapping[str, BaseDistribution],
+    noted: Mapping[str, Any],
+) -> None:
     made = create_trial(
         state=TrialState.WAITING,
-        params=like.params,
-        distributions=like.distributions,
-        user_attrs={STAGE: SEARCH, **noted},
+        params=dict(params),
+        distributions=dict(known),
+        user_attrs=dict(noted),
     )
     study._storage.create_new_trial(study._study_id, template_trial=made)
 
@@ -312,6 +338,16 @@ def num_asked(trials: Iterable[FrozenTrial]) -> int:
         trial.user_attrs.get(STAGE, SEARCH) == SEARCH and RETRY_OF not in trial.user_attrs
         for trial in counted(trials)
     )
+
+
+def not_put_down(trials: Iterable[FrozenTrial], planned: Sequence[Planned]) -> list[Planned]:
+    """List what of a design is no trial yet, in its order."""
+    there = {
+        (trial.user_attrs[CELL], trial.user_attrs[SEED])
+        for trial in counted(trials)
+        if trial.user_attrs.get(STAGE) == DESIGN
+    }
+    return [one for one in planned if (one.point.key, one.seed) not in there]
 
 
 def to_repeat(trials: Sequence[FrozenTrial], retries: int) -> list[FrozenTrial]:

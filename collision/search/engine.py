@@ -20,7 +20,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from collision.errors import CollisionError, ConfigError, Interrupted
 from collision.features.interruption import StopSignals
-from collision.search.desk import Caretaker, counted, num_asked, put_down, to_repeat
+from collision.search.design import Planned
+from collision.search.desk import (
+    Caretaker,
+    counted,
+    not_put_down,
+    num_asked,
+    put_down,
+    put_down_planned,
+    to_repeat,
+)
 from collision.search.proposing import PARENTS, PROPOSER
 from collision.search.reading import (
     CELL,
@@ -52,6 +61,7 @@ class Plan:
         confirm: Cells that are trained again at the end, each with ``confirm_seeds``.
         stop_saturated: End where validation tells trials apart no more.
         lasting: What all trials share, as plain data; another search's is refused.
+        design: Trainings that are listed; None: a policy searches.
     """
 
     workers: int
@@ -60,6 +70,7 @@ class Plan:
     confirm_seeds: int = 3
     stop_saturated: bool = True
     lasting: Mapping[str, Any] | None = None
+    design: Sequence[Planned] | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +162,8 @@ class Engine:
             if plan.stop_saturated and is_saturated(trials):
                 raise Saturated(saturation(trials))
             is_late = end is not None and time.monotonic() > end
-            ending = self._stepped(study, team, frozen, trials, is_late)
+            step = self._stepped if plan.design is None else self._listed
+            ending = step(study, team, frozen, trials, is_late)
             if ending is not None:
                 return ending
             time.sleep(max(_TICK, _REST * (time.monotonic() - begun)))
@@ -183,6 +195,25 @@ class Engine:
             noted = {**kept, SEED: seed, STAGE: CONFIRM, PARENTS: [best.number]}
             put_down(study, like, noted)
         return None if planned else Ending(trials)
+
+    def _listed(
+        self,
+        study: Study,
+        team: Team,
+        frozen: Sequence[FrozenTrial],
+        trials: Sequence[Trial],
+        is_late: bool,
+    ) -> Ending | None:
+        """Put down what of a design is missing; give how it ended once all of it is trained."""
+        missing = not_put_down(frozen, self._plan.design or ())
+        for planned in missing:
+            put_down_planned(study, self._orders.space, planned)
+        team.tell(FINISHING)
+        open_ones = [one for one in counted(frozen) if not one.state.is_finished()]
+        if is_late and not missing:
+            return Ending(trials, others_go_on=bool(open_ones))
+        is_over = not (missing or open_ones or to_repeat(frozen, self._orders.terms.retries))
+        return Ending(trials) if is_over else None
 
     def _is_own(self, trial: FrozenTrial) -> bool:
         """Whether this command trains it, or anybody may."""

@@ -6,7 +6,7 @@ made. ``collision.commands._entry`` makes these from the command line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -321,10 +321,14 @@ class SpaceOptions(Folders):
 class SearchOptions(TrainOptions):
     """See configs/search.yaml: what every trial is trained with, and the search's own.
 
-    ``seed`` is that of a cell's first trial, and of the policy; ``typed`` are all overrides.
+    ``seed`` is that of a cell's first trial, and of the policy; ``typed`` are all overrides. With
+    a ``design`` nobody searches: all cells are trained, with ``draws`` of what differs within them
+    and ``seeds`` each.
     """
 
     space: str | None = None
+    design: Literal["factorial"] | None = None
+    draws: Count = 1
     policy: Part
     budget: Count | None = None
     hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -351,12 +355,24 @@ class SearchOptions(TrainOptions):
                 f"objectives=[{','.join(self.objectives)}]: the first is map; others come behind "
                 "it, each once."
             )
+        if self.design is None and self.draws > 1:
+            raise ConfigError(
+                f"draws={self.draws}: only a design has them. Give design=factorial, or leave them "
+                "out."
+            )
 
     @property
     def of_trainings(self) -> list[str]:
-        """The overrides that trainings are given: those of ``train``."""
-        shared = {item.name for item in fields(TrainOptions)} | {"experiment"}
-        return [text for text in self.typed if key_of(text).partition(".")[0] in shared]
+        """The overrides that trainings are given."""
+        return of_trainings(self.typed, is_design=self.design is not None)
+
+
+def of_trainings(typed: Sequence[str], *, is_design: bool) -> list[str]:
+    """Give those overrides of a search that are ``train``'s, but for what a design does itself."""
+    shared = {item.name for item in fields(TrainOptions)} | {"experiment"}
+    if is_design:
+        shared -= {"seed", "seeds", "evaluate_on"}
+    return [text for text in typed if key_of(text).partition(".")[0] in shared]
 
 
 def key_of(override: str) -> str:

@@ -75,7 +75,10 @@ def check_contents(options: Any, paths: Sequence[str]) -> None:
         check_predictors(run)
         _check_datasets(wanted_datasets(options, run), (options.split,), skip)
     elif isinstance(options, SearchOptions):
-        _check_datasets([] if paths else [options.dataset], ("train", "val"), skip)
+        splits: Sequence[Split] = ("train", "val") if options.design is None else SPLITS
+        _check_datasets([] if paths else [options.dataset], splits, skip)
+        if options.design is not None:
+            _check_datasets(datasets_after(options), ("test",), skip)
     elif isinstance(options, TrainOptions):
         _check_training(options, skip)
     elif isinstance(options, ExtractOptions):
@@ -119,7 +122,12 @@ def _check_search(options: SearchOptions, paths: Sequence[str]) -> None:
     if options.space is None:
         spaces = ", ".join(names_of("space"))
         raise ConfigError(f"space must be given: space=NAME. There are: {spaces}; or a YAML file.")
-    if options.budget is None and options.hours is None:
+    if options.design is not None and options.budget is not None:
+        raise ConfigError(
+            f"budget={options.budget}: a design has the trials that it lists. Leave it out; "
+            "hours=H ends a command earlier."
+        )
+    if options.design is None and options.budget is None and options.hours is None:
         raise ConfigError("Say how long: budget=N trials, hours=H, or both.")
     Space.load(options.space)
 

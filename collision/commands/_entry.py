@@ -81,6 +81,8 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
 
 def _run(verb: str, arguments: Sequence[str]) -> int:
     paths, rest = split_arguments(arguments)
+    if verb == "study" and any(text.startswith("design=") for text in rest):
+        verb = "search"  # whose workers, storage and folders it uses
     flags, overrides = _Flags(verb).parse_known_args(rest)
     if strange := [text for text in overrides if text.startswith("-")]:
         raise ConfigError(f"There is no flag {strange[0]!r}. See: collision {verb} --help")

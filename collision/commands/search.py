@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from collision.commands._compose import options_for
+from collision.commands._early import datasets_after
 from collision.commands._shown import Shown, follow
 from collision.config import config_dirs
 from collision.devices import device_of, num_cores
@@ -21,6 +22,7 @@ from collision.errors import CollisionError
 from collision.files import write_whole
 from collision.learning.asked import source_of
 from collision.options import SearchOptions, TrainOptions
+from collision.search.design import Planned, factorial
 from collision.search.desk import Terms
 from collision.search.engine import Engine, Plan
 from collision.search.features import Shelf, collect, feature_points, key_of
@@ -32,6 +34,7 @@ from collision.search.folder import (
     read_begun,
     text_of_space,
 )
+from collision.search.judging import TestSplits
 from collision.search.leases import new_token
 from collision.search.obstacles import without
 from collision.search.overview import About, overview, verdict
@@ -69,36 +72,46 @@ def search(options: SearchOptions, console: Console) -> None:
     whole, text = Space.load(options.space), text_of_space(options.space)
     if options.name is None:
         stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        options = replace(options, name=f"{stamp}_{whole.name}_{options.policy.name}")
+        how = options.design or options.policy.name
+        options = replace(options, name=f"{stamp}_{whole.name}_{how}")
     recipe = Recipe.of(whole, options.of_trainings, partial(options_for, "train"))
     sets, unbuildable = found_features(whole, recipe, console)
     space = without(whole, unbuildable, skip=options.skip_unbuildable)
-    _say(console, f"Search {options.name}: {space.size:,} cells of {space.name}")
+    design = planned_of(options, space)
+    planned = "" if design is None else f", {len(design):,} trainings"
+    _say(console, f"Search {options.name}: {space.size:,} cells of {space.name}{planned}")
     for name, why in unbuildable.items():
         _say(console, f"  left out, {name}: {why}")
     for number, one in enumerate(sets, start=1):
         if len(sets) > 1:
             _say(console, f"Features {number} of {len(sets)}: {one.backbone.name}")
         collect(one, console)
+    tests = None
+    if design is not None:
+        tests = TestSplits([options.dataset, *datasets_after(options)])
+        for one in sets:
+            tests.collect(one, console)
     folder = make_folder(options, text)
     has_gpu = _has_gpu(options)
     shelf = Shelf(_bytes(options.memory))
     if not has_gpu:  # processes that are forked share it
         shelf.fill(sets)
-    kitchen = Kitchen(recipe, space, options.objectives, folder)
+    kitchen = Kitchen(recipe, space, options.objectives, folder, tests=tests)
     kitchen = replace(kitchen, shelf=None if has_gpu else shelf, memory=_bytes(options.memory))
     lasting = {**identity(options), "space": digest_of(text), "left_out": sorted(unbuildable)}
     engine = Engine(
         orders_of(options, space, folder, kitchen),
-        plan_of(options, has_gpu, lasting),
+        replace(plan_of(options, has_gpu, lasting), design=design),
         has_gpu=has_gpu,
         how_to_go_on=f"Go on with: collision search name={shlex.quote(str(options.name))}",
     )
     about = about_of(read_begun(options.runs_root, str(options.name)), options)
+    about = about if design is None else replace(about, budget=len(design))
     with Shown(console, about) as shown:
         ending = engine.run(shown)
     if ending.others_go_on:
-        _say(console, "The hours are over; other commands go on, and the last one confirms.")
+        goes_on = "the last one confirms" if design is None else "so does the same one, later"
+        _say(console, f"The hours are over; other commands go on, and {goes_on}.")
     console.print(overview(ending.trials, about))
     for line in verdict(ending.trials, about):
         _say(console, line)
@@ -128,6 +141,13 @@ def found_features(
         else:
             sets.append(one)
     return sets, unbuildable
+
+
+def planned_of(options: SearchOptions, space: Space) -> list[Planned] | None:
+    """List the trainings of a design, if that is what is asked for."""
+    if options.design is None:
+        return None
+    return factorial(space, options.draws, options.seeds, options.seed)
 
 
 def orders_of(options: SearchOptions, space: Space, folder: Path, kitchen: Kitchen) -> Orders:

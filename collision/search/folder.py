@@ -22,7 +22,7 @@ from collision.checks import STRICT, typed
 from collision.config import config_dirs, names_of
 from collision.errors import ConfigError
 from collision.files import write_whole
-from collision.options import SearchOptions, TrainOptions, as_config, key_of
+from collision.options import SearchOptions, as_config, of_trainings
 from collision.search.space import Space
 from collision.untrusted import CONFIG_FORMAT, read_config, reading
 
@@ -35,6 +35,7 @@ _PLAIN = re.compile(r"[+~]{0,2}[a-z]\w*(\.[A-Za-z]\w*)*(=.*)?", re.ASCII | re.DO
 _OF_THE_COMMAND = (
     *("budget", "hours", "name", "storage", "workers", "memory", "confirm", "confirm_seeds"),
     *("retries", "lease", "saturated", "output", "done", "once", "typed", "policy", "parts"),
+    *("draws", "seeds"),
     *("skip_unbuildable", "extract", "runs_root", "cache_root", "data_root", "trust"),
     *("audit", "audit_workers", "num_resamples", "threshold"),
 )
@@ -160,6 +161,7 @@ class Begun:
     objectives: tuple[str, ...]
     of_trainings: tuple[str, ...]
     budget: int | None
+    design: str | None
     confirm: int
 
 
@@ -183,7 +185,6 @@ def read_begun(runs_root: Path, name: str) -> Begun:
     with reading(where):
         saved = typed(_Saved, {name: config[name] for name in get_type_hints(_Saved)})
     own = _plain_overrides(config, folder)
-    shared = {item.name for item in fields(TrainOptions)} | {"experiment"}
     space = replace(Space.load(str(folder / SPACE)), name=Path(saved.space).stem)
     return Begun(
         name=name,
@@ -191,8 +192,9 @@ def read_begun(runs_root: Path, name: str) -> Begun:
         space=space,
         storage=saved.storage,
         objectives=saved.objectives,
-        of_trainings=tuple(one for one in own if key_of(one).partition(".")[0] in shared),
+        of_trainings=tuple(of_trainings(own, is_design=saved.design is not None)),
         budget=saved.budget,
+        design=saved.design,
         confirm=saved.confirm,
     )
 
@@ -205,6 +207,7 @@ class _Saved:
     storage: str | None
     objectives: tuple[str, ...]
     budget: int | None
+    design: str | None
     confirm: int
 
 

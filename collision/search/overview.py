@@ -16,7 +16,7 @@ from collision.report.tables import ABSENT, Grid, as_rich, number, signed
 from collision.search.pareto import MAP, front, value_of
 from collision.search.reading import command_of, done, failures
 from collision.search.space import Space
-from collision.search.trials import CONFIRM, FAILED, RUNNING, SEARCH, WAITING, Trial
+from collision.search.trials import CONFIRM, DESIGN, FAILED, RUNNING, SEARCH, WAITING, Trial
 from collision.search.winner import Confirmed, Luck, best_cells, confirmed, luck_of
 from collision.types import Seconds
 
@@ -58,7 +58,7 @@ def overview(trials: Sequence[Trial], about: About, now: float | None = None) ->
 def progress(trials: Sequence[Trial], about: About, now: float) -> list[str]:
     """Say how many trials are in which state, how fast it goes, and how long it will take."""
     states = Counter(trial.state for trial in trials)
-    asked = [trial for trial in trials if trial.stage == SEARCH and trial.retry_of is None]
+    asked = [trial for trial in trials if trial.stage != CONFIRM and trial.retry_of is None]
     ended = sum(trial.state not in (WAITING, RUNNING) for trial in asked)
     of_budget = f"{ended:,} of {about.budget:,}" if about.budget else f"{ended:,}"
     again = sum(trial.retry_of is not None for trial in trials)
@@ -153,6 +153,12 @@ def verdict(trials: Sequence[Trial], about: About) -> list[str]:
     found, luck = confirmed(trials), luck_of(trials)
     if not done(trials):
         return ["No trial has a score: there is no best one."]
+    if any(trial.stage == DESIGN for trial in trials):
+        factors = ",".join(d.key for d in about.space.cells if len(d.choices) > 1)
+        return [
+            "A design calls nothing best. What mattered, and how sure that is: collision study "
+            f"analyse {about.name} 'factors=[{factors}]' score=map seed=seed"
+        ]
     if not found:
         (best,) = best_cells(trials, 1)
         return [

@@ -21,6 +21,7 @@ from collision.learning.head import HeadModel, is_chosen
 from collision.learning.scoring import probabilities
 from collision.search.desk import Job, Outcome
 from collision.search.features import Shelf
+from collision.search.judging import TestSplits
 from collision.search.pareto import MAP, PARAMETERS, RATE
 from collision.search.recipe import Recipe
 from collision.search.space import Space
@@ -39,6 +40,7 @@ class Kitchen:
         scratch: A folder for what a training keeps until its end.
         shelf: With what was loaded ahead, for workers that are forked.
         memory: That features may take in a worker without it, bytes; None: what is free.
+        tests: On which the trials of a design are scored.
     """
 
     recipe: Recipe
@@ -47,6 +49,7 @@ class Kitchen:
     scratch: Path
     shelf: Shelf | None = None
     memory: float | None = None
+    tests: TestSplits | None = None
 
     def __call__(self) -> Trainer:
         """Get ready, in the process of a worker."""
@@ -89,7 +92,9 @@ class HeadTrainer:
             PARAMETERS: float(trained.best.num_parameters),
             RATE: rate,
         }
+        tests = kitchen.tests
         return Outcome(
+            scores=tests.scores(trained.best, options, device) if tests else {},
             values=[known[name] for name in kitchen.objectives],
             num_parameters=trained.best.num_parameters,
             windows_per_second=rate,

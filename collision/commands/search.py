@@ -153,7 +153,8 @@ def planned_of(options: SearchOptions, space: Space) -> list[Planned] | None:
 def orders_of(options: SearchOptions, space: Space, folder: Path, kitchen: Kitchen) -> Orders:
     """Put together what workers are given."""
     assert options.name is not None
-    what = options.budget, options.seed, options.retries, options.lease, options.policy.name
+    budget = options.budget if options.design is None else 0  # it asks no policy
+    what = budget, options.seed, options.retries, options.lease, options.policy.name
     return Orders(
         name=options.name,
         storage=options.storage,

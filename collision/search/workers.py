@@ -164,7 +164,8 @@ class Team:
 
     def __init__(self, orders: Orders, count: int, context: BaseContext):
         self._orders, self._count, self._context = orders, count, context
-        self._phase: Any = context.Value("i", SEARCHING, lock=False)  # type: ignore[attr-defined]
+        # Nobody asks before it is looked at how the search stands.
+        self._phase: Any = context.Value("i", FINISHING, lock=False)  # type: ignore[attr-defined]
         self.complaints: Any = context.Queue()
         self._running: dict[int, BaseProcess] = {}
         self._num_started = 0

@@ -352,17 +352,6 @@ class SearchOptions(TrainOptions):
                 "it, each once."
             )
 
-    @property
-    def of_trainings(self) -> list[str]:
-        """The overrides that trainings are given: those of ``train``."""
-        shared = {item.name for item in fields(TrainOptions)} | {"experiment"}
-        return [text for text in self.typed if key_of(text).partition(".")[0] in shared]
-
-
-def key_of(override: str) -> str:
-    """Give the option that an override sets."""
-    return override.lstrip("+~").partition("=")[0]
-
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions(Folders):

@@ -29,6 +29,7 @@ from collision.search.folder import (
     digest_of,
     identity,
     make_folder,
+    of_trainings,
     read_begun,
     text_of_space,
 )
@@ -70,7 +71,7 @@ def search(options: SearchOptions, console: Console) -> None:
     if options.name is None:
         stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         options = replace(options, name=f"{stamp}_{whole.name}_{options.policy.name}")
-    recipe = Recipe.of(whole, options.of_trainings, partial(options_for, "train"))
+    recipe = Recipe.of(whole, of_trainings(options.typed), partial(options_for, "train"))
     sets, unbuildable = found_features(whole, recipe, console)
     space = without(whole, unbuildable, skip=options.skip_unbuildable)
     _say(console, f"Search {options.name}: {space.size:,} cells of {space.name}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -22,7 +22,7 @@ from collision.checks import STRICT, typed
 from collision.config import config_dirs, names_of
 from collision.errors import ConfigError
 from collision.files import write_whole
-from collision.options import SearchOptions, TrainOptions, as_config, key_of
+from collision.options import SearchOptions, TrainOptions, as_config
 from collision.search.space import Space
 from collision.untrusted import CONFIG_FORMAT, read_config, reading
 
@@ -45,6 +45,17 @@ def folder_of(runs_root: Path, name: str) -> Path:
     if not _NAME.fullmatch(name):
         raise ConfigError(f"name={name}: give letters, digits, and . _ - between them.")
     return runs_root / FOLDER / name
+
+
+def key_of(override: str) -> str:
+    """Give the option that an override sets."""
+    return override.lstrip("+~").partition("=")[0]
+
+
+def of_trainings(typed_ones: Iterable[str]) -> list[str]:
+    """Give the overrides that trainings are given: those of ``train``."""
+    shared = {item.name for item in fields(TrainOptions)} | {"experiment"}
+    return [text for text in typed_ones if key_of(text).partition(".")[0] in shared]
 
 
 def read_typed(options: SearchOptions) -> list[str] | None:
@@ -183,7 +194,6 @@ def read_begun(runs_root: Path, name: str) -> Begun:
     with reading(where):
         saved = typed(_Saved, {name: config[name] for name in get_type_hints(_Saved)})
     own = _plain_overrides(config, folder)
-    shared = {item.name for item in fields(TrainOptions)} | {"experiment"}
     space = replace(Space.load(str(folder / SPACE)), name=Path(saved.space).stem)
     return Begun(
         name=name,
@@ -191,7 +201,7 @@ def read_begun(runs_root: Path, name: str) -> Begun:
         space=space,
         storage=saved.storage,
         objectives=saved.objectives,
-        of_trainings=tuple(one for one in own if key_of(one).partition(".")[0] in shared),
+        of_trainings=tuple(of_trainings(own)),
         budget=saved.budget,
         confirm=saved.confirm,
     )

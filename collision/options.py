@@ -6,7 +6,7 @@ made. ``collision.commands._entry`` makes these from the command line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -360,24 +360,6 @@ class SearchOptions(TrainOptions):
                 f"draws={self.draws}: only a design has them. Give design=factorial, or leave them "
                 "out."
             )
-
-    @property
-    def of_trainings(self) -> list[str]:
-        """The overrides that trainings are given."""
-        return of_trainings(self.typed, is_design=self.design is not None)
-
-
-def of_trainings(typed: Sequence[str], *, is_design: bool) -> list[str]:
-    """Give those overrides of a search that are ``train``'s, but for what a design does itself."""
-    shared = {item.name for item in fields(TrainOptions)} | {"experiment"}
-    if is_design:
-        shared -= {"seed", "seeds", "evaluate_on"}
-    return [text for text in typed if key_of(text).partition(".")[0] in shared]
-
-
-def key_of(override: str) -> str:
-    """Give the option that an override sets."""
-    return override.lstrip("+~").partition("=")[0]
 
 
 @dataclass(frozen=True, kw_only=True)

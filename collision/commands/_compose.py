@@ -23,8 +23,8 @@ from collision.commands._lists import listed_parts, named_csv, settled
 from collision.commands._overrides import parse, readable
 from collision.config import Part, config_dir, config_dirs, dotted, names_of, no_such_part, part_of
 from collision.errors import ConfigError
-from collision.options import OPTIONS, SearchOptions, key_of
-from collision.search.folder import check_same_search, read_typed
+from collision.options import OPTIONS, SearchOptions
+from collision.search.folder import check_same_search, key_of, read_typed
 
 # Options below it are those of whatever parts are named.
 _OPEN = "backbone.options."

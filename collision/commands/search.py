@@ -31,6 +31,7 @@ from collision.search.folder import (
     digest_of,
     identity,
     make_folder,
+    of_trainings,
     read_begun,
     text_of_space,
 )
@@ -74,7 +75,11 @@ def search(options: SearchOptions, console: Console) -> None:
         stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         how = options.design or options.policy.name
         options = replace(options, name=f"{stamp}_{whole.name}_{how}")
-    recipe = Recipe.of(whole, options.of_trainings, partial(options_for, "train"))
+    recipe = Recipe.of(
+        whole,
+        of_trainings(options.typed, is_design=options.design is not None),
+        partial(options_for, "train"),
+    )
     sets, unbuildable = found_features(whole, recipe, console)
     space = without(whole, unbuildable, skip=options.skip_unbuildable)
     design = planned_of(options, space)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -22,7 +22,7 @@ from collision.checks import STRICT, typed
 from collision.config import config_dirs, names_of
 from collision.errors import ConfigError
 from collision.files import write_whole
-from collision.options import SearchOptions, as_config, of_trainings
+from collision.options import SearchOptions, TrainOptions, as_config
 from collision.search.space import Space
 from collision.untrusted import CONFIG_FORMAT, read_config, reading
 
@@ -46,6 +46,18 @@ def folder_of(runs_root: Path, name: str) -> Path:
     if not _NAME.fullmatch(name):
         raise ConfigError(f"name={name}: give letters, digits, and . _ - between them.")
     return runs_root / FOLDER / name
+
+
+def key_of(override: str) -> str:
+    """Give the option that an override sets."""
+    return override.lstrip("+~").partition("=")[0]
+
+
+def of_trainings(typed_ones: Iterable[str], *, is_design: bool = False) -> list[str]:
+    """Give those overrides that are ``train``'s, but for what a design does itself."""
+    shared = {item.name for item in fields(TrainOptions)} | {"experiment"}
+    shared -= {"seed", "seeds", "evaluate_on"} if is_design else set()
+    return [text for text in typed_ones if key_of(text).partition(".")[0] in shared]
 
 
 def read_typed(options: SearchOptions) -> list[str] | None:

@@ -8,6 +8,7 @@ from collision.errors import CheckpointError, ConfigError
 from collision.search.folder import (
     folder_of,
     make_folder,
+    of_trainings,
     read_begun,
     read_name,
     text_of_space,
@@ -27,7 +28,7 @@ def test_it_goes_on_by_its_name(begun):
     again = options_for("search", ["name=a", "budget=9"])
     assert (again.space, again.budget, again.policy.name) == ("offline", 9, "random")
     assert again.limit == 3 and again.head.options["dropout"] == 0.1
-    assert again.of_trainings == ["head.dropout=0.1", "limit=3"]
+    assert of_trainings(again.typed) == ["head.dropout=0.1", "limit=3"]
     other = options_for("search", ["name=a", "policy=tpe", "policy.num_startup=3", "workers=1"])
     assert other.policy.name == "tpe" and other.workers == 1
     assert options_for("search", ["name=b", "space=core"]).limit is None

@@ -55,6 +55,7 @@ class Archive:
         """ConfigError: ``axes`` are not two dimensions of the space's cells."""
         self.rows, self.columns = _axes(space, axes)
         self._tried: dict[Niche, dict[str, Experiment]] = defaultdict(dict)
+        self._elites: dict[Niche, Experiment] = {}
 
     def add(self, number: int, point: Point, score: float) -> None:
         """Add a trial that ended."""
@@ -62,13 +63,16 @@ class Archive:
         tried = self._tried[niche].setdefault(point.key, Experiment(point))
         tried.scores.append(score)
         tried.numbers.append(number)
+        self._elites.pop(niche, None)  # looked for again when somebody asks
 
     def elites(self) -> dict[Niche, Experiment]:
         """Give the best experiment of each niche where something was tried; of equals, the first.
 
         In the same order whichever trial was added first.
         """
-        return {niche: max(t.values(), key=_merit) for niche, t in sorted(self._tried.items())}
+        for niche in self._tried.keys() - self._elites.keys():
+            self._elites[niche] = max(self._tried[niche].values(), key=_merit)
+        return dict(sorted(self._elites.items()))
 
     def num_trials(self, niche: Niche) -> int:
         """Count the trials of a niche."""

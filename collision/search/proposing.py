@@ -85,6 +85,7 @@ class OwnSampler(BaseSampler):
         noted = {**proposal.notes, **own}
         for name, value in noted.items():
             study._storage.set_trial_user_attr(trial._trial_id, name, value)
+            trial.user_attrs[name] = value  # of the copy that whoever asked has
         return values_of(self.quest.space, point)
 
     def sample_independent(self, *_: Any, **__: Any) -> NoReturn:

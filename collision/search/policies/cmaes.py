@@ -32,8 +32,8 @@ _RETRY_OF = "retry_of"
 class CMAES:
     """Samples from a distribution that moves to where the first objective is high.
 
-    The distribution follows from the study's finished trials alone, so every worker can rebuild it
-    at any time. What was drawn is noted with each trial, also for dimensions that do not apply there.
+    The distribution follows from the study's finished trials alone: every worker can rebuild it at
+    any time. What was drawn is noted with each trial, for dimensions that do not apply there, too.
 
     Attributes:
         population: Trials after which the distribution moves; None: 4 + 3 ln(dimensions).

@@ -47,7 +47,7 @@ def test_the_distribution_moves_with_each_population(space, policy):
 
 def test_failed_and_running_trials_do_not_break_a_generation(space, policy):
     own = study(space, policy)
-    for number in range(POPULATION):
+    for _ in range(POPULATION):
         assert generation(own) == 0
         own.tell(asked(space, own)[0], state=TrialState.FAIL)
         asked(space, own)  # a worker that is killed: it never tells

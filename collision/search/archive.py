@@ -137,15 +137,14 @@ def _heat_map(figure: Figure, panel: Axes, scores: np.ndarray) -> None:
         bar.outline.set_visible(False)
     else:
         white = {"facecolor": "white", "edgecolor": "none"}
-        middle = {"xy": (0.5, 0.5), "xycoords": "axes fraction", "ha": "center", "bbox": white}
-        panel.annotate("no trial has a score yet", **middle)
+        said, middle = "no trial has a score yet", panel.transAxes
+        panel.text(0.5, 0.5, said, transform=middle, ha="center", va="center", bbox=white)
 
 
 def _label(panel: Axes, row: int, column: int, score: float, count: int) -> None:
     from collision.report.plots import INK
 
-    image = panel.images[0]
-    red, green, blue, _ = image.cmap(image.norm(score))
+    red, green, blue, _ = panel.images[0].to_rgba(np.array([score]))[0]
     colour = "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else INK
     text = f"{score:.3f}\nn {count}"
     panel.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)

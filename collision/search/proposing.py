@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -60,11 +60,16 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class Proposal:
-    """Values by dimension, all that apply (``Space.named``); who proposed them, made from which."""
+    """Values by dimension, all that apply (``Space.named``); who proposed them, made from which.
+
+    Attributes:
+        notes: Further user attributes of the trial, which the policy reads again.
+    """
 
     values: Mapping[str, str | float]
     proposer: str
     parents: Sequence[int] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class OwnSampler(BaseSampler):
@@ -89,9 +94,11 @@ class OwnSampler(BaseSampler):
         """Let it be proposed, and noted who did."""
         proposal = self.propose(study, trial.number)
         point = self.quest.space.named(proposal.values)
-        noted = {PROPOSER: proposal.proposer, PARENTS: list(proposal.parents)}
+        own = {PROPOSER: proposal.proposer, PARENTS: list(proposal.parents)}
+        noted = {**proposal.notes, **own}
         for name, value in noted.items():
             study._storage.set_trial_user_attr(trial._trial_id, name, value)
+            trial.user_attrs[name] = value  # of the copy that whoever asked has
         return values_of(self.quest.space, point)
 
     def sample_independent(self, *_: Any, **__: Any) -> NoReturn:

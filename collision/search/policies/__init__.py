@@ -1,1 +1,1 @@
-"""Who proposes what is tried next: one file a policy, with its YAML in ``configs/policy``."""
+"""Policies of a search: one file each, named by a YAML in ``configs/policy``."""

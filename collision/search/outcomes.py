@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,7 +24,7 @@ MEASURES = {
     "windows_per_second": "windows_per_second",
 }
 LESS_IS_BETTER = ("parameters",)
-# A share of the finished trials with one and the same best score: the score tells them apart no more.
+# A share of the trials that have one and the same best score, which tells them apart no more.
 SATURATED, FEWEST_FOR_SATURATION = 0.05, 40
 MANY_FAILURES = 0.1
 
@@ -89,7 +89,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Spread:
-    """The sd between seeds of one cell, over all cells with several; degrees of freedom behind it."""
+    """The sd between seeds of one cell, over all cells with several; its degrees of freedom."""
 
     sd: float
     df: int
@@ -97,7 +97,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Failures:
-    """Trials that failed of one cause, whose numbers may differ: the first's words stand for all."""
+    """Trials that failed of one cause, but for numbers in it: the first's words stand for all."""
 
     cause: str
     trials: tuple[Trial, ...]
@@ -217,7 +217,7 @@ class Outcome:
         return expected_best(self.num_searched) * self.spread.sd
 
     def front(self, objectives: Sequence[str]) -> tuple[Cell, ...]:
-        """Give the cells that no other one equals or beats in all objectives, the best mAP first."""
+        """Give the cells that no other one beats in all objectives, the best mAP first."""
         rows, cells = [], []
         for cell in self.cells:
             values = [value_of(cell, name) for name in objectives]
@@ -234,7 +234,9 @@ class Outcome:
         for trial in self.trials:
             if trial.state == FAILED:
                 groups[re.sub(r"\d+(\.\d+)?", "0", trial.cause)].append(trial)
-        found = [Failures(own[0].cause or "no cause was noted", tuple(own)) for own in groups.values()]
+        found = [
+            Failures(own[0].cause or "no cause was noted", tuple(own)) for own in groups.values()
+        ]
         return sorted(found, key=lambda one: -len(one.trials))
 
     def retried(self) -> tuple[int, int]:
@@ -252,7 +254,9 @@ class Outcome:
 
     def proposals(self) -> list[Proposals]:
         """Sort the trials that were asked for by who asked; the most first."""
-        scores = {trial.number: score for trial in self.trials if (score := score_of(trial)) is not None}
+        scores = {
+            trial.number: score for trial in self.trials if (score := score_of(trial)) is not None
+        }
         groups: dict[str, list[Trial]] = defaultdict(list)
         for trial in self.trials:
             if trial.stage != CONFIRM:
@@ -262,7 +266,8 @@ class Outcome:
             gains = [
                 scores[trial.number] - max(known)
                 for trial in own
-                if trial.number in scores and (known := [scores[p] for p in trial.parents if p in scores])
+                if trial.number in scores
+                and (known := [scores[p] for p in trial.parents if p in scores])
             ]
             reached = tuple(scores[trial.number] for trial in own if trial.number in scores)
             made, better = sum(bool(t.parents) for t in own), sum(gain > 0 for gain in gains)
@@ -340,24 +345,6 @@ def not_dominated(rows: np.ndarray) -> list[int]:
     return kept
 
 
-def share_explained(groups: Sequence[Sequence[float]]) -> float | None:
-    """Give the share of the differences between scores that goes with their group: omega squared.
-
-    0 where it is no more than chance gives. None: fewer than two groups, or nothing left over.
-    """
-    known = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
-    count = sum(map(len, known))
-    if len(known) < 2 or count <= len(known):
-        return None
-    everything = np.concatenate(known)
-    within = sum(float(((group - group.mean()) ** 2).sum()) for group in known)
-    total = float(((everything - everything.mean()) ** 2).sum())
-    noise = within / (count - len(known))
-    if total <= 0:
-        return None
-    return max(0.0, (total - within - (len(known) - 1) * noise) / (total + noise))
-
-
 def hours(trials: Sequence[Trial]) -> tuple[float, float]:
     """Give hours from the first start to the last end, and hours of all trials together."""
     starts = [trial.started for trial in trials if trial.started is not None]
@@ -365,16 +352,6 @@ def hours(trials: Sequence[Trial]) -> tuple[float, float]:
     wall = max(ends) - min(starts) if starts and ends else 0.0
     spent = sum((trial.seconds or 0.0) + (trial.overhead or 0.0) for trial in trials)
     return max(0.0, wall) / 3600, spent / 3600
-
-
-def groups_of(trials: Iterable[Trial], key: str) -> Mapping[str, list[float]]:
-    """Give the scores by what was chosen of a dimension; trials that chose nothing pass by."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for trial in trials:
-        score, name = score_of(trial), trial.point.values.get(key)
-        if score is not None and name is not None:
-            found[name].append(score)
-    return found
 
 
 def _mean(trials: Sequence[Trial]) -> float | None:

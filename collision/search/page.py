@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from collision.files import write_whole
+from collision.report.charts import score_scale
 from collision.report.document import (
     Html,
     asset,
@@ -24,19 +25,18 @@ from collision.search.heat import choosable, heat_map
 from collision.search.outcomes import Outcome, objective_of
 from collision.search.page_data import page_data
 from collision.search.pictures import (
-    MOST_DOTS,
     front_picture,
     growth,
     growth_legend,
     panel_picture,
     panels,
-    score_scale,
 )
 from collision.search.space import Space
 from collision.search.trials import Trial
 
 COMMAND = "command"  # the fact that each trial's command begins with
 DEFAULT_COMMAND = "python train.py"
+MANY = 3000  # trials, beyond which dots are smaller
 _ASSETS = Path(__file__).with_name("assets")
 
 
@@ -51,14 +51,10 @@ def write_page(
 ) -> Path:
     """Write ``search.html``, which needs no other file and no network, and ``search.md``.
 
-    Args:
-        facts: What describes the search, by name; ``command`` is what each trial's command begins
-            with, such as ``python train.py dataset=synthetic``.
-        objectives: The first is ``map``; further ones ``parameters``, ``windows_per_second``.
-        pictures: Further ones, such as the archive of MAP-Elites.
-
-    Returns:
-        The page's path.
+    ``facts`` describe the search, by name; ``command`` is what each trial's command begins with,
+    such as ``python train.py dataset=synthetic``. The first of ``objectives`` is ``map``, further
+    ones ``parameters`` and ``windows_per_second``. Further ``pictures``, such as the archive of
+    MAP-Elites, stand below the proposers. The page's path is returned.
     """
     outcome = Outcome.of(trials)
     made = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -133,9 +129,7 @@ def _line(space: Space, outcome: Outcome) -> str:
     return f"Space {space.name}: {space.size:,} cells; {len(outcome.trials):,} trials."
 
 
-def _head(
-    name: str, space: Space, outcome: Outcome, facts: Mapping[str, str]
-) -> Iterator[Html]:
+def _head(name: str, space: Space, outcome: Outcome, facts: Mapping[str, str]) -> Iterator[Html]:
     yield element("h1", f"Search {name}")
     yield element("p", f"{_line(space, outcome)} Page made {facts['page made']}.", class_="muted")
     first, *rest = words.headline(outcome)
@@ -166,11 +160,12 @@ def _growth(outcome: Outcome) -> Iterator[Html]:
     over = {by: growth(outcome, by) for by in ("number", "hours")}
     if not over["number"]:
         return
+    many = len(outcome.trials) > MANY
     yield element("h2", "How the best grew")
     if over["hours"]:
         yield _switch({"growth-number": "by trial", "growth-hours": "by hours"})
     for by, drawn in over.items():
-        yield element("div", drawn, id=f"growth-{by}")
+        yield element("div", drawn, id=f"growth-{by}", class_="many" if many else None)
     yield growth_legend(outcome)
 
 
@@ -202,7 +197,7 @@ def _heat(space: Space, outcome: Outcome) -> Iterator[Html]:
     yield element("h2", f"{down.key} by {across.key}")
     said = (
         "Large: the best mAP; small: mean and number of trials. Confirmations are left out. "
-        "Fewer trials, less luck: compare the best of two places only where their numbers are alike."
+        "More trials, more luck: compare the best of two places only where their numbers are alike."
     )
     yield element("p", said, class_="muted")
     yield element("div", *controls, class_="controls screen", id="heat-controls", hidden=True)
@@ -214,13 +209,14 @@ def _choices(space: Space, outcome: Outcome) -> Iterator[Html]:
     found = panels(space, outcome)
     if not found:
         return
-    scale = score_scale([score for one in found[:1] for own in one.groups.values() for score in own])
+    scale = score_scale([float(trial.value or 0) for trial in outcome.searched])
     yield element("h2", "What was chosen, and what it reached")
     said = (
-        "Each dimension alone, largest share first (omega squared, the share beyond what chance "
-        "gives). A search tries good choices more often and together, so this is no proof that a "
-        "factor matters: a designed run is. Bar: the middle half; line: median. Of a choice with "
-        f"more than {MOST_DOTS} trials, as many dots are drawn, evenly spaced in rank."
+        "Shares are omega squared, beyond what chance gives: beside the other dimensions, and of "
+        "each alone. A search tries good choices more often, and good ones together, so the share "
+        "alone is partly that of others, and neither proves that a factor matters: a designed run "
+        "does. Bar: the middle half; line: median, of a number that of each fifth of the trials. "
+        "Where there are very many trials, not all dots are drawn, but evenly spaced ones."
     )
     yield element("p", said, class_="muted")
     yield element("div", *(panel_picture(one, scale) for one in found), class_="panels")
@@ -276,7 +272,9 @@ def _facts(facts: Mapping[str, str]) -> Iterator[Html]:
 def _facts_grid(facts: Mapping[str, str]) -> Grid:
     named = {"each trial's command begins": facts.get(COMMAND, DEFAULT_COMMAND)}
     rows = {**{k: v for k, v in facts.items() if k != COMMAND}, **named}
-    return Grid("How it was searched", ["property", "value"], [[k, str(v)] for k, v in rows.items()])
+    return Grid(
+        "How it was searched", ["property", "value"], [[k, str(v)] for k, v in rows.items()]
+    )
 
 
 def _titled(grid: Grid, said: str, **attributes: str) -> Iterator[Html]:

@@ -1,129 +1,40 @@
-"""Pictures of a search's page: marks in SVG, words in HTML beside them. U: units of the drawing."""
+"""Pictures of a search's page: how the best grew, the front, what was chosen."""
 
 from __future__ import annotations
 
-import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from collision.report.charts import (
+    UNITS,
+    Axis,
+    Scale,
+    across,
+    chart,
+    dots,
+    down,
+    score_scale,
+    steps,
+    tick_labels,
+)
 from collision.report.document import Html, element, joined
 from collision.report.tables import number
 from collision.search.outcomes import (
     Cell,
     Outcome,
-    groups_of,
     score_of,
-    share_explained,
     value_of,
 )
+from collision.search.shares import Share, shares
 from collision.search.space import Dimension, Range, Space
 from collision.search.trials import CONFIRM, FAILED, Trial
 
-UNITS = 4000  # across a drawing, which is stretched to its place
 NUM_COLOURS = 6
 MOST_DOTS = 150  # of a choice: beyond that, evenly spaced ranks of its scores
 NUM_BINS = 5  # of a number that was chosen
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Where values lie between the ends of an axis; what lies beyond is put on its end."""
-
-    low: float
-    high: float
-    log: bool = False
-
-    @classmethod
-    def over(cls, values: Sequence[float], *, log: bool = False, room: float = 0.04) -> Scale:
-        """Give one that holds all values, with room at both ends."""
-        low, high = _turned(min(values), log), _turned(max(values), log)
-        aside = (high - low) * room or 0.5 * (abs(high) * room or room)
-        return cls(_turned_back(low - aside, log), _turned_back(high + aside, log), log)
-
-    def at(self, value: float) -> float:
-        """Give the place of a value in 0..1."""
-        low, high = _turned(self.low, self.log), _turned(self.high, self.log)
-        if value <= self.low:
-            return 0.0
-        return min(1.0, (_turned(value, self.log) - low) / (high - low))
-
-    def ticks(self, count: int) -> list[float]:
-        """Give round values between the ends, about ``count``."""
-        from matplotlib.ticker import LogLocator, MaxNLocator
-
-        if self.log and self.high / self.low >= 30:
-            found = LogLocator(numticks=count).tick_values(self.low, self.high)
-        else:
-            found = MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
-        return [float(value) for value in found if self.low <= value <= self.high]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A scale with its title; ``name`` is what the page's script finds beside a trial."""
-
-    scale: Scale
-    title: str
-    name: str = ""
-    kind: str = "number"  # or "score", "size"
-
-    def written(self, value: float) -> str:
-        """Write a tick."""
-        if self.kind == "score":
-            return f"{value:.4g}".removeprefix("0") or "0"
-        return short(value)
-
-
-def short(value: float) -> str:
-    """Write a number in few letters: 1.2 M, 36 k, 0.0001."""
-    for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
-
-
-def score_scale(scores: Sequence[float]) -> Scale:
-    """Give a scale for scores: what lies far below most of them stands on its lower end."""
-    low, middle = np.quantile(scores, (0.25, 0.5))
-    floor = low - 3 * (middle - low) - 1e-3
-    return Scale.over([value for value in scores if value >= floor])
-
-
-def chart(x: Axis, y: Axis, marks: Sequence[str], height: str, *, about: str) -> Html:
-    """Put marks, which are in U, into a frame with axes; ``about`` is said to who cannot see."""
-    columns, rows = x.scale.ticks(6), y.scale.ticks(5)
-    levels = (f"M0 {_down(y.scale, value)}h{UNITS}" for value in rows)
-    grid = element("path", class_="rule", d="".join(levels))
-    drawing = element(
-        "svg", grid, *marks, viewBox=f"0 0 {UNITS} {UNITS}", preserveAspectRatio="none",
-        role="img", aria_label=about,
-    )  # fmt: skip
-    ends = {f"data_{axis}": f"{own.scale.low!r} {own.scale.high!r} {int(own.scale.log)} {own.name}"
-            for axis, own in (("x", x), ("y", y))}  # fmt: skip
-    return element(
-        "div",
-        element("div", y.title, class_="title-y"),
-        element("div", *_ticks(y, rows, "bottom"), class_="axis-y"),
-        element("div", drawing, class_="plot", style=f"height:{height}", **ends),
-        element("div", *_ticks(x, columns, "left"), class_="axis-x"),
-        element("div", x.title, class_="title-x"),
-        class_="chart",
-    )
-
-
-def dots(x: Scale, y: Scale, points: Iterable[tuple[float, float]], css: str) -> Html:
-    """One path for all dots of a kind: ends of lines without length."""
-    places = (f"M{_across(x, a)} {_down(y, b)}h0" for a, b in points)
-    return element("path", class_=f"dots {css}", d="".join(places))
-
-
-def steps(x: Scale, y: Scale, points: Sequence[tuple[float, float]], css: str = "line") -> Html:
-    """A line that keeps each value until the next one, and to the right end."""
-    drawn = [f"M{_across(x, points[0][0])} {_down(y, points[0][1])}"]
-    drawn += [f"H{_across(x, a)}V{_down(y, b)}" for a, b in points[1:]]
-    return element("path", class_=css, d="".join(drawn) + f"H{UNITS}")
 
 
 def growth(outcome: Outcome, by: str) -> Html:
@@ -142,12 +53,12 @@ def growth(outcome: Outcome, by: str) -> Html:
         marks.append(dots(x, y, own, css))
     fresh = [(a, b) for a, b, trial in scored if trial.stage == CONFIRM]
     marks += [dots(x, y, fresh, "ring"), dots(x, y, fresh, "hole")]
-    failed = (f"M{_across(x, a)} {UNITS}v-160" for a, trial in placed if trial.state == FAILED)
+    failed = (f"M{across(x, a)} {UNITS}v-160" for a, trial in placed if trial.state == FAILED)
     marks.append(element("path", class_="failed", d="".join(failed)))
     if bests := running_best([(a, b) for a, b, t in scored if t.stage != CONFIRM]):
         marks.append(steps(x, y, bests))
     if outcome.winner:
-        level = _down(y, outcome.winner.score)
+        level = down(y, outcome.winner.score)
         marks.append(element("path", class_="level", d=f"M0 {level}h{UNITS}"))
     title = "trial" if by == "number" else "hours since the first trial began"
     axes = Axis(x, title, by), Axis(y, "mAP on validation", "map", "score")
@@ -173,7 +84,7 @@ def place_of(outcome: Outcome, trial: Trial, by: str) -> float | None:
 
 
 def colours(outcome: Outcome) -> dict[str, str]:
-    """Give each proposer's class of marks, the most frequent first; the last stands for the rest."""
+    """Give each proposer's class of marks, the most frequent first; the last is for the rest."""
     names = [one.proposer for one in outcome.proposals()]
     return {name: f"s{min(place, NUM_COLOURS - 1)}" for place, name in enumerate(names)}
 
@@ -188,7 +99,9 @@ def growth_legend(outcome: Outcome) -> Html:
     if outcome.confirmed:
         entries.append(("ring", "a fresh seed of one of the best"))
     if outcome.winner:
-        entries.append(("level", f"the winner's mean over fresh seeds, {number(outcome.winner.score)}"))
+        entries.append(
+            ("level", f"the winner's mean over fresh seeds, {number(outcome.winner.score)}")
+        )
     if outcome.count(FAILED):
         entries.append(("failed", "failed"))
     items = (element("li", element("i", class_=f"mark {css}"), text) for css, text in entries)
@@ -204,7 +117,7 @@ def front_picture(outcome: Outcome, front: Sequence[Cell], objective: str, title
     x = Scale.over([value for value, _ in places], log=True)
     y = score_scale([score for _, score in places])
     best = [(value, cell.score) for cell in front if (value := value_of(cell, objective))]
-    line = "M" + "L".join(f"{_across(x, a)} {_down(y, b)}" for a, b in sorted(best))
+    line = "M" + "L".join(f"{across(x, a)} {down(y, b)}" for a, b in sorted(best))
     marks = [dots(x, y, places, "rest"), dots(x, y, best, "front")]
     marks += [element("path", class_="through", d=line)] if best else []
     axes = Axis(x, title), Axis(y, "mAP on validation", kind="score")
@@ -213,51 +126,86 @@ def front_picture(outcome: Outcome, front: Sequence[Cell], objective: str, title
 
 @dataclass(frozen=True)
 class Panel:
-    """How scores go with what was chosen of one dimension."""
+    """How scores go with what was chosen of one dimension.
+
+    Attributes:
+        groups: Scores by choice, or by fifth of the numbers that were chosen, from the lowest.
+        points: Of a range: number and score, by number.
+    """
 
     dimension: Dimension | Range
     groups: Mapping[str, Sequence[float]]
-    points: Sequence[tuple[float, float]]  # of a range: number and score
-    share: float | None
+    points: Sequence[tuple[float, float]]
+    share: Share
 
 
 def panels(space: Space, outcome: Outcome) -> list[Panel]:
     """Give a panel for each dimension of which something was tried; the largest share first."""
-    found = []
-    for dimension in space.dimensions:
-        named = groups_of(outcome.searched, dimension.key)
-        if not named:
+    scores = [float(trial.value or 0) for trial in outcome.searched]
+    chosen: dict[str, list[str]] = {}
+    points: dict[str, list[tuple[float, float]]] = {}
+    for one in space.dimensions:
+        names = [trial.point.values.get(one.key, "") for trial in outcome.searched]
+        if not any(names):
             continue
-        points: list[tuple[float, float]] = []
-        groups: Mapping[str, Sequence[float]] = named
-        if isinstance(dimension, Range):
-            points = sorted((float(name), score) for name, own in named.items() for score in own)
-            cut = enumerate(fifths(points))
-            groups = {str(place): [score for _, score in own] for place, own in cut}
-        found.append(Panel(dimension, groups, points, share_explained(list(groups.values()))))
-    return sorted(found, key=lambda panel: -(panel.share or 0))
+        if isinstance(one, Range):
+            numbers = [float(name) if name else None for name in names]
+            points[one.key] = sorted(
+                (n, s) for n, s in zip(numbers, scores, strict=True) if n is not None
+            )
+            names = fifth_of(numbers)
+        chosen[one.key] = names
+    known = shares(chosen, scores)
+    found = []
+    for one in space.dimensions:
+        groups: dict[str, list[float]] = defaultdict(list)
+        for name, score in zip(chosen.get(one.key, ()), scores, strict=False):
+            if name:  # else the dimension played no part
+                groups[name].append(score)
+        if groups:
+            ordered = dict(sorted(groups.items())) if isinstance(one, Range) else groups
+            found.append(Panel(one, ordered, points.get(one.key, ()), known[one.key]))
+    return sorted(found, key=lambda panel: -_rank(panel.share))
 
 
-def fifths(points: Sequence[tuple[float, float]]) -> list[Sequence[tuple[float, float]]]:
-    """Cut sorted points into five runs of equal length; fewer than 10 stay whole."""
-    if len(points) < 2 * NUM_BINS:
-        return [points]
-    edges = np.linspace(0, len(points), NUM_BINS + 1).round().astype(int)
-    return [points[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+def _rank(share: Share) -> float:
+    return share.alone or 0.0 if share.beside is None else share.beside
+
+
+def fifth_of(numbers: Sequence[float | None]) -> list[str]:
+    """Name for each number the fifth in which it lies, "1" to "5": no name where there is none.
+
+    Equal numbers lie in one, so that fifths may differ in size.
+    """
+    known = [number for number in numbers if number is not None]
+    edges = np.quantile(known, np.arange(1, NUM_BINS) / NUM_BINS)
+    return ["" if n is None else str(1 + int(np.searchsorted(edges, n))) for n in numbers]
 
 
 def panel_picture(panel: Panel, y: Scale) -> Html:
     """Draw one panel; ``y`` is the scale of scores, which all share."""
-    share = "" if panel.share is None else f"goes with {panel.share:.0%} of the differences"
-    head = joined(element("h3", panel.dimension.key), element("div", share, class_="muted"))
+    head = joined(
+        element("h3", panel.dimension.key), element("div", _about(panel.share), class_="muted")
+    )
     if isinstance(panel.dimension, Range):
         return element("section", head, _by_number(panel, panel.dimension, y), class_="panel")
     rows = sorted(panel.groups.items(), key=lambda item: -float(np.median(item[1])))
     lines = [_strip(name, scores, y) for name, scores in rows]
-    ticks = element("div", *_ticks(Axis(y, "", kind="score"), y.ticks(4), "left"), class_="axis-x")
+    ticks = element(
+        "div", *tick_labels(Axis(y, "", kind="score"), y.ticks(4), "left"), class_="axis-x"
+    )
     end = element("div", Html("<span></span>"), ticks, element("span", "median", class_="muted"),
                   element("span", "n", class_="muted"), class_="strip ends")  # fmt: skip
     return element("section", head, *lines, end, class_="panel")
+
+
+def _about(share: Share) -> str:
+    parts = []
+    if share.beside is not None:
+        parts.append(f"{share.beside:.0%} of the differences beside the other dimensions")
+    if share.alone is not None:
+        parts.append(f"{share.alone:.0%} alone")
+    return ", ".join(parts) or "too few trials to tell a share"
 
 
 def _strip(name: str, scores: Sequence[float], scale: Scale) -> Html:
@@ -268,8 +216,8 @@ def _strip(name: str, scores: Sequence[float], scale: Scale) -> Html:
         shown = [shown[i] for i in np.linspace(0, len(shown) - 1, MOST_DOTS).round().astype(int)]
     # Spread up and down, so that none hides another: by the golden ratio, which repeats nothing.
     spread = (int(UNITS * (0.15 + 0.7 * (i * 0.618034 % 1))) for i in range(len(shown)))
-    marks = "".join(f"M{_across(scale, s)} {at}h0" for s, at in zip(shown, spread, strict=True))
-    a, b, m = (_across(scale, value) for value in (low, high, middle))
+    marks = "".join(f"M{across(scale, s)} {at}h0" for s, at in zip(shown, spread, strict=True))
+    a, b, m = (across(scale, value) for value in (low, high, middle))
     drawing = element(
         "svg",
         element("path", class_="half", d=f"M{a} {UNITS // 2}H{b}"),
@@ -288,34 +236,13 @@ def _by_number(panel: Panel, dimension: Range, y: Scale) -> Html:
     if len(kept) > 4 * MOST_DOTS:
         kept = [kept[i] for i in np.linspace(0, len(kept) - 1, 4 * MOST_DOTS).round().astype(int)]
     marks = [dots(x, y, kept, "rest")]
-    middles = []
-    for own in fifths(panel.points):
-        level = _down(y, float(np.median([score for _, score in own])))
-        middles.append(f"M{_across(x, own[0][0])} {level}H{_across(x, own[-1][0])}")
+    middles, cut = [], 0
+    for own in panel.groups.values():
+        ends = panel.points[cut][0], panel.points[cut + len(own) - 1][0]
+        cut += len(own)
+        level = down(y, float(np.median(own)))
+        middles.append(f"M{across(x, ends[0]) - 20} {level}H{across(x, ends[1]) + 20}")
     marks.append(element("path", class_="line", d="".join(middles)))
     axes = Axis(x, f"n = {len(panel.points)}"), Axis(y, "", kind="score")
     about = f"mAP by {dimension.key}, with the median of each fifth of the trials"
     return chart(*axes, marks, "9rem", about=about)
-
-
-def _ticks(axis: Axis, values: Sequence[float], side: str) -> list[Html]:
-    return [
-        element("span", axis.written(value), style=f"{side}:{100 * axis.scale.at(value):.2f}%")
-        for value in values
-    ]
-
-
-def _across(scale: Scale, value: float) -> int:
-    return round(UNITS * scale.at(value))
-
-
-def _down(scale: Scale, value: float) -> int:
-    return round(UNITS * (1 - scale.at(value)))
-
-
-def _turned(value: float, log: bool) -> float:
-    return math.log(value) if log else value
-
-
-def _turned_back(value: float, log: bool) -> float:
-    return math.exp(value) if log else value

@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Sequence
 from statistics import median
 
+from collision.report.charts import short
 from collision.report.tables import ABSENT, Grid, number, signed
 from collision.search.outcomes import Cell, Outcome, Spread, hours, value_of
-from collision.search.pictures import short
 from collision.search.trials import DONE, FAILED, RUNNING, WAITING, Trial
 
 LEVEL = 0.95
@@ -54,10 +54,11 @@ def _of_winner(outcome: Outcome, winner: Cell) -> list[str]:
     said = [first]
     if winner.search_score is not None:
         gap = winner.search_score - winner.score
-        where = "higher" if gap > 0 else "lower"
+        beside = f", {number(abs(gap))} {'higher' if gap > 0 else 'lower'}"
+        beside = " as well" if number(abs(gap)) == number(0) else beside
         said.append(
-            f"The search, which chose it, saw {number(winner.search_score)}, "
-            f"{number(abs(gap))} {where}. {luck(outcome)}"
+            f"The search, which chose it, saw {number(winner.search_score)}{beside}. "
+            f"{luck(outcome)}"
         )
     if len(outcome.confirmed) > 1:
         said.append(_beside_next(winner, outcome.confirmed[1], outcome.spread))
@@ -69,11 +70,15 @@ def _beside_next(winner: Cell, other: Cell, spread: Spread | None) -> str:
     said = f"The next, {described(other)}, lies {number(gap)} below"
     if spread is None:
         return f"{said}; whether seeds explain that is not known."
-    reach = _quantile(spread.df) * spread.sd * math.sqrt(1 / len(winner.fresh) + 1 / len(other.fresh))
+    reach = (
+        _quantile(spread.df) * spread.sd * math.sqrt(1 / len(winner.fresh) + 1 / len(other.fresh))
+    )
     if gap < reach:
         return f"{said}, no more than seeds alone may do: which of the two is better is not known."
-    return f"{said}, more than seeds alone do ({LEVEL:.0%} interval of the difference: "\
+    return (
+        f"{said}, more than seeds alone do ({LEVEL:.0%} interval of the difference: "
         f"[{number(gap - reach)}, {number(gap + reach)}])."
+    )
 
 
 def _of_leader(outcome: Outcome, leader: Cell) -> list[str]:

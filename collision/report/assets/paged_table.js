@@ -1,7 +1,7 @@
 "use strict";
 /* A table of any length: sorted by a click on a heading, filtered, a page of its rows at a time.
 
-   pagedTable(root, {columns, filters, details, name})
+   pagedTable(root, {columns, filters, details, name, first})
      root      an element that the table is put into
      columns   [{title, values, kind: "number" | "text", show, wide}]; values of all columns are of
                one length; null stands for nothing known and is sorted last, whichever the direction;
@@ -9,12 +9,15 @@
      filters   titles of columns that get a list to choose a value from
      details   (row) => element, shown below the row when it is opened; or left out
      name      what rows are called, for counts and labels
+     first     title of the column by which it is sorted at first
    It gives {open(row)}: show this row, opened. All text is put in as text, never as markup. */
-function pagedTable(root, { columns, filters = [], details = null, name = "rows" }) {
-  const SIZE = 50;
+function pagedTable(root, { columns, filters = [], details = null, name = "rows", first = null }) {
+  const SIZE = 25;
   const count = columns.length ? columns[0].values.length : 0;
   const chosen = new Map();
-  let words = "", order = { column: 0, down: false }, page = 0, opened = -1, rows = [], texts = null;
+  const start = Math.max(0, columns.findIndex((column) => column.title === first));
+  let order = { column: start, down: falls(start) };
+  let words = "", page = 0, opened = -1, rows = [], texts = null;
 
   const make = (tag, attributes = {}, ...inside) => {
     const made = document.createElement(tag);
@@ -55,8 +58,7 @@ function pagedTable(root, { columns, filters = [], details = null, name = "rows"
   const headings = columns.map((column, place) => {
     const button = make("button", { type: "button", class: "sort", onclick: () => {
       const again = order.column === place;
-      // Numbers: the largest first, which is what one looks for; names: from A.
-      order = { column: place, down: again ? !order.down : column.kind === "number" && place > 0 };
+      order = { column: place, down: again ? !order.down : falls(place) };
       choose();
     } }, column.title);
     return make("th", { scope: "col", class: column.kind === "text" ? "left" : "" }, button);
@@ -72,6 +74,11 @@ function pagedTable(root, { columns, filters = [], details = null, name = "rows"
       make("table", { class: "paged" }, make("thead", {}, make("tr", {}, ...headings)), body)),
     make("div", { class: "controls pages" }, back, next, said),
   );
+
+  // Numbers: the largest first, which is what one looks for; names, of rows too: from A.
+  function falls(place) {
+    return columns[place].kind === "number" && place > 0;
+  }
 
   function compare(kind) {
     const names = new Intl.Collator(undefined, { numeric: true });
@@ -133,9 +140,9 @@ function pagedTable(root, { columns, filters = [], details = null, name = "rows"
     });
     const shown = rows.slice(page * SIZE, (page + 1) * SIZE);
     body.replaceChildren(...shown.flatMap(line));
-    const first = page * SIZE + 1;
+    const from = page * SIZE + 1;
     said.textContent = rows.length
-      ? `${name} ${first} to ${first + shown.length - 1} of ${rows.length}` +
+      ? `${name} ${from} to ${from + shown.length - 1} of ${rows.length}` +
         (rows.length < count ? ` (${count} in all)` : "")
       : `none of ${count} ${name}`;
     back.disabled = page === 0;

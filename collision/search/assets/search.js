@@ -63,7 +63,7 @@
   }
 
   const table = pagedTable(document.getElementById("trials"), {
-    columns, details, name: "trials", filters: ["state", "stage", "proposer"],
+    columns, details, name: "trials", filters: ["state", "stage", "proposer"], first: "mAP",
   });
 
   /* Pictures of all trials: the nearest one is named under the pointer, and opened by a click. */

@@ -28,8 +28,10 @@ def shares(chosen: Mapping[str, Sequence[str]], scores: Sequence[float]) -> dict
 
     Main effects by least squares, each dimension against all others (type II).
     """
+    if not len(scores):
+        return {key: Share(None, None) for key in chosen}
     y = np.asarray(scores, dtype=np.float64)
-    y = y - y.mean() if len(y) else y
+    y = y - y.mean()
     total = float(y @ y)
     columns = {key: _columns(names) for key, names in chosen.items()}
     left, rank = _left(list(columns.values()), y)
@@ -53,7 +55,7 @@ def _columns(names: Sequence[str]) -> np.ndarray:
 
 def _left(columns: Sequence[np.ndarray], y: np.ndarray) -> tuple[float, int]:
     """Give the sum of squares that columns leave of ``y``, and their rank."""
-    if not columns or not len(y):
+    if not columns:
         return float(y @ y), 0
     design = np.hstack(columns)
     values, vectors = np.linalg.eigh(design.T @ design)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -32,6 +33,11 @@ PROPOSERS = ("random", "tpe", "map_elites", "agent 0")
 START = 1_800_000_000.0
 
 
+@cache
+def offline() -> Space:
+    return Space.load("offline")
+
+
 def expected_score(point: Point) -> float:
     score = MEAN + sum(own.get(point.values.get(key, ""), 0) for key, own in EFFECTS.items())
     rate = math.log10(float(point.values["optimizer.lr"]))
@@ -48,7 +54,7 @@ def search_of(
     space: Space | None = None,
 ) -> tuple[Space, list[Trial]]:
     """A space and its trials: ``count`` of the search, then those of the best with fresh seeds."""
-    space = space or Space.load("offline")
+    space = space or offline()
     rng = np.random.default_rng(seed)
     trials: list[Trial] = []
     clock = START

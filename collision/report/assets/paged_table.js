@@ -35,14 +35,14 @@ function pagedTable(root, { columns, filters = [], details = null, name = "rows"
     return column.show ? column.show(value) : String(value);
   };
 
-  const search = make("input", { type: "search", oninput: () => {
+  const search = make("input", { type: "search", "aria-label": "Search", oninput: () => {
     words = search.value.trim().toLowerCase();
     choose();
   } });
   const lists = columns.filter((column) => filters.includes(column.title)).map((column) => {
     const counts = new Map();
     for (const value of column.values) counts.set(value, (counts.get(value) || 0) + 1);
-    const list = make("select", { onchange: () => {
+    const list = make("select", { "aria-label": column.title, onchange: () => {
       if (list.value === "all") chosen.delete(column);
       else chosen.set(column, values[Number(list.value)]);
       choose();

@@ -90,11 +90,18 @@ def chart(x: Axis, y: Axis, marks: Sequence[str], height: str, *, about: str) ->
     levels = (f"M0 {down(y.scale, value)}h{UNITS}" for value in rows)
     grid = element("path", class_="rule", d="".join(levels))
     drawing = element(
-        "svg", grid, *marks, viewBox=f"0 0 {UNITS} {UNITS}", preserveAspectRatio="none",
-        role="img", aria_label=about,
-    )  # fmt: skip
-    ends = {f"data_{axis}": f"{own.scale.low!r} {own.scale.high!r} {int(own.scale.log)} {own.name}"
-            for axis, own in (("x", x), ("y", y))}  # fmt: skip
+        "svg",
+        grid,
+        *marks,
+        viewBox=f"0 0 {UNITS} {UNITS}",
+        preserveAspectRatio="none",
+        role="img",
+        aria_label=about,
+    )
+    ends = {
+        f"data_{axis}": f"{own.scale.low!r} {own.scale.high!r} {int(own.scale.log)} {own.name}"
+        for axis, own in (("x", x), ("y", y))
+    }
     return element(
         "div",
         element("div", y.title, class_="title-y"),

@@ -139,8 +139,10 @@ def _head(name: str, space: Space, outcome: Outcome, facts: Mapping[str, str]) -
         element("p", element("strong", "Warning. "), text, class_="warning", role="note")
         for text in outcome.warnings()
     )
-    shown = (element("div", element("b", own), element("span", text))
-             for own, text in words.tiles(outcome))  # fmt: skip
+    shown = (
+        element("div", element("b", own), element("span", text))
+        for own, text in words.tiles(outcome)
+    )
     yield element("div", *shown, class_="tiles")
 
 
@@ -170,8 +172,9 @@ def _growth(outcome: Outcome) -> Iterator[Html]:
 
 
 def _switch(names: Mapping[str, str]) -> Html:
-    buttons = (element("button", text, type="button", data_shows=shown)
-               for shown, text in names.items())  # fmt: skip
+    buttons = (
+        element("button", text, type="button", data_shows=shown) for shown, text in names.items()
+    )
     return element("div", *buttons, class_="controls screen", data_switch=True, hidden=True)
 
 
@@ -182,13 +185,17 @@ def _heat(space: Space, outcome: Outcome) -> Iterator[Html]:
     down, across = dimensions[:2]
 
     def choice(name: str, title: str, options: Sequence[str], chosen: int) -> Html:
-        listed = (element("option", text, value=str(place), selected=place == chosen)
-                  for place, text in enumerate(options))  # fmt: skip
+        listed = (
+            element("option", text, value=str(place), selected=place == chosen)
+            for place, text in enumerate(options)
+        )
         return element("label", title, element("select", *listed, name=name))
 
     keys = [dimension.key for dimension in dimensions]
-    modes = (element("option", text, value=value) for value, text in
-             (("best", "best"), ("mean", "mean"), ("count", "number of trials")))  # fmt: skip
+    modes = (
+        element("option", text, value=value)
+        for value, text in (("best", "best"), ("mean", "mean"), ("count", "number of trials"))
+    )
     controls = (
         choice("down", "rows", keys, 0),
         choice("across", "columns", keys, 1),
@@ -241,7 +248,8 @@ def _fronts(outcome: Outcome, objectives: Sequence[str]) -> Iterator[Html]:
         yield from _titled(grid, said)
         front = outcome.front(names)
         for name in names[1:]:
-            yield front_picture(outcome, front, name, words.TITLES[name])
+            title = words.TITLES[name]
+            yield front_picture(outcome, front, name, title, line=len(names) == 2)
 
 
 def _proposers(outcome: Outcome) -> Iterator[Html]:
@@ -262,7 +270,8 @@ def _trials(outcome: Outcome) -> Iterator[Html]:
     said = "A number opens its trial: the command that repeats it, and where it came from."
     yield element("p", said, class_="muted screen")
     yield element("noscript", element("p", "This table needs JavaScript, which is switched off."))
-    yield element("div", id="trials")
+    yield element("div", id="trials", class_="screen")
+    yield element("p", "They are in the page itself, as search.html.", class_="muted paper")
 
 
 def _facts(facts: Mapping[str, str]) -> Iterator[Html]:

@@ -39,8 +39,11 @@ NUM_BINS = 5  # of a number that was chosen
 
 def growth(outcome: Outcome, by: str) -> Html:
     """Draw every trial and the best so far, over numbers of trials or hours (``by``)."""
-    placed = [(where, trial) for trial in outcome.trials if (where := place_of(outcome, trial, by))
-              is not None]  # fmt: skip
+    placed = [
+        (where, trial)
+        for trial in outcome.trials
+        if (where := place_of(outcome, trial, by)) is not None
+    ]
     scored = [(where, score, t) for where, t in placed if (score := score_of(t)) is not None]
     if not scored:
         return Html("")
@@ -92,8 +95,10 @@ def colours(outcome: Outcome) -> dict[str, str]:
 def growth_legend(outcome: Outcome) -> Html:
     """Say what the marks of ``growth`` are."""
     names = colours(outcome)
-    own = {css: [n or "proposer not noted" for n, c in names.items() if c == css]
-           for css in dict.fromkeys(names.values())}  # fmt: skip
+    own = {
+        css: [n or "proposer not noted" for n, c in names.items() if c == css]
+        for css in dict.fromkeys(names.values())
+    }
     entries = [(css, ", ".join(of)) for css, of in own.items()]
     entries.append(("line", "best so far: single trainings, helped by luck"))
     if outcome.confirmed:
@@ -108,20 +113,29 @@ def growth_legend(outcome: Outcome) -> Html:
     return element("ul", *items, class_="legend")
 
 
-def front_picture(outcome: Outcome, front: Sequence[Cell], objective: str, title: str) -> Html:
-    """Draw mAP over another objective, a dot a cell; those on the front in a line."""
-    places = [(value, cell.score) for cell in outcome.cells
-              if (value := value_of(cell, objective)) is not None and value > 0]  # fmt: skip
+def front_picture(
+    outcome: Outcome, front: Sequence[Cell], objective: str, title: str, *, line: bool
+) -> Html:
+    """Draw mAP over another objective, a dot a cell; those on the front large, or in a line.
+
+    Of more than two objectives the front is no line.
+    """
+    places = [
+        (value, cell.score)
+        for cell in outcome.cells
+        if (value := value_of(cell, objective)) is not None and value > 0
+    ]
     if not places:
         return Html("")
     x = Scale.over([value for value, _ in places], log=True)
     y = score_scale([score for _, score in places])
     best = [(value, cell.score) for cell in front if (value := value_of(cell, objective))]
-    line = "M" + "L".join(f"{across(x, a)} {down(y, b)}" for a, b in sorted(best))
     marks = [dots(x, y, places, "rest"), dots(x, y, best, "front")]
-    marks += [element("path", class_="through", d=line)] if best else []
+    if line and best:
+        through = "L".join(f"{across(x, a)} {down(y, b)}" for a, b in sorted(best))
+        marks.append(element("path", class_="through", d=f"M{through}"))
     axes = Axis(x, title), Axis(y, "mAP on validation", kind="score")
-    return chart(*axes, marks, "15rem", about=f"mAP by {title}; the front as a line")
+    return chart(*axes, marks, "15rem", about=f"mAP by {title}; large: on the front")
 
 
 @dataclass(frozen=True)
@@ -194,8 +208,14 @@ def panel_picture(panel: Panel, y: Scale) -> Html:
     ticks = element(
         "div", *tick_labels(Axis(y, "", kind="score"), y.ticks(4), "left"), class_="axis-x"
     )
-    end = element("div", Html("<span></span>"), ticks, element("span", "median", class_="muted"),
-                  element("span", "n", class_="muted"), class_="strip ends")  # fmt: skip
+    end = element(
+        "div",
+        Html("<span></span>"),
+        ticks,
+        element("span", "median", class_="muted"),
+        element("span", "n", class_="muted"),
+        class_="strip ends",
+    )
     return element("section", head, *lines, end, class_="panel")
 
 
@@ -223,11 +243,18 @@ def _strip(name: str, scores: Sequence[float], scale: Scale) -> Html:
         element("path", class_="half", d=f"M{a} {UNITS // 2}H{b}"),
         element("path", class_="dots rest", d=marks),
         element("path", class_="middle", d=f"M{m} 0V{UNITS}"),
-        viewBox=f"0 0 {UNITS} {UNITS}", preserveAspectRatio="none", aria_hidden="true",
-    )  # fmt: skip
-    return element("div", element("span", name, class_="name"), drawing,
-                   element("span", number(middle)), element("span", str(len(scores))),
-                   class_="strip")  # fmt: skip
+        viewBox=f"0 0 {UNITS} {UNITS}",
+        preserveAspectRatio="none",
+        aria_hidden="true",
+    )
+    return element(
+        "div",
+        element("span", name, class_="name"),
+        drawing,
+        element("span", number(middle)),
+        element("span", str(len(scores))),
+        class_="strip",
+    )
 
 
 def _by_number(panel: Panel, dimension: Range, y: Scale) -> Html:

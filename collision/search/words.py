@@ -176,10 +176,16 @@ def leaders_grid(outcome: Outcome) -> Grid:
         key=lambda cell: -(cell.search_score or 0),
     )
     rows = [
-        [described(cell), number(cell.search_score), str(len(cell.searched)),
-         number(cell.fresh_score), cell.searched[0].proposer or ABSENT, first_of(cell)]
+        [
+            described(cell),
+            number(cell.search_score),
+            str(len(cell.searched)),
+            number(cell.fresh_score),
+            cell.searched[0].proposer or ABSENT,
+            first_of(cell),
+        ]
         for cell in seen[:NUM_LEADERS]
-    ]  # fmt: skip
+    ]
     header = ["cell", "mAP in\nthe search", "seeds", "mAP, fresh\nseeds", "proposer", "trial"]
     return Grid("Best in the search", header, rows)
 
@@ -221,10 +227,14 @@ def failures_grid(outcome: Outcome) -> Grid:
     """A line for each cause."""
     found, total = outcome.failures(), outcome.count(FAILED)
     rows = [
-        [one.cause, str(len(one.trials)), f"{len(one.trials) / total:.0%}",
-         ", ".join(str(trial.number) for trial in one.trials[:3])]
+        [
+            one.cause,
+            str(len(one.trials)),
+            f"{len(one.trials) / total:.0%}",
+            ", ".join(str(trial.number) for trial in one.trials[:3]),
+        ]
         for one in found
-    ]  # fmt: skip
+    ]
     return Grid("Failures by cause", ["cause", "trials", "share", "for example"], rows)
 
 

@@ -231,7 +231,10 @@ def test_a_front_where_objectives_ask_for_it_and_an_aside_where_sizes_are_known(
     assert "Aside: the best by size of the head" in page.text and "## Aside" in markdown
     page, text, markdown = write(tmp_path, space, trials, objectives=("map", "windows_per_second"))
     assert "Pareto front" in page.text and "Aside" not in page.text and "## Pareto" in markdown
-    assert text.count("the front as a line") == 1
+    assert text.count("large: on the front") == text.count('class="through"') == 1
+    whole = ("map", "parameters", "windows_per_second")
+    _, text, _ = write(tmp_path, space, trials, objectives=whole)
+    assert text.count("large: on the front") == 2 and 'class="through"' not in text
     bare = [replace(t, num_parameters=None) for t in trials]
     page, _, _ = write(tmp_path, space, bare)
     assert "Aside" not in page.text and "parameters" not in page.columns

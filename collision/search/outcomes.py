@@ -203,7 +203,7 @@ class Outcome:
         squares, df = 0.0, 0
         for cell in self.cells:
             for group in (cell.searched, cell.fresh):
-                scores = list({trial.seed: trial.value for trial in group}.values())
+                scores = list({trial.seed: float(trial.value or 0) for trial in group}.values())
                 if len(scores) > 1:
                     squares += float(np.var(scores)) * len(scores)
                     df += len(scores) - 1

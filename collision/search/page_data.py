@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from collision.search.heat import choosable
@@ -58,23 +59,32 @@ def columns(space: Space, trials: Sequence[Trial]) -> list[dict[str, Any]]:
         numbers("parameters", "parameters", "count", lambda trial: trial.num_parameters),
         numbers("windows", "windows/s", "count", lambda t: _rounded(t.windows_per_second, 0)),
     ]
-    scores = dict.fromkeys(name for trial in trials for name in trial.scores)
-    found += [
-        numbers(f"score {name}", name, "score", lambda trial, name=name: trial.scores.get(name))
-        for name in scores
-    ]
+    for name in dict.fromkeys(name for trial in trials for name in trial.scores):
+        found.append(numbers(f"score {name}", name, "score", partial(_further, name)))
     for one in space.dimensions:
-        key, place = one.key, f"choice {one.key}"
+        key, chosen = f"choice {one.key}", partial(_chosen, one.key)
         if isinstance(one, Range):
-            found.append(numbers(place, key, "plain", lambda t, key=key: t.point.values.get(key)))
+            found.append(numbers(key, one.key, "plain", chosen))
         else:
-            found.append(texts(place, key, lambda t, key=key: t.point.values.get(key, "")))
+            found.append(texts(key, one.key, chosen))
     found += [
         numbers("seed", "seed", "plain", lambda trial: trial.seed),
         texts("proposer", "proposer", lambda trial: trial.proposer),
         texts("cause", "cause", lambda trial: trial.cause) | {"wide": True},
     ]
-    return [one for one in found if any(v is not None for v in one.get("values", one.get("names")))]
+    return [one for one in found if any(v is not None for v in _held(one))]
+
+
+def _held(column: Mapping[str, Any]) -> Sequence[Any]:
+    return column["values"] if column["kind"] == "number" else column["names"]
+
+
+def _further(name: str, trial: Trial) -> float | None:
+    return trial.scores.get(name)
+
+
+def _chosen(key: str, trial: Trial) -> str:
+    return trial.point.values.get(key, "")
 
 
 def _coded(texts: Iterable[str]) -> dict[str, Any]:
@@ -85,7 +95,7 @@ def _coded(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> float | int | None:
-    if value is None:
+    if value is None or value == "":
         return None
     number = value if isinstance(value, int) else float(value)
     return number if math.isfinite(number) else None

@@ -80,7 +80,7 @@ def search_of(
         for fresh in range(3):
             clock += 20
             own = _trial(len(trials), CONFIRM, trial.point, 5000 + fresh, clock, rng, sure=True)
-            trials.append(own)
+            trials.append(replace(own, proposer=trial.proposer))
     for place in range(running):
         (point,) = space.sample(1, 10_000 + place)
         state = WAITING if place % 3 == 2 else RUNNING

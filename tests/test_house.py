@@ -112,6 +112,8 @@ def test_no_module_is_too_long():
     for folder in ("collision", *PLUGINS):
         for path in python_files(folder):
             assert len(path.read_text().splitlines()) <= 400, path
+    for path in (ROOT / "collision").rglob("assets/*"):
+        assert len(path.read_text().splitlines()) <= 400, path
 
 
 def test_no_plugin_is_named_like_a_library():
@@ -181,7 +183,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_exactly_the_tracked_files(wheel):
     wanted = set()
     for name in tracked("collision", *PLUGINS, "configs"):
-        if Path(name).suffix in (".py", ".yaml", ".typed"):
+        if Path(name).suffix in (".py", ".yaml", ".typed", ".css", ".js"):
             wanted.add(name if name.startswith("collision/") else f"collision/{name}")
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}

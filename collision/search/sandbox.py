@@ -22,6 +22,7 @@ from pathlib import Path
 
 import collision
 from collision.errors import ConfigError
+from collision.options import Limits
 
 NOBODY = 65534
 _DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -33,23 +34,6 @@ _HOW = (
     "Ubuntu kernel.apparmor_restrict_unprivileged_userns=0). In a container: run as root with "
     "--privileged, or run this outside of it."
 )
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a process behind walls may use.
-
-    Attributes:
-        seconds: From the start to the end, and of processor time.
-        memory: GiB beyond what Python with torch takes.
-        disk: MiB of files, all of them in memory.
-        answer: MiB of one answer.
-    """
-
-    seconds: float = 600.0
-    memory: float = 4.0
-    disk: int = 256
-    answer: int = 64
 
 
 @dataclass(frozen=True)
@@ -218,7 +202,7 @@ def _mounted_in(folder: Path) -> list[Path]:
 def _links() -> dict[str, str]:
     """Give ``/lib`` and its like, which are links into ``/usr``."""
     names = ("/bin", "/lib", "/lib64", "/sbin")
-    return {name: os.readlink(name) for name in names if os.path.islink(name)}
+    return {name: str(Path(name).readlink()) for name in names if Path(name).is_symlink()}
 
 
 def environment() -> dict[str, str]:

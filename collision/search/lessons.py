@@ -87,7 +87,7 @@ class Fitting:
     """A setup and a training split, read from a message."""
 
     def __init__(self, setup: Mapping[str, Any], train: Mapping[str, Any]):
-        parts = {name: Part(**value) for name, value in setup["parts"].items()}
+        parts: dict[str, Any] = {n: Part(**value) for n, value in setup["parts"].items()}
         self.setup = TrainingSetup(
             **parts,
             trainer=typed(TrainerOptions, setup["trainer"]),
@@ -119,8 +119,9 @@ def _dataset(arrays: Mapping[str, Tensor]) -> FeatureDataset:
         name, label = f"v{video}", int(label)
         examples.append(Example(name, 0.0, label, horizon, weight))
         records.append(VideoRecord(name, Path(name), label, "train", f"g{group}"))
-    kept = ("bank", "num_steps", "window_index", "times", "example_of")
-    return FeatureDataset(**{k: arrays[k] for k in kept}, examples=examples, records=records)
+    names = ("bank", "num_steps", "window_index", "times", "example_of")
+    kept: dict[str, Any] = {name: arrays[name] for name in names}
+    return FeatureDataset(**kept, examples=examples, records=records)
 
 
 def _stand_in(train: FeatureDataset) -> FeatureDataset:

@@ -31,8 +31,10 @@ _ALLOWED = (
     *("math", "torch", "typing"),
     *("collision.checks", "collision.errors", "collision.learning", "collision.types"),
 )
-_NOT_NEEDED = ("__import__", "breakpoint", "compile", "delattr", "eval", "exec", "globals", "input")
-_NOT_NEEDED += ("locals", "open", "print", "setattr", "vars")
+_NOT_NEEDED = (
+    *("__import__", "breakpoint", "compile", "delattr", "eval", "exec", "globals", "input"),
+    *("locals", "open", "print", "setattr", "vars"),
+)
 
 
 @dataclass(frozen=True)

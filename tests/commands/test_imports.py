@@ -12,7 +12,7 @@ HEAVY = (
     *("torch", "lightning", "torchmetrics", "timm", "transformers", "torchvision"),
     *("sklearn", "scipy", "pandas", "av", "cv2", "decord", "matplotlib", "wandb"),
 )
-VERBS = ("compare", "data", "evaluate", "extract", "predict", "train")
+VERBS = ("compare", "data", "evaluate", "extract", "part", "predict", "train")
 
 # Each in turn in one process: "[verb, ...] code" and what was loaded by then.
 PROGRAM = f"""
@@ -40,6 +40,8 @@ REFUSED = {
     ("train", "init_from=empty"): "No trained predictor in 'empty'",
     ("train", "resume=empty"): "'empty' is not a run folder",
     ("train", "ensemble=true"): "ensemble=true needs several seeds",
+    ("part", "check", "empty"): "one Python file and one YAML",
+    ("part", "try", str(ROOT / "examples/new_head"), "runs_root=empty"): "have not been checked",
     ("extract", "datasets=[synthetic,dota]", "data_root=nowhere"): "nowhere/dota",
     ("data", "dataset=nexar", "data_root=nowhere"): "nowhere/nexar",
     ("data", "empty", "write=text.txt"): "it is there already",

@@ -71,13 +71,13 @@ def checks_of_pairs():
                 )
 
 
-@pytest.mark.parametrize(("check", "parts"), checks_of_pairs())
+@pytest.mark.parametrize(("check", "parts"), list(checks_of_pairs()))
 def test_a_head_with_a_pooling(check, parts):
     head, pooling = parts
     CHECKS[check](subject_of(head, pooling))
 
 
-@pytest.mark.parametrize("variant", variants())
+@pytest.mark.parametrize("variant", list(variants()))
 @pytest.mark.parametrize("check", OF_ENCODERS)
 def test_an_encoder_alone(check, variant):
     head, options = variant

@@ -148,53 +148,36 @@ class OfRun(Folders):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(Folders):
-    """See configs/train.yaml; ``parts`` is the name of the YAML chosen in each group.
-
-    ``parallel``: so many seeds and folds are trained at once; None: as many as pay. ``fusion`` is
-    None where there is a single backbone.
-    """
+class OfTraining(Folders):
+    """What is trained and on what, whoever asks for it; ``parts`` names the YAML of each group."""
 
     dataset: Part
     backbone: Part
-    fusion: Part | None = None
     head: Part
     pooling: Part
     sampling: Part
     loss: Part
     optimizer: Part
     scheduler: Part
-    logger: Part | None = None
     trainer: TrainerOptions = TrainerOptions()
     extraction: ExtractionOptions = ExtractionOptions()
-    threshold: ThresholdOptions = ThresholdOptions()
     seed: Whole = 0
     seeds: Count = 1
-    folds: Count | None = None
-    parallel: Count | None = None
-    init_from: UserPath | None = None
-    trust: tuple[str, ...] = ()
     feature_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     feature_noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     components: Count | Literal["auto"] | None = "auto"
     change: bool = True
     prior: str | None = "logistic"
-    ensemble: bool = False
     mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     val_fraction: ValFraction = 0.2
     limit: Count | None = None
     extract: bool = True
     skip_failures: bool = False
-    resume: UserPath | None = None
-    evaluate_on: tuple[str, ...] = ()
     num_resamples: Count = 10000
-    audit: bool = True
-    audit_workers: Whole | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_scheduler()
-        self._settle_fusion()
 
     def _check_scheduler(self) -> None:
         moved = [name for name in OF_THE_SCHEDULER if name in self.optimizer.options]
@@ -206,6 +189,32 @@ class TrainOptions(Folders):
                 f"optimizer.{moved[0]}={self.optimizer.options[moved[0]]}: how the learning rate "
                 f"changes is a part of its own. Give {instead} instead."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(OfTraining):
+    """See configs/train.yaml.
+
+    ``parallel``: so many seeds and folds are trained at once; None: as many as pay. ``fusion`` is
+    None where there is a single backbone.
+    """
+
+    fusion: Part | None = None
+    logger: Part | None = None
+    threshold: ThresholdOptions = ThresholdOptions()
+    folds: Count | None = None
+    parallel: Count | None = None
+    init_from: UserPath | None = None
+    trust: tuple[str, ...] = ()
+    ensemble: bool = False
+    resume: UserPath | None = None
+    evaluate_on: tuple[str, ...] = ()
+    audit: bool = True
+    audit_workers: Whole | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._settle_fusion()
 
     def _settle_fusion(self) -> None:
         """Forget a fusion that plays no role; refuse one that cannot."""
@@ -377,12 +386,45 @@ class StudyOptions(Folders):
     num_resamples: Annotated[int, Field(ge=100)] = 2000
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What a process may use in which a proposed part runs.
+
+    Attributes:
+        seconds: From when torch is loaded to the end, and of processor time.
+        memory: GiB beyond what Python with torch takes.
+        disk: MiB of files, which lie in memory, too.
+        answer: MiB of one answer.
+    """
+
+    __pydantic_config__ = STRICT
+
+    seconds: Duration = 600
+    memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0
+    disk: Count = 256
+    answer: Count = 64
+    parameters: Count = 5_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartOptions(OfTraining):
+    """See configs/part.yaml; ``siblings`` None: some of its kind."""
+
+    kind: Literal["head", "pooling"] = "head"
+    limits: Limits = Limits()
+    siblings: tuple[str, ...] | None = None
+    seeds: Count = 3
+    into: UserPath | None = None
+    yes: bool = False
+
+
 OPTIONS: dict[str, type] = {
     "cache": CacheOptions,
     "compare": CompareOptions,
     "data": DataOptions,
     "evaluate": EvaluateOptions,
     "extract": ExtractOptions,
+    "part": PartOptions,
     "predict": PredictOptions,
     "search": SearchOptions,
     "space": SpaceOptions,

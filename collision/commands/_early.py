@@ -27,6 +27,7 @@ from collision.options import (
     EvaluateOptions,
     ExtractOptions,
     Folders,
+    PartOptions,
     PredictOptions,
     SearchOptions,
     StudyOptions,
@@ -34,8 +35,10 @@ from collision.options import (
 )
 from collision.records.files import ListedVideos, prepare
 from collision.sampling.shards import Shard
+from collision.search.accepting import check_passed, siblings_of, tree_for
 from collision.search.folder import folder_of, read_name
 from collision.search.places import check_storage
+from collision.search.proposed import Proposed
 from collision.search.space import Space
 from collision.types import SPLITS, Split
 from collision.untrusted import read_config, saved_part
@@ -63,6 +66,8 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
         Shard.parse(options.shard)
     elif isinstance(options, StudyOptions):
         _check_study(*paths)
+    elif isinstance(options, PartOptions):
+        _check_part(options, *paths)
 
 
 def check_contents(options: Any, paths: Sequence[str]) -> None:
@@ -138,6 +143,17 @@ def _check_study(action: str, file: str) -> None:
     path = user_path(file)
     if path.is_dir() or not path.exists():  # a pipe is as good as a file
         raise ConfigError(f"There is no file {file!r}.")
+
+
+def _check_part(options: PartOptions, action: str, *files: str) -> None:
+    if action not in ("check", "try", "accept"):
+        raise ConfigError(f"part {action}: there is no such action. There are: check, try, accept.")
+    proposed = Proposed.read(options.kind, files)
+    if action != "check":
+        check_passed(options.runs_root, proposed)
+    siblings_of(options.kind, options.siblings)
+    if action == "accept":
+        tree_for(proposed, options.into)
 
 
 def _check_listed(part: Part) -> None:

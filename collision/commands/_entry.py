@@ -42,6 +42,7 @@ POSITIONALS: dict[str, tuple[str, int, float]] = {
     "compare": ("two or more run folders", 2, math.inf),
     "data": ("folder of videos", 0, 1),
     "evaluate": ("a run folder or a predictor.safetensors", 1, 1),
+    "part": ("an action (check, try or accept), and a folder or a .py and a .yaml", 2, 3),
     "predict": ("one or more video files", 1, math.inf),
     "search": ("an action, status or export, and a search's name", 0, 2),
     "space": ("a space: study, core, offline, full, or a YAML file", 1, 1),

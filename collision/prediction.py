@@ -17,25 +17,22 @@ from collision.errors import Interrupted, VideoDecodeError
 from collision.features.sources import Source, in_turn
 from collision.learning.alignment import load_features
 from collision.learning.predictor import PAINTED, Predictor
+from collision.metrics.alarms import DEFAULT_RULE, Alarm, AlarmRule, alarms_in
 from collision.options import ExtractionOptions
-from collision.report.timeline import Timeline, draw_timeline
+from collision.report.timeline import Timeline, draw_timeline, moments_to_show, places_for
 from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
 from collision.sampling.windows import example_window_ends
 from collision.types import UNLABELLED, BackboneSpec, Example, Seconds, VideoRecord
-from collision.video.frames import newest_frames, read_frames, window_frame_indices
+from collision.video.frames import (
+    TIME_NOISE,
+    newest_frames,
+    read_frames,
+    window_frame_indices,
+)
 from collision.video.index import VideoIndex, index_video
 
-NUM_PICTURES = 8
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """A stretch of moments at or above the threshold: its ends and highest moment, in seconds."""
-
-    start: Seconds
-    end: Seconds
-    peak: Seconds
+LARGEST_SHOWN = 640  # pixels along a frame in a picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +52,7 @@ class Prediction:
         distance: From the videos that the predictor learned from; 1 is the limit that 19 of 20
             videos like them keep. None where the predictor does not know them.
         warnings: Why its scores should not be believed, a sentence each.
+        rule: What makes an alarm.
     """
 
     path: Path
@@ -67,6 +65,7 @@ class Prediction:
     from_part: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     distance: float | None = None
     warnings: tuple[str, ...] = ()
+    rule: AlarmRule = DEFAULT_RULE
 
     def __post_init__(self) -> None:
         """Fill in ``from_part``."""
@@ -85,19 +84,10 @@ class Prediction:
 
     @property
     def alarms(self) -> list[Alarm]:
-        """Stretches at or above the threshold, in order; none where there is no threshold."""
+        """The alarms, in order; none where there is no threshold. See ``AlarmRule``."""
         if self.threshold is None:
             return []
-        over = np.nan_to_num(self.probabilities, nan=-1.0) >= self.threshold
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], over, [False]]).astype(int)))
-        return [
-            Alarm(
-                float(self.times[first]),
-                float(self.times[last - 1]),
-                float(self.times[first + np.argmax(self.probabilities[first:last])]),
-            )
-            for first, last in edges.reshape(-1, 2)
-        ]
+        return alarms_in(self.times, self.probabilities, self.threshold, self.rule)
 
     def __str__(self) -> str:
         highest = self.probabilities[self.peak]
@@ -114,12 +104,19 @@ class Prediction:
         return f"{self.times[place]:.2f} s{part}"
 
     def plot(self, path: Path | str) -> Path:
-        """Draw the curve over a strip of frames; give the picture's path."""
+        """Draw the curve over frames, the first alarm's among them; give the picture's path."""
         index = self.index or index_video(self.path)
-        moments = np.linspace(index.frame_times[0], index.frame_times[-1], NUM_PICTURES)
+        start, end = float(index.frame_times[0]), float(index.frame_times[-1])
+        alarm = self.alarms[0].start if self.alarms else None
+        peak = float(self.times[self.peak])
+        count = min(places_for((index.height, index.width)), len(index.frame_times))
+        wanted = [peak] if alarm is None else [alarm, peak]
+        moments = moments_to_show(start, end, count, wanted)
         # Where nothing is seen, what was seen before, under its own time.
-        shown = np.searchsorted(index.frame_times, moments, side="right") - 1
-        times, frames = index.frame_times[shown], read_frames(index, shown)
+        shown = np.searchsorted(index.frame_times, moments + TIME_NOISE, side="right") - 1
+        times, size = index.frame_times[shown.clip(0)], _shrunk(index)
+        frames = read_frames(index, shown.clip(0), *size)
+        marked = times[moments == alarm] if alarm is not None else []
         timeline = Timeline(
             self.times,
             self.probabilities,
@@ -128,6 +125,7 @@ class Prediction:
             event_time=self.event_time,
             title=self.path.name,
             from_part=self.from_part,
+            alarm_time=float(marked[0]) if len(marked) else None,
         )
         draw_timeline(timeline, path, list(frames), times)
         return Path(path)
@@ -135,6 +133,12 @@ class Prediction:
     def _repr_png_(self) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             return self.plot(Path(folder) / "timeline.png").read_bytes()
+
+
+def _shrunk(index: VideoIndex) -> tuple[int, int]:
+    """Give height and width of frames that are no larger than a picture shows."""
+    share = min(1.0, LARGEST_SHOWN / max(index.height, index.width))
+    return max(1, round(index.height * share)), max(1, round(index.width * share))
 
 
 def history(policy: SamplingPolicy, specs: Sequence[BackboneSpec]) -> Seconds:

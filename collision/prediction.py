@@ -5,6 +5,7 @@ Shapes: N moments.
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from collision.errors import Interrupted, VideoDecodeError
 from collision.features.sources import Source, in_turn
@@ -114,7 +116,7 @@ class Prediction:
         moments = moments_to_show(start, end, count, wanted)
         # Where nothing is seen, what was seen before, under its own time.
         shown = np.searchsorted(index.frame_times, moments + TIME_NOISE, side="right") - 1
-        times, size = index.frame_times[shown.clip(0)], _shrunk(index)
+        times, size = index.frame_times[shown.clip(0)], _shrunk(index, LARGEST_SHOWN)
         frames = read_frames(index, shown.clip(0), *size)
         marked = times[moments == alarm] if alarm is not None else []
         timeline = Timeline(
@@ -135,9 +137,18 @@ class Prediction:
             return self.plot(Path(folder) / "timeline.png").read_bytes()
 
 
-def _shrunk(index: VideoIndex) -> tuple[int, int]:
-    """Give height and width of frames that are no larger than a picture shows."""
-    share = min(1.0, LARGEST_SHOWN / max(index.height, index.width))
+def small_picture(index: VideoIndex, time: Seconds, largest: int = 320) -> bytes:
+    """Give the frame that is shown at a time as a JPEG, at most so many pixels along a side."""
+    place = int(np.searchsorted(index.frame_times, time + TIME_NOISE, side="right")) - 1
+    (frame,) = read_frames(index, np.array([max(0, place)]), *_shrunk(index, largest))
+    coded = io.BytesIO()
+    Image.fromarray(frame).save(coded, "JPEG", quality=70)
+    return coded.getvalue()
+
+
+def _shrunk(index: VideoIndex, largest: int) -> tuple[int, int]:
+    """Give height and width of frames of which no side is longer."""
+    share = min(1.0, largest / max(index.height, index.width))
     return max(1, round(index.height * share)), max(1, round(index.width * share))
 
 

@@ -42,7 +42,11 @@ POSITIONALS: dict[str, tuple[str, int, float]] = {
     "compare": ("two or more run folders", 2, math.inf),
     "data": ("folder of videos", 0, 1),
     "evaluate": ("a run folder or a predictor.safetensors", 1, 1),
-    "predict": ("one or more video files", 1, math.inf),
+    "predict": (
+        "one or more videos: files, folders, patterns, addresses, or one stream",
+        1,
+        math.inf,
+    ),
     "space": ("a space: study, core, offline, full, or a YAML file", 1, 1),
     "study": ("an action, analyse, and a CSV with a line a run", 2, 2),
 }
@@ -58,13 +62,14 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Part positional paths from flags with overrides.
 
     A path is whatever is not a flag and not ``key=value``, and any argument that names an existing
-    file. So ``clip(1).mp4``, ``a,b.mp4``, ``~/x.mp4`` and URLs are left alone by Hydra's grammar.
+    file; ``-`` is standard input. So ``clip(1).mp4``, ``a,b.mp4``, ``~/x.mp4`` and URLs are left
+    alone by Hydra's grammar.
     """
     paths: list[str] = []
     rest: list[str] = []
     takes_value = False
     for argument in arguments:
-        is_flag = argument.startswith("-") and not exists(argument)
+        is_flag = argument.startswith("-") and argument != "-" and not exists(argument)
         if takes_value or is_flag or is_override(argument):
             rest.append(argument)
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from collision.learning.alignment import load_features
 from collision.learning.predictor import PAINTED, Predictor
 from collision.metrics.alarms import DEFAULT_RULE, Alarm, AlarmRule, alarms_in
 from collision.options import ExtractionOptions
-from collision.report.timeline import Timeline, draw_timeline, moments_to_show, places_for
+from collision.report.timeline import Timeline, draw_timeline, moments_to_show
 from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
 from collision.sampling.windows import example_window_ends
@@ -108,17 +108,8 @@ class Prediction:
     def plot(self, path: Path | str) -> Path:
         """Draw the curve over frames, the first alarm's among them; give the picture's path."""
         index = self.index or index_video(self.path)
-        start, end = float(index.frame_times[0]), float(index.frame_times[-1])
-        alarm = self.alarms[0].start if self.alarms else None
-        peak = float(self.times[self.peak])
-        count = min(places_for((index.height, index.width)), len(index.frame_times))
-        wanted = [peak] if alarm is None else [alarm, peak]
-        moments = moments_to_show(start, end, count, wanted)
-        # Where nothing is seen, what was seen before, under its own time.
-        shown = np.searchsorted(index.frame_times, moments + TIME_NOISE, side="right") - 1
-        times, size = index.frame_times[shown.clip(0)], _shrunk(index, LARGEST_SHOWN)
-        frames = read_frames(index, shown.clip(0), *size)
-        marked = times[moments == alarm] if alarm is not None else []
+        alarms = self.alarms
+        around = alarms[0].start if alarms else float(self.times[self.peak])
         timeline = Timeline(
             self.times,
             self.probabilities,
@@ -127,9 +118,19 @@ class Prediction:
             event_time=self.event_time,
             title=self.path.name,
             from_part=self.from_part,
-            alarm_time=float(marked[0]) if len(marked) else None,
+            end=float(index.frame_times[-1]),
         )
-        draw_timeline(timeline, path, list(frames), times)
+        moments = moments_to_show(timeline.span(), (index.height, index.width), around)
+        # Where nothing is seen, what was seen before, under its own time.
+        found = np.searchsorted(
+            index.frame_times, np.append(moments, around) + TIME_NOISE, side="right"
+        )
+        *_, marked = places = (found - 1).clip(0)
+        shown = np.unique(places)
+        times = index.frame_times[shown]
+        frames = read_frames(index, shown, *_shrunk(index, LARGEST_SHOWN))
+        alarm_time = float(index.frame_times[marked]) if alarms else None
+        draw_timeline(replace(timeline, alarm_time=alarm_time), path, list(frames), times)
         return Path(path)
 
     def _repr_png_(self) -> bytes:

@@ -18,7 +18,7 @@ from collision.types import Seconds
 
 # Inches: of the picture, of the curve's axes within it, and of the frames below.
 WIDTH, _CURVE, _LEFT, _ALONG = 12.0, 3.7, 0.7, 11.05
-_MARGIN, _GAP, _FRAME, _TALLEST = 0.1, 0.1, 2.85, 2.6
+_MARGIN, _GAP, _FRAME, _TALLEST = 0.1, 0.08, 2.28, 2.4
 _STRIP = WIDTH - 2 * _MARGIN + _GAP
 
 
@@ -41,6 +41,7 @@ class Timeline:
     title: str = ""
     from_part: np.ndarray | None = None  # bool [N]; None: nowhere
     alarm_time: Seconds | None = None  # of the first alarm, whose frame is marked
+    end: Seconds | None = None  # of the video; None: where all that is drawn ends
 
     def __post_init__(self) -> None:
         if self.from_part is None:
@@ -51,30 +52,28 @@ class Timeline:
             both = f"{self.times.size} times and {self.probabilities.size} probabilities"
             raise MetricError(f"{both} do not belong together. Give one probability for each time.")
 
-
-def places_for(shape: Sequence[int]) -> int:
-    """Say how many frames ``[H, W]`` stand side by side, each as large as it is to be."""
-    return max(1, int(_STRIP / (_frame_width(shape, 1) + _GAP)))
+    def span(self, frame_times: Sequence[Seconds] | np.ndarray = ()) -> tuple[Seconds, Seconds]:
+        """Give from when to when it is drawn."""
+        own = [self.first_time, *self.times, *frame_times]
+        start = float(min([0.0, *own]))
+        end = float(max([*own, *(t for t in (self.event_time, self.end) if t is not None)]))
+        return start, end if end > start else start + 1.0  # one moment alone: still a length
 
 
 def moments_to_show(
-    start: Seconds, end: Seconds, count: int, first: Sequence[Seconds]
+    span: tuple[Seconds, Seconds], shape: Sequence[int], around: Seconds
 ) -> np.ndarray:
-    """Choose moments spread over a video, ``[count]``; those that come ``first`` are among them.
+    """Choose moments whose frames ``[H, W]`` stand side by side, each below its time.
 
-    Each of these takes the place of the nearest that is left; a later one too near to an earlier
-    one is left out.
+    Rising; one of them is ``around``, which alone may stand aside, near an end of the picture.
     """
-    spacing = (end - start) / count
-    moments = start + spacing * (np.arange(count) + 0.5)
-    is_free = np.ones(count, bool)
-    for moment in first:
-        taken = moments[~is_free]
-        if not is_free.any() or (np.abs(taken - moment) < spacing / 4).any():
-            continue
-        place = int(np.argmin(np.where(is_free, np.abs(moments - moment), np.inf)))
-        moments[place], is_free[place] = moment, False
-    return np.sort(moments)
+    start, end = span
+    width = _frame_width(shape, 1)
+    step, low, high = width + _GAP, _MARGIN + width / 2, WIDTH - _MARGIN - width / 2
+    centre = min(max(_LEFT + _ALONG * (around - start) / (end - start), low), high)
+    places = np.arange(-int((centre - low) / step), int((high - centre) / step) + 1)
+    moments = start + (centre + step * places - _LEFT) / _ALONG * (end - start)
+    return np.where(places == 0, around, moments.clip(start, end))
 
 
 def draw_timeline(
@@ -91,22 +90,20 @@ def draw_timeline(
         numbers = f"{len(frames)} frames and {len(frame_times)} frame times"
         raise MetricError(f"{numbers} do not belong together. Give one time for each frame.")
     first_time, event_time = timeline.first_time, timeline.event_time
-    start = float(min([0.0, first_time, *timeline.times, *frame_times]))
-    end = float(max([first_time, *timeline.times, *frame_times, event_time or start]))
-    end = end if end > start else start + 1.0  # one moment alone: still an axis with a length
+    start, end = timeline.span(frame_times)
     width = _frame_width(frames[0].shape, len(frames)) if len(frames) else 0.0
-    strip = width * frames[0].shape[0] / frames[0].shape[1] + 0.65 if len(frames) else 0.0
+    strip = width * frames[0].shape[0] / frames[0].shape[1] + 0.6 if len(frames) else 0.0
     height = _CURVE + strip
     with styled_figure(path, WIDTH, height) as figure:
         figure.set_layout_engine("none")  # places are in inches, so that frames meet their times
-        low, high = strip + 0.6, height - 0.55
+        low, high = strip + 0.35, height - 0.55
         axes = figure.add_axes((_LEFT / WIDTH, low / height, _ALONG / WIDTH, (high - low) / height))
         _curve(axes, timeline)
         _not_enough_yet(axes, start, first_time, end)
         if event_time is not None:
             axes.axvline(event_time, color=RED, lw=1.8, label=f"event at {event_time:.2f} s")
         axes.set(xlim=(start, end), ylim=(-0.02, 1.02), ylabel="probability of a collision")
-        axes.set_xlabel("seconds", loc="right", labelpad=1)
+        axes.xaxis.set_major_formatter("{x:g} s")
         axes.set_title(drawable(timeline.title), pad=22)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, fontsize=9, borderpad=0)

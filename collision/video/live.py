@@ -44,6 +44,7 @@ _PROTOCOLS = {
 _LAG: Seconds = 1.0  # a stream that is further behind is caught up with
 _MOST_PACKETS = 4096
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # s, before a stream is opened anew
+_ENDED = "it ended"
 _LEAP: Seconds = 10.0  # a clock that leaps further has been set anew
 
 
@@ -158,7 +159,7 @@ class LiveVideo:
         failures = 0
         while not self._is_closed:
             begun = time.monotonic()
-            reason = "it ended"
+            reason = _ENDED
             try:
                 with self._opened() as (container, stream):
                     self._put(_Item(None, time.monotonic(), _decoder_of(stream), True))
@@ -168,10 +169,12 @@ class LiveVideo:
                         if packet.size:
                             failures = 0
                             self._put(_Item(packet, time.monotonic()))
+            except av.error.ExitError:
+                reason = f"nothing came for {self.reading.timeout:g} s"
             except (av.FFmpegError, OSError) as error:
                 reason = error.strerror or str(error)
-                if self.is_pipe:
-                    self.reason = reason
+                if self.is_pipe:  # of an mp4 with its index behind its frames, too
+                    self.reason = f"it cannot be read as it comes. FFmpeg: {reason}"
             if self.is_pipe or self._gives_up(failures, reason):
                 break
             failures += 1
@@ -185,7 +188,7 @@ class LiveVideo:
         most = self.reading.reconnects
         if most is None or failures < most:
             return False
-        self.reason = f"{reason}, and stream.reconnects={most}" if most else ""
+        self.reason = "" if reason == _ENDED else f"{reason} (stream.reconnects={most})"
         return True
 
     def _sleep(self, seconds: Seconds) -> None:
@@ -201,10 +204,12 @@ class LiveVideo:
         }
         form, place = None, self.name
         if scheme in SCHEMES:
-            options |= {"fflags": "nobuffer", "analyzeduration": "1000000"}
+            options |= {"analyzeduration": "1000000"}
         if scheme in ("rtsp", "rtsps"):
             options |= {"rtsp_transport": "tcp"}
-            options |= {"rtsp_flags": "listen"} if reading.listen else {}
+            # Without a time, in s, FFmpeg gives its own socket one that it refuses.
+            waits = {"rtsp_flags": "listen", "listen_timeout": "86400"}
+            options |= waits if reading.listen else {}
         elif scheme == "tcp" and reading.listen:
             options |= {"listen": "1"}
         elif scheme == "udp":
@@ -227,9 +232,9 @@ class LiveVideo:
     def _put(self, item: _Item) -> None:
         """Hand on a packet; where one waits too long already, leave out all up to a key frame."""
         with self._changed:
-            if self.reading.drop:
+            if self.reading.drop and item.packet is not None:
                 self._catch_up(item)
-            else:
+            elif not self.reading.drop:
                 self._changed.wait_for(
                     lambda: self._is_closed or len(self._packets) < _MOST_PACKETS // 64
                 )
@@ -264,9 +269,9 @@ class LiveVideo:
                 decoder = item.decoder
                 clock.begin(item.arrived)
                 continue
-            if decoder is None or (item.packet is None and not self._frames and not decoder):
-                continue
-            if item.begins and item.packet is not None:
+            if decoder is None:  # it ended before it began
+                break
+            if item.begins:
                 decoder.flush_buffers()
             for frame in self._decoded(decoder, item.packet):
                 moment = clock.time_of(frame, item.arrived)
@@ -313,7 +318,8 @@ class LiveVideo:
                     )
                 )
             self._frames.append((moment, arrived, pictures))
-            while self._frames[0][0] < moment - self.seconds:
+            newest = moment if self.reading.drop else min(moment, self._needed_until)
+            while self._frames[0][0] < newest - self.seconds:
                 self._frames.popleft()
             self._changed.notify_all()
 
@@ -326,7 +332,7 @@ class _Clock:
         self.first: Seconds | None = None  # when the first frame arrived
         self.last, self.gap = -1.0, 0.04
         self.offset: Seconds | None = None
-        self.count = 0
+        self.unit, self.count = Fraction(1), 0
 
     def begin(self, arrived: Seconds) -> None:
         """Begin a connection."""
@@ -335,7 +341,8 @@ class _Clock:
     def time_of(self, frame: av.VideoFrame, arrived: Seconds) -> Seconds:
         if self.first is None:
             self.first = arrived
-        own = None if frame.pts is None else float(frame.pts * (frame.time_base or Fraction(1)))
+        self.unit = frame.time_base or self.unit  # what comes out last does not say it
+        own = None if frame.pts is None else float(frame.pts * self.unit)
         if self.frame_rate is not None:
             own = self.count / self.frame_rate
         elif own is None:

@@ -61,7 +61,7 @@ def test_what_is_too_short_is_no_alarm_and_the_rest_rings_when_it_is_long_enough
     assert alarms_in(times, scores, 0.5, rule) == [Alarm(1.0, 2.0, 1.0, 0.9)]
     assert times[alarming(times, scores, 0.5, rule)].tolist() == [1.5, 1.75, 2.0]
     curve = Curve("n", "g", 0, None, times, scores)
-    # The lone score comes within 5 s of nothing: with it there is one alarm, too, and another start.
+    # With the lone score there is one alarm, too: what follows within 5 s belongs to it.
     assert [a.start for a in alarms_in(times, scores, 0.5)] == [0.25]
     rare = false_alarms_per_hour([curve], 0.5, rule=AlarmRule(min_length=1.25))
     assert rare.normal_videos.alarms == 0 and rare.as_json()["min_length"] == 1.25

@@ -21,8 +21,8 @@ BARE = {*PLUGINS, "configs", "tests"}
 FLAT = ("types", "errors", "files", "checks", "config", "untrusted", "options", "devices")
 STATIONS = (
     *("metrics", "video", "records", "sampling", "features", "learning", "audit"),
-    *("experiment", "evaluation", "report", "runs", "prediction", "api", "search"),
-    *("study", "commands"),
+    *("experiment", "evaluation", "report", "runs", "prediction", "streaming", "api"),
+    *("search", "study", "commands"),
 )
 
 
@@ -181,7 +181,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_exactly_the_tracked_files(wheel):
     wanted = set()
     for name in tracked("collision", *PLUGINS, "configs"):
-        if Path(name).suffix in (".py", ".yaml", ".typed"):
+        if Path(name).suffix in (".py", ".yaml", ".typed", ".css", ".js"):
             wanted.add(name if name.startswith("collision/") else f"collision/{name}")
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}

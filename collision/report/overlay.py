@@ -42,7 +42,7 @@ class Painter:
 
     def __init__(self, course: Course, height: int, width: int):
         self.course, self.height, self.width = course, height, width
-        self.band = max(6, height // 6)
+        self.band = min(height, max(6, height // 6))
         self.text = max(7, min(round(height / 15), round(width / 16), self.band - 2))
         self.span = max(course.end, float(course.times[-1]), 1e-3)
         self.bright, self.faint = self._panel(SKY, 255), self._panel("#FFFFFF", 110)

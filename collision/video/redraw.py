@@ -31,6 +31,7 @@ Draw: TypeAlias = Callable[[np.ndarray, Seconds], np.ndarray]
 _TICK = Fraction(1, 90_000)
 _COPIED = ("aac", "mp3", "ac3", "eac3", "opus", "alac", "flac")  # what an mp4 holds as it is
 _BT709 = 1  # H.273's number of its matrix, primaries and transfer
+_LEAD: Seconds = 0.25  # of sound before the first moment, from which decoders make what follows
 _LEAP: Seconds = 10.0  # further apart are two clocks, or what is no sound of this picture
 
 
@@ -149,6 +150,7 @@ class _Sound(_Silence):
             self.stream.layout = "mono" if source.channels == 1 else "stereo"
         assert source.time_base is not None
         self.start = round(start / source.time_base)
+        self.least = round((start - _LEAD) / source.time_base)
         self._waiting: deque[Any] = deque()
         self._coming = self._units()
 
@@ -180,7 +182,7 @@ class _Sound(_Silence):
     def _moved(self, packet: av.Packet) -> Iterator[av.Packet]:
         if not packet.size or packet.pts is None or packet.dts is None:
             return
-        if packet.pts + (packet.duration or 0) <= self.start:
+        if packet.pts < self.least:
             return
         packet.pts, packet.dts = packet.pts - self.start, packet.dts - self.start
         packet.stream = self.stream

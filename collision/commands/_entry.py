@@ -42,11 +42,7 @@ POSITIONALS: dict[str, tuple[str, int, float]] = {
     "compare": ("two or more run folders", 2, math.inf),
     "data": ("folder of videos", 0, 1),
     "evaluate": ("a run folder or a predictor.safetensors", 1, 1),
-    "predict": (
-        "one or more videos: files, folders, patterns, addresses, or one stream",
-        1,
-        math.inf,
-    ),
+    "predict": ("one or more files, folders or addresses, or one stream", 1, math.inf),
     "space": ("a space: study, core, offline, full, or a YAML file", 1, 1),
     "study": ("an action, analyse, and a CSV with a line a run", 2, 2),
 }

@@ -16,14 +16,17 @@ import numpy as np
 import pytest
 
 from collision import api
-from collision.commands import _predicted, predict
+from collision.commands import _predicted, _streamed, predict
 from collision.errors import CollisionError, ConfigError
 from collision.features.digest import VideoDigests
 from collision.features.fingerprint import fingerprint
 from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore
+from collision.metrics.alarms import AlarmWatch
 from collision.sampling.policy import SamplingPolicy
+from collision.streaming import Moment
 from collision.video.index import index_video
+from collision.video.live import Frames
 from tests.conftest import ROOT, environment
 from tests.kit.backbone import TinyBackbone
 from tests.kit.experiments import compose
@@ -283,6 +286,44 @@ def test_a_stream_from_standard_input_is_scored_line_by_line(workshop, tmp_path)
             assert line["probability"] == pytest.approx(float(row["probability"]), abs=2e-4)
         assert line["latency"] >= 0 and line["alarm"] in (True, False)
         assert line["dropped_frames"] == line["skipped_moments"] == 0
+
+
+def test_moments_that_are_past_are_skipped_and_counted_and_a_pipe_skips_none(capsys):
+    """Scoring takes as long as three moments; frames come meanwhile."""
+
+    class Video:
+        def __init__(self, drop):
+            self.reading, self.newest = SimpleNamespace(drop=drop), 0.0
+
+        def wait_for(self, moment):
+            self.newest = max(self.newest, moment)
+            if self.newest > 6:
+                return None
+            times = np.arange(0, self.newest + 1e-6, 0.05)
+            return Frames(times, times, [()] * len(times), int(self.newest * 2))
+
+    def follow(drop):
+        video = Video(drop)
+
+        def score(moment, times, pictures):
+            video.newest += 0.75
+            return Moment(moment, 0.9 if moment >= 3 else np.nan, True)
+
+        watch = AlarmWatch(0.5)
+        options = compose("predict", "checkpoint=x")
+        count = _streamed._follow(video, SimpleNamespace(score=score), watch, options)
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert count == len(lines)
+        return lines
+
+    dropping, waiting = follow(True), follow(False)
+    assert [line["time"] for line in dropping] == [0.75 * n for n in range(9)]
+    assert [line["skipped_moments"] for line in dropping] == [0] + [2] * 8
+    assert sum(line["dropped_frames"] for line in dropping) == int(dropping[-1]["time"] * 2)
+    assert [line["alarm"] for line in dropping] == [False] * 4 + [True] * 5
+    assert dropping[0]["probability"] is None and dropping[0]["window"] is None
+    assert [line["time"] for line in waiting] == [0.25 * n for n in range(len(waiting))]
+    assert not any(line["skipped_moments"] for line in waiting)
 
 
 def test_a_stream_that_cannot_be_read_and_one_with_company(workshop, tmp_path):

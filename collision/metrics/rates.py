@@ -106,8 +106,9 @@ def false_alarms_per_hour(
         alarms = sum(len(alarms_in(c.times, c.scores, threshold, rule)) for c in quiet)
         hours = sum(curve.times.size for curve in quiet) * (step or 0.0) / 3600
         rates.append(_rate(len(quiet), hours, alarms))
+    normal, before = rates
     how = rule.hysteresis, rule.min_length
-    return FalseAlarms(float(threshold), rule.refractory, gap, step, *rates, *how)
+    return FalseAlarms(float(threshold), rule.refractory, gap, step, normal, before, *how)
 
 
 def recall_by_time(

@@ -130,7 +130,8 @@ def _frames(
     width: float,
 ) -> None:
     """Put frames of ``width`` inches below the axes, as near to their times as there is room."""
-    figure = axes.figure
+    figure = axes.get_figure(root=True)
+    assert figure is not None
     start, end = axes.get_xlim()
     total = figure.get_size_inches()[1]
     wanted = _LEFT + _ALONG * (times - start) / (end - start)

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import av
 import numpy as np
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.video.reformatter import Colorspace, Interpolation
 
 from collision.types import Seconds
@@ -138,7 +138,9 @@ class _Silence:
 class _Sound(_Silence):
     """The sound of a file, written along with the pictures."""
 
-    def __init__(self, source: AudioStream, container: OutputContainer, start: Seconds):
+    def __init__(self, given: InputContainer, container: OutputContainer, start: Seconds):
+        source: AudioStream = given.streams.audio[0]
+        self.given = given
         name = source.codec_context.codec.canonical_name
         self.is_copied = name in _COPIED
         super().__init__("" if self.is_copied else f"its sound ({name}) is coded anew, as AAC")
@@ -168,7 +170,7 @@ class _Sound(_Silence):
             self.container.mux(self._waiting.popleft())
 
     def _units(self) -> Iterator[av.Packet]:
-        for packet in self.source.container.demux(self.source):
+        for packet in self.given.demux(self.source):
             if self.is_copied:
                 yield from self._moved(packet)
             else:
@@ -203,7 +205,7 @@ def _sound(index: VideoIndex, container: OutputContainer) -> Iterator[_Silence]:
         return
     with open_video(index.path, index.video_stream) as (source, _):
         start = float(own[0] - index.frame_times[0])
-        yield _Sound(source.streams.audio[0], container, start)
+        yield _Sound(source, container, start)
 
 
 def _why_no_sound(index: VideoIndex) -> str | None:

@@ -244,6 +244,29 @@ class EvaluateOptions(OfRun):
     accelerator: Accelerator = "auto"
 
 
+@dataclass(frozen=True)
+class AlarmOptions:
+    """What makes an alarm; see ``collision.metrics.alarms.AlarmRule``."""
+
+    __pydantic_config__ = STRICT
+
+    hysteresis: Share = 0.0
+    min_length: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 0.0
+    refractory: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 5.0
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How a stream is read; see configs/predict.yaml."""
+
+    __pydantic_config__ = STRICT
+
+    drop: bool | None = None
+    listen: bool = False
+    timeout: Duration = 10.0
+    reconnects: Whole | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions(OfRun):
     """See configs/predict.yaml."""
@@ -252,8 +275,22 @@ class PredictOptions(OfRun):
     output: UserPath = Path("predictions")
     every: Duration = 0.25
     event_time: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] | None = None
+    events: UserPath | None = None
+    formats: tuple[Literal["csv", "jsonl", "parquet", "png"], ...] = ("csv", "png")
+    overlay: bool = False
+    clips: Literal["link", "small", "none"] = "link"
+    alarms: AlarmOptions = AlarmOptions()
+    stream: StreamOptions = StreamOptions()
     frame_rate: Annotated[float, Field(ge=0.001, allow_inf_nan=False)] | None = None
     video_stream: Whole | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.event_time is not None and self.events is not None:
+            raise ConfigError(
+                f"event_time={self.event_time:g} and events={self.events} both say when the event "
+                "is: give one of them."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

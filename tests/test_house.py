@@ -21,8 +21,8 @@ BARE = {*PLUGINS, "configs", "tests"}
 FLAT = ("types", "errors", "files", "checks", "config", "untrusted", "options", "devices")
 STATIONS = (
     *("metrics", "video", "records", "sampling", "features", "learning", "audit"),
-    *("experiment", "evaluation", "report", "runs", "prediction", "api", "search"),
-    *("study", "commands"),
+    *("experiment", "evaluation", "report", "runs", "prediction", "streaming", "api"),
+    *("search", "study", "commands"),
 )
 
 

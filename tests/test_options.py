@@ -102,7 +102,12 @@ REFUSED = {
         ),
     ],
     "evaluate": ["limit=0", "dense=0", "within=[1]", "within=5", "slices=tag", "split=tst"],
-    "predict": ["every=0", "every=nan", "every=inf", "event_time=-1", "frame_rate=0", "limit=0"],
+    "predict": [
+        *("every=0", "every=nan", "every=inf", "event_time=-1", "frame_rate=0", "limit=0"),
+        *("formats=csv", "clips=embed", "overlay=1", "alarms.hysteresis=2", "events=''"),
+        *("alarms.min_length=-1", "alarms.refractory=inf", "stream.timeout=0", "stream.drop=2"),
+        "stream.reconnects=-1",
+    ],
     "extract": [
         *("devices=0", "devices=-2", "devices=all", "num_nodes=0", "val_fraction=2", "shard=[1,8]"),
     ],

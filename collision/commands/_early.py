@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from collision.checks import user_path
+from collision.commands._clips import check_clips
 from collision.commands._lists import listed_parts
 from collision.commands._runs import choose_dataset, named_runs
 from collision.config import Part, names_of
 from collision.errors import (
     AnnotationError,
     CheckpointError,
-    CollisionError,
     ConfigError,
-    VideoDecodeError,
 )
 from collision.learning.predictor_files import check_predictors
 from collision.options import (
@@ -51,8 +50,7 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
     if isinstance(options, SearchOptions):
         _check_search(options, paths)
     elif isinstance(options, PredictOptions):
-        _check_checkpoint(options.checkpoint)
-        _check_clips(paths)
+        _check_prediction(options, paths)
     elif isinstance(options, EvaluateOptions):
         _check_checkpoint(user_path(paths[0]))
     elif isinstance(options, TrainOptions):
@@ -187,14 +185,11 @@ def _check_checkpoint(path: Path) -> None:
         )
 
 
-def _check_clips(paths: Sequence[str]) -> None:
-    """Refuse clips of which none is there; of several, the others are predicted."""
-    absent = [path for path in paths if not path.startswith(("http://", "https://"))]
-    absent = [path for path in absent if not user_path(path).exists()]
-    if len(absent) == len(paths) == 1:
-        raise VideoDecodeError(absent[0], "there is no such file")
-    if len(absent) == len(paths):
-        raise CollisionError(f"None of the clips is there: {', '.join(absent)}.")
+def _check_prediction(options: PredictOptions, paths: Sequence[str]) -> None:
+    _check_checkpoint(options.checkpoint)
+    check_clips(paths)
+    if options.events is not None and not options.events.is_file():
+        raise ConfigError(f"events={options.events}: there is no such file.")
 
 
 def _check_ensemble(options: TrainOptions) -> None:

@@ -169,7 +169,7 @@ TYPOS = {
     ("predict", "a.mp4", "checkpoint=nowhere"): "No trained predictor in 'nowhere'",
     ("predict", "a.mp4", "checkpoint=."): "Cannot read 'a.mp4': there is no such file",
     ("predict", "a.mp4", "b.mp4", "checkpoint=."): "None of the clips is there: a.mp4, b.mp4.",
-    ("predict",): "predict needs one or more video files.",
+    ("predict",): "predict needs one or more files, folders or addresses, or one stream.",
     ("evaluate", "nowhere"): "No trained predictor in 'nowhere'",
     ("evaluate", ".", "head=gru"): "evaluate takes head from the run",
     ("evaluate", ".", "scheduler.warmup=0"): "evaluate takes scheduler from the run",

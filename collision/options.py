@@ -21,6 +21,7 @@ from collision.types import Seconds, Split
 Accelerator: TypeAlias = Literal["auto", "cpu", "gpu"]
 Reader: TypeAlias = Literal["pyav", "decord", "torchcodec"]
 Precision: TypeAlias = Literal["32-true", "bf16-mixed", "16-mixed"]
+ClipsMode: TypeAlias = Literal["embed", "link", "none"]  # in a page, beside it, or not at all
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Whole: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
@@ -190,6 +191,7 @@ class TrainOptions(Folders):
     num_resamples: Count = 10000
     audit: bool = True
     audit_workers: Whole | None = None
+    clips: ClipsMode = "embed"
     parts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -233,6 +235,7 @@ class EvaluateOptions(OfRun):
     dense: Duration | None = None
     slices: tuple[str, ...] | None = None
     accelerator: Accelerator = "auto"
+    clips: ClipsMode = "embed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,6 +299,15 @@ class CompareOptions(Folders):
 
     dataset: str | None = None
     num_resamples: Count = 10000
+    clips: ClipsMode = "embed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(Folders):
+    """See configs/report.yaml; ``refresh`` in seconds, None: the page over runs is made once."""
+
+    clips: ClipsMode = "embed"
+    refresh: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,6 +351,7 @@ OPTIONS: dict[str, type] = {
     "evaluate": EvaluateOptions,
     "extract": ExtractOptions,
     "predict": PredictOptions,
+    "report": ReportOptions,
     "space": SpaceOptions,
     "study": StudyOptions,
     "train": TrainOptions,

@@ -43,6 +43,7 @@ POSITIONALS: dict[str, tuple[str, int, float]] = {
     "data": ("folder of videos", 0, 1),
     "evaluate": ("a run folder or a predictor.safetensors", 1, 1),
     "predict": ("one or more video files", 1, math.inf),
+    "report": ("a run folder; or runs, with folders", 1, math.inf),
     "space": ("a space: study, core, offline, full, or a YAML file", 1, 1),
     "study": ("an action, analyse, and a CSV with a line a run", 2, 2),
 }

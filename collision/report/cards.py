@@ -116,15 +116,15 @@ def _choice(name: str, label: str, values: Iterable[tuple[str, str]]) -> Html:
 def card_html(card: Card, footage: Footage, address: str | None, note: str = "") -> Html:
     """Draw one card; ``address`` is that of its clip, if it has one."""
     axis = Axis.of(card, footage)
-    score = "no score" if card.score is None else f"{card.score:.2f}"
+    score = "no score" if card.score is None else card.form.format(card.score)
     head = tag(
         "header",
         tag("span", _mark(card), " ", card.kind, class_=f"kind {_side(card)}"),
-        tag("span", score, class_="score", title="highest probability of a collision"),
+        tag("span", score, class_="score", title=card.about_score),
     )
     about = tag("h3", card.video)
     facts = [*_facts(card), *(f"{name}: {value}" for name, value in _tags_of(card) if value)]
-    told = [tag("p", text, class_="note") for text in (footage.why, note, *card.notes) if text]
+    told = [tag("p", text, class_="note") for text in (footage.why, note) if text]
     return tag(
         "article",
         head,
@@ -156,7 +156,7 @@ _ORDER = {WRONG: 0, HARD: 1, RIGHT: 2}
 
 
 def _side(card: Card) -> str:
-    return "bad" if card.kind in ("missed collision", "false alarm", "no score") else "good"
+    return "good" if card.is_good else "bad"
 
 
 def _mark(card: Card) -> Html:
@@ -170,7 +170,7 @@ def _screen(card: Card, footage: Footage, address: str | None) -> Html | None:
     picture = data_address(footage.picture, "image/webp")
     said = f"{card.video} at {card.cut or 0:.2f} s"
     if address is None:
-        return tag("div", tag("img", src=picture, alt=said, loading="lazy"), class_="screen")
+        return tag("div", tag("img", src=picture, alt=said), class_="screen")
     player: dict[str, str | bool] = {"controls": True, "muted": True, "playsinline": True}
     video = tag("video", src=address, poster=picture, preload="none", aria_label=said, **player)
     return tag("div", video, class_="screen")
@@ -189,7 +189,7 @@ def _strip(footage: Footage, card: Card) -> Html | None:
             words += " event" if is_event else " later"
         elif card.cut is not None and abs(time - card.cut) < 1e-6:
             words += " cut"
-        image = tag("img", src=data_address(data, "image/webp"), alt="", loading="lazy")
+        image = tag("img", src=data_address(data, "image/webp"), alt="")
         shown = tag("button", image, tag("span", words), type="button", data_time=_number(time))
         pictures.append(tag("li", shown, class_="after" if is_after else None))
     return tag("ul", pictures, class_="strip")
@@ -200,6 +200,7 @@ def _facts(card: Card) -> Iterator[str]:
     if len(card.by_seed) > 1:
         each = ", ".join(f"{one:.2f}" for one in card.by_seed)
         yield f"seeds {each} (sd {card.sd:.2f})"
+    yield from card.facts
     if card.clip and card.clip.event_time is not None:
         yield f"event {card.clip.event_time:.2f} s"
     if card.clip and card.clip.alert_time is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collision.report.footage import Footage
@@ -61,9 +62,10 @@ def curve(card: Card, axis: Axis) -> Html:
         parts.append(_mark(axis, 0.0, "event", "event" if card.label else "anchor"))
     if axis.holds(card.cut):
         parts.append(_mark(axis, card.cut, "cut", ""))
-    level = _level(card.threshold)
-    ends = {"x1": LEFT, "x2": WIDTH - RIGHT, "y1": level, "y2": level}
-    parts.append(tag("line", class_="threshold", **{k: f"{v:.1f}" for k, v in ends.items()}))
+    if card.threshold is not None:
+        level = f"{_level(card.threshold):.1f}"
+        ends = {"x1": str(LEFT), "x2": str(WIDTH - RIGHT), "y1": level, "y2": level}
+        parts.append(tag("line", class_="threshold", **ends))
     names = list(dict.fromkeys(line.name for line in card.lines))
     for line in card.lines:
         parts += _line(axis, line, card.threshold, names.index(line.name))
@@ -79,7 +81,8 @@ def _said(card: Card) -> str:
         f"{score:.2f} at {time:.2f} s"
         for time, score in zip(moments.times, moments.scores, strict=True)
     )
-    return f"Risk over time: {listed or 'no score'}; threshold {card.threshold:.2f}."
+    level = "" if card.threshold is None else f"; threshold {card.threshold:.2f}"
+    return f"Risk over time: {listed or 'no score'}{level}."
 
 
 def _frame(axis: Axis) -> list[Html]:
@@ -98,8 +101,7 @@ def _frame(axis: Axis) -> list[Html]:
         parts.append(tag("line", class_="tick", x1=x, x2=x, y1=str(bottom), y2=str(bottom + 3)))
         parts.append(tag("text", f"{time:g}", class_="x", x=x, y=str(bottom + 14)))
         number += 1
-    unit = "s" if axis.is_file else "s to event"
-    parts.append(tag("text", unit, class_="unit", x=str(WIDTH - RIGHT), y=str(HEIGHT - 1)))
+    parts.append(tag("text", "s", class_="unit", x=str(LEFT - 5), y=str(bottom + 14)))
     return parts
 
 
@@ -113,7 +115,7 @@ def _mark(axis: Axis, time: Seconds | None, kind: str, word: str) -> Html:
     return tag("g", line, text if word else None)
 
 
-def _line(axis: Axis, line: Line, threshold: float, number: int) -> list[Html]:
+def _line(axis: Axis, line: Line, threshold: float | None, number: int) -> list[Html]:
     moments = [
         (axis.at(time), _level(score), score)
         for time, score in zip(line.times, line.scores, strict=True)
@@ -130,15 +132,27 @@ def _line(axis: Axis, line: Line, threshold: float, number: int) -> list[Html]:
     if line.is_dense:
         return parts
     for x, y, score in moments:
-        kind = "dot alarm" if score >= threshold else "dot"
-        # An alarm is a diamond: told apart without its colour.
-        shape = f"M{x - 4:.1f} {y:.1f}L{x:.1f} {y - 4:.1f}L{x + 4:.1f} {y:.1f}L{x:.1f} {y + 4:.1f}Z"
-        if score < threshold:
-            parts.append(tag("circle", class_=kind, cx=f"{x:.1f}", cy=f"{y:.1f}", r="3"))
-        else:
-            parts.append(tag("path", class_=kind, d=shape))
+        if threshold is None or score < threshold:
+            own = f"stroke:{_COLOURS[number % 5]}"
+            at = {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "3"}
+            parts.append(tag("circle", class_="dot", style=own, **at))
+        else:  # an alarm is a diamond: told apart without its colour
+            ends = ((x - 4, y), (x, y - 4), (x + 4, y), (x, y + 4))
+            shape = "L".join(f"{across:.1f} {down:.1f}" for across, down in ends)
+            parts.append(tag("path", class_="dot alarm", d=f"M{shape}Z"))
     return parts
 
 
 def _level(score: float) -> float:
     return TOP + (1 - score) * (HEIGHT - TOP - BOTTOM)
+
+
+def legend(names: Sequence[str]) -> Html:
+    """Say which line is whose."""
+    parts = []
+    for number, name in enumerate(names):
+        style = f"border-top-color:{_COLOURS[number % 5]}"
+        if number % 5:
+            style += ";border-top-style:" + ("dashed", "dotted", "double", "dotted")[number % 5 - 1]
+        parts.append(tag("span", tag("i", class_="key", style=style), name, class_="named"))
+    return tag("p", parts, class_="legend names")

@@ -45,7 +45,10 @@ class Card:
         horizon: Of its highest moment, which ends at ``cut``.
         score: There, the mean over seeds, whose own are ``by_seed``; None: it has none.
         error: Distance from the label; 1 of a clip without a score.
+        threshold: None: none is drawn.
         lines: One of each run; times are before the event (negative) where the file is not known.
+        facts: More to be told.
+        form, about_score: How the score is written, and what it is.
     """
 
     dataset: str
@@ -57,13 +60,16 @@ class Card:
     score: float | None
     by_seed: tuple[float, ...]
     error: float
-    threshold: float
+    threshold: float | None
     cut: Seconds | None
     lines: list[Line]
+    is_good: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
     clip: Clip | None = None
     seen: Seconds = 0.0
-    notes: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    form: str = "{:.2f}"
+    about_score: str = "highest probability of a collision"
 
     @property
     def sd(self) -> float:
@@ -156,6 +162,7 @@ def card_of(judged: Judged, unit: Unit, threshold: float) -> Card:
         cut=times[top] if known else None,
         lines=lines_of(judged, video, list(zip(times, mean.tolist(), strict=True)), known),
         tags={name: str(values[rows[0]]) for name, values in first.tags.items()},
+        is_good=choice == RIGHT,
         clip=clip,
         seen=judged.clips.seen,
     )

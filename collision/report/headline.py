@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from collision.metrics.estimate import Estimate
 from collision.metrics.nexar import horizon_key
 from collision.metrics.warned import Warned
@@ -21,12 +23,17 @@ def headline(judged: Judged) -> str:
     others = "100 clips without a collision"
     if one.within:
         others = "100 clips at moments long before a collision, or without one"
-    count = f"{100 * one.false_alarms.value:.0f}"
+    count = whole(one.false_alarms.value)
     alarms = "false alarm" if count == "1" else "false alarms"
     return (
-        f"Warns of {one.recall.value:.0%} of collisions, {horizon_key(one.least_horizon)} s "
+        f"Warns of {whole(one.recall.value)} % of collisions, {horizon_key(one.least_horizon)} s "
         f"before or earlier, at {count} {alarms} in {others}."
     )
+
+
+def whole(share: float) -> str:
+    """A share in whole percent; a half is rounded up, as people do."""
+    return str(math.floor(100 * share + 0.5 + 1e-9))
 
 
 def beside(judged: Judged) -> list[str]:
@@ -71,7 +78,7 @@ def _shares(one: Warned) -> str:
 def _chance(one: Warned) -> str:
     return (
         "Alarms that know nothing and come as often would warn of "
-        f"{one.chance or 0:.0%} of collisions."
+        f"{whole(one.chance or 0.0)} % of collisions."
     )
 
 

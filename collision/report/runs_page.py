@@ -104,6 +104,10 @@ def _json(path: Path) -> Any:
 def _finished(folder: Path, metrics: Mapping[str, Any]) -> Iterator[Run]:
     is_evaluation = "datasets" in metrics
     own = metrics["datasets"] if is_evaluation else {metrics["dataset"]: metrics}
+    given = metrics.get("parts") or {}
+    if is_evaluation:
+        given = _parts_of(Path(str(metrics["checkpoint"])))
+    parts = {str(key): str(value) for key, value in given.items()}
     for name, one in own.items():
         made = one["provenance"]
         has_numbers = "ap" in one
@@ -112,13 +116,22 @@ def _finished(folder: Path, metrics: Mapping[str, Any]) -> Iterator[Run]:
             "evaluate" if is_evaluation else "train",
             "done",
             f"{name}, {one['split']}",
-            {str(k): str(v) for k, v in (metrics.get("parts") or {}).items()},
+            parts,
             built(Estimate, one["ap"]["mean"]) if has_numbers else Estimate(None),
             one["chance"]["mean"] if has_numbers else None,
             len(one["seeds"]),
             *_origin(made),
             warnings=len(one["warnings"]),
         )
+
+
+def _parts_of(run: Path) -> Mapping[str, Any]:
+    """Give the parts of the run that was evaluated, where it is still there."""
+    try:
+        found = read_config(run).get("parts")
+    except (CollisionError, OSError):
+        found = None
+    return found if isinstance(found, dict) else {}
 
 
 def _comparison(folder: Path, found: Mapping[str, Any]) -> Run:

@@ -93,10 +93,8 @@ def write_evaluations(
 ) -> None:
     """Write ``metrics.json``, predictions and submissions, of which the pages are made."""
     by_name = {one.name: {**one.as_json(), "provenance": made} for one in evaluations}
-    write_json(
-        folder / "metrics.json",
-        {"version": 1, "checkpoint": str(run.resolve()), "datasets": by_name},
-    )
+    about = {"version": 1, "checkpoint": str(run.resolve())}  # runs/latest is another one tomorrow
+    write_json(folder / "metrics.json", {**about, "datasets": by_name})
     write_clips(folder, {one.name: clips_of(one) for one in evaluations})
     for one in evaluations:
         one.write_scores(folder, one.name)

@@ -20,7 +20,7 @@ from collision.report.html import Html, data_address, tag
 FOLDER = "clips"  # beside the page, of clips=link
 # What embedded clips may take of a page; pictures and plots come on top.
 MOST_EMBEDDED = 9_000_000
-_CHOICES = {WRONG: "wrong", HARD: "hardest", RIGHT: "right"}
+_ORDER = {WRONG: 0, HARD: 1, RIGHT: 2}
 
 
 @dataclass
@@ -81,12 +81,12 @@ class Gallery:
 def gallery_html(cards: Sequence[Card], made: Iterable[Html]) -> Html:
     """Put cards under their controls."""
     kinds = list(dict.fromkeys(card.kind for card in cards))
-    choices = [name for name in _CHOICES if any(card.choice == name for card in cards)]
+    choices = [name for name in _ORDER if any(card.choice == name for card in cards)]
     horizons = sorted({card.horizon for card in cards}, key=float)
     tags = sorted({pair for card in cards for pair in _tags_of(card) if pair[1]})
     sets = list(dict.fromkeys(card.dataset for card in cards))
     controls = [
-        _choice("choice", "show", [("", "all"), *((name, _CHOICES[name]) for name in choices)]),
+        *([_choice("choice", "show", [("", "all"), *((n, n) for n in choices)])] * bool(choices)),
         _choice("label", "class", [("", "both"), ("1", "collisions"), ("0", "others")]),
         _choice("kind", "outcome", [("", "all"), *((kind, kind) for kind in kinds)]),
         _choice("horizon", "horizon", [("", "all"), *((h, f"{h} s") for h in horizons)]),
@@ -135,7 +135,6 @@ def card_html(card: Card, footage: Footage, address: str | None, note: str = "")
         tag("ul", [tag("li", fact) for fact in facts], class_="facts"),
         told,
         class_=f"card {_side(card)}",
-        data_order=_number(_ORDER.get(card.choice, 0)),
         data_choice=card.choice,
         data_label=str(card.label),
         data_kind=card.kind,
@@ -150,9 +149,6 @@ def card_html(card: Card, footage: Footage, address: str | None, note: str = "")
         data_from=_number(axis.start),
         data_to=_number(axis.stop),
     )
-
-
-_ORDER = {WRONG: 0, HARD: 1, RIGHT: 2}
 
 
 def _side(card: Card) -> str:

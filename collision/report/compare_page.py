@@ -35,7 +35,7 @@ _MOST_RESAMPLES = 2000  # of a slice: there may be fifty
 
 @dataclass(frozen=True)
 class SliceDifference:
-    """Every other run minus the reference on the examples of a slice; ``reason``: why there is none."""
+    """Every other run minus the reference on a slice; ``reason`` says why there is nothing."""
 
     name: str
     side: str

@@ -30,6 +30,7 @@ QUIET = 180.0  # seconds
 PAGES = ("results.html", "compare.html", "data.html", "study.html", "search.html")
 # Folders of runs may hold a folder of their own for each part; deeper there are heads.
 _DEPTH = 3
+_SHORT = 48  # letters of a command that is not folded
 
 
 @dataclass(frozen=True)
@@ -260,7 +261,7 @@ def _state(run: Run) -> Html:
 
 def _runs_table(path: Path, runs: Sequence[Run]) -> Html:
     names = [name for name in ("backbone", "head", "pooling", "sampling", "loss")
-             if len({run.parts.get(name, "") for run in runs}) > 1]  # fmt: skip
+             if len({run.parts.get(name) for run in runs} - {None}) > 1]  # fmt: skip
     scale = scale_of([run.ap for run in runs], [run.chance for run in runs])
     columns: list[tuple[str, Callable[[Run], str], Callable[[Run], Child]]] = [
         ("run", lambda run: run.folder.name, partial(_link, path)),
@@ -275,11 +276,18 @@ def _runs_table(path: Path, runs: Sequence[Run]) -> Html:
         ("warnings", lambda run: str(run.warnings), lambda run: str(run.warnings)),
         ("started", lambda run: run.started[:16].replace("T", " "), _date),
         ("commit", lambda run: run.commit, lambda run: run.commit),
-        ("command", lambda run: run.command, lambda run: tag("code", run.command)),
+        ("command", lambda run: run.command, _command),
     ]
     rows = [[key(run) for _, key, _ in columns] for run in runs]
     cells = [[cell(run) for _, _, cell in columns] for run in runs]
     return table(Grid("", [title for title, _, _ in columns], rows), cells)
+
+
+def _command(run: Run) -> Child:
+    """Show a short command; fold a long one."""
+    if len(run.command) <= _SHORT:
+        return tag("code", run.command)
+    return tag("details", tag("summary", run.command[:_SHORT] + "…"), tag("code", run.command))
 
 
 def _part(name: str, run: Run) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from collision.evaluation.numbers import MAX_SLICES
 from collision.files import write_whole
 from collision.options import ClipsMode
 from collision.report.curve import Axis, curve
@@ -20,6 +21,7 @@ from collision.report.html import Html, data_address, tag
 FOLDER = "clips"  # beside the page, of clips=link
 # What embedded clips may take of a page; pictures and plots come on top.
 MOST_EMBEDDED = 9_000_000
+_FEW_TAGS = 6  # are shown; more are folded
 _ORDER = {WRONG: 0, HARD: 1, RIGHT: 2}
 
 
@@ -83,7 +85,7 @@ def gallery_html(cards: Sequence[Card], made: Iterable[Html]) -> Html:
     kinds = list(dict.fromkeys(card.kind for card in cards))
     choices = [name for name in _ORDER if any(card.choice == name for card in cards)]
     horizons = sorted({card.horizon for card in cards}, key=float)
-    tags = sorted({pair for card in cards for pair in _tags_of(card) if pair[1]})
+    tags = _filters(cards)
     sets = list(dict.fromkeys(card.dataset for card in cards))
     controls = [
         *([_choice("choice", "show", [("", "all"), *((n, n) for n in choices)])] * bool(choices)),
@@ -108,6 +110,15 @@ def gallery_html(cards: Sequence[Card], made: Iterable[Html]) -> Html:
     )
 
 
+def _filters(cards: Sequence[Card]) -> list[tuple[str, str]]:
+    """List the tags that part the cards into a few kinds; a tag of many values names clips."""
+    values: dict[str, set[str]] = {}
+    for name, value in {pair for card in cards for pair in _tags_of(card) if pair[1]}:
+        values.setdefault(name, set()).add(value)
+    few = {name: found for name, found in values.items() if len(found) <= MAX_SLICES}
+    return sorted((name, value) for name, found in few.items() for value in found)
+
+
 def _choice(name: str, label: str, values: Iterable[tuple[str, str]]) -> Html:
     options = [tag("option", shown, value=value) for value, shown in values]
     return tag("label", tag("span", label), tag("select", options, name=name))
@@ -123,7 +134,11 @@ def card_html(card: Card, footage: Footage, address: str | None, note: str = "")
         tag("span", score, class_="score", title=card.about_score),
     )
     about = tag("h3", card.video)
-    facts = [*_facts(card), *(f"{name}: {value}" for name, value in _tags_of(card) if value)]
+    facts = list(_facts(card))
+    tags = [f"{name}: {value}" for name, value in _tags_of(card) if value]
+    if len(tags) <= _FEW_TAGS:
+        facts += tags
+        tags = []
     told = [tag("p", text, class_="note") for text in (footage.why, note) if text]
     return tag(
         "article",
@@ -132,7 +147,8 @@ def card_html(card: Card, footage: Footage, address: str | None, note: str = "")
         _strip(footage, card),
         curve(card, axis),
         about,
-        tag("ul", [tag("li", fact) for fact in facts], class_="facts"),
+        _listed(facts),
+        tag("details", tag("summary", f"{len(tags)} tags"), _listed(tags)) if tags else None,
         told,
         class_=f"card {_side(card)}",
         data_choice=card.choice,
@@ -149,6 +165,10 @@ def card_html(card: Card, footage: Footage, address: str | None, note: str = "")
         data_from=_number(axis.start),
         data_to=_number(axis.stop),
     )
+
+
+def _listed(facts: Iterable[str]) -> Html:
+    return tag("ul", [tag("li", fact) for fact in facts], class_="facts")
 
 
 def _side(card: Card) -> str:

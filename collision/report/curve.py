@@ -101,7 +101,7 @@ def _frame(axis: Axis) -> list[Html]:
         parts.append(tag("line", class_="tick", x1=x, x2=x, y1=str(bottom), y2=str(bottom + 3)))
         parts.append(tag("text", f"{time:g}", class_="x", x=x, y=str(bottom + 14)))
         number += 1
-    parts.append(tag("text", "s", class_="unit", x=str(LEFT - 5), y=str(bottom + 14)))
+    parts.append(tag("text", "s", class_="unit", x=str(LEFT - 12), y=str(bottom + 14)))
     return parts
 
 

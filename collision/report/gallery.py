@@ -87,7 +87,7 @@ def cards_of(judged: Judged, counts: Mapping[str, int] | None = None) -> list[Ca
     everything = [card_of(judged, unit, threshold) for unit in units]
     unscored = [one for one in everything if one.score is None][:MAX_UNSCORED]
     scored = [one for one in everything if one.score is not None]
-    wrong = sorted((c for c in scored if c.choice == WRONG), key=lambda c: -c.error)
+    wrong = _both(sorted((c for c in scored if c.choice == WRONG), key=lambda c: -c.error))
     chosen = wrong[: counts[WRONG]]
     taken = {id(card) for card in chosen}
     near = sorted(scored, key=lambda card: abs((card.score or 0.0) - threshold))

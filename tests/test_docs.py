@@ -58,6 +58,7 @@ def test_the_pages_hold_commands():
         "predict",
         "data",
         "compare",
+        "report",
         "cache",
         "space",
         "study",

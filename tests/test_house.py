@@ -114,6 +114,11 @@ def test_no_module_is_too_long():
             assert len(path.read_text().splitlines()) <= 400, path
 
 
+def test_no_script_of_a_page_is_too_long():
+    for path in (ROOT / "collision").rglob("*.js"):
+        assert len(path.read_text().splitlines()) <= 400, path
+
+
 def test_no_plugin_is_named_like_a_library():
     """`backbones/timm.py` was once imported as timm."""
     names = [p.stem for folder in PLUGINS for p in (ROOT / folder).glob("*.py")]
@@ -181,7 +186,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_exactly_the_tracked_files(wheel):
     wanted = set()
     for name in tracked("collision", *PLUGINS, "configs"):
-        if Path(name).suffix in (".py", ".yaml", ".typed"):
+        if Path(name).suffix in (".py", ".yaml", ".typed", ".css", ".js"):
             wanted.add(name if name.startswith("collision/") else f"collision/{name}")
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}

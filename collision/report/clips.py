@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from collision.checks import STRICT, typed
 from collision.errors import CheckpointError
 from collision.files import write_json
 from collision.metrics.nexar import horizon_key
+from collision.report.saved import built, read_json
 from collision.types import UNLABELLED, Seconds
-from collision.untrusted import check_format, json_data
+from collision.untrusted import check_format, reading
 
 if TYPE_CHECKING:  # a page that is made anew needs no torch
     from collision.evaluation.evaluation import Evaluation
@@ -34,8 +34,6 @@ class Clip:
         cuts: Seconds at which what was scored ends, by horizon.
     """
 
-    __pydantic_config__ = STRICT
-
     video: str
     path: str
     size: int | None
@@ -49,8 +47,6 @@ class Clip:
 @dataclass(frozen=True)
 class Clips:
     """The judged videos of a data set by id; a score looks at the last ``seen`` seconds."""
-
-    __pydantic_config__ = STRICT
 
     seen: Seconds = 0.0
     clips: dict[str, Clip] = field(default_factory=dict)
@@ -112,12 +108,10 @@ def read_clips(folder: Path, names: Sequence[str]) -> dict[str, Clips]:
     path = folder / FILE_NAME
     if not path.is_file():
         return {name: Clips() for name in names}
-    where = repr(str(path))
-    data: Any = json_data(path.read_bytes(), where)
+    where, data = repr(str(path)), read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("datasets"), dict):
         raise CheckpointError(f"{where} is damaged: it lists no data sets.")
     check_format(data.get("format"), FORMAT, where)
-    known: dict[str, Clips] = typed(
-        dict[str, Clips], data["datasets"], where=where, error=CheckpointError
-    )
+    with reading(where):
+        known: dict[str, Clips] = built(dict[str, Clips], data["datasets"])
     return {name: known.get(name, Clips()) for name in names}

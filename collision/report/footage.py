@@ -103,8 +103,8 @@ def encoded(frames: Sequence[np.ndarray] | np.ndarray, rate: float) -> bytes:
             stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
             stream.height, stream.width = frames[0].shape[:2]
             stream.pix_fmt = "yuv420p"
-            # One thread: the same clip is the same bytes on any machine. An entry point a second.
             stream.codec_context.thread_count = 1
+            # An entry point a second: a click on the curve is answered at once.
             stream.codec_context.gop_size = max(1, round(rate))
             stream.options = {"crf": _CRF, "preset": "veryfast", "bf": "0"}
             for frame in frames:

@@ -18,8 +18,8 @@ from collision.metrics.curves import COLUMNS as CURVE_COLUMNS
 from collision.metrics.curves import Curve
 from collision.metrics.scored import Scored
 from collision.report.clips import Clips, read_clips
-from collision.report.saved import built, numbers_from
-from collision.untrusted import json_data, reading
+from collision.report.saved import built, numbers_from, read_json
+from collision.untrusted import reading
 
 
 @dataclass
@@ -75,7 +75,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
             f"go on with `python train.py resume={folder}`; for a page over many runs: "
             f"collision report runs {folder}"
         )
-    metrics = json_data(path.read_bytes(), repr(str(path)))
+    metrics = read_json(path)
     if not isinstance(metrics, dict):
         raise CheckpointError(f"{str(path)!r} holds no results.")
     return metrics

@@ -15,14 +15,14 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import quote
 
 from collision.errors import CheckpointError, CollisionError
-from collision.files import load_json, write_whole
+from collision.files import write_whole
 from collision.metrics.estimate import Estimate
 from collision.report.html import Child, Html, document, tag
 from collision.report.parts import Scale, section, table, tile, track
 from collision.report.results_page import scale_of
-from collision.report.saved import built
+from collision.report.saved import built, read_json
 from collision.report.tables import ABSENT, Grid, number
-from collision.untrusted import json_data, read_config, reading
+from collision.untrusted import read_config, reading
 
 State: TypeAlias = Literal["done", "running", "unfinished", "damaged"]
 # A run writes into its folder with every validation; one that is silent for longer has stopped.
@@ -88,18 +88,15 @@ def _read(folder: Path) -> Iterator[Run]:
     try:
         if (folder / "metrics.json").is_file():
             with reading(repr(str(folder / "metrics.json"))):
-                yield from _finished(folder, _json(folder / "metrics.json"))
+                yield from _finished(folder, read_json(folder / "metrics.json"))
         elif (folder / "compare.json").is_file():
             with reading(repr(str(folder / "compare.json"))):
-                yield _comparison(folder, _json(folder / "compare.json"))
+                yield _comparison(folder, read_json(folder / "compare.json"))
         else:
-            yield _unfinished(folder)
+            with reading(repr(str(folder))):
+                yield _unfinished(folder)
     except CollisionError as error:
         yield Run(folder, "?", "damaged", progress=str(error), started=_written(folder))
-
-
-def _json(path: Path) -> Any:
-    return json_data(path.read_bytes(), repr(str(path)))
 
 
 def _finished(folder: Path, metrics: Mapping[str, Any]) -> Iterator[Run]:
@@ -158,10 +155,8 @@ def _origin(made: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def _unfinished(folder: Path) -> Run:
     """Of training alone a folder is there before its numbers are."""
-    try:
-        made = load_json(folder / "provenance.json")
-    except (OSError, ValueError):
-        made = {}
+    path = folder / "provenance.json"
+    made: Mapping[str, Any] = read_json(path) if path.is_file() else {}
     config: Mapping[str, Any] = {}
     if (folder / "config.yaml").is_file():
         config = read_config(folder)

@@ -5,15 +5,29 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from collision.errors import CheckpointError
 from collision.evaluation.numbers import AlongVideos, Numbers
+from collision.files import load_json
 from collision.metrics.anticipation import Anticipation
 from collision.metrics.estimate import Estimate
 from collision.metrics.summary import Summary
 from collision.types import Seconds
 
 _NAMES = {"Seconds": Seconds}  # which some modules import for type checkers alone
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON of a run's folder for a page, which shows it and does nothing else with it.
+
+    So a name in it may be anything. CheckpointError: it is damaged, or holds NaN.
+    """
+    try:
+        return load_json(path)
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{str(path)!r} is damaged: {error}.") from None
 
 
 def numbers_from(metrics: Mapping[str, Any]) -> Numbers:
@@ -62,12 +76,12 @@ def _instance(kind: Any, data: Any) -> Any:
     values = {}
     for one in fields(kind):
         name = one.metadata.get("key", one.name)
-        if name in _checked(data, dict) and not (kind_is_estimate(kind, name, data)):
+        if name in _checked(data, dict) and not _is_no_seeds(kind, name, data):
             values[one.name] = built(hints[one.name], data[name])
     return kind(**values)
 
 
-def kind_is_estimate(kind: Any, name: str, data: Mapping[str, Any]) -> bool:
+def _is_no_seeds(kind: Any, name: str, data: Mapping[str, Any]) -> bool:
     """Say whether this is the empty list of seeds, which JSON holds as null."""
     return issubclass(kind, Estimate) and name == "seeds" and data[name] is None
 

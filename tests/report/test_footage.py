@@ -90,8 +90,3 @@ def test_odd_sizes_and_upright_pictures_are_encoded(tmp_path) -> None:
             assert shown.width % 2 == shown.height % 2 == 0
             assert max(shown.width, shown.height) <= WIDTH
             assert shown.width / shown.height == pytest.approx(width / height, abs=0.05)
-
-
-def test_the_same_clip_is_the_same_bytes(video) -> None:
-    first, second = (footage_of(clip_of(video), 5.5, 1.0) for _ in range(2))
-    assert first == second

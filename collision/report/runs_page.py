@@ -163,7 +163,7 @@ def _unfinished(folder: Path) -> Run:
     dataset = config.get("dataset") or {}
     name = dataset.get("name", "") if isinstance(dataset, dict) else ""
     is_running = time.time() - _newest(folder) < QUIET
-    seeds = config.get("seeds")
+    seeds, (started, commit, command) = config.get("seeds"), _origin(made)
     return Run(
         folder,
         "train",
@@ -171,7 +171,9 @@ def _unfinished(folder: Path) -> Run:
         str(name),
         {str(k): str(v) for k, v in (config.get("parts") or {}).items()},
         seeds=seeds if isinstance(seeds, int) else None,
-        **dict(zip(("started", "commit", "command"), _origin(made), strict=True)),
+        started=started,
+        commit=commit,
+        command=command,
         continues="" if not config else f"python train.py {_resume(folder)}",
         progress=_progress(folder),
     )
@@ -212,7 +214,7 @@ def write_runs_page(
     now = datetime.now().astimezone()
     made = f"Made {now:%Y-%m-%d %H:%M:%S %Z}"
     made += f"; loads itself again every {refresh} s." if refresh else "."
-    states = [run.state for run in runs]
+    states: list[str] = [run.state for run in runs]
     tiles = [
         tile(str(states.count(state)), words)
         for state, words in (("done", "lines of ended runs"), ("running", "running"))

@@ -21,6 +21,7 @@ from collision.types import Seconds, Split
 Accelerator: TypeAlias = Literal["auto", "cpu", "gpu"]
 Reader: TypeAlias = Literal["pyav", "decord", "torchcodec"]
 Precision: TypeAlias = Literal["32-true", "bf16-mixed", "16-mixed"]
+ClipsMode: TypeAlias = Literal["embed", "link", "none"]  # in a page, beside it, or not at all
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Whole: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
@@ -211,6 +212,7 @@ class TrainOptions(OfTraining):
     evaluate_on: tuple[str, ...] = ()
     audit: bool = True
     audit_workers: Whole | None = None
+    clips: ClipsMode = "embed"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -242,6 +244,7 @@ class EvaluateOptions(OfRun):
     dense: Duration | None = None
     slices: tuple[str, ...] | None = None
     accelerator: Accelerator = "auto"
+    clips: ClipsMode = "embed"
 
 
 @dataclass(frozen=True)
@@ -342,6 +345,15 @@ class CompareOptions(Folders):
 
     dataset: str | None = None
     num_resamples: Count = 10000
+    clips: ClipsMode = "embed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(Folders):
+    """See configs/report.yaml; ``refresh`` in seconds, None: the page over runs is made once."""
+
+    clips: ClipsMode = "embed"
+    refresh: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -463,6 +475,7 @@ OPTIONS: dict[str, type] = {
     "extract": ExtractOptions,
     "part": PartOptions,
     "predict": PredictOptions,
+    "report": ReportOptions,
     "search": SearchOptions,
     "space": SpaceOptions,
     "study": StudyOptions,

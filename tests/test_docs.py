@@ -59,6 +59,7 @@ def test_the_pages_hold_commands():
         "data",
         "compare",
         "part",
+        "report",
         "cache",
         "search",
         "space",

@@ -116,6 +116,11 @@ def test_no_module_is_too_long():
         assert len(path.read_text().splitlines()) <= 400, path
 
 
+def test_no_script_of_a_page_is_too_long():
+    for path in (ROOT / "collision").rglob("*.js"):
+        assert len(path.read_text().splitlines()) <= 400, path
+
+
 def test_no_plugin_is_named_like_a_library():
     """`backbones/timm.py` was once imported as timm."""
     names = [p.stem for folder in PLUGINS for p in (ROOT / folder).glob("*.py")]

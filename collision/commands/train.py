@@ -13,7 +13,7 @@ from collision.audit.jobs import Pool
 from collision.commands import evaluate
 from collision.commands._choices import announced, check_choice, choices
 from collision.commands._early import datasets_after
-from collision.commands._work import Work, print_plain, steps_line, steps_of
+from collision.commands._work import Work, print_plain, steps_of
 from collision.devices import device_of, precision_of
 from collision.evaluation.evaluation import Evaluation, Judging, evaluate_heads
 from collision.evaluation.scores import write_submission
@@ -23,12 +23,13 @@ from collision.features.fusion import backbones_of
 from collision.features.sources import Source
 from collision.files import write_json
 from collision.learning.asked import setup_of, source_of
-from collision.learning.fit import check_classes, check_trainable, read_log
+from collision.learning.fit import check_classes, check_trainable
 from collision.learning.fitted import FittedHead
 from collision.learning.predictor import Predictor, load_predictor
 from collision.learning.predictor_files import find_predictors
 from collision.options import EvaluateOptions, TrainOptions
-from collision.report.run_page import RunDescription, write_results
+from collision.report.clips import clips_of, write_clips
+from collision.report.run_page import remake
 from collision.report.tables import (
     as_rich,
     count_examples,
@@ -85,9 +86,10 @@ def run(options: TrainOptions, paths: list[str]) -> int:
         **evaluation.as_json(),
         **run_facts(options, evaluation, heads, initial),
         "choice": {name or "all": one.as_json() for name, one in chosen.items()} or None,
+        "examples": examples_by_split(experiment),
     }
     metrics["provenance"] = made
-    write_report(folder, metrics, evaluation, console)
+    write_report(options, folder, metrics, evaluation, console)
     mark_latest(folder)
     if tracker:
         tracker.summary(folder, evaluation.numbers)
@@ -193,43 +195,25 @@ def run_facts(
 
 
 def write_report(
-    folder: Path, metrics: Mapping[str, Any], evaluation: Evaluation, console: Console
+    options: TrainOptions,
+    folder: Path,
+    metrics: Mapping[str, Any],
+    evaluation: Evaluation,
+    console: Console,
 ) -> None:
     """Write ``metrics.json``, predictions, plots and pages; print the final table."""
     write_json(folder / "metrics.json", metrics)
     evaluation.write_scores(folder)
-    fold, seed = evaluation.experiment.folds[0], metrics["seeds"][0]
-    page = RunDescription(
-        title=f"{metrics['parts']['head']} on {metrics['dataset']}",
-        command=metrics["provenance"]["command"],
-        facts=facts_of(metrics),
-        counts=examples_by_split(evaluation.experiment),
-    )
-    numbers, log = evaluation.numbers, read_log(folder / fold.name / f"seed_{seed}" / "log.csv")
+    write_clips(folder, {evaluation.name: clips_of(evaluation)})
+    submission = write_submission(evaluation.experiment.dataset, folder, evaluation.videos)
+    numbers = evaluation.numbers
     assert numbers is not None, "a trained run has a split with labels"
-    write_results(folder, page, evaluation, log)
     console.print(as_rich(final_grid(numbers.summary, numbers.last_step, evaluation.baseline)))
     print_plain(console, numbers.summary.headline)
     if numbers.anticipation:
         console.print(as_rich(numbers_grid(numbers)))
     print_warnings(console, metrics["warnings"])
-    submission = write_submission(evaluation.experiment.dataset, folder, evaluation.videos)
     if submission:
         print_plain(console, f"Submission: {submission}")
-    print_plain(console, f"Results: {folder / 'results.html'} and metrics.json beside it")
-
-
-def facts_of(metrics: Mapping[str, Any]) -> dict[str, object]:
-    """Give the rows of the page's table about the run."""
-    made = metrics["provenance"]
-    names = ("split", "data_digest", "feature_fingerprint", "selected_on")
-    return {
-        "commit": f"{made['commit']}{' and changes' if made['dirty'] else ''}",
-        "machine": f"{made['device']}, {made['cpu_cores']} cores",
-        **{name: metrics[name] for name in names},
-        **{f"head, {fold}": one["chosen"] for fold, one in (metrics["choice"] or {}).items()},
-        **{f"seed {seed}": steps_line(steps) for seed, steps in metrics["steps"].items()},
-        "videos that could not be read": metrics["failures"],
-        "examples left out": ", ".join(f"{s} {n}" for s, n in metrics["dropped"].items()),
-        "limit": metrics["limit"],
-    }
+    page = remake(folder, options.clips, console)
+    print_plain(console, f"Results: {page} and metrics.json beside it")

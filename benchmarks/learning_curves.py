@@ -45,7 +45,8 @@ from collision.learning.fit import Place, fit_head
 from collision.learning.scoring import probabilities
 from collision.metrics.comparison import compare
 from collision.metrics.scored import Scored
-from collision.options import ExtractionOptions, TrainOptions
+from collision.option_groups import ExtractionOptions
+from collision.options import TrainOptions
 from collision.report.plots import styled_figure
 from collision.sampling.index import Selection, index_records
 from collision.types import VideoRecord

@@ -33,7 +33,7 @@ from collision.learning.head import build_model, is_chosen
 from collision.learning.predictor import Predictor, load_predictor
 from collision.learning.predictor_files import BASELINE_FOLDER, FILE_NAME, find_predictors
 from collision.metrics.alarms import DEFAULT_RULE, Alarm, AlarmRule  # noqa: F401 - offered
-from collision.options import ExtractionOptions
+from collision.option_groups import ExtractionOptions
 from collision.prediction import Moments, Prediction, predict
 from collision.sampling.index import Selection
 from collision.types import Dataset, Seconds, Split

@@ -20,7 +20,7 @@ from collision.features.sources import Source, in_turn
 from collision.learning.alignment import load_features
 from collision.learning.predictor import PAINTED, Predictor
 from collision.metrics.alarms import DEFAULT_RULE, Alarm, AlarmRule, alarms_in
-from collision.options import ExtractionOptions
+from collision.option_groups import ExtractionOptions
 from collision.report.timeline import Timeline, draw_timeline, moments_to_show
 from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy

@@ -18,7 +18,17 @@ BARE = {*PLUGINS, "configs", "tests"}
 
 
 # A station imports only stations before it, and flat modules. No exceptions.
-FLAT = ("types", "errors", "files", "checks", "config", "untrusted", "options", "devices")
+FLAT = (
+    "types",
+    "errors",
+    "files",
+    "checks",
+    "config",
+    "untrusted",
+    "option_groups",
+    "options",
+    "devices",
+)
 STATIONS = (
     *("metrics", "video", "records", "sampling", "features", "learning", "audit"),
     *("experiment", "evaluation", "report", "runs", "prediction", "streaming", "api"),

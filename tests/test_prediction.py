@@ -14,7 +14,7 @@ from collision.features.source import FeatureSource
 from collision.features.sources import FusedSource
 from collision.features.store import FeatureStore
 from collision.learning.alignment import load_features
-from collision.options import ExtractionOptions
+from collision.option_groups import ExtractionOptions
 from collision.prediction import Moments, Prediction, predict
 from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy

@@ -15,7 +15,7 @@ from collision.features.source import FeatureSource
 from collision.features.sources import FusedSource
 from collision.features.store import FeatureStore
 from collision.learning.head import build_model
-from collision.options import ExtractionOptions
+from collision.option_groups import ExtractionOptions
 from collision.prediction import Moments, predict
 from collision.sampling.policy import SamplingPolicy
 from collision.streaming import StreamScorer

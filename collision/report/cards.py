@@ -12,7 +12,7 @@ from rich.progress import track
 
 from collision.evaluation.numbers import MAX_SLICES
 from collision.files import write_whole
-from collision.options import ClipsMode
+from collision.option_groups import ClipsMode
 from collision.report.curve import Axis, curve
 from collision.report.footage import Footage, footage_of
 from collision.report.gallery import HARD, RIGHT, WRONG, Card

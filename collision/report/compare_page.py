@@ -17,7 +17,7 @@ from collision.metrics.comparison import Comparison, compare
 from collision.metrics.estimate import Difference
 from collision.metrics.scored import Scored
 from collision.metrics.summary import slices_of
-from collision.options import ClipsMode
+from collision.option_groups import ClipsMode
 from collision.report.cards import Gallery
 from collision.report.clips import Clips, read_clips
 from collision.report.comparison import differences_grid, reading, runs_grid

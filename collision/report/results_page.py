@@ -9,7 +9,7 @@ from rich.console import Console
 
 from collision.files import write_whole
 from collision.metrics.estimate import Estimate
-from collision.options import ClipsMode
+from collision.option_groups import ClipsMode
 from collision.report import plots
 from collision.report.cards import Gallery
 from collision.report.figures import figure

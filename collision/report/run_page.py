@@ -14,7 +14,7 @@ from rich.console import Console
 
 from collision.evaluation.numbers import Numbers
 from collision.metrics.scored import Scored
-from collision.options import ClipsMode
+from collision.option_groups import ClipsMode
 from collision.report import plots
 from collision.report.judged import Judged, read_judged, read_metrics
 from collision.report.page import Block, Code, Heading, Picture, Text, titled, write_markdown

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from collision.config import Part
-from collision.options import Limits
+from collision.option_groups import Limits
 from collision.search.conformance import Finding, findings
 from collision.search.proposed import Proposed
 from collision.search.sandbox import Wall

@@ -23,7 +23,7 @@ import collision
 from collision.checks import typed
 from collision.config import Part
 from collision.errors import CollisionError
-from collision.options import Limits
+from collision.option_groups import Limits
 from collision.search.subject import Ask, Batch, Local
 from collision.search.wire import line_of, message_of, tensor_of, tensors_of
 

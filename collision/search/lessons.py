@@ -25,7 +25,7 @@ from collision.errors import ConfigError
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import Place, TrainingSetup, fit_head
 from collision.learning.head import HeadModel, HeadOptions
-from collision.options import TrainerOptions
+from collision.option_groups import TrainerOptions
 from collision.search.wire import tensor_of
 from collision.types import Example, VideoRecord
 

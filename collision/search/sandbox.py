@@ -22,7 +22,7 @@ from pathlib import Path
 
 import collision
 from collision.errors import ConfigError
-from collision.options import Limits
+from collision.option_groups import Limits
 
 NOBODY = 65534
 _DEVICES = ("null", "zero", "full", "random", "urandom")

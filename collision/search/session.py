@@ -22,7 +22,7 @@ import collision
 from collision.checks import typed
 from collision.config import Part, part
 from collision.errors import CollisionError
-from collision.options import Limits
+from collision.option_groups import Limits
 from collision.search.sandbox import Wall, environment
 from collision.search.subject import FEATURE_DIM, Answer, Ask, Batch, Facts
 from collision.search.wire import BadAnswer, line_of, message_of, tensor_of, tensors_of

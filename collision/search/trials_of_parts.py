@@ -18,7 +18,7 @@ from collision.learning.fit import TrainingSetup
 from collision.metrics.comparison import Comparison, compare
 from collision.metrics.scored import Scored
 from collision.metrics.views import mean_by_example
-from collision.options import Limits
+from collision.option_groups import Limits
 from collision.search.lessons import setup_as_data, train_as_data
 from collision.search.proposed import Kind, Proposed
 from collision.search.sandbox import Wall

@@ -15,7 +15,7 @@ import torch
 
 from collision.config import part
 from collision.errors import ConfigError
-from collision.options import Limits
+from collision.option_groups import Limits
 from collision.search import conformance, sandbox
 from collision.search.checking import check_part
 from collision.search.sandbox import find_wall

@@ -10,7 +10,7 @@ from rich.console import Console
 from collision.errors import ConfigError
 from collision.learning.fit import Place, fit_head
 from collision.learning.scoring import probabilities
-from collision.options import Limits
+from collision.option_groups import Limits
 from collision.search.lessons import setup_as_data
 from collision.search.session import Session
 from collision.search.trials_of_parts import Trial, compared

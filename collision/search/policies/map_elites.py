@@ -10,7 +10,7 @@ from optuna.samplers import BaseSampler
 from pydantic import Field
 
 from collision.errors import ConfigError
-from collision.options import Count, Share, Whole
+from collision.option_groups import Count, Share, Whole
 from collision.search.archive import Archive
 from collision.search.coordinates import mutated
 from collision.search.history import History, rng_of

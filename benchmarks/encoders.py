@@ -30,10 +30,10 @@ from rich.console import Console
 
 from benchmarks.learning_curves import fill, rows_of, scored
 from collision.commands._compose import options_for
-from collision.commands.train import setup_of, source_of
 from collision.config import names_of, part
 from collision.errors import CollisionError
 from collision.experiment import Experiment
+from collision.learning.asked import setup_of, source_of
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import Place, fit_head
 from collision.learning.scoring import probabilities

@@ -39,7 +39,7 @@ from collision.features.fingerprint import fingerprint
 from collision.features.looks import VideoLooks
 from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore
-from collision.options import ExtractionOptions
+from collision.option_groups import ExtractionOptions
 from collision.types import Backbone, BackboneSpec, Failure
 from tests.kit.video import write_video
 

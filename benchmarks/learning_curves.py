@@ -34,18 +34,19 @@ from rich.console import Console
 from rich.progress import track
 
 from collision.commands._compose import options_for
-from collision.commands.train import setup_of
 from collision.config import part
 from collision.errors import CollisionError
 from collision.features.source import FeatureSource
 from collision.features.workers import end_with_parent
 from collision.learning.alignment import load_features
+from collision.learning.asked import setup_of
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import Place, fit_head
 from collision.learning.scoring import probabilities
 from collision.metrics.comparison import compare
 from collision.metrics.scored import Scored
-from collision.options import ExtractionOptions, TrainOptions
+from collision.option_groups import ExtractionOptions
+from collision.options import TrainOptions
 from collision.report.plots import styled_figure
 from collision.sampling.index import Selection, index_records
 from collision.types import VideoRecord

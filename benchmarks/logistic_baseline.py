@@ -30,7 +30,7 @@ from collision.metrics.comparison import compare
 from collision.metrics.estimate import Difference, Estimate
 from collision.metrics.scored import Scored
 from collision.metrics.summary import summarise
-from collision.options import ExtractionOptions
+from collision.option_groups import ExtractionOptions
 from collision.sampling.anchors import anchors, needs_durations
 from collision.sampling.durations import Durations
 from collision.untrusted import read_config, saved_part

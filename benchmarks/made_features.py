@@ -45,8 +45,8 @@ from rich.console import Console
 from scipy.special import logsumexp
 
 from collision.commands._compose import options_for
-from collision.commands.train import setup_of
 from collision.devices import threads_at_most
+from collision.learning.asked import setup_of
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import Place, TrainingSetup, fit_head
 from collision.learning.scoring import probabilities

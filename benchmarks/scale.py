@@ -31,7 +31,7 @@ from collision.features.fingerprint import fingerprint
 from collision.features.missing import look_up
 from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore
-from collision.options import ExtractionOptions
+from collision.option_groups import ExtractionOptions
 from collision.sampling.durations import Durations
 from collision.types import BackboneSpec
 from tests.kit.audit import made_up_facts, made_up_record

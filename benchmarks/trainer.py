@@ -41,7 +41,7 @@ from collision.learning.head import HeadModel, HeadOptions, is_solved, joint
 from collision.learning.losses import Targets, build_loss
 from collision.learning.schedule import schedule_of
 from collision.metrics.nexar import average_precision
-from collision.options import TrainerOptions
+from collision.option_groups import TrainerOptions
 from collision.types import Example, VideoRecord
 from tests.kit.heads import HEADS, is_large
 

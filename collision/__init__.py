@@ -29,7 +29,8 @@ if (_CHECKOUT / "pyproject.toml").is_file() and (_CHECKOUT / "backbones").is_dir
 # The library (docs/library.md). Loaded when first used: it takes torch, and `import collision`
 # must not.
 _LIBRARY = (
-    *("Alarm", "FeatureStore", "Model", "Moments", "Part", "Prediction", "Request"),
+    *("Alarm", "AlarmRule", "FeatureStore", "Model", "Moments", "Part", "Prediction"),
+    "Request",
     *("evaluate", "list_backbones", "list_datasets", "list_heads", "load", "part"),
 )
 __all__ = ["Evaluation", "features", *_LIBRARY]

@@ -32,8 +32,9 @@ from collision.features.store import FeatureStore  # noqa: F401 - offered to use
 from collision.learning.head import build_model, is_chosen
 from collision.learning.predictor import Predictor, load_predictor
 from collision.learning.predictor_files import BASELINE_FOLDER, FILE_NAME, find_predictors
-from collision.options import ExtractionOptions
-from collision.prediction import Alarm, Moments, Prediction, predict  # noqa: F401
+from collision.metrics.alarms import DEFAULT_RULE, Alarm, AlarmRule  # noqa: F401 - offered
+from collision.option_groups import ExtractionOptions
+from collision.prediction import Moments, Prediction, predict
 from collision.sampling.index import Selection
 from collision.types import Dataset, Seconds, Split
 from collision.untrusted import read_config
@@ -84,6 +85,7 @@ class Model:
         video: str | Path,
         moments: Moments | None = None,
         extraction: ExtractionOptions | None = None,
+        rule: AlarmRule = DEFAULT_RULE,
     ) -> Prediction:
         """Give the probability of a collision over the time of a video, by the first seed's head.
 
@@ -91,19 +93,25 @@ class Model:
             video: A file, or a folder of images (``Moments(frame_rate=...)``).
             moments: Default: every 0.25 s.
             extraction: Batch size, device, workers.
+            rule: What makes an alarm.
 
         Raises:
             VideoDecodeError: It can't be read, or is too short.
             CheckpointError: The head was trained on whole clips, the collision included.
         """
+        self.check_foresees()
+        moments, extraction = moments or Moments(), extraction or ExtractionOptions()
+        given = user_path(video), moments, extraction
+        return replace(predict(self.predictors[0], self.source, *given), rule=rule)
+
+    def check_foresees(self) -> None:
+        """Refuse (CheckpointError) a head that was trained on whole clips, collision included."""
         if self.predictors[0].policy.whole_clip:
             raise CheckpointError(
                 f"{str(self.path)!r} was trained on whole clips, in which the collision can be "
                 "seen: it does not foresee one. Train with another sampling, such as "
                 "sampling=nexar."
             )
-        moments, extraction = moments or Moments(), extraction or ExtractionOptions()
-        return predict(self.predictors[0], self.source, user_path(video), moments, extraction)
 
 
 def _cache(root: str | Path | None) -> Path:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast, get_args
 
 from collision.errors import ConfigError
-from collision.options import Accelerator, Precision
+from collision.option_groups import Accelerator, Precision
 
 if TYPE_CHECKING:  # names can be checked without torch
     import torch

@@ -31,7 +31,7 @@ from collision.features.source import FeatureSource
 from collision.features.sources import Source, in_turn
 from collision.learning.alignment import load_features
 from collision.learning.datamodule import FeatureDataset
-from collision.options import ExtractionOptions
+from collision.option_groups import ExtractionOptions
 from collision.records.check import records_of
 from collision.records.files import prepare
 from collision.records.splits import folded

@@ -9,117 +9,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from collision.checks import STRICT, UserPath
+from collision.checks import UserPath
 from collision.config import FUSION, Part
 from collision.errors import ConfigError
+from collision.option_groups import (
+    Accelerator,
+    AlarmOptions,
+    ClipsMode,
+    Count,
+    Duration,
+    ExtractionOptions,
+    Limits,
+    RayOptions,
+    StreamOptions,
+    ThresholdOptions,
+    TrainerOptions,
+    ValFraction,
+    Whole,
+)
 from collision.types import Seconds, Split
 
-Accelerator: TypeAlias = Literal["auto", "cpu", "gpu"]
-Reader: TypeAlias = Literal["pyav", "decord", "torchcodec"]
-Precision: TypeAlias = Literal["32-true", "bf16-mixed", "16-mixed"]
-Count: TypeAlias = Annotated[int, Field(ge=1)]
-Whole: TypeAlias = Annotated[int, Field(ge=0)]
-Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 # What an optimizer had before there was ``scheduler=``.
 OF_THE_SCHEDULER = ("warmup", "final_fraction")
-Duration: TypeAlias = Annotated[Seconds, Field(ge=0.001, allow_inf_nan=False)]
-ValFraction: TypeAlias = Annotated[float, Field(ge=0.01, le=0.9)]
 PLAIN_FUSION = "concat"  # side by side, as the features of a single backbone are
-
-
-@dataclass(frozen=True)
-class ExtractionOptions:
-    """How features are computed.
-
-    Attributes:
-        batch_size: Windows that the backbone sees at once; None: what suits the device.
-        num_workers: Processes that decode; None: as many as the backbone needs, and cores allow.
-        timeout: After which decoding a video counts as hanging.
-        precision: Of the backbone; None: what suits the device. Part of the fingerprint.
-        reader: Of video files; None: PyAV, or who read for the features that there are. Part of the
-            fingerprint.
-    """
-
-    __pydantic_config__ = STRICT
-
-    batch_size: Count | None = None
-    num_workers: Whole | None = None
-    timeout: Duration = 120
-    accelerator: Accelerator = "auto"
-    precision: Precision | None = None
-    reader: Reader | None = None
-
-
-@dataclass(frozen=True)
-class RayOptions:
-    """Which cluster ``engine=ray`` uses.
-
-    Attributes:
-        address: ``auto`` (the one of this machine, or of RAY_ADDRESS), ``local`` (one that is
-            started for this command), or HOST:PORT.
-    """
-
-    __pydantic_config__ = STRICT
-
-    address: str = "auto"
-
-
-@dataclass(frozen=True)
-class TrainerOptions:
-    """How a head is fitted. All lengths are in optimizer steps: an epoch of a small set is none.
-
-    Attributes:
-        max_steps: None: what suits the size of the set; so with ``batch_size``, in examples.
-        passes: Instead of steps: so many passes over the training examples (epochs).
-        validations: How often in that time validation is scored.
-        patience: Validations without a better one before training stops; None: it never does.
-        selection: Which weights are kept: the last, or those of the validation with the highest
-            mAP, the highest mAP smoothed over the latest three, or the lowest loss.
-        averaging: Of weights over steps: exponential (EMA), or over the last quarter (SWA).
-        refit: Train again, as long as was selected, on training and validation split together.
-        gradient_clip: Largest norm of the gradient; 0: any.
-        precision: None: what suits the device.
-    """
-
-    __pydantic_config__ = STRICT
-
-    max_steps: Count | None = None
-    passes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    batch_size: Count | None = None
-    validations: Count = 20
-    patience: Whole | None = None
-    selection: Literal["last", "map", "smoothed_map", "loss"] = "last"
-    averaging: Literal["none", "ema", "swa"] = "none"
-    refit: bool = False
-    gradient_clip: Annotated[float, Field(ge=0)] = 1.0
-    accelerator: Accelerator = "auto"
-    precision: Precision | None = None
-
-    def __post_init__(self) -> None:
-        if self.max_steps is not None and self.passes is not None:
-            raise ConfigError(
-                f"trainer.max_steps={self.max_steps} and trainer.passes={self.passes:g} both say "
-                "how long training lasts: give one of them."
-            )
-
-
-@dataclass(frozen=True)
-class ThresholdOptions:
-    """What the suggested threshold has on validation.
-
-    Attributes:
-        false_alarm_rate: At most this share of negatives alarms.
-        precision: Instead: at least this share of alarms is right.
-    """
-
-    __pydantic_config__ = STRICT
-
-    false_alarm_rate: Share | None = 0.1
-    precision: Share | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,53 +64,36 @@ class OfRun(Folders):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(Folders):
-    """See configs/train.yaml; ``parts`` is the name of the YAML chosen in each group.
-
-    ``parallel``: so many seeds and folds are trained at once; None: as many as pay. ``fusion`` is
-    None where there is a single backbone.
-    """
+class OfTraining(Folders):
+    """What is trained and on what, whoever asks for it; ``parts`` names the YAML of each group."""
 
     dataset: Part
     backbone: Part
-    fusion: Part | None = None
     head: Part
     pooling: Part
     sampling: Part
     loss: Part
     optimizer: Part
     scheduler: Part
-    logger: Part | None = None
     trainer: TrainerOptions = TrainerOptions()
     extraction: ExtractionOptions = ExtractionOptions()
-    threshold: ThresholdOptions = ThresholdOptions()
     seed: Whole = 0
     seeds: Count = 1
-    folds: Count | None = None
-    parallel: Count | None = None
-    init_from: UserPath | None = None
-    trust: tuple[str, ...] = ()
     feature_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     feature_noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     components: Count | Literal["auto"] | None = "auto"
     change: bool = True
     prior: str | None = "logistic"
-    ensemble: bool = False
     mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     val_fraction: ValFraction = 0.2
     limit: Count | None = None
     extract: bool = True
     skip_failures: bool = False
-    resume: UserPath | None = None
-    evaluate_on: tuple[str, ...] = ()
     num_resamples: Count = 10000
-    audit: bool = True
-    audit_workers: Whole | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_scheduler()
-        self._settle_fusion()
 
     def _check_scheduler(self) -> None:
         moved = [name for name in OF_THE_SCHEDULER if name in self.optimizer.options]
@@ -206,6 +105,33 @@ class TrainOptions(Folders):
                 f"optimizer.{moved[0]}={self.optimizer.options[moved[0]]}: how the learning rate "
                 f"changes is a part of its own. Give {instead} instead."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(OfTraining):
+    """See configs/train.yaml.
+
+    ``parallel``: so many seeds and folds are trained at once; None: as many as pay. ``fusion`` is
+    None where there is a single backbone.
+    """
+
+    fusion: Part | None = None
+    logger: Part | None = None
+    threshold: ThresholdOptions = ThresholdOptions()
+    folds: Count | None = None
+    parallel: Count | None = None
+    init_from: UserPath | None = None
+    trust: tuple[str, ...] = ()
+    ensemble: bool = False
+    resume: UserPath | None = None
+    evaluate_on: tuple[str, ...] = ()
+    audit: bool = True
+    audit_workers: Whole | None = None
+    clips: ClipsMode = "embed"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._settle_fusion()
 
     def _settle_fusion(self) -> None:
         """Forget a fusion that plays no role; refuse one that cannot."""
@@ -233,6 +159,7 @@ class EvaluateOptions(OfRun):
     dense: Duration | None = None
     slices: tuple[str, ...] | None = None
     accelerator: Accelerator = "auto"
+    clips: ClipsMode = "embed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,8 +170,22 @@ class PredictOptions(OfRun):
     output: UserPath = Path("predictions")
     every: Duration = 0.25
     event_time: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] | None = None
+    events: UserPath | None = None
+    formats: tuple[Literal["csv", "jsonl", "parquet", "png"], ...] = ("csv", "png")
+    overlay: bool = False
+    clips: Literal["link", "small", "none"] = "link"
+    alarms: AlarmOptions = AlarmOptions()
+    stream: StreamOptions = StreamOptions()
     frame_rate: Annotated[float, Field(ge=0.001, allow_inf_nan=False)] | None = None
     video_stream: Whole | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.event_time is not None and self.events is not None:
+            raise ConfigError(
+                f"event_time={self.event_time:g} and events={self.events} both say when the event "
+                "is: give one of them."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,6 +237,15 @@ class CompareOptions(Folders):
 
     dataset: str | None = None
     num_resamples: Count = 10000
+    clips: ClipsMode = "embed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(Folders):
+    """See configs/report.yaml; ``refresh`` in seconds, None: the page over runs is made once."""
+
+    clips: ClipsMode = "embed"
+    refresh: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,6 +268,51 @@ class SpaceOptions(Folders):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchOptions(TrainOptions):
+    """See configs/search.yaml: what every trial is trained with, and the search's own.
+
+    ``seed`` is that of a cell's first trial, and of the policy; ``typed`` are all overrides. With
+    a ``design`` nobody searches: all cells are trained, with ``draws`` of what differs within them
+    and ``seeds`` each.
+    """
+
+    space: str | None = None
+    design: Literal["factorial"] | None = None
+    draws: Count = 1
+    policy: Part
+    budget: Count | None = None
+    hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    name: str | None = None
+    storage: str | None = None
+    workers: Count | None = None
+    memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    objectives: tuple[Literal["map", "parameters", "windows_per_second"], ...] = ("map",)
+    confirm: Whole = 3
+    confirm_seeds: Annotated[int, Field(ge=2)] = 3
+    retries: Whole = 1
+    lease: Annotated[Seconds, Field(ge=5, allow_inf_nan=False)] = 120
+    saturated: Literal["stop", "go_on"] = "stop"
+    skip_unbuildable: bool = False
+    output: UserPath | None = None
+    done: bool = False
+    once: bool = False
+    typed: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.objectives[:1] != ("map",) or len(set(self.objectives)) < len(self.objectives):
+            raise ConfigError(
+                f"objectives=[{','.join(self.objectives)}]: the first is map; others come behind "
+                "it, each once."
+            )
+        if self.design is None and self.draws > 1:
+            raise ConfigError(
+                f"draws={self.draws}: only a design has them. Give design=factorial, or leave them "
+                "out."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyOptions(Folders):
     """See configs/study.yaml; what is named are columns."""
 
@@ -332,13 +327,28 @@ class StudyOptions(Folders):
     num_resamples: Annotated[int, Field(ge=100)] = 2000
 
 
+@dataclass(frozen=True, kw_only=True)
+class PartOptions(OfTraining):
+    """See configs/part.yaml; ``siblings`` None: some of its kind."""
+
+    kind: Literal["head", "pooling"] = "head"
+    limits: Limits = Limits()
+    siblings: tuple[str, ...] | None = None
+    seeds: Count = 3
+    into: UserPath | None = None
+    yes: bool = False
+
+
 OPTIONS: dict[str, type] = {
     "cache": CacheOptions,
     "compare": CompareOptions,
     "data": DataOptions,
     "evaluate": EvaluateOptions,
     "extract": ExtractOptions,
+    "part": PartOptions,
     "predict": PredictOptions,
+    "report": ReportOptions,
+    "search": SearchOptions,
     "space": SpaceOptions,
     "study": StudyOptions,
     "train": TrainOptions,

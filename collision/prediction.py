@@ -5,37 +5,36 @@ Shapes: N moments.
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from collision.errors import Interrupted, VideoDecodeError
 from collision.features.sources import Source, in_turn
 from collision.learning.alignment import load_features
 from collision.learning.predictor import PAINTED, Predictor
-from collision.options import ExtractionOptions
-from collision.report.timeline import Timeline, draw_timeline
+from collision.metrics.alarms import DEFAULT_RULE, Alarm, AlarmRule, alarms_in
+from collision.option_groups import ExtractionOptions
+from collision.report.timeline import Timeline, draw_timeline, moments_to_show
 from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
 from collision.sampling.windows import example_window_ends
 from collision.types import UNLABELLED, BackboneSpec, Example, Seconds, VideoRecord
-from collision.video.frames import newest_frames, read_frames, window_frame_indices
+from collision.video.frames import (
+    TIME_NOISE,
+    newest_frames,
+    read_frames,
+    window_frame_indices,
+)
 from collision.video.index import VideoIndex, index_video
 
-NUM_PICTURES = 8
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """A stretch of moments at or above the threshold: its ends and highest moment, in seconds."""
-
-    start: Seconds
-    end: Seconds
-    peak: Seconds
+LARGEST_SHOWN = 640  # pixels along a frame in a picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +54,7 @@ class Prediction:
         distance: From the videos that the predictor learned from; 1 is the limit that 19 of 20
             videos like them keep. None where the predictor does not know them.
         warnings: Why its scores should not be believed, a sentence each.
+        rule: What makes an alarm.
     """
 
     path: Path
@@ -67,6 +67,7 @@ class Prediction:
     from_part: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     distance: float | None = None
     warnings: tuple[str, ...] = ()
+    rule: AlarmRule = DEFAULT_RULE
 
     def __post_init__(self) -> None:
         """Fill in ``from_part``."""
@@ -85,19 +86,10 @@ class Prediction:
 
     @property
     def alarms(self) -> list[Alarm]:
-        """Stretches at or above the threshold, in order; none where there is no threshold."""
+        """The alarms, in order; none where there is no threshold. See ``AlarmRule``."""
         if self.threshold is None:
             return []
-        over = np.nan_to_num(self.probabilities, nan=-1.0) >= self.threshold
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], over, [False]]).astype(int)))
-        return [
-            Alarm(
-                float(self.times[first]),
-                float(self.times[last - 1]),
-                float(self.times[first + np.argmax(self.probabilities[first:last])]),
-            )
-            for first, last in edges.reshape(-1, 2)
-        ]
+        return alarms_in(self.times, self.probabilities, self.threshold, self.rule)
 
     def __str__(self) -> str:
         highest = self.probabilities[self.peak]
@@ -114,12 +106,10 @@ class Prediction:
         return f"{self.times[place]:.2f} s{part}"
 
     def plot(self, path: Path | str) -> Path:
-        """Draw the curve over a strip of frames; give the picture's path."""
+        """Draw the curve over frames, the first alarm's among them; give the picture's path."""
         index = self.index or index_video(self.path)
-        moments = np.linspace(index.frame_times[0], index.frame_times[-1], NUM_PICTURES)
-        # Where nothing is seen, what was seen before, under its own time.
-        shown = np.searchsorted(index.frame_times, moments, side="right") - 1
-        times, frames = index.frame_times[shown], read_frames(index, shown)
+        alarms = self.alarms
+        around = alarms[0].start if alarms else float(self.times[self.peak])
         timeline = Timeline(
             self.times,
             self.probabilities,
@@ -128,13 +118,39 @@ class Prediction:
             event_time=self.event_time,
             title=self.path.name,
             from_part=self.from_part,
+            end=float(index.frame_times[-1]),
         )
-        draw_timeline(timeline, path, list(frames), times)
+        moments = moments_to_show(timeline.span(), (index.height, index.width), around)
+        # Where nothing is seen, what was seen before, under its own time.
+        found = np.searchsorted(
+            index.frame_times, np.append(moments, around) + TIME_NOISE, side="right"
+        )
+        *_, marked = places = (found - 1).clip(0)
+        shown = np.unique(places)
+        times = index.frame_times[shown]
+        frames = read_frames(index, shown, *_shrunk(index, LARGEST_SHOWN))
+        alarm_time = float(index.frame_times[marked]) if alarms else None
+        draw_timeline(replace(timeline, alarm_time=alarm_time), path, list(frames), times)
         return Path(path)
 
     def _repr_png_(self) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             return self.plot(Path(folder) / "timeline.png").read_bytes()
+
+
+def small_picture(index: VideoIndex, time: Seconds, largest: int = 320) -> bytes:
+    """Give the frame that is shown at a time as a JPEG, at most so many pixels along a side."""
+    place = int(np.searchsorted(index.frame_times, time + TIME_NOISE, side="right")) - 1
+    (frame,) = read_frames(index, np.array([max(0, place)]), *_shrunk(index, largest))
+    coded = io.BytesIO()
+    Image.fromarray(frame).save(coded, "JPEG", quality=70)
+    return coded.getvalue()
+
+
+def _shrunk(index: VideoIndex, largest: int) -> tuple[int, int]:
+    """Give height and width of frames of which no side is longer."""
+    share = min(1.0, largest / max(index.height, index.width))
+    return max(1, round(index.height * share)), max(1, round(index.width * share))
 
 
 def history(policy: SamplingPolicy, specs: Sequence[BackboneSpec]) -> Seconds:

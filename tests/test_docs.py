@@ -58,7 +58,10 @@ def test_the_pages_hold_commands():
         "predict",
         "data",
         "compare",
+        "part",
+        "report",
         "cache",
+        "search",
         "space",
         "study",
     }

@@ -18,11 +18,21 @@ BARE = {*PLUGINS, "configs", "tests"}
 
 
 # A station imports only stations before it, and flat modules. No exceptions.
-FLAT = ("types", "errors", "files", "checks", "config", "untrusted", "options", "devices")
+FLAT = (
+    "types",
+    "errors",
+    "files",
+    "checks",
+    "config",
+    "untrusted",
+    "option_groups",
+    "options",
+    "devices",
+)
 STATIONS = (
     *("metrics", "video", "records", "sampling", "features", "learning", "audit"),
-    *("experiment", "evaluation", "report", "runs", "prediction", "api", "search"),
-    *("study", "commands"),
+    *("experiment", "evaluation", "report", "runs", "prediction", "streaming", "api"),
+    *("search", "study", "commands"),
 )
 
 
@@ -112,6 +122,13 @@ def test_no_module_is_too_long():
     for folder in ("collision", *PLUGINS):
         for path in python_files(folder):
             assert len(path.read_text().splitlines()) <= 400, path
+    for path in (ROOT / "collision").rglob("assets/*"):
+        assert len(path.read_text().splitlines()) <= 400, path
+
+
+def test_no_script_of_a_page_is_too_long():
+    for path in (ROOT / "collision").rglob("*.js"):
+        assert len(path.read_text().splitlines()) <= 400, path
 
 
 def test_no_plugin_is_named_like_a_library():
@@ -181,7 +198,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_exactly_the_tracked_files(wheel):
     wanted = set()
     for name in tracked("collision", *PLUGINS, "configs"):
-        if Path(name).suffix in (".py", ".yaml", ".typed"):
+        if Path(name).suffix in (".py", ".yaml", ".typed", ".css", ".js"):
             wanted.add(name if name.startswith("collision/") else f"collision/{name}")
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}

@@ -59,7 +59,7 @@ def test_the_yaml_and_the_dataclass_have_one_default(verb, configuration):
 def test_every_option_is_in_the_yaml(verb, configuration):
     plain, choices, _ = configuration
     names = {f"{name}s" if name in ("dataset", "backbone") else name for name in choices}
-    wanted = {item.name for item in fields(OPTIONS[verb])} - {"parts"}
+    wanted = {item.name for item in fields(OPTIONS[verb])} - {"parts", "typed"}
     there = {*plain, *choices, *names} - {"experiment"}
     assert wanted <= there
     assert there - wanted <= {"dataset", "backbone", "backbones", "datasets"}
@@ -102,13 +102,22 @@ REFUSED = {
         ),
     ],
     "evaluate": ["limit=0", "dense=0", "within=[1]", "within=5", "slices=tag", "split=tst"],
-    "predict": ["every=0", "every=nan", "every=inf", "event_time=-1", "frame_rate=0", "limit=0"],
+    "predict": [
+        *("every=0", "every=nan", "every=inf", "event_time=-1", "frame_rate=0", "limit=0"),
+        *("formats=csv", "clips=embed", "overlay=1", "alarms.hysteresis=2", "events=''"),
+        *("alarms.min_length=-1", "alarms.refractory=inf", "stream.timeout=0", "stream.drop=2"),
+        "stream.reconnects=-1",
+    ],
     "extract": [
         *("devices=0", "devices=-2", "devices=all", "num_nodes=0", "val_fraction=2", "shard=[1,8]"),
     ],
     "data": ["check=half", "num_permutations=3", "timeout=0", "shortcuts=1", "duplicates=maybe"],
     "compare": ["num_resamples=0", "dataset=[a,b]"],
     "study": ["num_resamples=99", "factors=head", "blocks=[1]", "ceiling=inf", "seed=3"],
+    "part": [
+        *("kind=loss", "limits.memory=0", "limits.seconds=0", "limits.disk=0.5", "seeds=0"),
+        *("siblings=gru", "yes=maybe", "limits.parameters=0", "limits.answer=0"),
+    ],
     "cache": ["older_than=-1", "older_than=inf", "yes=maybe", "delete=2"],
 }
 

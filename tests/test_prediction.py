@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from collision.commands.predict import write_prediction
+from collision.commands._predicted import write_curve
 from collision.errors import VideoDecodeError
 from collision.features.digest import VideoDigests
 from collision.features.fingerprint import fingerprint
@@ -14,7 +14,7 @@ from collision.features.source import FeatureSource
 from collision.features.sources import FusedSource
 from collision.features.store import FeatureStore
 from collision.learning.alignment import load_features
-from collision.options import ExtractionOptions
+from collision.option_groups import ExtractionOptions
 from collision.prediction import Moments, Prediction, predict
 from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
@@ -118,9 +118,8 @@ def test_the_table_and_the_sentence_say_what_was_seen(tmp_path):
         "a.mp4: highest 0.90 at 0.50 s (from part of the window), first at or above the threshold "
         "0.60 at 0.50 s (from part of the window)"
     )
-    (tmp_path / "out").mkdir()
-    target = write_prediction(found, tmp_path / "out")
-    with target.with_suffix(".csv").open() as file:
+    write_curve(found, tmp_path / "a.csv", "csv")
+    with (tmp_path / "a.csv").open() as file:
         rows = [tuple(row.values()) for row in csv.DictReader(file)]
     assert rows == [
         ("0.000", "", ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -22,7 +23,8 @@ from collision.commands._lists import listed_parts, named_csv, settled
 from collision.commands._overrides import parse, readable
 from collision.config import Part, config_dir, config_dirs, dotted, names_of, no_such_part, part_of
 from collision.errors import ConfigError
-from collision.options import OPTIONS
+from collision.options import OPTIONS, SearchOptions
+from collision.search.folder import check_same_search, key_of, read_typed
 
 # Options below it are those of whatever parts are named.
 _OPEN = "backbone.options."
@@ -57,7 +59,30 @@ def options_for(verb: str, given: Sequence[str], config_name: str | None = None)
         return importlib.import_module("collision.runs.resume").resumed(changes)
     config = composed(config_name or verb, overrides)
     plain = plain_of(config) | named
-    return typed_options(verb, plain, choices_of(config), config.hydra.help.template)
+    options = typed_options(verb, plain, choices_of(config), config.hydra.help.template)
+    return begun(options, given, config_name) if verb == "search" else options
+
+
+def begun(options: SearchOptions, given: Sequence[str], config_name: str | None) -> SearchOptions:
+    """Add what a search of this name was begun with before, and keep what was typed.
+
+    ConfigError: It is asked to go on with other trainings, in another space, or for other ends.
+    """
+    typed_ones = {key_of(text): text for text in given}
+    if (saved := read_typed(options)) is not None:
+        both = [text for text in saved if key_of(text) not in typed_ones] + list(given)
+        name = config_name or "search"
+        before, options = _options_of(name, saved), _options_of(name, both)
+        check_same_search(before, options)
+        typed_ones = {key_of(text): text for text in both}
+    return replace(options, typed=tuple(typed_ones.values()))
+
+
+def _options_of(config_name: str, given: Sequence[str]) -> Any:
+    overrides, named = spelled("search", given)
+    config = composed(config_name, overrides)
+    examples = config.hydra.help.template
+    return typed_options("search", plain_of(config) | named, choices_of(config), examples)
 
 
 def typed_options(

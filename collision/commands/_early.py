@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from collision.checks import user_path
+from collision.commands._clips import check_clips
 from collision.commands._lists import listed_parts
 from collision.commands._runs import choose_dataset, named_runs
-from collision.config import Part
+from collision.config import Part, names_of
 from collision.errors import (
     AnnotationError,
     CheckpointError,
-    CollisionError,
     ConfigError,
-    VideoDecodeError,
 )
 from collision.learning.predictor_files import check_predictors
 from collision.options import (
@@ -27,21 +26,31 @@ from collision.options import (
     EvaluateOptions,
     ExtractOptions,
     Folders,
+    PartOptions,
     PredictOptions,
+    SearchOptions,
     StudyOptions,
     TrainOptions,
 )
 from collision.records.files import ListedVideos, prepare
 from collision.sampling.shards import Shard
+from collision.search.accepting import check_passed, siblings_of, tree_for
+from collision.search.folder import folder_of, read_name
+from collision.search.places import check_storage
+from collision.search.proposed import Proposed
+from collision.search.space import Space
 from collision.types import SPLITS, Split
 from collision.untrusted import read_config, saved_part
+
+SEARCH_ACTIONS = ("status", "export")
 
 
 def check_early(options: Any, paths: Sequence[str]) -> None:
     """Refuse files and folders that are not there."""
-    if isinstance(options, PredictOptions):
-        _check_checkpoint(options.checkpoint)
-        _check_clips(paths)
+    if isinstance(options, SearchOptions):
+        _check_search(options, paths)
+    elif isinstance(options, PredictOptions):
+        _check_prediction(options, paths)
     elif isinstance(options, EvaluateOptions):
         _check_checkpoint(user_path(paths[0]))
     elif isinstance(options, TrainOptions):
@@ -55,6 +64,8 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
         Shard.parse(options.shard)
     elif isinstance(options, StudyOptions):
         _check_study(*paths)
+    elif isinstance(options, PartOptions):
+        _check_part(options, *paths)
 
 
 def check_contents(options: Any, paths: Sequence[str]) -> None:
@@ -66,11 +77,13 @@ def check_contents(options: Any, paths: Sequence[str]) -> None:
         run = user_path(paths[0])
         check_predictors(run)
         _check_datasets(wanted_datasets(options, run), (options.split,), skip)
+    elif isinstance(options, SearchOptions):
+        splits: Sequence[Split] = ("train", "val") if options.design is None else SPLITS
+        _check_datasets([] if paths else [options.dataset], splits, skip)
+        if options.design is not None:
+            _check_datasets(datasets_after(options), ("test",), skip)
     elif isinstance(options, TrainOptions):
-        if options.init_from is not None:
-            check_predictors(options.init_from)
-        _check_datasets([options.dataset], SPLITS if options.folds is None else None, skip)
-        _check_datasets(datasets_after(options), (EvaluateOptions.split,), skip)
+        _check_training(options, skip)
     elif isinstance(options, ExtractOptions):
         _check_datasets(options.datasets, None, skip)
     elif isinstance(options, DataOptions) and options.write is None:
@@ -80,11 +93,46 @@ def check_contents(options: Any, paths: Sequence[str]) -> None:
             choose_dataset(folder, options.dataset)
 
 
+def _check_training(options: TrainOptions, skip: bool) -> None:
+    if options.init_from is not None:
+        check_predictors(options.init_from)
+    _check_datasets([options.dataset], SPLITS if options.folds is None else None, skip)
+    _check_datasets(datasets_after(options), (EvaluateOptions.split,), skip)
+
+
 def _check_datasets(parts: Iterable[Part], splits: Sequence[Split] | None, skip: bool) -> None:
     """Refuse data sets whose files are not there. Those that make their files do so later."""
     for part in parts:
         if issubclass(part.imported(), ListedVideos):
             prepare(part.build(), splits, skip)
+
+
+def _check_search(options: SearchOptions, paths: Sequence[str]) -> None:
+    if options.name is not None:
+        folder_of(options.runs_root, options.name)
+    if paths:
+        if paths[0] not in SEARCH_ACTIONS or len(paths) < 2:
+            there = " and ".join(SEARCH_ACTIONS)
+            raise ConfigError(
+                f"search {' '.join(paths)}: the actions are {there}, each with the name of a "
+                "search: collision search status NAME."
+            )
+        read_name(options.runs_root, paths[1])
+        if options.output is not None:
+            _check_output("output", options.output)
+        return
+    check_storage(options.storage)
+    if options.space is None:
+        spaces = ", ".join(names_of("space"))
+        raise ConfigError(f"space must be given: space=NAME. There are: {spaces}; or a YAML file.")
+    if options.design is not None and options.budget is not None:
+        raise ConfigError(
+            f"budget={options.budget}: a design has the trials that it lists. Leave it out; "
+            "hours=H ends a command earlier."
+        )
+    if options.design is None and options.budget is None and options.hours is None:
+        raise ConfigError("Say how long: budget=N trials, hours=H, or both.")
+    Space.load(options.space)
 
 
 def _check_study(action: str, file: str) -> None:
@@ -93,6 +141,17 @@ def _check_study(action: str, file: str) -> None:
     path = user_path(file)
     if path.is_dir() or not path.exists():  # a pipe is as good as a file
         raise ConfigError(f"There is no file {file!r}.")
+
+
+def _check_part(options: PartOptions, action: str, *files: str) -> None:
+    if action not in ("check", "try", "accept"):
+        raise ConfigError(f"part {action}: there is no such action. There are: check, try, accept.")
+    proposed = Proposed.read(options.kind, files)
+    if action != "check":
+        check_passed(options.runs_root, proposed)
+    siblings_of(options.kind, options.siblings)
+    if action == "accept":
+        tree_for(proposed, options.into)
 
 
 def _check_listed(part: Part) -> None:
@@ -126,14 +185,11 @@ def _check_checkpoint(path: Path) -> None:
         )
 
 
-def _check_clips(paths: Sequence[str]) -> None:
-    """Refuse clips of which none is there; of several, the others are predicted."""
-    absent = [path for path in paths if not path.startswith(("http://", "https://"))]
-    absent = [path for path in absent if not user_path(path).exists()]
-    if len(absent) == len(paths) == 1:
-        raise VideoDecodeError(absent[0], "there is no such file")
-    if len(absent) == len(paths):
-        raise CollisionError(f"None of the clips is there: {', '.join(absent)}.")
+def _check_prediction(options: PredictOptions, paths: Sequence[str]) -> None:
+    _check_checkpoint(options.checkpoint)
+    check_clips(paths)
+    if options.events is not None and not options.events.is_file():
+        raise ConfigError(f"events={options.events}: there is no such file.")
 
 
 def _check_ensemble(options: TrainOptions) -> None:

@@ -42,7 +42,10 @@ POSITIONALS: dict[str, tuple[str, int, float]] = {
     "compare": ("two or more run folders", 2, math.inf),
     "data": ("folder of videos", 0, 1),
     "evaluate": ("a run folder or a predictor.safetensors", 1, 1),
-    "predict": ("one or more video files", 1, math.inf),
+    "part": ("an action (check, try or accept), and a folder or a .py and a .yaml", 2, 3),
+    "predict": ("one or more files, folders or addresses, or one stream", 1, math.inf),
+    "report": ("a run folder; or runs, with folders", 1, math.inf),
+    "search": ("an action, status or export, and a search's name", 0, 2),
     "space": ("a space: study, core, offline, full, or a YAML file", 1, 1),
     "study": ("an action, analyse, and a CSV with a line a run", 2, 2),
 }
@@ -58,13 +61,14 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Part positional paths from flags with overrides.
 
     A path is whatever is not a flag and not ``key=value``, and any argument that names an existing
-    file. So ``clip(1).mp4``, ``a,b.mp4``, ``~/x.mp4`` and URLs are left alone by Hydra's grammar.
+    file; ``-`` is standard input. So ``clip(1).mp4``, ``a,b.mp4``, ``~/x.mp4`` and URLs are left
+    alone by Hydra's grammar.
     """
     paths: list[str] = []
     rest: list[str] = []
     takes_value = False
     for argument in arguments:
-        is_flag = argument.startswith("-") and not exists(argument)
+        is_flag = argument.startswith("-") and argument != "-" and not exists(argument)
         if takes_value or is_flag or is_override(argument):
             rest.append(argument)
         else:
@@ -80,6 +84,8 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
 
 def _run(verb: str, arguments: Sequence[str]) -> int:
     paths, rest = split_arguments(arguments)
+    if verb == "study" and any(text.startswith("design=") for text in rest):
+        verb = "search"  # whose workers, storage and folders it uses
     flags, overrides = _Flags(verb).parse_known_args(rest)
     if strange := [text for text in overrides if text.startswith("-")]:
         raise ConfigError(f"There is no flag {strange[0]!r}. See: collision {verb} --help")

@@ -22,6 +22,7 @@ from collision.learning.predictor_files import BASELINE_FOLDER, FILE_NAME
 from collision.learning.scoring import MONITOR
 from collision.learning.side_by_side import Training, num_at_once, train_ahead
 from collision.options import TrainOptions, as_config
+from collision.report.words import steps_line
 
 if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
     from lightning.pytorch.loggers import Logger
@@ -162,17 +163,6 @@ def steps_of(head: FittedHead) -> dict[str, Any]:
         "val_groups": head.num_groups,
         "over_last": head.over_last.as_json() if head.over_last else None,
     }
-
-
-def steps_line(steps: Mapping[str, Any]) -> str:
-    """Say it."""
-    best, last, over = steps["best_step"], steps["last_step"], steps["over_last"]
-    text = f"step {best} of {last}, {MONITOR} {steps[MONITOR]:.3f} on {steps['val_groups']} groups"
-    if over is None:
-        return text
-    low, high = over["low"], over["high"]
-    interval = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
-    return f"selected {text}, {over['value']:+.3f}{interval} over the last step"
 
 
 def head_of(predictor: Predictor, path: Path | None) -> HeadModel:

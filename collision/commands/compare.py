@@ -13,6 +13,12 @@ from collision.files import write_json, write_whole
 from collision.metrics.comparison import Comparison, compare
 from collision.metrics.scored import Scored
 from collision.options import CompareOptions
+from collision.report.compare_page import (
+    Compared,
+    as_json,
+    differences_by_slice,
+    write_compare_page,
+)
 from collision.report.comparison import differences_grid, forest, reading, runs_grid
 from collision.report.page import Block, Code, Heading, Picture, Text, as_markdown_page
 from collision.report.tables import Grid, as_rich
@@ -31,16 +37,28 @@ def run(options: CompareOptions, paths: list[str]) -> int:
     }
     comparison = compare(scores, num_resamples=options.num_resamples)
     made = provenance()
+    datasets = [name for name, _ in chosen.values() if name]
+    compared = Compared(
+        comparison,
+        scores,
+        folders,
+        datasets[0] if datasets else "unnamed data",
+        made["command"],
+        made["commit"] or "unknown",
+    )
+    slices = differences_by_slice(compared)
     folder = create_run_folder(options.runs_root, "compare")
     result = {
         "folders": {name: str(path) for name, path in folders.items()},
         "datasets": {name: dataset for name, (dataset, _) in chosen.items()},
         "seeds": {name: sorted(files) for name, (_, files) in chosen.items()},
         **comparison.as_json(),
+        "slices": as_json(slices),
         "provenance": made,
     }
     write_json(folder / "compare.json", result)
     write_page(folder, comparison, result["folders"], made)
+    write_compare_page(folder, compared, slices, options.clips, console)
     for grid in (runs_grid(comparison), differences_grid(comparison)):
         console.print(as_rich(grid))
     console.print(reading(comparison), markup=False, highlight=False, soft_wrap=True)

@@ -16,12 +16,13 @@ from collision.evaluation.scores import write_submission
 from collision.experiment import prepare_all
 from collision.files import write_json
 from collision.options import EvaluateOptions
-from collision.report.page import Block, Code, Heading, Text, titled, write_page
-from collision.report.run_page import datasets_grid, result_blocks
+from collision.report.clips import clips_of, write_clips
+from collision.report.judged import Judged, read_judged, read_metrics
+from collision.report.run_page import remake
 from collision.report.tables import (
     as_rich,
+    datasets_grid,
     final_grid,
-    missing_grid,
     numbers_grid,
     print_missing,
     print_notes,
@@ -43,16 +44,19 @@ def run(options: EvaluateOptions, paths: list[str]) -> int:
     names = "_".join(evaluation.name for evaluation in evaluations)
     folder = create_run_folder(options.runs_root, f"evaluate_{names}")
     write_evaluations(folder, model.path, evaluations, made)
-    print_results(console, evaluations)
+    print_results(console, evaluations, read_judged(folder, read_metrics(folder)))
+    remake(folder, options.clips, console)
     console.print(f"Results: {folder}", markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
-def print_results(console: Console, evaluations: Sequence[Evaluation]) -> None:
+def print_results(
+    console: Console, evaluations: Sequence[Evaluation], written: Sequence[Judged]
+) -> None:
     """Print one table for all data sets, the horizons of a single one, and the warnings."""
     judged = [(one.name, one.numbers) for one in evaluations if one.numbers]
     if len(judged) > 1:
-        console.print(as_rich(datasets_grid(evaluations)))
+        console.print(as_rich(datasets_grid(written)))
     elif judged:
         name, numbers = judged[0]
         baseline = next(one.baseline for one in evaluations if one.numbers)
@@ -87,26 +91,11 @@ def print_results(console: Console, evaluations: Sequence[Evaluation]) -> None:
 def write_evaluations(
     folder: Path, run: Path, evaluations: Sequence[Evaluation], made: dict[str, Any]
 ) -> None:
-    """Write ``metrics.json``, predictions, submissions, ``results.md`` and ``results.html``."""
+    """Write ``metrics.json``, predictions and submissions, of which the pages are made."""
     by_name = {one.name: {**one.as_json(), "provenance": made} for one in evaluations}
-    write_json(folder / "metrics.json", {"version": 1, "checkpoint": str(run), "datasets": by_name})
-    blocks: list[Block] = [Heading(f"Evaluation of {run.name}", level=1), Code(made["command"])]
-    if sum(one.numbers is not None for one in evaluations) > 1:
-        blocks += [Heading("All data sets"), datasets_grid(evaluations)]
+    about = {"version": 1, "checkpoint": str(run.resolve())}  # runs/latest is another one tomorrow
+    write_json(folder / "metrics.json", {**about, "datasets": by_name})
+    write_clips(folder, {one.name: clips_of(one) for one in evaluations})
     for one in evaluations:
-        blocks += section(folder, one)
-    write_page(folder, [*blocks, Text(f"Commit {made['commit'] or 'unknown'}")])
-
-
-def section(folder: Path, evaluation: Evaluation) -> list[Block]:
-    """Write a data set's scores and pictures; give its part of the page."""
-    name = evaluation.name
-    evaluation.write_scores(folder, name)
-    blocks: list[Block] = [Heading(f"{name}, split {evaluation.split}")]
-    submission = write_submission(evaluation.experiment.dataset, folder, evaluation.videos)
-    if submission:
-        blocks.append(Text(f"Scores for the owners' own judging: {submission.name}"))
-    if evaluation.numbers is None:
-        missing = titled(missing_grid(evaluation.experiment.missing.as_json()), 3)
-        return [*blocks, Text("The labels are secret: nothing is judged."), *missing]
-    return blocks + result_blocks(folder / f"plots_{name}", evaluation, level=3)
+        one.write_scores(folder, one.name)
+        write_submission(one.experiment.dataset, folder, one.videos)

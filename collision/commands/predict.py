@@ -1,96 +1,300 @@
-"""Draw the probability of a collision over the time of video clips."""
+"""Draw the probability of a collision over the time of video clips, or follow it in a stream."""
 
 from __future__ import annotations
 
-import csv
+import hashlib
 import http.client
-import io
+import json
+import os
 import shutil
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
+from urllib.parse import quote
 
-import numpy as np
 from rich.console import Console
-from rich.progress import track
 
 from collision import api
 from collision.checks import user_path
+from collision.commands._clips import Clip, clips_of, read_event_times
+from collision.commands._predicted import (
+    Finished,
+    Outcome,
+    Shelf,
+    finished_of,
+    load_parquet,
+    write_curve,
+    write_tables,
+)
 from collision.errors import CollisionError, VideoDecodeError
-from collision.files import write_whole
+from collision.features.progress import ExtractionProgress
+from collision.learning.predictor_files import find_predictors
+from collision.metrics.alarms import AlarmRule, alarming
 from collision.options import PredictOptions
 from collision.prediction import Moments, Prediction
+from collision.report.clips_page import ClipCard, write_clips_page
+from collision.types import Seconds
+from collision.video.addresses import is_live
+from collision.video.index import VideoIndex
+
+SMALL = 360  # pixels on the shorter side of a clip that is coded anew for the page
+OVERLAY = "1"  # raise it when overlays are painted otherwise
+# What browsers play, as it is: suffixes, and the codecs in them.
+_PLAYED = {
+    **dict.fromkeys(("mp4", "m4v", "mov"), ("h264", "av1", "vp9")),
+    "webm": ("vp8", "vp9", "av1"),
+}
+_WHAT = {"csv": "curve (CSV)", "jsonl": "curve (JSON lines)", "parquet": "curve (Parquet)"}
 
 
 def run(options: PredictOptions, paths: list[str]) -> int:
     """Predict each clip; one that fails is told and the rest go on."""
+    if is_live(paths[0]):
+        from collision.commands._streamed import follow  # what files do not need
+
+        return follow(options, paths[0])
+    if "parquet" in options.formats:
+        load_parquet()
+    clips = clips_of(paths)[: options.limit]
+    events = read_event_times(options.events, clips) if options.events else {}
     console = Console()
+    if options.events:
+        text = f"event times of {len(events)} of {len(clips)} clips in {options.events}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     model = api.load(options.checkpoint, trust=options.trust, cache_root=options.cache_root)
-    moments = Moments(options.every, options.frame_rate, options.event_time, options.video_stream)
+    model.check_foresees()
     options.output.mkdir(parents=True, exist_ok=True)
-    chosen = paths if options.limit is None else paths[: options.limit]
-    failures: list[str] = []
+    work = _Work(options, model, events)
+    outcomes: list[Outcome] = []
     told: set[str] = set()
-    for name in track(chosen, "Predicting", console=console, disable=len(chosen) < 2):
-        try:
-            with local_file(name) as path:
-                prediction = model.predict(path, moments, options.extraction)
-                target = write_prediction(prediction, options.output)
-            for line in [f"{prediction} -> {target}.png, .csv", *remarks(prediction, told)]:
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
-        except VideoDecodeError as error:
-            failures.append(str(error))
-        except (CollisionError, OSError):  # of the model, the signal or the disk: true of all clips
-            raise
-        except Exception as error:  # one odd clip must not cost the others
-            failures.append(f"{name}: {type(error).__name__}: {error}")
-    if failures:
+    try:
+        with ExtractionProgress(len(clips) > 1) as progress:
+            steps = {clip.source: 1 for clip in clips}
+            progress.start("Predicting", steps, len(clips), "clips")
+            for clip in clips:
+                outcomes.append(work.outcome(clip))
+                for line in lines_of(outcomes[-1], told):
+                    console.print(line, markup=False, highlight=False, soft_wrap=True)
+                progress.advance(clip.source, 1)
+    finally:  # also of those that were finished before something ended it
+        if outcomes:
+            work.write_all(outcomes)
+    page = options.output / "predictions.html"
+    text = f"All clips: {page}, with summary.csv and alarms.csv beside it"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    if failures := [one.failure for one in outcomes if one.failure]:
+        without = sum(one.prediction is None for one in outcomes)
+        what = "gave no prediction" if without == len(failures) else "failed"
         raise CollisionError(
-            f"{len(failures)} of {len(chosen)} clip(s) gave no prediction:\n  "
-            + "\n  ".join(failures)
+            f"{len(failures)} of {len(clips)} clip(s) {what}:\n  " + "\n  ".join(failures)
         )
     return 0
 
 
-def remarks(prediction: Prediction, told: set[str]) -> list[str]:
+class _Work:
+    """Predicts clips, and writes what is asked for of each."""
+
+    def __init__(self, options: PredictOptions, model: api.Model, events: dict[str, Seconds]):
+        self.options, self.model, self.events = options, model, events
+        self.rule = AlarmRule(**asdict(options.alarms))
+        self.moments = Moments(options.every, options.frame_rate, None, options.video_stream)
+        self.shelf = Shelf(options.output)
+        predictor = find_predictors(model.path)[0].read_bytes()
+        asked = [
+            hashlib.sha256(predictor).hexdigest(),
+            *(options.every, options.frame_rate, options.video_stream),
+            options.extraction.reader,
+        ]
+        self.asked = json.dumps(asked)
+
+    def outcome(self, clip: Clip) -> Outcome:
+        """Predict a clip; whatever is wrong with it is what came out."""
+        nothing = Outcome(clip.name, clip.source)
+        try:
+            with local_file(clip.given) as path:
+                return self._predicted(clip, path)
+        except VideoDecodeError as error:
+            return nothing.failed(str(error))
+        except (CollisionError, OSError):  # of the model, the signal or the disk: true of all clips
+            raise
+        except Exception as error:  # one odd clip must not cost the others
+            return nothing.failed(f"{clip.given}: {type(error).__name__}: {error}")
+
+    def _predicted(self, clip: Clip, path: Path) -> Outcome:
+        options, source = self.options, self.model.source
+        key = source.digests.content(path, options.frame_rate, options.video_stream)
+        kept = self.shelf.find(clip.source, key, self.asked)
+        if kept is None:
+            said = self.model.predict(path, self.moments, options.extraction)
+            name = self.shelf.name_for(clip.name, clip.source, self.asked)
+            kept = finished_of(said, clip.source, key, self.asked, name)
+            self.shelf.keep(kept)
+        event_time = self.events.get(clip.source, options.event_time)
+        shown = path if not clip.is_address else Path(Path(clip.name).name)
+        said = kept.prediction(shown, event_time, self.rule)
+        outcome = Outcome(kept.name, clip.source, kept, said)
+        files = _Files(self, clip, path, kept, said)
+        try:
+            player = files.make_all()
+        except VideoDecodeError as error:
+            return outcome.failed(str(error))
+        return replace(outcome, finished=files.kept, player=player, is_new=files.is_new)
+
+    def write_all(self, outcomes: Sequence[Outcome]) -> None:
+        """Write what is about all clips."""
+        output = self.options.output
+        write_tables(outcomes, output)
+        about = f"Predictor: {self.model.path}; a probability every {self.options.every:g} s; "
+        about += f"alarms: hysteresis {self.rule.hysteresis:g}, at least "
+        about += f"{self.rule.min_length:g} s, one in {self.rule.refractory:g} s."
+        cards = [self._card(outcome) for outcome in outcomes]
+        write_clips_page(output / "predictions.html", cards, _common(outcomes), about)
+
+    def _card(self, outcome: Outcome) -> ClipCard:
+        kept, said = outcome.finished, outcome.prediction
+        if kept is None or said is None:
+            return ClipCard.without_scores(outcome.name, outcome.source, outcome.failure)
+        links = {
+            _WHAT.get(kind, {"png": "picture"}.get(kind, "overlay")): quote(
+                os.fsencode(f"{kept.name}{_suffix(kind)}")
+            )
+            for kind in (*self.options.formats, *(["overlay"] if self.options.overlay else []))
+        }
+        return ClipCard(
+            kept.name,
+            outcome.source,
+            said.times,
+            said.probabilities,
+            said.from_part,
+            said.first_time,
+            kept.duration,
+            said.threshold,
+            said.event_time,
+            said.alarms,
+            said.distance,
+            (*kept.notes, *kept.warnings),
+            outcome.failure,
+            kept.poster,
+            outcome.player,
+            links,
+        )
+
+
+class _Files:
+    """Makes the files of one clip that are not there yet, or were made with other options."""
+
+    def __init__(self, work: _Work, clip: Clip, path: Path, kept: Finished, said: Prediction):
+        self.work, self.clip, self.path, self.kept, self.said = work, clip, path, kept, said
+        self.is_new = False
+
+    def make_all(self) -> str:
+        """Make them; give the address of the video that the page plays, empty for none."""
+        options = self.work.options
+        rule = json.dumps([self.said.event_time, asdict(self.work.rule)])
+        for kind in options.formats:
+            if kind == "png":
+                self._make(kind, rule, self._draw)
+            else:
+                write = lambda target, kind=kind: write_curve(self.said, target, kind)  # noqa: E731
+                self._make(kind, "", write)
+        if options.overlay:
+            self._make("overlay", f"{OVERLAY} {rule}", self._paint)
+        return self._player()
+
+    def _make(self, kind: str, how: str, make: object) -> Path:
+        target = self.work.shelf.file(self.kept, _suffix(kind))
+        if self.kept.made.get(kind) != how or not target.exists():
+            assert callable(make)
+            make(target)
+            self.is_new = True
+            self.kept = replace(self.kept, made={**self.kept.made, kind: how})
+            self.work.shelf.keep(self.kept)
+        return target
+
+    @property
+    def index(self) -> VideoIndex:
+        """Of the clip's frames."""
+        options, looks = self.work.options, self.work.model.source.looks
+        return looks.index(self.path, options.frame_rate, options.video_stream)
+
+    def _draw(self, target: Path) -> None:
+        replace(self.said, index=self.index).plot(target)
+
+    def _paint(self, target: Path) -> None:
+        from collision.report.overlay import Course, Painter
+        from collision.video.redraw import redraw
+
+        said, index = self.said, self.index
+        is_on = said.times < 0
+        if said.threshold is not None:
+            is_on = alarming(said.times, said.probabilities, said.threshold, said.rule)
+        times, end = (said.times, said.probabilities, is_on), float(index.frame_times[-1])
+        course = Course(*times, said.threshold, said.event_time, end)
+        note = redraw(index, target, Painter(course, index.height, index.width))
+        self._note(note)
+
+    def _player(self) -> str:
+        options = self.work.options
+        if options.clips == "none":
+            return ""
+        facts = self.kept.video
+        plain = facts["pixels"].startswith("yuv420p") and "10" not in facts["pixels"]
+        is_played = facts["codec"] in _PLAYED.get(facts["kind"], ()) and plain
+        own = options.frame_rate is None and options.video_stream is None
+        if options.clips == "link" and is_played and own and not self.clip.is_address:
+            place = os.path.relpath(self.path, options.output)
+            return quote(os.fsencode(place))
+        target = self._make("small", str(SMALL), self._shrink)
+        return quote(os.fsencode(str(target.relative_to(options.output))))
+
+    def _shrink(self, target: Path) -> None:
+        from collision.video.redraw import redraw
+
+        self._note(redraw(self.index, target, height=SMALL))
+
+    def _note(self, note: str) -> None:
+        if note and note not in self.kept.notes:
+            self.kept = replace(self.kept, notes=(*self.kept.notes, note))
+
+
+def _suffix(kind: str) -> str:
+    return {"overlay": ".overlay.mp4", "small": ".small.mp4"}.get(kind, f".{kind}")
+
+
+def _common(outcomes: Sequence[Outcome]) -> list[str]:
+    """Give what the page says of all clips: what all are warned of, and how many are strange."""
+    said = [one.prediction for one in outcomes if one.prediction is not None]
+    everywhere = [set(one.warnings) for one in said]
+    shared = [text for text in (said[0].warnings if said else ()) if len(said) > 1]
+    found = [text for text in shared if all(text in own for own in everywhere)]
+    strange = sum(one.distance is not None and one.distance > 1 for one in said)
+    if strange:
+        found.append(
+            f"{strange} of {len(said)} clips are unlike the videos that the predictor learned from "
+            "(distance above 1): their scores need not mean here what they meant there."
+        )
+    return found
+
+
+def lines_of(outcome: Outcome, told: set[str]) -> list[str]:
     """Give what is to be known of a clip; a warning already ``told`` of an earlier one is not."""
-    lines = [f"  note: {note}" for note in prediction.notes]
-    if prediction.distance is not None:
-        lines.append(f"  distance from the training's videos: {prediction.distance:.2f} (limit 1)")
-    lines += [f"  warning: {one}" for one in prediction.warnings if one not in told]
-    told.update(prediction.warnings)
+    said = outcome.prediction
+    if said is None or outcome.finished is None:
+        return [f"failed: {outcome.failure}"]
+    made = ", ".join(_suffix(kind) for kind in outcome.finished.made)
+    before = "" if outcome.is_new else " (finished before)"
+    lines = [f"{said} -> {outcome.finished.name}{before}: {made}"]
+    lines += [f"  note: {note}" for note in outcome.finished.notes]
+    if said.distance is not None:
+        lines.append(f"  distance from the training's videos: {said.distance:.2f} (limit 1)")
+    lines += [f"  warning: {one}" for one in said.warnings if one not in told]
+    lines += [f"  failed: {outcome.failure}"] if outcome.failure else []
+    told.update(said.warnings)
     return lines
-
-
-def write_prediction(prediction: Prediction, output: Path) -> Path:
-    """Write ``<clip>.csv`` and ``<clip>.png``; give their stem.
-
-    Columns: ``time,probability,window``. ``window`` is ``whole``, ``part`` where the beginning of
-    the file or a hole left less to see, or, as the probability then, empty where nothing is seen.
-    """
-    target = output / unused_stem(output, prediction.path.stem)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["time", "probability", "window"])
-    columns = (prediction.times, prediction.probabilities, prediction.from_part)
-    for time, probability, is_part in zip(*columns, strict=True):
-        known = (f"{probability:.6f}", "part" if is_part else "whole")
-        writer.writerow([f"{time:.3f}", *(("", "") if np.isnan(probability) else known)])
-    write_whole(target.with_name(f"{target.name}.csv"), text.getvalue())
-    prediction.plot(target.with_name(f"{target.name}.png"))
-    return target
-
-
-def unused_stem(folder: Path, stem: str) -> str:
-    """Give a name that overwrites nothing."""
-    candidate, number = stem, 1
-    while (folder / f"{candidate}.csv").exists() or (folder / f"{candidate}.png").exists():
-        number += 1
-        candidate = f"{stem}-{number}"
-    return candidate
 
 
 @contextmanager

@@ -13,25 +13,23 @@ from collision.audit.jobs import Pool
 from collision.commands import evaluate
 from collision.commands._choices import announced, check_choice, choices
 from collision.commands._early import datasets_after
-from collision.commands._work import Work, print_plain, steps_line, steps_of
-from collision.config import Part, names_of, part
+from collision.commands._work import Work, print_plain, steps_of
 from collision.devices import device_of, precision_of
-from collision.errors import ConfigError
 from collision.evaluation.evaluation import Evaluation, Judging, evaluate_heads
 from collision.evaluation.scores import write_submission
 from collision.experiment import Experiment, prepare_all
 from collision.features.fingerprint import check_same
 from collision.features.fusion import backbones_of
-from collision.features.sources import Source, source_of_part
+from collision.features.sources import Source
 from collision.files import write_json
-from collision.learning.fit import TrainingSetup, check_classes, check_trainable, read_log
+from collision.learning.asked import setup_of, source_of
+from collision.learning.fit import check_classes, check_trainable
 from collision.learning.fitted import FittedHead
-from collision.learning.head import Fused, HeadOptions, is_solved
-from collision.learning.losses import build_loss
 from collision.learning.predictor import Predictor, load_predictor
 from collision.learning.predictor_files import find_predictors
 from collision.options import EvaluateOptions, TrainOptions
-from collision.report.run_page import RunDescription, write_results
+from collision.report.clips import clips_of, write_clips
+from collision.report.run_page import remake
 from collision.report.tables import (
     as_rich,
     count_examples,
@@ -46,7 +44,6 @@ from collision.runs.folder import create_run_folder, mark_latest, write_config
 from collision.runs.provenance import provenance
 from collision.runs.resume import check_learned_from
 from collision.sampling.index import DENSE, Selection
-from collision.sampling.policy import SamplingPolicy
 from collision.types import SPLITS
 
 
@@ -89,9 +86,10 @@ def run(options: TrainOptions, paths: list[str]) -> int:
         **evaluation.as_json(),
         **run_facts(options, evaluation, heads, initial),
         "choice": {name or "all": one.as_json() for name, one in chosen.items()} or None,
+        "examples": examples_by_split(experiment),
     }
     metrics["provenance"] = made
-    write_report(folder, metrics, evaluation, console)
+    write_report(options, folder, metrics, evaluation, console)
     mark_latest(folder)
     if tracker:
         tracker.summary(folder, evaluation.numbers)
@@ -105,83 +103,6 @@ def evaluation_after(options: TrainOptions) -> EvaluateOptions:
     given["extraction"] = replace(options.extraction, precision=None)  # the run's own
     datasets, accelerator = datasets_after(options), options.trainer.accelerator
     return EvaluateOptions(**given, datasets=datasets, accelerator=accelerator)
-
-
-def source_of(options: TrainOptions) -> Source:
-    """Find the features; weights or devices that can't be had are told at once."""
-    extraction, trainer = options.extraction, options.trainer
-    precision_of(trainer.accelerator, trainer.precision, "trainer")
-    precision = precision_of(extraction.accelerator, extraction.precision, "extraction")
-    return source_of_part(options.backbone, options.cache_root, precision, extraction.reader)
-
-
-def setup_of(
-    options: TrainOptions,
-    policy: SamplingPolicy,
-    initial: Predictor | None = None,
-    source: Source | None = None,
-) -> TrainingSetup:
-    """Take what a head is made of and how it is trained; what can't be built is told at once.
-
-    Without the ``source`` of the features they count as those of a single backbone.
-    """
-    if build_loss(options.loss).by_video and options.mixup:
-        raise ConfigError(
-            f"mixup={options.mixup}: loss={options.parts.get('loss', options.loss.name)} compares "
-            "the cuts of one video, which are none once they are mixed. Leave mixup out, or take "
-            "another loss."
-        )
-    options.optimizer.build()
-    options.scheduler.build()
-    prior = None if options.prior is None else solved_part(options.prior)
-    is_found = options.components == "auto"
-    components = options.components if isinstance(options.components, int) else None
-    seen = HeadOptions(options.feature_dropout, options.feature_noise, components, options.change)
-    if initial is not None:  # what it was made with
-        prior, is_found = initial.parts.get("prior"), False
-        given = initial.model.options
-        seen = replace(seen, components=given.components, change=given.change)
-    fused = fused_of(options, source)
-    if fused is not None and fused.needs_columns:
-        is_found = False  # components would mix the backbones
-    return TrainingSetup(
-        head=options.head,
-        pooling=options.pooling,
-        loss=options.loss,
-        optimizer=options.optimizer,
-        scheduler=options.scheduler,
-        trainer=options.trainer,
-        options=seen,
-        find_components=is_found,
-        prior=prior,
-        balanced=policy.balanced,
-        mixup=options.mixup,
-        fused=fused,
-    )
-
-
-def fused_of(options: TrainOptions, source: Source | None) -> Fused | None:
-    """Say how the head sees several backbones; ConfigError where it cannot see them so."""
-    if options.fusion is None or source is None:
-        return None
-    fused = Fused(options.fusion, tuple(part.spec.feature_dim for part in source.parts))
-    if fused.needs_columns and is_solved(options.head):
-        raise ConfigError(
-            f"fusion={options.fusion.name} with head={options.head.name}: a head that is solved "
-            "sees all features side by side. Leave fusion out, or take another head."
-        )
-    return fused
-
-
-def solved_part(name: str) -> Part:
-    """Find a head that is solved; ConfigError where it has to be trained."""
-    found = part("head", name)
-    if not is_solved(found):
-        names = [other for other in names_of("head") if is_solved(part("head", other))]
-        raise ConfigError(
-            f"prior={name}: that head has to be trained. Give {' or '.join(names)}, or null."
-        )
-    return found
 
 
 def initial_predictor(options: TrainOptions, source: Source) -> Predictor | None:
@@ -274,43 +195,25 @@ def run_facts(
 
 
 def write_report(
-    folder: Path, metrics: Mapping[str, Any], evaluation: Evaluation, console: Console
+    options: TrainOptions,
+    folder: Path,
+    metrics: Mapping[str, Any],
+    evaluation: Evaluation,
+    console: Console,
 ) -> None:
     """Write ``metrics.json``, predictions, plots and pages; print the final table."""
     write_json(folder / "metrics.json", metrics)
     evaluation.write_scores(folder)
-    fold, seed = evaluation.experiment.folds[0], metrics["seeds"][0]
-    page = RunDescription(
-        title=f"{metrics['parts']['head']} on {metrics['dataset']}",
-        command=metrics["provenance"]["command"],
-        facts=facts_of(metrics),
-        counts=examples_by_split(evaluation.experiment),
-    )
-    numbers, log = evaluation.numbers, read_log(folder / fold.name / f"seed_{seed}" / "log.csv")
+    write_clips(folder, {evaluation.name: clips_of(evaluation)})
+    submission = write_submission(evaluation.experiment.dataset, folder, evaluation.videos)
+    numbers = evaluation.numbers
     assert numbers is not None, "a trained run has a split with labels"
-    write_results(folder, page, evaluation, log)
     console.print(as_rich(final_grid(numbers.summary, numbers.last_step, evaluation.baseline)))
     print_plain(console, numbers.summary.headline)
     if numbers.anticipation:
         console.print(as_rich(numbers_grid(numbers)))
     print_warnings(console, metrics["warnings"])
-    submission = write_submission(evaluation.experiment.dataset, folder, evaluation.videos)
     if submission:
         print_plain(console, f"Submission: {submission}")
-    print_plain(console, f"Results: {folder / 'results.html'} and metrics.json beside it")
-
-
-def facts_of(metrics: Mapping[str, Any]) -> dict[str, object]:
-    """Give the rows of the page's table about the run."""
-    made = metrics["provenance"]
-    names = ("split", "data_digest", "feature_fingerprint", "selected_on")
-    return {
-        "commit": f"{made['commit']}{' and changes' if made['dirty'] else ''}",
-        "machine": f"{made['device']}, {made['cpu_cores']} cores",
-        **{name: metrics[name] for name in names},
-        **{f"head, {fold}": one["chosen"] for fold, one in (metrics["choice"] or {}).items()},
-        **{f"seed {seed}": steps_line(steps) for seed, steps in metrics["steps"].items()},
-        "videos that could not be read": metrics["failures"],
-        "examples left out": ", ".join(f"{s} {n}" for s, n in metrics["dropped"].items()),
-        "limit": metrics["limit"],
-    }
+    page = remake(folder, options.clips, console)
+    print_plain(console, f"Results: {page} and metrics.json beside it")

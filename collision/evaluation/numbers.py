@@ -20,6 +20,7 @@ from collision.metrics.rates import FalseAlarms, RecallByTime, false_alarms_per_
 from collision.metrics.scored import NEGATIVES_FROM, Scored, ranked_rows, stand_in_weights
 from collision.metrics.summary import Summary, summarise
 from collision.metrics.threshold import Rates, rates_at
+from collision.metrics.warned import Warned, warned
 from collision.types import Dataset
 
 # A tag with more values than this names videos rather than kinds of them.
@@ -45,7 +46,8 @@ class Numbers(Plain):
     """All numbers of one recipe's scores on one data set, of the weights that validation chose.
 
     ``auc`` and the AP of ``last_step`` are by horizon and ``"mean"``. Operating points are what
-    each seed's threshold does on these examples; temperatures are of each head.
+    each seed's threshold does on these examples, ``warned`` what it does to whole clips;
+    temperatures are of each head.
     """
 
     summary: Summary
@@ -55,6 +57,7 @@ class Numbers(Plain):
     last_step: dict[str, Estimate] | None = None
     anticipation: AlongVideos | None = None
     temperatures: Sequence[Temperature] = ()
+    warned: Sequence[Warned] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain data as in ``metrics.json``: the summary's parts on top, absent parts left out."""
@@ -88,6 +91,7 @@ def judge(
         calibration(*best, num_resamples=num_resamples),
         [_rates(one, threshold) for one, threshold in zip(best, thresholds, strict=False)],
         summarise(*last, slices=(), num_resamples=num_resamples).ap if last else None,
+        warned=[warned(one, threshold) for one, threshold in zip(best, thresholds, strict=False)],
     )
 
 

@@ -110,7 +110,7 @@ class Claims:
         """Whether another process, which is alive as far as one knows, has a part."""
         owner = _owner(file)
         host, _, rest = owner.partition(":")
-        if host == socket.gethostname() and not _is_running(rest.partition(":")[0]):
+        if host == socket.gethostname() and not is_running(rest.partition(":")[0]):
             return False
         try:
             since = self._now() - file.stat().st_mtime
@@ -141,7 +141,7 @@ def _owner(file: Path) -> str:
     return owner if isinstance(owner, str) else ""
 
 
-def _is_running(process_id: str) -> bool:
+def is_running(process_id: str) -> bool:
     """Whether a process of this machine lives; where that cannot be told it does."""
     try:
         os.kill(int(process_id), 0)

@@ -29,7 +29,7 @@ from collision.features.source import FeatureSource
 from collision.types import Failure, Seconds
 
 if TYPE_CHECKING:
-    from collision.options import ExtractionOptions
+    from collision.option_groups import ExtractionOptions
 
 _FIRST = 8  # files of an actor's first chunk: its rate is not known
 _CHUNK: Seconds = 60.0  # later ones take so long: little is lost with a node, and little waited

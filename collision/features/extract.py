@@ -33,7 +33,7 @@ from collision.video.readers import load_reader
 
 if TYPE_CHECKING:
     from collision.features.source import FeatureSource
-    from collision.options import ExtractionOptions
+    from collision.option_groups import ExtractionOptions
 
 
 @dataclass

@@ -18,7 +18,7 @@ from collision.types import Failure, Seconds
 
 if TYPE_CHECKING:
     from collision.features.source import FeatureSource
-    from collision.options import ExtractionOptions
+    from collision.option_groups import ExtractionOptions
 
 # A note for the next plan: what it does not know, or cannot read, is measured again.
 _SPEED_FILE = "speed.json"

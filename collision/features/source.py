@@ -29,7 +29,7 @@ from collision.video.readers import load_reader
 if TYPE_CHECKING:
     from collision.config import Part
     from collision.features.extract import ExtractionReport
-    from collision.options import ExtractionOptions
+    from collision.option_groups import ExtractionOptions
 
 
 @dataclass

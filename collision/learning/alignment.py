@@ -56,16 +56,17 @@ def load_features(
     digest_of = source.digest_of(index, [*failures, *index.unreadable])
     stores = [part.store for part in source.parts]
     about = index.records, stores, digest_of, policy
-    return {split: _of_stores(examples, *about) for split, examples in index.examples.items()}
+    return {s: features_of_stores(examples, *about) for s, examples in index.examples.items()}
 
 
-def _of_stores(
+def features_of_stores(
     examples: Sequence[Example],
     records: Mapping[str, VideoRecord],
     stores: Sequence[FeatureStore],
     digest_of: Mapping[str, str],
     policy: SamplingPolicy,
 ) -> FeatureDataset:
+    """Read examples from the store of each backbone; see ``feature_dataset``."""
     if len(stores) == 1:
         return feature_dataset(examples, records, stores[0], digest_of, policy)
     parts = [read_steps(examples, store, digest_of, policy) for store in stores]

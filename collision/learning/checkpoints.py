@@ -21,7 +21,7 @@ from collision.files import write_json, write_whole
 from collision.learning.head import HeadModel
 from collision.learning.schedule import Schedule
 from collision.learning.scoring import MONITOR
-from collision.options import TrainerOptions
+from collision.option_groups import TrainerOptions
 
 _DONE = "finished.json"
 

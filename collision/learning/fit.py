@@ -44,7 +44,7 @@ from collision.learning.scoring import MONITOR, logits_by_row, probabilities
 from collision.learning.solve import solve
 from collision.learning.task import SMOOTHED, CollisionTask
 from collision.metrics.torch_metric import NexarMAP
-from collision.options import TrainerOptions
+from collision.option_groups import TrainerOptions
 from collision.sampling.policy import SamplingPolicy
 from collision.types import VideoRecord
 

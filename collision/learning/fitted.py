@@ -32,7 +32,7 @@ from collision.metrics.threshold import (
     threshold_at_false_alarm_rate,
     threshold_at_precision,
 )
-from collision.options import ThresholdOptions
+from collision.option_groups import ThresholdOptions
 from collision.sampling.policy import SamplingPolicy
 
 if TYPE_CHECKING:  # needs Lightning: seconds, which judging a head need not pay

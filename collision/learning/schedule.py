@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from collision.options import TrainerOptions
+from collision.option_groups import TrainerOptions
 
 # An epoch is 2 steps of 50 cuts and 2,000 of 500,000: neither length nor patience can be in epochs.
 SMALLEST_BATCH, LARGEST_BATCH = 64, 256

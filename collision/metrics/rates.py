@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import gammaincinv
 
 from collision.errors import MetricError
+from collision.metrics.alarms import DEFAULT_RULE, AlarmRule, alarms_in
 from collision.metrics.calibration import wilson
 from collision.metrics.curves import Curve, check_curves
 from collision.metrics.estimate import LEVEL, Plain
@@ -21,7 +22,6 @@ from collision.metrics.estimate import LEVEL, Plain
 if TYPE_CHECKING:  # plain numbers need no torch
     from collision.types import Seconds
 
-REFRACTORY: Seconds = 5.0
 # The sampling policies take a crash video for ordinary driving up to 3 s before its event.
 GAP: Seconds = 3.0
 LEADS: tuple[Seconds, ...] = tuple(float(lead) for lead in np.arange(0, 5.25, 0.25))
@@ -46,7 +46,10 @@ class AlarmRate(Plain):
 
 @dataclass(frozen=True)
 class FalseAlarms(Plain):
-    """False alarms at a threshold; ``step`` is the median distance of scores in seconds."""
+    """False alarms at a threshold; ``step`` is the median distance of scores in seconds.
+
+    ``refractory``, ``hysteresis`` and ``min_length`` are the ``AlarmRule``.
+    """
 
     threshold: float
     refractory: Seconds
@@ -54,6 +57,8 @@ class FalseAlarms(Plain):
     step: Seconds | None
     normal_videos: AlarmRate
     before_events: AlarmRate
+    hysteresis: float = 0.0
+    min_length: Seconds = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,50 +80,35 @@ class RecallByTime(Plain):
     reason: str | None = None
 
 
-def alarm_times(
-    times: np.ndarray, scores: np.ndarray, threshold: float, refractory: Seconds = REFRACTORY
-) -> list[Seconds]:
-    """When a driver is alarmed, by scores ``[T]`` at rising seconds ``[T]``.
-
-    An alarm is a score at or above the threshold after one below it, or at the beginning. What
-    rises within ``refractory`` seconds after an alarm belongs to that alarm.
-    """
-    above = scores >= threshold
-    rises = above & ~np.pad(above, (1, 0))[:-1]
-    alarms: list[Seconds] = []
-    for time in times[rises].tolist():
-        if not alarms or round(time - alarms[-1], 3) >= refractory:
-            alarms.append(time)
-    return alarms
-
-
 def false_alarms_per_hour(
     curves: Sequence[Curve],
     threshold: float,
     *,
-    refractory: Seconds = REFRACTORY,
+    rule: AlarmRule = DEFAULT_RULE,
     gap: Seconds = GAP,
 ) -> FalseAlarms:
     """False alarms an hour of video, in normal videos and in what came long before events.
 
     Every score stands for the time to the next one, taken as the median distance of scores in
     these curves; so what could not be scored is no quiet time. From ``gap`` seconds before an event
-    on no alarm is held to be false. For ``refractory`` see ``alarm_times``.
+    on no alarm is held to be false. An alarm counts where it begins; ``rule`` says what one is.
 
     Raises:
         MetricError: a video was given twice, or an option is negative or not a number.
     """
-    _check(curves, threshold, refractory=refractory, gap=gap)
+    _check(curves, threshold, gap=gap)
     distances = np.concatenate([np.zeros(0), *(np.diff(curve.times) for curve in curves)])
     step = float(np.round(np.median(distances), 3)) if distances.size else None
     rates = []
     for label in (0, 1):
         quiet = [curve.before_event(gap) for curve in curves if curve.label == label]
         quiet = [curve for curve in quiet if curve.times.size]
-        alarms = sum(len(alarm_times(c.times, c.scores, threshold, refractory)) for c in quiet)
+        alarms = sum(len(alarms_in(c.times, c.scores, threshold, rule)) for c in quiet)
         hours = sum(curve.times.size for curve in quiet) * (step or 0.0) / 3600
         rates.append(_rate(len(quiet), hours, alarms))
-    return FalseAlarms(float(threshold), refractory, gap, step, *rates)
+    normal, before = rates
+    how = rule.hysteresis, rule.min_length
+    return FalseAlarms(float(threshold), rule.refractory, gap, step, normal, before, *how)
 
 
 def recall_by_time(

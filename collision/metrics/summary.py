@@ -89,7 +89,7 @@ def summarise(
     everything = np.ones(len(first), dtype=bool)
     ranked = everything if nexar_rule else ranked_rows(aligned)
     missing = np.array([one.missing for one in aligned])
-    named = [("", "", everything), *(part for tag in slices for part in _slices(first, tag))]
+    named = [("", "", everything), *(part for tag in slices for part in slices_of(first, tag))]
     parts = {name: rows for name, _, rows in named}
     bootstrap = Bootstrap(num_resamples, seed, num_groups=np.unique(first.group[ranked]).size)
     ap_of = by_horizon(aligned, parts, ranked, AVERAGE_PRECISION, bootstrap)
@@ -150,7 +150,7 @@ def fraction_to_oracle(
     return (ap - chance) / (oracle - chance)
 
 
-def _slices(scored: Scored, tag: str) -> list[tuple[str, str, np.ndarray]]:
+def slices_of(scored: Scored, tag: str) -> list[tuple[str, str, np.ndarray]]:
     """Name, side and rows of each value of a tag.
 
     A value that only one class has, such as a kind of negative, is set against all of the other

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TypeAlias
 
 from markdown_it import MarkdownIt
 
 from collision.files import write_whole
+from collision.report.html import Html, data_address, document, tag
+from collision.report.parts import command, table
 from collision.report.tables import Grid, as_markdown
 
-PAGE_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;
-margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:right}
-th:first-child,td:first-child{text-align:left}img{max-width:100%}
-pre{background:#f5f5f5;padding:.7rem;white-space:pre-wrap}"""
-
 # Names of files may look like HTML, links or pictures; a page that needs no other file has none.
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
-_MARKDOWN.disable(["link", "image", "autolink"])
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable(["link", "image", "autolink"])
 
 
 @dataclass(frozen=True)
@@ -64,10 +56,15 @@ def titled(grid: Grid, level: int = 2) -> list[Block]:
     return [Heading(grid.title, level), grid] if grid.rows else []
 
 
-def write_page(folder: Path, blocks: Sequence[Block], name: str = "results") -> None:
+def write_page(folder: Path, blocks: Sequence[Block], name: str) -> None:
     """Write ``<name>.md`` and ``<name>.html`` into a folder that exists."""
-    write_whole(folder / f"{name}.md", as_markdown_page(blocks, folder))
+    write_markdown(folder, blocks, name)
     write_whole(folder / f"{name}.html", as_html_page(blocks))
+
+
+def write_markdown(folder: Path, blocks: Sequence[Block], name: str = "results") -> None:
+    """Write ``<name>.md`` into a folder that exists."""
+    write_whole(folder / f"{name}.md", as_markdown_page(blocks, folder))
 
 
 def as_markdown_page(blocks: Sequence[Block], folder: Path) -> str:
@@ -78,11 +75,7 @@ def as_markdown_page(blocks: Sequence[Block], folder: Path) -> str:
 def as_html_page(blocks: Sequence[Block]) -> str:
     """The blocks as one HTML file that needs no other file."""
     title = next((block.text for block in blocks if isinstance(block, Heading)), "Results")
-    body = "".join(map(_as_html, blocks))
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
-        f"</title><style>{PAGE_STYLE}</style></head><body>\n{body}</body></html>\n"
-    )
+    return document(title, map(_as_html, blocks), scripts=("page.js",))
 
 
 def _as_markdown(block: Block, folder: Path) -> str:
@@ -99,8 +92,17 @@ def _as_markdown(block: Block, folder: Path) -> str:
             return as_markdown(block)
 
 
-def _as_html(block: Block) -> str:
-    if isinstance(block, Picture):
-        data = base64.b64encode(block.path.read_bytes()).decode("ascii")
-        return f'<p><img alt="{escape(block.caption)}" src="data:image/png;base64,{data}"></p>\n'
-    return _MARKDOWN.render(_as_markdown(block, Path()))
+def _as_html(block: Block) -> Html:
+    match block:
+        case Picture():
+            address = data_address(block.path.read_bytes(), "image/png")
+            image = tag("img", alt=block.caption, src=address, class_="sheet")
+            return tag("figure", image)
+        case Grid():
+            return table(block)
+        case Code():
+            return command(block.text)
+        case Heading():
+            return tag(f"h{block.level}", block.text)
+        case Text():
+            return Html(_MARKDOWN.render(block.text.encode(errors="replace").decode()))

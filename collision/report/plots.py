@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib
 import numpy as np
@@ -34,6 +34,7 @@ BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 RED, PURPLE, SKY = "#D55E00", "#CC79A7", "#56B4E9"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
 INK, MUTED, FAINT = "#222222", "#6B6B6B", "#DDDDDD"
+WIDTH = 5.4  # inches of a plot: its letters can be read on a phone, and two stand side by side
 
 STYLE: dict[Any, Any] = {  # Any: matplotlib's stubs spell out every key
     "font.size": 10,
@@ -56,6 +57,8 @@ STYLE: dict[Any, Any] = {  # Any: matplotlib's stubs spell out every key
     "savefig.dpi": 150,
 }
 
+Log: TypeAlias = Sequence[Mapping[str, str]]  # rows of the Lightning CSV log
+
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # that a font has no bold
 
 # Parts of the names of fonts that have what DejaVu lacks, such as Chinese; the best first.
@@ -68,14 +71,19 @@ _FURTHER_FONTS = (
 @contextmanager
 def styled_figure(path: Path | str, width: float, height: float) -> Iterator[Figure]:
     """Give a figure of that many inches in the house style; write it to ``path`` at the end."""
-    style = {**matplotlib.rcParamsDefault, **STYLE, "font.family": _fonts(), "backend": "agg"}
+    of_svg = {name: matplotlib.rcParams[name] for name in ("svg.fonttype", "svg.hashsalt")}
+    style = {**matplotlib.rcParamsDefault, **STYLE, **of_svg, "font.family": _fonts()}
+    style["backend"] = "agg"
     with matplotlib.rc_context(style), warnings.catch_warnings():
         # No font has it: a box is drawn, and nobody can do anything about it.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
-        figure.savefig(path)
+        # SVG is a part of a page, whose paper shows through; a date would make each one another.
+        is_svg = Path(path).suffix == ".svg"
+        own: dict[str, Any] = {"transparent": True, "metadata": {"Date": None}} if is_svg else {}
+        figure.savefig(path, **own)
 
 
 @cache
@@ -95,7 +103,7 @@ def ap_by_horizon(summary: Summary, path: Path | str) -> None:
     """AP at each horizon and their mean, with interval, chance and, where known, the oracle."""
     keys = list(summary.ap)
     places = np.arange(len(keys), dtype=float)
-    with styled_figure(path, 6, 3.6) as figure:
+    with styled_figure(path, WIDTH, 3.7) as figure:
         axes = figure.subplots()
         _levels(axes, summary.chance, color=MUTED, ls="--", label="chance")
         if summary.oracle:
@@ -116,47 +124,71 @@ def precision_recall(scored: Scored, path: Path | str) -> None:
     """Precision over recall, one curve for each horizon, with the share of positives."""
     from sklearn.metrics import precision_recall_curve  # a second, which a timeline need not pay
 
-    with styled_figure(path, 5.2, 4.4) as figure:
+    with styled_figure(path, WIDTH, 3.7) as figure:
         axes = figure.subplots()
-        ranked = ranked_rows([scored])
-        for colour, horizon in zip(cycle(CYCLE), np.unique(scored.horizon), strict=False):
-            own = scored.horizon == horizon
-            rows, label = own & ranked, scored.label[own]
-            if np.unique(scored.label[rows]).size < 2:
-                continue
-            weights = stand_in_weights(label, ranked[own])
-            precision, recall, _ = precision_recall_curve(
-                scored.label[rows], scored.judged_score[rows], sample_weight=weights
-            )
-            key = f"{horizon_key(horizon)} s"
+        for colour, key, share, ranked in _by_horizon(scored):
+            precision, recall, _ = precision_recall_curve(*ranked[:2], sample_weight=ranked[2])
             axes.step(recall, precision, where="post", color=colour, label=key)
-            axes.axhline(label.mean(), color=colour, lw=1, ls=":", zorder=1)
+            axes.axhline(share, color=colour, lw=1, ls=":", zorder=1)
         axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-        axes.set_title("Precision-recall curves (dotted: chance)")
+        axes.set_title("Precision and recall (dotted: chance)")
         if axes.get_legend_handles_labels()[0]:
             axes.legend(title="before the event", loc="lower left")
 
 
+def roc(scored: Scored, path: Path | str) -> None:
+    """Recall over the share of false alarms, one curve for each horizon."""
+    from sklearn.metrics import roc_curve
+
+    with styled_figure(path, WIDTH, 3.7) as figure:
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=MUTED, lw=1, ls=":", zorder=1)
+        for colour, key, _, ranked in _by_horizon(scored):
+            false_alarms, recall, _ = roc_curve(*ranked[:2], sample_weight=ranked[2])
+            axes.plot(false_alarms, recall, color=colour, label=key, drawstyle="steps-post")
+        axes.set(xlim=(-0.01, 1), ylim=(0, 1.02), ylabel="recall")
+        axes.set_xlabel("share of false alarms among negatives")
+        axes.set_title("ROC (dotted: chance)")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(title="before the event", loc="lower right")
+
+
+def _by_horizon(
+    scored: Scored,
+) -> Iterator[tuple[str, str, float, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
+    """Give colour, name, share of positives, and labels, scores and weights of each horizon."""
+    ranked = ranked_rows([scored])
+    for colour, horizon in zip(cycle(CYCLE), np.unique(scored.horizon), strict=False):
+        own = scored.horizon == horizon
+        rows, label = own & ranked, scored.label[own]
+        if np.unique(scored.label[rows]).size < 2:
+            continue
+        weights = stand_in_weights(label, ranked[own])
+        of_rows = scored.label[rows], scored.judged_score[rows], weights
+        yield colour, f"{horizon_key(horizon)} s", float(label.mean()), of_rows
+
+
 def score_by_variant(scored: Scored, path: Path | str, tag: str = "variant") -> None:
     """Scores at each horizon, apart for each value of a tag, or for the labels without the tag."""
-    names = scored.tags.get(tag, np.where(scored.label == 1, "positive", "negative"))
+    plain = np.where(scored.label == 1, "collision", "no collision")
+    names = scored.tags.get(tag, plain)
     positive_share = {name: scored.label[names == name].mean() for name in np.unique(names)}
     # Positives first: a reader looks for the gap between the classes.
     order = sorted(positive_share, key=lambda name: (-positive_share[name], name))
     horizons, ranked = np.unique(scored.horizon), ranked_rows([scored])
-    with styled_figure(path, max(5.0, 2.4 * len(horizons) + 1), 3.8) as figure:
-        panels = figure.subplots(1, len(horizons), sharey=True, squeeze=False)[0]
+    height = 0.7 + len(horizons) * (0.45 + 0.3 * len(order))
+    with styled_figure(path, WIDTH, height) as figure:
+        panels = figure.subplots(len(horizons), 1, sharex=True, squeeze=False)[:, 0]
         for axes, horizon in zip(panels, horizons, strict=True):
             for place, name in enumerate(order):
                 rows = ranked & (scored.horizon == horizon) & (names == name)
                 colour = RED if positive_share[name] > 0.5 else BLUE
                 _cloud(axes, place, scored.judged_score[rows], colour)
-            axes.set_xticks(range(len(order)), [drawable(name) or "unknown" for name in order])
-            axes.tick_params(axis="x", rotation=30)
-            axes.set(ylim=(-0.03, 1.03), title=f"{horizon_key(horizon)} s before")
-            axes.grid(axis="x", visible=False)
-        panels[0].set_ylabel("probability of a collision")
-        figure.suptitle("Scores (orange: positives, blue: negatives; bar: median)", fontsize=10)
+            axes.set_yticks(range(len(order)), [drawable(name) or "unknown" for name in order])
+            axes.set(xlim=(-0.02, 1.02), ylim=(len(order) - 0.5, -0.5))
+            axes.set_title(f"{horizon_key(horizon)} s before", fontsize=10)
+            axes.grid(axis="y", visible=False)
+        panels[-1].set_xlabel("probability of a collision (orange: collisions; bar: median)")
 
 
 def learning_curves(rows: Sequence[Mapping[str, str]], path: Path | str) -> None:
@@ -165,16 +197,16 @@ def learning_curves(rows: Sequence[Mapping[str, str]], path: Path | str) -> None
     Columns are ``step`` and any of ``train/loss``, ``val/loss`` and ``val/nexar_map``; a cell is
     empty where a row does not hold that number.
     """
-    with styled_figure(path, 8, 3.4) as figure:
-        losses, metric = figure.subplots(1, 2)
+    with styled_figure(path, WIDTH, 4.4) as figure:
+        losses, metric = figure.subplots(2, 1, sharex=True)
         for name, colour in (("train/loss", BLUE), ("val/loss", ORANGE)):
             steps, values = _by_step(rows, name)
             if steps:
                 losses.plot(steps, values, color=colour, label=name.partition("/")[0])
-        losses.set(xlabel="step", title="Loss (dashed: best mAP)")
+        losses.set(title="Loss (dashed: best mAP on validation)")
         if losses.get_lines():
             losses.legend()
-        title = "nexar_map"
+        title = "mAP on validation"
         steps, values = _by_step(rows, "val/nexar_map")
         metric.plot(steps, values, color=GREEN)
         if np.isfinite(values).any():
@@ -183,7 +215,7 @@ def learning_curves(rows: Sequence[Mapping[str, str]], path: Path | str) -> None
                 axes.axvline(steps[best], color=MUTED, lw=1, ls="--", zorder=1)
             metric.plot(steps[best], values[best], "o", color=GREEN)
             metric.plot(steps[-1], values[-1], "s", color=GREEN)
-            title = f"nexar_map: last {values[-1]:.3f}, best {values[best]:.3f}"
+            title = f"mAP on validation: last {values[-1]:.3f}, best {values[best]:.3f}"
         metric.set(xlabel="step", title=title)
         for axes in (losses, metric):
             axes.xaxis.get_major_locator().set_params(integer=True)
@@ -192,7 +224,7 @@ def learning_curves(rows: Sequence[Mapping[str, str]], path: Path | str) -> None
 def reliability(calibration: Calibration, path: Path | str) -> None:
     """Draw the reliability diagram, with the number of examples in each bin below."""
     bins = [one for one in calibration.reliability if one.count]
-    with styled_figure(path, 4.8, 5.2) as figure:
+    with styled_figure(path, WIDTH, 4.4) as figure:
         curve, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
         curve.plot([0, 1], [0, 1], color=MUTED, ls="--", lw=1.2, label="perfectly calibrated")
         predicted = [one.mean_probability for one in bins]
@@ -220,7 +252,7 @@ def recall_by_time(recall: RecallByTime, rates: FalseAlarms, path: Path | str) -
     Recall and false alarms are those of one threshold.
     """
     seconds = recall.seconds
-    with styled_figure(path, 6, 4.4) as figure:
+    with styled_figure(path, WIDTH, 4.4) as figure:
         axes = figure.subplots()
         axes.step(seconds, recall.scored, where="mid", color=MUTED, lw=1.2, ls="--")
         axes.fill_between(seconds, recall.low, recall.high, color=BLUE, alpha=0.18, lw=0)
@@ -259,14 +291,14 @@ def _ap_mark(axes: Axes, place: float, entry: Estimate) -> None:
 
 
 def _cloud(axes: Axes, place: float, scores: np.ndarray, colour: str) -> None:
-    """Every score as a dot, spread sideways by its rank so that none hides another."""
+    """Every score as a dot, spread across by its rank so that none hides another."""
     if not scores.size:
         return
     golden = (math.sqrt(5) - 1) / 2
     spread = np.empty(scores.size)
     spread[np.argsort(scores, kind="stable")] = np.arange(scores.size) * golden % 1.0 - 0.5
-    axes.plot(place + 0.6 * spread, scores, "o", color=colour, ms=3, alpha=0.5, mew=0)
-    axes.hlines(np.median(scores), place - 0.36, place + 0.36, INK, lw=1.8, zorder=3)
+    axes.plot(scores, place + 0.6 * spread, "o", color=colour, ms=3, alpha=0.5, mew=0)
+    axes.vlines(np.median(scores), place - 0.36, place + 0.36, INK, lw=1.8, zorder=3)
 
 
 def _by_step(rows: Sequence[Mapping[str, str]], name: str) -> tuple[list[int], np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from collision.video.notes import counted
 if TYPE_CHECKING:  # tables of plain numbers need no torch
     from collision.evaluation.numbers import AlongVideos, Numbers
     from collision.features.planning import Plan
+    from collision.report.judged import Judged
     from collision.types import Example
 
 ABSENT = "–"
@@ -157,6 +158,27 @@ def final_grid(
         rows += [[f"head - logistic{name}", shown, *empty]]
     of_seeds = f", mean of {len(best.ap['mean'].seeds)} seeds" if with_seeds else ""
     return Grid(f"Average precision{of_seeds}", header, rows)
+
+
+def datasets_grid(judged: Sequence[Judged]) -> Grid:
+    """One line for each data set whose labels are known."""
+    of_each = [(one, one.numbers) for one in judged if one.numbers]
+    keys = list(dict.fromkeys(key for _, n in of_each for key in n.summary.ap if key != "mean"))
+    with_seeds = any(numbers.summary.ap["mean"].sd is not None for _, numbers in of_each)
+    header = ["data set", "mAP [95 % interval]"]
+    header += ["sd over\nseeds"] if with_seeds else []
+    header += ["chance", "lift", *(f"{key} s" for key in keys), "AUC", "videos", "warnings"]
+    rows = []
+    for one, numbers in of_each:
+        summary = numbers.summary
+        row = [f"{one.name} ({one.split})", with_interval(summary.ap["mean"])]
+        row += [number(summary.ap["mean"].sd)] if with_seeds else []
+        row += [number(summary.chance["mean"]), percent(summary.lift["mean"])]
+        row += [number(summary.ap[key].value if key in summary.ap else None) for key in keys]
+        counts = one.videos, len(one.warnings)
+        row += [number(numbers.auc["mean"].value), *map(str, counts)]
+        rows.append(row)
+    return Grid("Data sets", header, rows)
 
 
 def slices_grid(summary: Summary) -> Grid:

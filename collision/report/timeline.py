@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.optimize import isotonic_regression
 
 from collision.errors import MetricError
-from collision.report.plots import BLUE, INK, MUTED, ORANGE, RED, drawable, styled_figure
+from collision.report.plots import BLUE, MUTED, ORANGE, RED, drawable, styled_figure
 from collision.types import Seconds
 
-WIDTH = 10.0  # inches
+# Inches: of the picture, of the curve's axes within it, and of the frames below.
+WIDTH, _CURVE, _LEFT, _ALONG = 12.0, 3.7, 0.7, 11.05
+_MARGIN, _GAP, _FRAME, _TALLEST = 0.1, 0.08, 2.28, 2.4
+_STRIP = WIDTH - 2 * _MARGIN + _GAP
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,8 @@ class Timeline:
     event_time: Seconds | None = None
     title: str = ""
     from_part: np.ndarray | None = None  # bool [N]; None: nowhere
+    alarm_time: Seconds | None = None  # of the first alarm, whose frame is marked
+    end: Seconds | None = None  # of the video; None: where all that is drawn ends
 
     def __post_init__(self) -> None:
         if self.from_part is None:
@@ -46,6 +52,29 @@ class Timeline:
             both = f"{self.times.size} times and {self.probabilities.size} probabilities"
             raise MetricError(f"{both} do not belong together. Give one probability for each time.")
 
+    def span(self, frame_times: Sequence[Seconds] | np.ndarray = ()) -> tuple[Seconds, Seconds]:
+        """Give from when to when it is drawn."""
+        own = [self.first_time, *self.times, *frame_times]
+        start = float(min([0.0, *own]))
+        end = float(max([*own, *(t for t in (self.event_time, self.end) if t is not None)]))
+        return start, end if end > start else start + 1.0  # one moment alone: still a length
+
+
+def moments_to_show(
+    span: tuple[Seconds, Seconds], shape: Sequence[int], around: Seconds
+) -> np.ndarray:
+    """Choose moments whose frames ``[H, W]`` stand side by side, each below its time.
+
+    Rising; one of them is ``around``, which alone may stand aside, near an end of the picture.
+    """
+    start, end = span
+    width = _frame_width(shape, 1)
+    step, low, high = width + _GAP, _MARGIN + width / 2, WIDTH - _MARGIN - width / 2
+    centre = min(max(_LEFT + _ALONG * (around - start) / (end - start), low), high)
+    places = np.arange(-int((centre - low) / step), int((high - centre) / step) + 1)
+    moments = start + (centre + step * places - _LEFT) / _ALONG * (end - start)
+    return np.where(places == 0, around, moments.clip(start, end))
+
 
 def draw_timeline(
     timeline: Timeline,
@@ -53,7 +82,7 @@ def draw_timeline(
     frames: Sequence[np.ndarray] = (),
     frame_times: Sequence[Seconds] | np.ndarray = (),
 ) -> None:
-    """Draw the curve above a strip of frames, ``uint8 [H, W, 3]``, spread over the video.
+    """Draw the curve, and below it frames, ``uint8 [H, W, 3]``, each under its time.
 
     MetricError: frames and their times differ in number.
     """
@@ -61,50 +90,87 @@ def draw_timeline(
         numbers = f"{len(frames)} frames and {len(frame_times)} frame times"
         raise MetricError(f"{numbers} do not belong together. Give one time for each frame.")
     first_time, event_time = timeline.first_time, timeline.event_time
-    start = float(min([0.0, first_time, *timeline.times, *frame_times]))
-    end = float(max([first_time, *timeline.times, *frame_times, event_time or start]))
-    end = end if end > start else start + 1.0  # one moment alone: still an axis with a length
-    strip = _strip_height(frames)
-    with styled_figure(path, WIDTH, 3.2 + strip) as figure:
-        axes, below = _two_rows(figure, len(frames), strip)
+    start, end = timeline.span(frame_times)
+    width = _frame_width(frames[0].shape, len(frames)) if len(frames) else 0.0
+    strip = width * frames[0].shape[0] / frames[0].shape[1] + 0.6 if len(frames) else 0.0
+    height = _CURVE + strip
+    with styled_figure(path, WIDTH, height) as figure:
+        figure.set_layout_engine("none")  # places are in inches, so that frames meet their times
+        low, high = strip + 0.35, height - 0.55
+        axes = figure.add_axes((_LEFT / WIDTH, low / height, _ALONG / WIDTH, (high - low) / height))
         _curve(axes, timeline)
-        if first_time > start:
-            axes.axvspan(start, first_time, fc="none", ec=MUTED, hatch="///", lw=0, alpha=0.5)
-            style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8}
-            style["rotation"] = 0 if first_time - start > (end - start) / 9 else 90
-            style["bbox"] = {"fc": "white", "ec": "none", "pad": 2}
-            # Data coordinates across, axes coordinates up: the note stays within the hatched part.
-            style["transform"] = axes.get_xaxis_transform()
-            axes.text((start + first_time) / 2, 0.5, "not enough\nvideo yet", **style)
+        _not_enough_yet(axes, start, first_time, end)
         if event_time is not None:
             axes.axvline(event_time, color=RED, lw=1.8, label=f"event at {event_time:.2f} s")
         axes.set(xlim=(start, end), ylim=(-0.02, 1.02), ylabel="probability of a collision")
-        axes.set_xlabel("seconds")
-        axes.set_title(drawable(timeline.title))
+        axes.xaxis.set_major_formatter("{x:g} s")
+        axes.set_title(drawable(timeline.title), pad=22)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=9, borderpad=0)
-        axes.plot(frame_times, np.full(len(frame_times), -0.02), "|", color=INK, ms=10, mew=1.5)
-        for panel, frame, time in zip(below, frames, frame_times, strict=True):
-            panel.imshow(frame)
-            panel.set_axis_off()
-            panel.set_title(f"{time:.2f} s", loc="center", fontsize=8, fontweight="normal")
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, fontsize=9, borderpad=0)
+        _frames(axes, timeline, frames, np.asarray(frame_times, np.float64), width)
 
 
-def _strip_height(frames: Sequence[np.ndarray]) -> float:
-    """Inches that frames side by side over the picture's width need, with their times."""
-    if not len(frames):
-        return 0.0
-    height, width = frames[0].shape[:2]
-    return min(2.5, WIDTH / len(frames) * height / width) + 0.35
+def _not_enough_yet(axes: Axes, start: Seconds, first_time: Seconds, end: Seconds) -> None:
+    if first_time <= start:
+        return
+    axes.axvspan(start, first_time, fc="none", ec=MUTED, hatch="///", lw=0, alpha=0.5)
+    style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8}
+    style["rotation"] = 0 if first_time - start > (end - start) / 9 else 90
+    style["bbox"] = {"fc": "white", "ec": "none", "pad": 2}
+    # Data coordinates across, axes coordinates up: the note stays within the hatched part.
+    style["transform"] = axes.get_xaxis_transform()
+    axes.text((start + first_time) / 2, 0.5, "not enough\nvideo yet", **style)
 
 
-def _two_rows(figure: Figure, num_frames: int, strip: float) -> tuple[Axes, list[Axes]]:
-    """One wide plot for the curve, and below it one for each frame."""
-    if not num_frames:
-        return figure.subplots(), []
-    grid = figure.add_gridspec(2, num_frames, height_ratios=(3.2, strip))
-    below = [figure.add_subplot(grid[1, column]) for column in range(num_frames)]
-    return figure.add_subplot(grid[0, :]), below
+def _frames(
+    axes: Axes,
+    timeline: Timeline,
+    frames: Sequence[np.ndarray],
+    times: np.ndarray,
+    width: float,
+) -> None:
+    """Put frames of ``width`` inches below the axes, as near to their times as there is room."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    start, end = axes.get_xlim()
+    total = figure.get_size_inches()[1]
+    wanted = _LEFT + _ALONG * (times - start) / (end - start)
+    centres = apart(wanted, width + _GAP, _MARGIN + width / 2, WIDTH - _MARGIN - width / 2)
+    bottom = figure.transFigure.inverted().transform(axes.transAxes.transform((0, 0)))[1]
+    for frame, time, at, centre in zip(frames, times, wanted, centres, strict=True):
+        alarm = timeline.alarm_time is not None and time == timeline.alarm_time
+        tall = width * frame.shape[0] / frame.shape[1]
+        box = ((centre - width / 2) / WIDTH, 0.06 / total, width / WIDTH, tall / total)
+        panel = figure.add_axes(box)
+        panel.imshow(frame, aspect="auto")
+        panel.set(xticks=[], yticks=[])
+        panel.grid(visible=False)
+        panel.spines[:].set(visible=alarm, color=RED, linewidth=3)
+        words = f"{time:.2f} s, first alarm" if alarm else f"{time:.2f} s"
+        weight = "bold" if alarm else "normal"
+        panel.set_title(words, loc="center", fontsize=9, fontweight=weight, pad=3)
+        top = (0.06 + tall + 0.2) / total
+        tie = Line2D((at / WIDTH, centre / WIDTH), (bottom, top), color=RED if alarm else MUTED)
+        tie.set(linewidth=1.6 if alarm else 0.9, transform=figure.transFigure)
+        figure.add_artist(tie)
+
+
+def apart(wanted: np.ndarray, width: float, low: float, high: float) -> np.ndarray:
+    """Move rising places as little as it takes for ``width`` between them, within bounds.
+
+    By least squares; of more places than there is room for, the bounds win.
+    """
+    if not len(wanted):
+        return wanted
+    steps = width * np.arange(len(wanted))
+    moved: np.ndarray = isotonic_regression(wanted - steps).x
+    return moved.clip(low, max(low, high - steps[-1])) + steps
+
+
+def _frame_width(shape: Sequence[int], count: int) -> float:
+    """Inches across a frame ``[H, W]``: as wide as ``count`` of them may be, and not too tall."""
+    most = min(_FRAME, _STRIP / max(count, 1) - _GAP)
+    return min(most, _TALLEST * shape[1] / shape[0])
 
 
 def _curve(axes: Axes, timeline: Timeline) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+import numpy as np
 from optuna import Study, Trial
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
@@ -28,6 +29,8 @@ class Quest:
         directions: Of the objectives; the first is mAP on validation.
         worker: Number of the process that asks, from 0: each has a sampler of its own.
         folder: The search's own, for what a policy keeps beside the study.
+        draw: Trials that there were when this worker began: the same worker, come again, draws
+            other numbers.
     """
 
     space: Space
@@ -35,6 +38,16 @@ class Quest:
     seed: int
     worker: int
     folder: Path
+    draw: int = 0
+
+
+def seed_of(quest: Quest) -> int:
+    """Give the seed of a worker's draws.
+
+    A worker that comes back has another one, or it would draw the same again: ``draw`` is how many
+    trials there were when it began.
+    """
+    return int(np.random.SeedSequence([quest.seed, quest.worker, quest.draw]).generate_state(1)[0])
 
 
 class Policy(Protocol):
@@ -47,11 +60,16 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class Proposal:
-    """Values by dimension, all that apply (``Space.named``); who proposed them, made from which."""
+    """Values by dimension, all that apply (``Space.named``); who proposed them, made from which.
+
+    Attributes:
+        notes: Further user attributes of the trial, which the policy reads again.
+    """
 
     values: Mapping[str, str | float]
     proposer: str
     parents: Sequence[int] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class OwnSampler(BaseSampler):
@@ -76,9 +94,11 @@ class OwnSampler(BaseSampler):
         """Let it be proposed, and noted who did."""
         proposal = self.propose(study, trial.number)
         point = self.quest.space.named(proposal.values)
-        noted = {PROPOSER: proposal.proposer, PARENTS: list(proposal.parents)}
+        own = {PROPOSER: proposal.proposer, PARENTS: list(proposal.parents)}
+        noted = {**proposal.notes, **own}
         for name, value in noted.items():
             study._storage.set_trial_user_attr(trial._trial_id, name, value)
+            trial.user_attrs[name] = value  # of the copy that whoever asked has
         return values_of(self.quest.space, point)
 
     def sample_independent(self, *_: Any, **__: Any) -> NoReturn:

@@ -5,16 +5,16 @@ T: trials, in their order. K: points of a curve.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from scipy import integrate, optimize, stats
+from scipy import optimize
 
 from collision.errors import ConfigError
+from collision.metrics.luck import expected_best as expected_best  # part of what is known of bests
 
 # A parameter whose interval spans more than this ratio is not known to its order of magnitude.
 MOST_RATIO = 3.0
@@ -122,22 +122,6 @@ def fit_best(
     ):
         raise ConfigError("A running best needs rising numbers of trials from 1 and never falls.")
     return [_fitted(name, n, best, ceiling, num_resamples, seed) for name in CURVES]
-
-
-def expected_best(count: int) -> float:
-    """Give how many sd the best of ``count`` equal configurations lies above their mean.
-
-    Normal noise; exact, by integration. 1 gives 0, 10 gives 1.54, 100 gives 2.51.
-    """
-    if count < 1:
-        raise ConfigError(f"The best of {count} draws is not defined: count must be at least 1.")
-
-    def above(x: float) -> float:  # E max = integral of 1 - F^N over x > 0 less F^N over x < 0
-        return float(
-            -math.expm1(count * stats.norm.logcdf(x)) - math.exp(count * stats.norm.logcdf(-x))
-        )
-
-    return max(0.0, float(integrate.quad(above, 0, 12, limit=200)[0]))
 
 
 def _fitted(

@@ -102,14 +102,18 @@ def read_frames(
             pass
     if frames is None:
         frames = np.empty((len(wanted), height, width, 3), np.uint8)
-        for place, picture in _pictures(index, wanted, height, width):
+        for place, picture in pictures(index, wanted, height, width):
             frames[place] = picture
     return frames[order]
 
 
-def _pictures(
+def pictures(
     index: VideoIndex, wanted: np.ndarray, height: int, width: int
 ) -> Iterator[tuple[int, np.ndarray]]:
+    """Decode frames [M] (increasing numbers) with PyAV, one after the other, as ``read_frames``.
+
+    Gives each with its place among them: ``uint8 RGB [H, W, 3]``.
+    """
     if index.images:
         for place, number in enumerate(wanted):
             image = read_image(index.path, index.images[number], (index.height, index.width))

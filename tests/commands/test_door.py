@@ -14,9 +14,9 @@ from collision.__main__ import main
 from collision.commands import _entry
 from collision.commands._entry import guarded
 from collision.commands._overrides import jobs_of, parse, readable
-from collision.commands.train import setup_of
 from collision.config import names_of, use_config_dirs
 from collision.errors import ConfigError, Interrupted
+from collision.learning.asked import setup_of
 from collision.options import OPTIONS
 from tests.conftest import ROOT
 
@@ -169,7 +169,7 @@ TYPOS = {
     ("predict", "a.mp4", "checkpoint=nowhere"): "No trained predictor in 'nowhere'",
     ("predict", "a.mp4", "checkpoint=."): "Cannot read 'a.mp4': there is no such file",
     ("predict", "a.mp4", "b.mp4", "checkpoint=."): "None of the clips is there: a.mp4, b.mp4.",
-    ("predict",): "predict needs one or more video files.",
+    ("predict",): "predict needs one or more files, folders or addresses, or one stream.",
     ("evaluate", "nowhere"): "No trained predictor in 'nowhere'",
     ("evaluate", ".", "head=gru"): "evaluate takes head from the run",
     ("evaluate", ".", "scheduler.warmup=0"): "evaluate takes scheduler from the run",

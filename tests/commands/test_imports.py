@@ -10,9 +10,9 @@ from tests.kit.video import numbered_frames, write_video
 
 HEAVY = (
     *("torch", "lightning", "torchmetrics", "timm", "transformers", "torchvision"),
-    *("sklearn", "scipy", "pandas", "av", "cv2", "decord", "matplotlib", "wandb"),
+    *("sklearn", "scipy", "pandas", "av", "cv2", "decord", "matplotlib", "wandb", "optuna"),
 )
-VERBS = ("compare", "data", "evaluate", "extract", "predict", "train")
+VERBS = ("compare", "data", "evaluate", "extract", "part", "predict", "search", "train")
 
 # Each in turn in one process: "[verb, ...] code" and what was loaded by then.
 PROGRAM = f"""
@@ -40,6 +40,11 @@ REFUSED = {
     ("train", "init_from=empty"): "No trained predictor in 'empty'",
     ("train", "resume=empty"): "'empty' is not a run folder",
     ("train", "ensemble=true"): "ensemble=true needs several seeds",
+    ("search", "space=offline"): "Say how long",
+    ("search", "space=ofline", "budget=9"): "Did you mean offline?",
+    ("search", "status", "nothing"): "There is no search 'nothing'",
+    ("part", "check", "empty"): "one Python file and one YAML",
+    ("part", "try", str(ROOT / "examples/new_head"), "runs_root=empty"): "have not been checked",
     ("extract", "datasets=[synthetic,dota]", "data_root=nowhere"): "nowhere/dota",
     ("data", "dataset=nexar", "data_root=nowhere"): "nowhere/nexar",
     ("data", "empty", "write=text.txt"): "it is there already",

@@ -23,7 +23,7 @@ from collision.features.fingerprint import fingerprint
 from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore
 from collision.learning.alignment import load_features
-from collision.options import ExtractionOptions
+from collision.option_groups import ExtractionOptions
 from collision.sampling.index import DENSE, Selection, index_records
 from collision.sampling.policy import SamplingPolicy
 from collision.types import SPLITS, BackboneSpec, VideoRecord

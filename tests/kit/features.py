@@ -13,7 +13,7 @@ from collision.config import Part, part
 from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import TrainingSetup
 from collision.learning.head import HeadOptions
-from collision.options import TrainerOptions
+from collision.option_groups import TrainerOptions
 from collision.types import Example, VideoRecord
 
 FEATURE_DIM, NUM_WINDOWS = 6, 3

@@ -20,7 +20,7 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag, attrs) -> None:
         self.seen.append(tag)
-        if tag not in ("meta", "img"):
+        if tag not in ("meta", "img", "input", "br", "hr"):
             self.open.append(tag)
 
     def handle_data(self, data) -> None:

@@ -10,7 +10,7 @@ from collision.learning.fit import Place
 from collision.learning.fitted import Lesson, fit_ensemble, fit_predictor
 from collision.learning.predictor import Origin, load_predictor
 from collision.learning.predictor_files import FILE_NAME, find_predictors
-from collision.options import ThresholdOptions
+from collision.option_groups import ThresholdOptions
 from collision.sampling.policy import SamplingPolicy
 from tests.kit.features import SETUP, planted_splits
 from tests.learning.test_predictor import FINGERPRINT, PARTS

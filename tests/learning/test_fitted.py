@@ -10,7 +10,7 @@ from collision.learning.predictor import Origin, load_predictor
 from collision.learning.predictor_files import FILE_NAME
 from collision.learning.scoring import probabilities
 from collision.metrics.calibration import calibrated
-from collision.options import ThresholdOptions
+from collision.option_groups import ThresholdOptions
 from collision.sampling.policy import SamplingPolicy
 from tests.kit.features import FEATURE_DIM, SETUP, planted, planted_splits, setup_with
 from tests.learning.test_predictor import FINGERPRINT, PARTS

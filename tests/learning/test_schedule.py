@@ -2,7 +2,7 @@ import pytest
 
 from collision.learning.optim import rate_for
 from collision.learning.schedule import schedule_of
-from collision.options import TrainerOptions
+from collision.option_groups import TrainerOptions
 
 
 @pytest.mark.parametrize("num_rows", [1, 50, 117, 1_000, 30_000, 500_000])

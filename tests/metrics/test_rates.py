@@ -8,10 +8,16 @@ import pytest
 from scipy.stats import poisson
 
 from collision.errors import MetricError
+from collision.metrics.alarms import Alarm, AlarmRule, alarming, alarms_in
 from collision.metrics.calibration import wilson
 from collision.metrics.curves import Curve
-from collision.metrics.rates import alarm_times, false_alarms_per_hour, recall_by_time
+from collision.metrics.rates import false_alarms_per_hour, recall_by_time
 from tests.kit.curves import made_up_curves
+
+
+def alarm_times(times, scores, threshold, **rule) -> list[float]:
+    found = alarms_in(times, scores, threshold, AlarmRule(**rule))
+    return [alarm.start for alarm in found]
 
 
 def test_an_alarm_is_a_rise_and_a_long_one_is_one() -> None:
@@ -25,6 +31,56 @@ def test_an_alarm_is_a_rise_and_a_long_one_is_one() -> None:
     # Still above when the refractory time ends, it is no new alarm.
     assert alarm_times(times, np.where(times == 1, 0.1, 0.9), 0.5, refractory=5) == [0]
     assert alarm_times(np.zeros(0), np.zeros(0), 0.5) == []
+
+
+def test_an_alarm_has_a_start_a_peak_and_an_end() -> None:
+    times = np.arange(8) / 2
+    scores = np.array([0.1, 0.6, 0.9, 0.5, 0.4, np.nan, 0.7, 0.2])
+    (alarm,) = alarms_in(times, scores, 0.5)
+    assert alarm == Alarm(0.5, 3.0, 1.0, 0.9)
+    parted = alarms_in(times, scores, 0.5, AlarmRule(refractory=0))
+    assert parted == [Alarm(0.5, 1.5, 1.0, 0.9), Alarm(3.0, 3.0, 3.0, 0.7)]
+    on = alarming(times, scores, 0.5)
+    assert on.tolist() == [False, True, True, True, False, False, True, False]
+
+
+def test_hysteresis_bridges_what_is_a_little_lower_and_no_hole() -> None:
+    times, none = np.arange(7.0), AlarmRule(refractory=0)
+    loose = AlarmRule(hysteresis=0.2, refractory=0)
+    dip = np.array([0.1, 0.6, 0.35, 0.55, 0.29, 0.45, 0.1])
+    assert [one.start for one in alarms_in(times, dip, 0.5, none)] == [1, 3]
+    assert alarms_in(times, dip, 0.5, loose) == [Alarm(1, 3, 1, 0.6)]  # .45 alone begins nothing
+    hole = np.where(times == 2, np.nan, 0.6)
+    assert [one.start for one in alarms_in(times, hole, 0.5, loose)] == [0, 3]
+
+
+def test_what_is_too_short_is_no_alarm_and_the_rest_rings_when_it_is_long_enough() -> None:
+    times = np.arange(12) / 4
+    scores = np.where((times == 0.25) | ((times >= 1) & (times <= 2)), 0.9, 0.1)
+    rule = AlarmRule(min_length=0.5)
+    assert alarms_in(times, scores, 0.5, rule) == [Alarm(1.0, 2.0, 1.0, 0.9)]
+    assert times[alarming(times, scores, 0.5, rule)].tolist() == [1.5, 1.75, 2.0]
+    curve = Curve("n", "g", 0, None, times, scores)
+    # With the lone score there is one alarm, too: what follows within 5 s belongs to it.
+    assert [a.start for a in alarms_in(times, scores, 0.5)] == [0.25]
+    rare = false_alarms_per_hour([curve], 0.5, rule=AlarmRule(min_length=1.25))
+    assert rare.normal_videos.alarms == 0 and rare.as_json()["min_length"] == 1.25
+    every = false_alarms_per_hour([curve], 0.5, rule=AlarmRule(refractory=0))
+    assert every.normal_videos.alarms == 2 and every.refractory == 0
+
+
+def test_the_rule_of_the_reports_counts_as_it_did_before_there_were_lengths() -> None:
+    """Rises, those within 5 s of a counted one left out: written anew, on random curves."""
+    generator = np.random.default_rng(0)
+    for _ in range(100):
+        times = np.arange(generator.integers(0, 120)) / 4
+        scores = generator.random(times.size)
+        expected: list[float] = []
+        for place, time in enumerate(times):
+            rises = scores[place] >= 0.6 and (place == 0 or scores[place - 1] < 0.6)
+            if rises and (not expected or time - expected[-1] >= 5):
+                expected.append(float(time))
+        assert [alarm.start for alarm in alarms_in(times, scores, 0.6)] == expected
 
 
 def test_counting_stops_before_the_event() -> None:
@@ -109,8 +165,11 @@ def test_times_are_compared_in_milliseconds() -> None:
 
 def test_options_that_make_no_sense() -> None:
     curves = made_up_curves(2)
-    with pytest.raises(MetricError, match="refractory is -1"):
-        false_alarms_per_hour(curves, 0.5, refractory=-1)
+    for name in ("refractory", "hysteresis", "min_length"):
+        with pytest.raises(MetricError, match=f"{name} is -1"):
+            AlarmRule(**{name: -1})
+    with pytest.raises(MetricError, match="threshold is NaN"):
+        alarms_in(np.zeros(1), np.zeros(1), float("nan"))
     with pytest.raises(MetricError, match="gap is nan"):
         false_alarms_per_hour(curves, 0.5, gap=float("nan"))
     with pytest.raises(MetricError, match="threshold is NaN"):

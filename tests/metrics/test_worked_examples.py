@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from collision.metrics.alarms import alarms_in
 from collision.metrics.anticipation import anticipation_ap, mtta_at_false_alarm_rate
 from collision.metrics.calibration import (
     brier_score,
@@ -18,7 +19,7 @@ from collision.metrics.calibration import (
 from collision.metrics.comparison import holm_adjusted
 from collision.metrics.curves import Curve
 from collision.metrics.nexar import area_under_roc, average_precision
-from collision.metrics.rates import alarm_times, false_alarms_per_hour, recall_by_time
+from collision.metrics.rates import false_alarms_per_hour, recall_by_time
 from collision.metrics.scored import Scored
 from collision.metrics.summary import summarise
 
@@ -83,7 +84,7 @@ def test_mtta_at_a_false_alarm_rate(rate, threshold, mtta_all, mtta_detected, re
 def test_false_alarms_an_hour() -> None:
     times = np.arange(12.0)
     scores = np.where(np.isin(times, [2, 3, 6, 9]), 0.8, 0.1)
-    assert alarm_times(times, scores, 0.5) == [2, 9]
+    assert [alarm.start for alarm in alarms_in(times, scores, 0.5)] == [2, 9]
     normal = Curve("n", "n", 0, None, times, scores)
     crash = Curve("p", "p", 1, 12.0, times, scores)
     result = false_alarms_per_hour([normal, crash], 0.5)

@@ -3,39 +3,32 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from collision.audit.missing import Missing
-from collision.evaluation.evaluation import Evaluation, SeedScores
-from collision.evaluation.guards import Finding
 from collision.evaluation.numbers import judge
-from collision.report.run_page import RunDescription, datasets_grid, write_results
+from collision.report.judged import Judged
+from collision.report.run_page import write_results
+from collision.report.tables import datasets_grid
+from collision.report.words import RunDescription
 from tests.kit.pages import Tags
 from tests.kit.scores import ORACLE, made_up_scores
 
 
-def evaluation(name, scored, numbers, findings=()) -> Evaluation:
-    experiment = SimpleNamespace(
-        dataset=SimpleNamespace(name=name),
-        records=range(60),
-        notes={"v1": ("its clock is late",)},
-        missing=Missing(),
-    )
-    scores = {0: SeedScores(scored, None, [])}
-    return Evaluation(experiment, "test", {}, scores, [], numbers, list(findings))
+def judged(name, scored, numbers, warnings=()) -> Judged:
+    about = {"warnings": list(warnings), "notes": ["1 video (v1): its clock is late"]}
+    return Judged(name, "test", 60, numbers, {0: scored}, **about)
 
 
-def write(folder, scored=None, numbers=None, counts=None, findings=(), log=()) -> tuple[str, str]:
+def write(folder, scored=None, numbers=None, counts=None, warnings=(), log=()) -> tuple[str, str]:
     scored = scored or made_up_scores(30)
     numbers = numbers or judge([scored], oracle=ORACLE, num_resamples=50, thresholds=[0.5])
     facts = {"commit": "abc1234", "selected on": "val/nexar_map"}
     run = RunDescription(
         "zipformer on <synthetic>", "python train.py head=zipformer", facts, counts
     )
-    write_results(folder, run, evaluation("made_up", scored, numbers, findings), log)
+    write_results(folder, run, [judged("made_up", scored, numbers, warnings)], log)
     return (folder / "results.md").read_text(), (folder / "results.html").read_text()
 
 
@@ -45,8 +38,8 @@ def page(tmp_path_factory) -> tuple[Path, str, str]:
     folder = tmp_path_factory.mktemp("page")
     log = [{"step": "5", "train/loss": "0.7"}, {"step": "5", "val/nexar_map": "0.6"}]
     counts = {"test": {"0.5": {"positive": 30, "negative": 30}}}
-    leaks = Finding("leaks", "LEAKS: look out.")
-    return folder, *write(folder, log=log, counts=counts, findings=[leaks])
+    leaks = ("leaks", "LEAKS: look out.")
+    return folder, *write(folder, log=log, counts=counts, warnings=[leaks])
 
 
 def test_page_tells_the_run_and_links_pictures_that_exist(page) -> None:
@@ -56,7 +49,7 @@ def test_page_tells_the_run_and_links_pictures_that_exist(page) -> None:
         assert text in markdown and text in html
     assert "0 of 90 positive examples, which count as 0, and 0 of 90 negative ones" in markdown
     pictures = re.findall(r"!\[.*\]\((.*)\)", markdown)
-    assert len(pictures) == 5
+    assert len(pictures) == 6
     assert all((folder / name).is_file() for name in pictures)
 
 
@@ -65,8 +58,8 @@ def test_html_is_whole_and_needs_no_other_file(page) -> None:
     tags = Tags()
     tags.feed(html)
     assert tags.open == []
-    assert tags.seen.count("img") == 5
-    assert set(re.findall(r'src="([^"]{10})', html)) == {"data:image"}
+    assert tags.seen.count("figure") == 6
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
     assert "<synthetic>" not in html and "&lt;synthetic&gt;" in html
 
 
@@ -93,7 +86,7 @@ def test_a_line_for_each_data_set() -> None:
     day, night = made_up_scores(30), made_up_scores(30, seed=1).take(np.arange(120))
     night = replace(night, horizon=night.horizon + 1)
     results = [
-        evaluation(name, s, judge([s], num_resamples=20), [Finding("leaks", "look out")])
+        judged(name, s, judge([s], num_resamples=20), [("leaks", "look out")])
         for name, s in (("day", day), ("night", night))
     ]
     grid = datasets_grid(results)

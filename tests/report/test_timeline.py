@@ -5,7 +5,12 @@ import pytest
 
 from collision.errors import MetricError
 from collision.report import plots
-from collision.report.timeline import Timeline, draw_timeline
+from collision.report.timeline import (
+    Timeline,
+    apart,
+    draw_timeline,
+    moments_to_show,
+)
 from tests.kit.pages import pixels, share_of
 
 
@@ -76,3 +81,38 @@ def test_what_was_seen_in_part_is_drawn_otherwise_and_named(tmp_path) -> None:
     for number in (1, 2, 3):  # moments
         draw(tmp_path / "few.png", times[:number], values[:number], from_part=first[:number])
     assert (whole == draw(tmp_path / "none.png", times, values, from_part=first & False)).all()
+
+
+def test_frames_stand_under_their_times_and_the_alarm_is_among_them(tmp_path) -> None:
+    """Each frame is a colour of its own; its middle is looked for below its time."""
+    timeline = Timeline(np.arange(0, 9.25, 0.25), np.full(37, 0.3), first_time=0.0, end=9.0)
+    for around in (0.0, 3.7, 9.0):
+        moments = moments_to_show(timeline.span(), (36, 64), around)
+        assert around in moments and (np.diff(moments) > 0).all() and 4 <= len(moments) <= 5
+        path = tmp_path / "a.png"
+        shades = [np.full((36, 64, 3), (10 + 9 * n, 200, 40), np.uint8) for n in range(9)]
+        draw_timeline(timeline, path, shades[: len(moments)], moments)
+        image = pixels(path)
+        for number, moment in enumerate(moments):
+            colour = np.array((10 + 9 * number, 200, 40))
+            columns = np.flatnonzero((np.abs(image.astype(int) - colour) < 3).all(axis=2).any(0))
+            assert len(columns) > 300  # of 1800: large enough to see
+            at = (0.7 + 11.05 * moment / 9) / 12 * image.shape[1]
+            is_at_an_end = moment in (0.0, 9.0)
+            assert abs(columns.mean() - at) < (200 if is_at_an_end else 8), (around, moment)
+
+
+def test_the_first_alarms_frame_is_marked(tmp_path) -> None:
+    times, values = np.arange(2, 9, 0.25), np.full(28, 0.3)
+    plain = draw(tmp_path / "plain.png", times, values, frame_times=[1.0, 4.0, 8.0])
+    marked = draw(
+        tmp_path / "marked.png", times, values, frame_times=[1.0, 4.0, 8.0], alarm_time=4.0
+    )
+    assert share_of(marked, plots.RED) > 0.002 > share_of(plain, plots.RED)
+
+
+def test_places_move_apart_as_little_as_it_takes() -> None:
+    assert apart(np.array([1.0, 5.0, 9.0]), 2.0, 1.0, 9.0).tolist() == [1, 5, 9]
+    assert apart(np.array([4.0, 5.0]), 2.0, 0.0, 9.0).tolist() == [3.5, 5.5]
+    assert apart(np.array([0.0, 0.5, 9.5]), 2.0, 1.0, 9.0).tolist() == [1, 3, 9]
+    assert apart(np.zeros(0), 1.0, 0.0, 1.0).tolist() == []

@@ -9,9 +9,9 @@ import yaml
 
 from collision.api import list_backbones
 from collision.commands._compose import options_for
-from collision.commands.train import setup_of
 from collision.config import names_of, part
 from collision.errors import ConfigError
+from collision.learning.asked import setup_of
 from collision.learning.head import is_chosen, is_solved
 from collision.learning.losses import Targets, build_loss
 from collision.search.space import Space

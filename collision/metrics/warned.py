@@ -1,0 +1,77 @@
+"""What a threshold does to whole clips, as a person would count: of how many does it warn?
+
+A clip alarms if any of its scored moments is at or above the threshold; all of those lie before the
+event. The rates of ``collision.metrics.threshold`` count moments instead. All results are of one
+seed: a threshold belongs to one model. Shapes: N examples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from collision.metrics.calibration import wilson
+from collision.metrics.estimate import MIN_GROUPS, Estimate, Plain
+from collision.metrics.scored import NEGATIVES_FROM, Scored
+
+
+@dataclass(frozen=True)
+class Warned(Plain):
+    """Shares of clips that alarm, of collisions (``recall``) and of others (``false_alarms``).
+
+    The intervals are Wilson's, with as many trials as groups. ``least_horizon`` is the latest
+    moment that counts, in seconds before the event. ``chance`` is the recall of alarms that know
+    nothing and come as often: the share of false alarms. ``unscored`` negatives are left out, a
+    positive without a score is missed. ``within``: negatives are (also) moments of crash videos,
+    long before their events.
+    """
+
+    threshold: float
+    least_horizon: float
+    positives: int
+    negatives: int
+    unscored: int
+    recall: Estimate
+    false_alarms: Estimate
+    chance: float | None
+    within: bool = False
+
+
+def warned(scored: Scored, threshold: float) -> Warned:
+    """Count the clips of which a threshold warns."""
+    shares, counts, unscored = {}, {}, 0
+    for label in (1, 0):
+        rows = np.flatnonzero(scored.label == label)
+        videos, clip_of = np.unique(scored.video[rows], return_inverse=True)
+        highest = np.full(len(videos), -np.inf)
+        np.maximum.at(highest, clip_of, np.nan_to_num(scored.score[rows], nan=-np.inf))
+        group = np.empty(len(videos), dtype=scored.group.dtype)
+        group[clip_of] = scored.group[rows]
+        kept = np.isfinite(highest) | (label == 1)
+        unscored += int((~kept).sum())
+        counts[label] = int(kept.sum())
+        shares[label] = _share(highest[kept] >= threshold, np.unique(group[kept]).size)
+    kinds = scored.tags.get(NEGATIVES_FROM)
+    return Warned(
+        threshold=float(threshold),
+        least_horizon=float(scored.horizon.min()),
+        positives=counts[1],
+        negatives=counts[0],
+        unscored=unscored,
+        recall=shares[1],
+        false_alarms=shares[0],
+        chance=shares[0].value,
+        within=kinds is not None and "crash videos" in kinds,
+    )
+
+
+def _share(alarmed: np.ndarray, num_groups: int) -> Estimate:
+    if not alarmed.size:
+        return Estimate(None, reason="there is no clip of this class")
+    value = float(alarmed.mean())
+    if num_groups < MIN_GROUPS:
+        groups = "group" if num_groups == 1 else "groups"
+        reason = f"a class has only {num_groups} {groups}; an interval needs {MIN_GROUPS} of each"
+        return Estimate(value, reason=reason)
+    return Estimate(value, *wilson(value, num_groups))

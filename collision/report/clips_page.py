@@ -1,0 +1,307 @@
+"""One page for many predicted clips: a card each, with its curve, its alarms and a player.
+
+The page needs no other file but the clips that it plays, and no network: its own policy forbids it.
+
+Shapes: N moments.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from collision.files import write_whole
+from collision.metrics.alarms import Alarm
+from collision.types import Seconds
+
+_HERE = Path(__file__).parent
+_WIDTH, _HEIGHT = 600.0, 100.0  # of a curve, in its own units
+_MOST_POINTS = 1200  # of a curve: more than a card has pixels
+_ORDERS = {
+    "peak down": "highest risk",
+    "first up": "first alarm",
+    "alarms down": "number of alarms",
+    "distance down": "least like the training",
+    "name up": "name",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ClipCard:
+    """What a card shows.
+
+    Attributes:
+        name: As its files are called.
+        source: Where the clip lies.
+        times: Seconds ``[N]``; with ``probabilities [N]`` (NaN: nothing seen) and ``from_part``.
+        failure: Why it was not predicted, or not all of it; empty otherwise.
+        poster: A JPEG in base64; empty for none.
+        player: Address of a video that a browser plays, relative to the page; empty for none.
+        links: Other files of the clip, by what they are called; relative to the page.
+    """
+
+    name: str
+    source: str
+    times: np.ndarray
+    probabilities: np.ndarray
+    from_part: np.ndarray
+    first_time: Seconds = 0.0
+    duration: Seconds = 0.0
+    threshold: float | None = None
+    event_time: Seconds | None = None
+    alarms: Sequence[Alarm] = ()
+    distance: float | None = None
+    notes: Sequence[str] = ()
+    failure: str = ""
+    poster: str = ""
+    player: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def without_scores(cls, name: str, source: str, failure: str) -> Self:
+        """Make the card of a clip that was not predicted."""
+        none = np.zeros(0)
+        return cls(name, source, none, none, none.astype(bool), failure=failure)
+
+    @property
+    def peak(self) -> int | None:
+        """Place of the highest probability; None where nothing was seen."""
+        return None if np.isnan(self.probabilities).all() else int(np.nanargmax(self.probabilities))
+
+    @property
+    def risk(self) -> float | None:
+        """The highest probability."""
+        return None if self.peak is None else float(self.probabilities[self.peak])
+
+
+def write_clips_page(
+    path: Path, cards: Sequence[ClipCard], warnings: Iterable[str] = (), about: str = ""
+) -> None:
+    """Write the page; cards come by their highest risk, those that failed last.
+
+    Args:
+        path: Of the page.
+        cards: In any order.
+        warnings: Why the scores should not be believed, a sentence each.
+        about: By which predictor, and how.
+    """
+    ordered = sorted(cards, key=lambda card: (card.risk is None, -(card.risk or 0), card.name))
+    style, script = ((_HERE / f"clips.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    policy = (
+        f"default-src 'none'; img-src data:; media-src 'self' file:; style-src '{_hash(style)}'; "
+        f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+    )
+    told = "".join(f'<p class="warning">{escape(text)}</p>\n' for text in dict.fromkeys(warnings))
+    page = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width,initial-scale=1"><title>Predictions</title>
+<style>{style}</style></head><body>
+<h1>Predictions</h1>
+<p class="lead">{escape(headline(cards))}</p>
+{told}{_tools(ordered)}<main>
+{"".join(map(_card, ordered))}</main>
+<footer>{escape(about)}</footer>
+<script>{script}</script></body></html>
+"""
+    write_whole(path, page)
+
+
+def headline(cards: Sequence[ClipCard]) -> str:
+    """Say in a sentence what came out."""
+    scored = [card for card in cards if card.risk is not None]
+    alarmed = sum(bool(card.alarms) for card in scored)
+    alarms = sum(len(card.alarms) for card in scored)
+    hours = sum(card.duration for card in scored) / 3600
+    length = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"
+    text = f"{_count(len(scored), 'clip')} ({length})"
+    if any(card.threshold is not None for card in scored):
+        text += f": {_count(alarmed, 'clip')} with {_count(alarms, 'alarm')}"
+    if failed := sum(bool(card.failure) for card in cards):
+        text += f"; {_count(failed, 'clip')} failed"
+    return f"{text}."
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+
+
+def _tools(cards: Sequence[ClipCard]) -> str:
+    kinds = {"all": "all clips", "alarm": "with an alarm", "quiet": "without", "failed": "failed"}
+    there = {"all", *map(_kind, cards)}
+    shown = "".join(
+        f'<option value="{k}">{words}</option>' for k, words in kinds.items() if k in there
+    )
+    orders = "".join(f'<option value="{k}">{words}</option>' for k, words in _ORDERS.items())
+    return f"""<div class="tools">
+<label>name contains<input id="find" type="search"></label>
+<label>sorted by<select id="order">{orders}</select></label>
+<label>shown<select id="only">{shown}</select></label>
+<span id="count" role="status">{_count(len(cards), "clip")}</span></div>
+<p class="key"><i class="risk">&#9473;</i> probability of a collision, dotted where part of what it
+looks at was seen &nbsp; <i class="limit">&#9476;</i> threshold &nbsp; <i class="alarm">&#9632;</i>
+alarm &nbsp; <i class="event">&#9475;</i> event. Click a curve: its video goes there.</p>
+"""
+
+
+def _kind(card: ClipCard) -> str:
+    if card.failure:
+        return "failed"
+    return "alarm" if card.alarms else "quiet"
+
+
+def _card(card: ClipCard) -> str:
+    name = escape(card.name)
+    first = f"{card.alarms[0].start:.3f}" if card.alarms else ""
+    sorts = {
+        "name": name,
+        "kind": _kind(card),
+        "peak": "" if card.risk is None else f"{card.risk:.6f}",
+        "first": first,
+        "alarms": "" if card.risk is None else str(len(card.alarms)),
+        "distance": "" if card.distance is None else f"{card.distance:.3f}",
+    }
+    data = " ".join(f'data-{key}="{value}"' for key, value in sorts.items())
+    seeks = ' class="seeks"' if card.player else ""
+    failure = f'<p class="failure">{escape(card.failure)}</p>\n' if card.failure else ""
+    seen = "" if card.risk is None else f"{_picture(card)}{_curve(card)}{_alarms(card)}"
+    return (
+        f"<article{seeks} {data}>\n<h2>{name}</h2>\n{_facts(card)}{failure}{seen}"
+        f"{_details(card)}</article>\n"
+    )
+
+
+def _facts(card: ClipCard) -> str:
+    if card.peak is None:
+        return ""
+    parts = [f"highest <b>{card.risk:.2f}</b> at {card.times[card.peak]:.2f} s"]
+    if card.alarms:
+        parts.append(
+            f'<span class="on">{_count(len(card.alarms), "alarm")}</span>, '
+            f"the first at <b>{card.alarms[0].start:.2f} s</b>"
+        )
+    elif card.threshold is not None:
+        parts.append("no alarm")
+    if card.event_time is not None:
+        parts.append(f"event at {card.event_time:.2f} s")
+        if card.alarms and card.alarms[0].start < card.event_time:
+            parts.append(f"warned {card.event_time - card.alarms[0].start:.2f} s before")
+    return f'<p class="facts">{"; ".join(parts)}</p>\n'
+
+
+def _picture(card: ClipCard) -> str:
+    image = f"data:image/jpeg;base64,{escape(card.poster)}" if card.poster else ""
+    label = escape(f"clip {card.name}")
+    if card.player:
+        poster = f' poster="{image}"' if image else ""
+        return (
+            f'<video controls preload="none" playsinline{poster} src="{escape(card.player)}" '
+            f'aria-label="{label}"></video>\n'
+        )
+    return (
+        f'<img class="still" alt="{label}, at its highest risk" src="{image}">\n' if image else ""
+    )
+
+
+def _alarms(card: ClipCard) -> str:
+    if not card.alarms:
+        return ""
+    rows = []
+    for alarm in card.alarms:
+        words = f"{alarm.start:.2f}&ndash;{alarm.end:.2f} s, highest {alarm.score:.2f}"
+        plain = f"<span>{words}</span>"
+        button = f'<button type="button" data-time="{alarm.start:.3f}">{words}</button>'
+        rows.append(f"<li>{button if card.player else plain}</li>")
+    return f'<ul class="alarms" aria-label="alarms">{"".join(rows)}</ul>\n'
+
+
+def _details(card: ClipCard) -> str:
+    lines = [card.source]
+    if card.distance is not None:
+        lines.append(f"distance from the training's videos: {card.distance:.2f} (limit 1)")
+    lines += card.notes
+    links = " ".join(
+        f'<a href="{escape(to)}">{escape(what)}</a>' for what, to in card.links.items()
+    )
+    body = "".join(f"<p>{escape(line)}</p>" for line in lines) + (
+        f"<p>{links}</p>" if links else ""
+    )
+    return f"<details><summary>file and notes</summary>{body}</details>\n"
+
+
+def _curve(card: ClipCard) -> str:
+    length = max(card.duration, float(card.times[-1]), 1e-3)
+    assert card.peak is not None
+
+    def across(time: float) -> str:
+        return f"{min(1.0, max(0.0, time / length)) * _WIDTH:.1f}"
+
+    def band(css: str, start: float, end: float) -> str:
+        left, right = across(start), across(end)
+        wide = max(2.0, float(right) - float(left))
+        return f'<rect class="{css}" x="{left}" y="0" width="{wide:.1f}" height="{_HEIGHT:g}"/>'
+
+    def line(css: str, place: str) -> str:
+        return f'<line class="{css}" x1="{place}" x2="{place}" y1="0" y2="{_HEIGHT:g}"/>'
+
+    shapes = [band("unseen", 0, card.first_time)] if card.first_time > 0 else []
+    shapes += [band("alarm", alarm.start, alarm.end) for alarm in card.alarms]
+    if card.threshold is not None:
+        level = f"{(1 - card.threshold) * _HEIGHT:.1f}"
+        shapes.append(f'<line class="limit" x1="0" x2="{_WIDTH:g}" y1="{level}" y2="{level}"/>')
+    shapes += [f'<path class="{css}" d="{path}"/>' for css, path in _paths(card, length) if path]
+    if card.event_time is not None:
+        shapes.append(line("event", across(card.event_time)))
+    cursor = line('cursor" visibility="hidden', "0")
+    words = f"risk over {length:.1f} s, highest {card.risk:.2f} at {card.times[card.peak]:.2f} s"
+    return (
+        f'<figure><svg class="curve" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" '
+        f'preserveAspectRatio="none" data-length="{length:.3f}" aria-label="{words}">'
+        f'{"".join(shapes)}{cursor}</svg>\n<div class="axis"><span>0 s</span>'
+        f"<span>risk 0 to 1</span><span>{length:.1f} s</span></div></figure>\n"
+    )
+
+
+def _paths(card: ClipCard, length: float) -> list[tuple[str, str]]:
+    """Give the curve's pieces: from whole windows, and dotted where an end is from a part."""
+    kept = _thinned(card.probabilities)
+    times, values, part = card.times[kept], card.probabilities[kept], card.from_part[kept]
+    pieces: dict[str, list[str]] = {"risk": [], "part": []}
+    points = [
+        "" if np.isnan(v) else f"{min(1.0, t / length) * _WIDTH:.1f} {(1 - v) * _HEIGHT:.1f}"
+        for t, v in zip(times.tolist(), values.tolist(), strict=True)
+    ]
+    for number, point in enumerate(points):
+        if not point:
+            continue
+        before = points[number - 1] if number else ""
+        css = "part" if part[number] or (before and part[number - 1]) else "risk"
+        # A moment alone is a dot: a line of no length, with round ends.
+        pieces[css].append(f"M{before or point}L{point}" if before else f"M{point}h.1")
+    return [(css, "".join(path)) for css, path in pieces.items()]
+
+
+def _thinned(values: np.ndarray) -> np.ndarray:
+    """Give places ``[n]`` of a long curve: the lowest and the highest of each stretch."""
+    if len(values) <= _MOST_POINTS:
+        return np.arange(len(values))
+    kept = {0, len(values) - 1}
+    for stretch in np.array_split(np.arange(len(values)), _MOST_POINTS // 2):
+        own = values[stretch]
+        if np.isnan(own).any():
+            kept.add(int(stretch[np.isnan(own)][0]))
+        if not np.isnan(own).all():
+            kept |= {int(stretch[np.nanargmin(own)]), int(stretch[np.nanargmax(own)])}
+    return np.array(sorted(kept))

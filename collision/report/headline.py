@@ -1,0 +1,91 @@
+"""The first sentences of a page: what a predictor does, for somebody who reads nothing else."""
+
+from __future__ import annotations
+
+import math
+
+from collision.metrics.estimate import Estimate
+from collision.metrics.nexar import horizon_key
+from collision.metrics.warned import Warned
+from collision.report.judged import Judged
+
+NO_LABELS = "The labels are secret: nothing is judged."
+
+
+def headline(judged: Judged) -> str:
+    """Say in a sentence of how many collisions it warns, and how often in vain."""
+    numbers = judged.numbers
+    if numbers is None:
+        return NO_LABELS
+    one = next(iter(numbers.warned), None)
+    if one is None or one.recall.value is None or one.false_alarms.value is None:
+        return numbers.summary.headline[:1].upper() + numbers.summary.headline[1:] + "."
+    others = "100 clips without a collision"
+    if one.within:
+        others = "100 clips at moments long before a collision, or without one"
+    count = whole(one.false_alarms.value)
+    alarms = "false alarm" if count == "1" else "false alarms"
+    return (
+        f"Warns of {whole(one.recall.value)} % of collisions, {horizon_key(one.least_horizon)} s "
+        f"before or earlier, at {count} {alarms} in {others}."
+    )
+
+
+def whole(share: float) -> str:
+    """A share in whole percent; a half is rounded up, as people do."""
+    return str(math.floor(100 * share + 0.5 + 1e-9))
+
+
+def beside(judged: Judged) -> list[str]:
+    """Give the intervals and chance of the headline's numbers, and how well clips are ranked."""
+    numbers = judged.numbers
+    if numbers is None:
+        return []
+    said = []
+    one = next(iter(numbers.warned), None)
+    if one is not None and one.recall.value is not None and one.false_alarms.value is not None:
+        said += [_shares(one), _chance(one)]
+        of_first = f", of the first of {len(numbers.warned)} seeds" * (len(numbers.warned) > 1)
+        said.append(f"At the threshold {one.threshold:.3f} from validation{of_first}.")
+    said.append(f"Ranking: {numbers.summary.headline}.")
+    return said
+
+
+def measured_on(judged: Judged) -> str:
+    """Say what was looked at."""
+    if judged.numbers is None:
+        return f"{judged.name}, split {judged.split}: {judged.videos} videos."
+    one = next(iter(judged.numbers.warned), None)
+    counts = judged.numbers.summary.counts
+    horizons = ", ".join(f"{key} s" for key in counts)
+    examples = sum(c.positive + c.negative for c in counts.values())
+    clips = f"{one.positives} collisions and {one.negatives} other clips, " if one else ""
+    seeds = len(judged.scores)
+    learned = f" It learned from {judged.trained_on}." if judged.trained_on else ""
+    return (
+        f"Measured on {judged.name}, split {judged.split}: {clips}{examples} cuts {horizons} "
+        f"before the event, {seeds} seed{'s' * (seeds != 1)}.{learned}"
+    )
+
+
+def _shares(one: Warned) -> str:
+    return (
+        f"{_with_interval(one.recall)} of {one.positives} collisions; false alarms in "
+        f"{_with_interval(one.false_alarms)} of {one.negatives} others."
+    )
+
+
+def _chance(one: Warned) -> str:
+    return (
+        "Alarms that know nothing and come as often would warn of "
+        f"{whole(one.chance or 0.0)} % of collisions."
+    )
+
+
+def _with_interval(one: Estimate) -> str:
+    if one.value is None:
+        return "none"
+    text = f"{one.value:.1%}"
+    if one.interval is None:
+        return f"{text} (no interval: {one.reason})" if one.reason else text
+    return f"{text} [{one.low:.1%}, {one.high:.1%}]"

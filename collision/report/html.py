@@ -1,0 +1,113 @@
+"""Pages that are one HTML file: everything inside, nothing from the network, every text escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import TypeAlias
+
+_HERE = Path(__file__).parent
+_VOID = ("img", "input", "br", "hr", "meta")
+
+
+class Html(str):
+    """Text that is HTML already; any other text is escaped on its way into a page."""
+
+    __slots__ = ()
+
+
+Child: TypeAlias = "str | Iterable[Child] | None"
+
+
+def tag(_name: str, *children: Child, **attributes: str | float | bool | None) -> Html:
+    """Make an element. ``class_`` is ``class``, ``data_x`` is ``data-x``; None and False are none.
+
+    A child that is no ``Html`` is escaped, and so is every attribute.
+    """
+    written = []
+    for key, value in attributes.items():
+        name = key.rstrip("_").replace("_", "-")
+        if value is True:
+            written.append(f" {name}")
+        elif value is not None and value is not False:
+            written.append(f' {name}="{shown(str(value))}"')
+    inside = "" if _name in _VOID else f"{joined(*children)}</{_name}>"
+    return Html(f"<{_name}{''.join(written)}>{inside}")
+
+
+def joined(*children: Child) -> Html:
+    """Put elements and texts one after the other."""
+    parts: list[str] = []
+    for child in children:
+        if isinstance(child, Html):
+            parts.append(child)
+        elif isinstance(child, str):
+            parts.append(shown(child))
+        elif child is not None:
+            parts.append(joined(*child))
+    return Html("".join(parts))
+
+
+def shown(text: str) -> str:
+    """Escape text; bytes that are no UTF-8, and what no page may hold, become question marks."""
+    text = text.encode(errors="replace").decode()
+    text = "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+    return escape(text)
+
+
+@cache
+def part_of_page(name: str) -> str:
+    """Read a style sheet or a script that lies beside this file."""
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+def document(
+    title: str,
+    *body: Child,
+    scripts: Iterable[str] = (),
+    media: str = "data:",
+    refresh: int | None = None,
+) -> str:
+    """Put a page together: its style, its scripts, and a policy that forbids all others.
+
+    Args:
+        title: Of the window.
+        body: Elements.
+        scripts: Names of scripts beside this file.
+        media: From where clips may come: ``data:``, or also files beside the page.
+        refresh: Seconds after which a browser loads it again; None: never.
+    """
+    texts = [part_of_page(name) for name in scripts]
+    allowed = " ".join(f"'sha256-{_digest(text)}'" for text in texts) or "'none'"
+    policy = (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        f"media-src {media}; base-uri 'none'; form-action 'none'"
+    )
+    head = [
+        tag("meta", charset="utf-8"),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("meta", name="referrer", content="no-referrer"),
+        Html(f'<meta http-equiv="refresh" content="{refresh}">') if refresh else None,
+        tag("title", title),
+        Html(f"<style>{part_of_page('page.css')}</style>"),
+    ]
+    ends = [Html(f"<script>{text}</script>") for text in texts]
+    return (
+        '<!doctype html>\n<html lang="en"><head>'
+        f"{joined(head)}</head>\n<body>{tag('main', *body)}{joined(ends)}</body></html>\n"
+    )
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def data_address(content: bytes, kind: str) -> str:
+    """Give bytes as an address that holds them, as ``image/jpeg``."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,0 +1,249 @@
+"""Whole searches by made-up trainers: budget, failures, kills, several commands, what is best."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from collision.config import part
+from collision.errors import CollisionError, ConfigError
+from collision.search.desk import Terms
+from collision.search.engine import Engine, Plan, Saturated
+from collision.search.pareto import DIRECTIONS
+from collision.search.reading import trials_of
+from collision.search.storage import open_storage, open_study
+from tests.conftest import ROOT
+from tests.kit.search import CELLS, SPACE, Made, orders, searched
+
+LONG = 120  # s: what is waited for comes long before, also on a busy machine
+
+
+def trained(folder):
+    """List what trainers began with: number, cell, seed, process."""
+    lines = (folder / "trained.txt").read_text().splitlines()
+    return [tuple(line.split()) for line in lines]
+
+
+def until(condition, what):
+    end = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+def test_a_search_asks_its_budget_and_confirms_the_best(tmp_path):
+    ending = searched(tmp_path, Made(tmp_path), Plan(2, confirm=2, confirm_seeds=3))
+    stages = Counter(one.stage for one in ending.trials)
+    assert stages == {"search": 8, "confirm": 6} and not ending.others_go_on
+    assert {one.state for one in ending.trials} == {"done"}
+    search = [one for one in ending.trials if one.stage == "search"]
+    best = sorted(search, key=lambda one: -one.value)[:2]
+    confirm = [one for one in ending.trials if one.stage == "confirm"]
+    assert {one.cell for one in confirm} == {one.cell for one in best}
+    assert Counter(one.seed for one in confirm) == {1: 2, 2: 2, 3: 2}
+    assert all(one.parents[0] in {best[0].number, best[1].number} for one in confirm)
+    # Every one was trained once, as it was asked.
+    assert len(trained(tmp_path)) == 14
+    assert {(n, cell, seed) for n, cell, seed, _ in trained(tmp_path)} == {
+        (str(one.number), one.cell, str(one.seed)) for one in ending.trials
+    }
+    # Again, nothing is left to do; with a larger budget it goes on.
+    assert len(searched(tmp_path, Made(tmp_path), Plan(2, confirm=2)).trials) == 14
+    more = searched(tmp_path, Made(tmp_path), Plan(2, confirm=0), terms=Terms(budget=10))
+    assert len(more.trials) == 16
+
+
+def test_failures_are_told_with_their_cause_and_end_nothing(tmp_path):
+    made = Made(tmp_path, fails=(1,), refused=(3,), dies=(5,))
+    ending = searched(tmp_path, made)
+    causes = {one.number: one.cause for one in ending.trials if one.state == "failed"}
+    assert causes.pop(1) == "MemoryError: no room" and causes.pop(3) == "this cannot be"
+    assert causes == {5: "its worker is gone: it ended by signal 9"}
+    again = {one.retry_of: one for one in ending.trials if one.retry_of is not None}
+    assert set(again) == {1, 5} and all(one.state == "done" for one in again.values())
+    search = [one for one in ending.trials if one.retry_of is None]
+    assert len(search) == 8
+    number = {one.number: one for one in ending.trials}
+    assert all(one.point == number[old].point for old, one in again.items())
+    assert all(one.seed == number[old].seed for old, one in again.items())
+
+
+def test_a_search_ends_after_its_hours(tmp_path):
+    made = Made(tmp_path, seconds=0.1)
+    terms, plan = Terms(budget=None), Plan(2, hours=1e-4, confirm=1, confirm_seeds=2)
+    ending = searched(tmp_path, made, plan, terms=terms)
+    stages = Counter(one.stage for one in ending.trials)
+    assert stages["confirm"] == 2 and {one.state for one in ending.trials} == {"done"}
+
+
+def test_it_stops_where_validation_tells_nothing_apart_any_more(tmp_path):
+    made, terms = Made(tmp_path, same=True), Terms(budget=60)
+    with pytest.raises(Saturated, match=r"of \d+ trials share the best mAP .* 0\.9900.*go_on"):
+        searched(tmp_path, made, terms=terms)
+    assert 40 <= len(trained(tmp_path)) < 60
+    plan = Plan(2, confirm=0, stop_saturated=False)
+    ending = searched(tmp_path, made, plan, terms=terms)
+    assert sum(one.state == "done" for one in ending.trials) == 60
+
+
+def test_several_objectives_are_told(tmp_path):
+    directions = [DIRECTIONS["map"], DIRECTIONS["parameters"]]
+    ending = searched(
+        tmp_path,
+        Made(tmp_path, num_objectives=2),
+        directions=directions,
+        policy=part("policy", "tpe"),
+    )
+    assert len(ending.trials) == 8 and all(one.num_parameters == 100 for one in ending.trials)
+    study = open_study(open_storage(None, tmp_path), "a", directions)
+    assert {tuple(one.values)[1] for one in study.trials} <= {100.0, 200.0}
+
+
+def test_cells_that_come_again_are_seeds_of_a_cell(tmp_path):
+    ending = searched(tmp_path, Made(tmp_path), space=CELLS, terms=Terms(budget=16))
+    pairs = [(one.cell, one.seed) for one in ending.trials]
+    assert len(set(pairs)) == 16 and len({cell for cell, _ in pairs}) == 4
+
+
+class Refusing:
+    def sampler(self, quest):
+        raise ConfigError("this policy knows one objective alone")
+
+
+class Faulty:
+    def sampler(self, quest):
+        raise KeyError("a mistake")
+
+
+def test_a_policy_that_cannot_work_ends_the_search_with_its_sentence(tmp_path):
+    with pytest.raises(CollisionError, match="this policy knows one objective alone"):
+        searched(tmp_path, Made(tmp_path), policy=Refusing())
+    with pytest.raises(RuntimeError, match="KeyError: 'a mistake'"):
+        searched(tmp_path, Made(tmp_path), policy=Faulty())
+
+
+def test_another_search_is_not_gone_on_with(tmp_path):
+    plan = Plan(1, confirm=0, lasting={"head": "gru", "limit": None})
+    searched(tmp_path, Made(tmp_path), plan, terms=Terms(budget=1))
+    other = Plan(1, confirm=0, lasting={"head": "tcn", "limit": None})
+    with pytest.raises(ConfigError, match=r"other options or another version \(head\)"):
+        searched(tmp_path, Made(tmp_path), other, terms=Terms(budget=2))
+
+
+def test_spawned_workers_do_the_same(tmp_path):
+    """As on a machine with a GPU, whose processes cannot be forked."""
+    engine = Engine(
+        orders(tmp_path, Made(tmp_path), terms=Terms(budget=2)), Plan(1, confirm=0), has_gpu=True
+    )
+    assert [one.state for one in engine.run().trials] == ["done", "done"]
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from collision.errors import CollisionError
+from collision.search.desk import Terms
+from collision.search.engine import Plan
+from tests.kit.search import Made, searched
+folder, storage, name, budget, seconds = sys.argv[1:]
+folder = Path(folder)
+try:
+    searched(folder, Made(folder, seconds=float(seconds)), Plan(2, confirm=2, confirm_seeds=2),
+             storage=storage or None, name=name, terms=Terms(budget=int(budget), lease=5))
+except CollisionError as error:
+    print(error)
+    sys.exit(error.exit_code)
+"""
+
+
+def command(folder, storage, name, budget, seconds=0.2):
+    arguments = [str(folder), storage or "", name, str(budget), str(seconds)]
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def found(folder, storage, name):
+    study = open_study(open_storage(storage, folder), name, [DIRECTIONS["map"]])
+    return trials_of(study, SPACE)
+
+
+def check_nothing_lost(trials, budget):
+    """Every point that was asked has one score, and nothing is there twice."""
+    done = [one for one in trials if one.state == "done"]
+    pairs = [(one.cell, one.seed) for one in done]
+    assert len(set(pairs)) == len(pairs)
+    assert sum(one.stage == "search" for one in done) == budget
+    assert sum(one.stage == "confirm" for one in done) == 4
+    asked = [one for one in trials if one.stage == "search" and one.retry_of is None]
+    assert len(asked) == budget
+    assert {one.state for one in trials} <= {"done", "failed"}
+    repeated = [one.retry_of for one in trials if one.retry_of is not None]
+    assert len(set(repeated)) == len(repeated)
+    assert set(repeated) == {one.number for one in trials if one.state == "failed"}
+
+
+def kill(process, number=signal.SIGKILL):
+    """End a command, or a worker that is training."""
+    os.kill(process, number)
+
+
+def test_a_command_and_a_worker_are_killed_and_nothing_is_lost(tmp_path, storage):
+    """Two commands, as on two machines; one is killed whole, the other loses a worker."""
+    first, second = (command(tmp_path, storage, "kill", 24) for _ in range(2))
+    log = tmp_path / "trained.txt"
+    until(lambda: log.exists() and len(trained(tmp_path)) >= 6, "nothing is trained")
+    kill(first.pid)
+    own = [int(line[3]) for line in trained(tmp_path)]
+    parents = {}
+    for process in set(own):
+        stat = Path(f"/proc/{process}/stat")
+        if stat.exists():
+            parents[process] = int(stat.read_text().rpartition(")")[2].split()[1])
+    worker = next(child for child, parent in parents.items() if parent == second.pid)
+    kill(worker)
+    output, _ = second.communicate(timeout=LONG)
+    assert second.returncode == 0, output
+    first.communicate()
+    trials = found(tmp_path, storage, "kill")
+    check_nothing_lost(trials, 24)
+    assert any("gone" in one.cause for one in trials)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_good_order_and_the_same_command_goes_on(tmp_path, number):
+    process = command(tmp_path, None, "stop", 6, seconds=3)
+    log = tmp_path / "trained.txt"
+    until(lambda: log.exists() and len(trained(tmp_path)) == 2, "nothing is trained")
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=LONG)
+    assert process.returncode == 128 + number, output
+    assert "what was finished is kept" in output
+    workers = {int(line[3]) for line in trained(tmp_path)}
+    until(lambda: not any(Path(f"/proc/{one}").exists() for one in workers), "workers are left")
+    trials = found(tmp_path, None, "stop")
+    assert [one.state for one in trials] == ["failed", "failed", "waiting", "waiting"]
+    assert {one.cause for one in trials} - {""} == {f"stopped by signal {int(number)}"}
+    again = command(tmp_path, None, "stop", 6, seconds=0)
+    output, _ = again.communicate(timeout=LONG)
+    assert again.returncode == 0, output
+    check_nothing_lost(found(tmp_path, None, "stop"), 6)
+
+
+def test_workers_end_with_their_parent(tmp_path):
+    process = command(tmp_path, None, "orphans", 6, seconds=60)
+    log = tmp_path / "trained.txt"
+    until(lambda: log.exists() and len(trained(tmp_path)) == 2, "nothing is trained")
+    kill(process.pid)
+    process.communicate()
+    workers = {int(line[3]) for line in trained(tmp_path)}
+    until(lambda: not any(Path(f"/proc/{one}").exists() for one in workers), "orphans")

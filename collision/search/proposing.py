@@ -28,6 +28,7 @@ class Quest:
         directions: Of the objectives; the first is mAP on validation.
         worker: Number of the process that asks, from 0: each has a sampler of its own.
         folder: The search's own, for what a policy keeps beside the study.
+        budget: Trials that the search may take in all; None: not known.
     """
 
     space: Space
@@ -35,6 +36,7 @@ class Quest:
     seed: int
     worker: int
     folder: Path
+    budget: int | None = None
 
 
 class Policy(Protocol):

@@ -1,0 +1,1 @@
+"""Policies of a search: one file each, named by a YAML in ``configs/policy``."""

@@ -1,8 +1,8 @@
 """An agent's own: its ideas that wait for a trial, and a log of all that was said.
 
 Both are lines of JSON in the search's folder; several processes may ask for one agent. An idea is
-taken for one trial. Only if that trial ended before it was given its point, as where its process was
-killed at that moment, the idea is there again.
+taken for one trial. Only if that trial ended before it was given its point, as where its process
+was killed at that moment, the idea is there again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What an agent may answer: the schema of a space's points, and the check of what came.
 
-An answer is text from elsewhere. It becomes points of the space or a complaint, never anything else.
+An answer is text from elsewhere. It becomes points of the space or a complaint, nothing else.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def read(text: str, space: Space, count: int) -> tuple[list[Idea], list[str]]:
     if not isinstance(given, list) or not given:
         return [], ['The answer must be {"proposals": [...]} with at least one proposal.']
     if extra := set(content) - {"proposals"}:
-        return [], [_complaint(f"The answer has {min(extra)!r} beside `proposals`.")]
+        return [], [_complaint(f"The answer has {_brief(min(extra))} beside `proposals`.")]
     ideas: dict[str, Idea] = {}
     complaints = []
     for number, one in enumerate(given[:count], 1):
@@ -106,12 +106,12 @@ def _idea(one: Any, space: Space) -> tuple[Idea, str]:
     if not isinstance(one, dict) or not isinstance(one.get("point"), dict):
         raise ConfigError("it must be an object with `point`, `rationale` and `parents`.")
     if extra := set(one) - _KEYS:
-        raise ConfigError(f"it has {min(extra)!r}, which is not asked for.")
+        raise ConfigError(f"it has {_brief(min(extra))}, which is not asked for.")
     point, values = one["point"], {}
     by_key = {dimension.key: dimension for dimension in space.dimensions}
     for key, value in point.items():
         if key not in by_key:
-            raise ConfigError(f"there is no {key!r}. There are: {', '.join(by_key)}.")
+            raise ConfigError(f"there is no {_brief(key)}. There are: {', '.join(by_key)}.")
         if value is not None:
             values[key] = _checked(by_key[key], value)
     named = space.named(values)
@@ -128,12 +128,12 @@ def _checked(dimension: Dimension | Range, value: Any) -> str | float:
     """Refuse another type than the schema's: 16 is no name, and true no number."""
     if isinstance(dimension, Dimension):
         if not isinstance(value, str):
-            raise ConfigError(f"{dimension.key}={value!r} must be text, one of: {dimension}.")
+            raise ConfigError(f"{dimension.key}={_brief(value)} must be text, one of: {dimension}.")
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"{dimension.key}={value!r} must be a number, {dimension}.")
+        raise ConfigError(f"{dimension.key}={_brief(value)} must be a number, {dimension}.")
     if not dimension.low <= value <= dimension.high:  # before it is made a float: it may be huge
-        raise ConfigError(f"{dimension.key}={value!r} is not in the range, {dimension}.")
+        raise ConfigError(f"{dimension.key}={_brief(value)} is not in the range, {dimension}.")
     return value
 
 
@@ -143,6 +143,11 @@ def _unfenced(text: str) -> str:
     if text.startswith("```") and text.endswith("```") and "\n" in text:
         return text.removesuffix("```").partition("\n")[2]
     return text
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _complaint(text: str) -> str:

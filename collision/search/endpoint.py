@@ -1,6 +1,6 @@
-"""One request to a server that speaks OpenAI's protocol: an answer in time and of a size, or why not.
+"""A call to a server that speaks OpenAI's protocol: an answer in time and of a size, or why not.
 
-Nothing that the server sends is trusted: it may be huge, endless, compressed, redirected or no JSON.
+Nothing that the server sends is trusted: it may be huge, endless, compressed, or no JSON.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class _Call:
         import openai  # takes a second
 
         endpoint = self.endpoint
-        hooks = {"request": [self._count], "response": [self._bound]}
+        hooks: dict[str, list[Any]] = {"request": [self._count], "response": [self._bound]}
         web = openai.DefaultAsyncHttpxClient(follow_redirects=False, event_hooks=hooks)
         # The server's silence is bounded by the first, all of it, waits between too, by the second.
         async with (
@@ -145,24 +145,30 @@ class _Call:
         self.served += response.is_success
         if response.headers.get("content-encoding", "identity") != "identity":
             raise httpx.DecodingError("it is compressed, which was not asked for")
-        stream, until = response.stream, time.monotonic() + self.endpoint.timeout
-        assert isinstance(stream, httpx.AsyncByteStream)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        until = time.monotonic() + self.endpoint.timeout
+        response.stream = _bounded(response.stream, until)
 
-        class Bounded(httpx.AsyncByteStream):
-            async def __aiter__(self) -> AsyncIterator[bytes]:
-                size = 0
-                async for piece in stream:
-                    size += len(piece)
-                    if size > MOST_BYTES:
-                        raise httpx.ReadError(f"the answer has more than {MOST_BYTES} bytes")
-                    if time.monotonic() > until:
-                        raise httpx.ReadTimeout("the answer does not end")
-                    yield piece
 
-            async def aclose(self) -> None:
-                await stream.aclose()
+def _bounded(stream: httpx.AsyncByteStream, until: float) -> httpx.AsyncByteStream:
+    """Let a stream end with an error where it is too long, or goes on after ``until``."""
+    import httpx
 
-        response.stream = Bounded()
+    class Bounded(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            size = 0
+            async for piece in stream:
+                size += len(piece)
+                if size > MOST_BYTES:
+                    raise httpx.ReadError(f"the answer has more than {MOST_BYTES} bytes")
+                if time.monotonic() > until:
+                    raise httpx.ReadTimeout("the answer does not end")
+                yield piece
+
+        async def aclose(self) -> None:
+            await stream.aclose()
+
+    return Bounded()
 
 
 def _content(body: bytes) -> Answer:
@@ -177,6 +183,7 @@ def _content(body: bytes) -> Answer:
         raise ValueError(f"the answer is no chat completion: {type(error).__name__}") from None
     cut = "the answer was cut off: policy.answer_tokens is too small" if reason == "length" else ""
     text = text if isinstance(text, str) and not cut else ""
+    text = text.encode(errors="replace").decode()  # half a surrogate pair could not be sent again
     return Answer(text, cut, tokens_in=tokens[0], tokens_out=tokens[1])
 
 

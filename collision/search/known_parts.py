@@ -49,7 +49,7 @@ def _facts(choice: Choice) -> dict[str, Any]:
 def _of_part(group: str, name: str) -> dict[str, Any]:
     try:
         about, options = described(group, name)
-        facts = {"about": harmless_words(about)}
+        facts: dict[str, Any] = {"about": harmless_words(about)}
         plain = {key: _plain(value) for key, value in options.items() if value not in ("???", None)}
         if plain:
             facts["options"] = plain

@@ -1,7 +1,7 @@
 """What the agents of a search have spent, shared by all its processes, and what they may still.
 
-Lines of JSON in the search's folder: before a call what it may cost at most, after it what it did. A
-process that is killed in between leaves the first, which then counts.
+Lines of JSON in the search's folder: before a call what it may cost at most, after it what it did.
+A process that is killed in between leaves the first, which then counts.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ import getpass
 import hashlib
 import re
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +16,7 @@ from collision.search.proposing import values_of
 from collision.search.space import Choice, Dimension, Range, Space
 
 Values = Mapping[str, str | float]
-_Kind = TypeVar("_Kind", Dimension, Range)
+_Kind = TypeVar("_Kind", bound=Dimension | Range)
 
 _QUOTED = re.compile(r"""(["'`])[^"'`\n]*[\\/][^"'`\n]*\1""")
 _PATH = re.compile(r"\S*[\\/~]\S*")
@@ -49,14 +50,11 @@ class Mask:
             key: {told: name for name, told in names.items()}
             for key, names in self._choices.items()
         }
-        order: Callable[[Iterable[_Kind]], list[_Kind]] = list
-        if everything:
-            order = _by_number
         self.told = Space(
             "space" if everything else harmless(space.name),
             "" if everything else harmless_words(space.about),
-            tuple(order(self._dimension(one) for one in space.cells)),
-            tuple(order(self._inner(one) for one in space.within)),
+            self._ordered(self._dimension(one) for one in space.cells),
+            self._ordered(self._inner(one) for one in space.within),
         )
 
     def hide(self, values: Values) -> dict[str, str | float]:
@@ -82,6 +80,11 @@ class Mask:
     def choice(self, key: str, name: str) -> str:
         """Give the name under which a choice of a dimension is told."""
         return self._choices[key][name]
+
+    def _ordered(self, dimensions: Iterable[_Kind]) -> tuple[_Kind, ...]:
+        if not self.everything:
+            return tuple(dimensions)
+        return tuple(sorted(dimensions, key=lambda one: _number(one.key)))
 
     def _hidden(self, key: str, value: str | float) -> str | float:
         return self._choices[key][str(value)] if key in self._choices else value
@@ -135,10 +138,8 @@ def harmless_words(text: str) -> str:
 @cache
 def _names_of_this_machine() -> tuple[str, ...]:
     found = {socket.gethostname(), Path.home().name}
-    try:
+    with suppress(OSError, KeyError):  # nobody has this user's number, as in some containers
         found.add(getpass.getuser())
-    except (OSError, KeyError):  # nobody has this user's number, as in some containers
-        pass
     return tuple(sorted((name for name in found if len(name) > 1), key=len, reverse=True))
 
 
@@ -146,10 +147,6 @@ def _numbered(prefix: str, names: Iterable[str]) -> dict[str, str]:
     """Number names in an order that says nothing, and is always the same."""
     order = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     return {name: f"{prefix}{number}" for number, name in enumerate(order, 1)}
-
-
-def _by_number(dimensions: Iterable[_Kind]) -> list[_Kind]:
-    return sorted(dimensions, key=lambda one: _number(one.key))
 
 
 def _number(name: str) -> int:

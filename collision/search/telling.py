@@ -29,6 +29,7 @@ _STATES = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "waiting",
 }
+_VOID = "void"  # the engine's, of a trial that is none
 # Of the user attributes that the engine sets, those that an agent may know.
 _FACTS = ("num_parameters", "windows_per_second", "seconds")
 
@@ -80,11 +81,13 @@ class History:
 
 
 def _seen(trial: FrozenTrial, space: Space) -> Seen | None:
+    attrs = trial.user_attrs
+    if _VOID in attrs:
+        return None
     try:
         point = space.named(trial.params)
     except ConfigError:  # just asked, or begun by a process that is gone: it has no point
         return None
-    attrs = trial.user_attrs
     state = _STATES[trial.state]
     scores = tuple(trial.values) if state == "done" and trial.values else None
     if state == "done" and not all(map(math.isfinite, scores or (math.nan,))):
@@ -224,7 +227,7 @@ def tpe_state(
             for group in (good, rest)
         )
         if isinstance(dimension, Range):
-            own = {"good": _quartiles(inside), "others": _quartiles(outside)}
+            own: dict[str, Any] = {"good": _quartiles(inside), "others": _quartiles(outside)}
         else:
             own = {
                 mask.choice(dimension.key, choice.name): {

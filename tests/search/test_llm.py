@@ -12,10 +12,11 @@ import optuna
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState, create_trial
 
 from collision.search.ledger import Caps, Ledger, read_lines
 from collision.search.masking import Mask
-from collision.search.proposing import PARENTS, PROPOSER, suggested
+from collision.search.proposing import PARENTS, PROPOSER, distributions, suggested, values_of
 from collision.search.space import Space
 from tests.kit.llm_server import completion, proposals, scripted
 from tests.kit.searching import (
@@ -249,7 +250,7 @@ def test_memory_is_limited_and_tells_failures(tmp_path, space):
         study.sampler = sampler_of(server, quest_of(space, tmp_path), memory=2)
         for _ in range(3):
             trial, _ = proposed(study, space, score=None, cause="it burnt")
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            study.tell(trial, state=TrialState.FAIL)
         proposed(study, space)
     last = server.asked[-1].told["your_memory"]
     assert [one["rationale"] for one in last] == ["number 1", "number 2"]
@@ -340,7 +341,7 @@ def test_what_an_agent_answered_survives_a_kill_and_runs_once(tmp_path, space, a
         (lost,) = study.get_trials()
         assert not lost.params
         if at:  # the engine sees that its worker is gone
-            study.tell(lost.number, state=optuna.trial.TrialState.FAIL)
+            study.tell(lost.number, state=TrialState.FAIL)
         heads = [proposed(study, space)[0].params["head"] for _ in range(2)]
         assert heads == ["gru", "tcn"] and len(server.asked) == 1
         proposed(study, space)
@@ -484,3 +485,31 @@ def test_logs_of_a_search_are_its_folders(tmp_path, space):
         proposed(study, space)
     names = {path.name for path in Path(tmp_path).iterdir() if path.suffix == ".jsonl"}
     assert names == {"agent_0.jsonl", "agent_0_ideas.jsonl", "llm_calls.jsonl"}
+
+
+def test_the_size_of_a_request_does_not_grow_with_the_search(tmp_path):
+    """The page says below 40 kB."""
+    space = Space.load("offline")
+    kinds, sizes = distributions(space), []
+    answer = values_of(space, next(space.sample(1, seed=9)))
+    for count in (30, 3000):
+        study = small_study()
+        points = [values_of(space, point) for point in space.sample(count, seed=1)]
+        study.add_trials(
+            [
+                create_trial(
+                    state=TrialState.FAIL if number % 10 == 0 else TrialState.COMPLETE,
+                    value=None if number % 10 == 0 else number / count,
+                    params=values,
+                    distributions={key: kinds[key] for key in values},
+                    user_attrs={"cause": f"cause {number} " + "x" * 1000, "num_parameters": 1000},
+                )
+                for number, values in enumerate(points)
+            ]
+        )
+        with scripted(lambda asked: proposals(answer)) as server:
+            study.sampler = sampler_of(server, quest_of(space, tmp_path / str(count)))
+            (tmp_path / str(count)).mkdir()
+            proposed(study, space)
+        sizes.append(len(server.asked[0].raw))
+    assert max(sizes) < 40_000 and sizes[1] < 1.5 * sizes[0]

@@ -85,6 +85,7 @@ MALFORMED = {
         "`parents` a list",
     ),
     "nested": ("[" * 200_000, "nested too deep"),
+    "half a letter": ("\ud83d", "is no JSON"),
 }
 
 

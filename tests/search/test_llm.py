@@ -492,7 +492,7 @@ def test_the_size_of_a_request_does_not_grow_with_the_search(tmp_path):
     space = Space.load("offline")
     kinds, sizes = distributions(space), []
     answer = values_of(space, next(space.sample(1, seed=9)))
-    for count in (30, 3000):
+    for count in (30, 400):
         study = small_study()
         points = [values_of(space, point) for point in space.sample(count, seed=1)]
         study.add_trials(
@@ -513,3 +513,21 @@ def test_the_size_of_a_request_does_not_grow_with_the_search(tmp_path):
             proposed(study, space)
         sizes.append(len(server.asked[0].raw))
     assert max(sizes) < 40_000 and sizes[1] < 1.5 * sizes[0]
+
+
+def test_a_rationale_is_told_under_the_names_it_was_written_in(tmp_path, space):
+    study = small_study()
+    mask = Mask(space, everything=True)
+    with scripted(lambda asked: proposals(POINT, rationale="tcn next")) as server:
+        study.sampler = sampler_of(server, quest_of(space, tmp_path))
+        proposed(study, space)
+    with scripted(lambda asked: proposals(mask.hide(POINT), rationale="d1v1 next")) as server:
+        study.sampler = sampler_of(server, quest_of(space, tmp_path), obfuscate=True)
+        proposed(study, space)
+        proposed(study, space)
+    memory = [asked.told["your_memory"] for asked in server.asked]
+    assert [[one.get("rationale") for one in own] for own in memory] == [
+        [None],
+        [None, "d1v1 next"],
+    ]
+    assert all("tcn" not in asked.raw for asked in server.asked)

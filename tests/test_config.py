@@ -39,6 +39,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "manifest": {"csv": "clips.csv"},
     "timm_image": {"model": "resnet18"},
     "fusion": {"parts": ["efficientnet_lite0", "optical_flow"]},
+    "llm": {"model": "some-model"},
 }
 
 

@@ -31,6 +31,7 @@ class Quest:
         folder: The search's own, for what a policy keeps beside the study.
         draw: Trials that there were when this worker began: the same worker, come again, draws
             other numbers.
+        budget: Trials that the search may take in all; None: not known.
     """
 
     space: Space
@@ -39,6 +40,7 @@ class Quest:
     worker: int
     folder: Path
     draw: int = 0
+    budget: int | None = None
 
 
 def seed_of(quest: Quest) -> int:

@@ -105,7 +105,15 @@ class Worker:
         policy: Policy = orders.policy.build() if isinstance(orders.policy, Part) else orders.policy
         draw = len(study.get_trials(deepcopy=False))
         seed = orders.terms.seed
-        quest = Quest(orders.space, orders.directions, seed, self._number, orders.folder, draw)
+        quest = Quest(
+            orders.space,
+            orders.directions,
+            seed,
+            self._number,
+            orders.folder,
+            draw,
+            orders.terms.budget,
+        )
         study.sampler = policy.sampler(quest)
         train = orders.make_trainer()
         with Pulse(study, orders.terms.lease) as pulse:

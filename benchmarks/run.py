@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "extraction": ([], ["--runs", "1", "--seconds", "0.5", "--batch-size", "2"]),
     "first_batch": ([], ["--videos", "200"]),
     "trainer": (["--heads", "linear", "gru", "transformer", "zipformer"], ["--runs", "1"]),
+    "search": ([], ["--budget", "3", "--steps", "2", "--scenes", "14", "--starts", "1"]),
     "startup": ([], ["--rounds", "1"]),
     "heads": ([], ["--seconds", "0.1", "--feature-dim", "32"]),
     "vjepa2": ([], ["--seconds", "0.1", "--batch-sizes", "1"]),

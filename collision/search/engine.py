@@ -40,7 +40,7 @@ from collision.search.reading import (
     STOPPED,
     Reading,
 )
-from collision.search.storage import close_storage, open_storage, open_study
+from collision.search.storage import close_storage, lost, open_storage, open_study
 from collision.search.trials import CONFIRM, Trial
 from collision.search.winner import FEWEST, MOST_AT_BEST, best_cells, fresh_seeds, is_saturated
 from collision.search.workers import FINISHING, SEARCHING, Orders, Team, context_for
@@ -104,8 +104,16 @@ class Engine:
         Raises:
             Interrupted: By a signal; the trials in flight come again.
             Saturated: More than 5 % of the trials share the best score.
-            CollisionError: The policy or the workers cannot go on.
+            CollisionError: The policy or the workers cannot go on, or the storage is gone.
         """
+        try:
+            return self._run(show)
+        except Exception as error:
+            if said := lost(error):
+                raise CollisionError(said) from error
+            raise
+
+    def _run(self, show: Show) -> Ending:
         self._prepare()
         orders = self._orders
         with StopSignals() as stop, Team(orders, self._plan.workers, self._context) as team:

@@ -202,7 +202,7 @@ def loaded(options: TrainOptions) -> Loaded:
     experiment.missing.check(*SPLITS)
     (fold,) = experiment.folds
     check_trainable(fold.data)
-    data = {split: fold.data[split] for split in SPLITS}
+    data = {str(split): fold.data[split] for split in SPLITS}
     return Loaded(data, experiment.source, sum(map(_size, data.values())))
 
 

@@ -57,7 +57,7 @@ def overview(trials: Sequence[Trial], about: About, now: float | None = None) ->
 
 def progress(trials: Sequence[Trial], about: About, now: float) -> list[str]:
     """Say how many trials are in which state, how fast it goes, and how long it will take."""
-    states = Counter(trial.state for trial in trials)
+    states = Counter(str(trial.state) for trial in trials)
     asked = [trial for trial in trials if trial.stage != CONFIRM and trial.retry_of is None]
     ended = sum(trial.state not in (WAITING, RUNNING) for trial in asked)
     of_budget = f"{ended:,} of {about.budget:,}" if about.budget else f"{ended:,}"

@@ -99,6 +99,18 @@ def close_storage(storage: BaseStorage) -> None:
         storage.engine.dispose()
 
 
+def lost(error: Exception) -> str:
+    """Say that the storage answers no more, if that is what an error is about; else nothing."""
+    is_of_database = type(error).__module__.partition(".")[0] in ("sqlalchemy", "psycopg")
+    if not (is_of_database or isinstance(error, optuna.exceptions.StorageInternalError)):
+        return ""
+    reason = " ".join(str(error.__cause__ or error).split())[:300]
+    return (
+        f"The search's storage does not answer any more: {reason} The same command goes on once it "
+        "does; trials in flight come again."
+    )
+
+
 def _is_unreachable(error: Exception) -> bool:
     from sqlalchemy.exc import OperationalError
 

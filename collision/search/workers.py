@@ -33,7 +33,7 @@ from collision.search.leases import Pulse, owner_of
 from collision.search.proposing import Policy, Quest
 from collision.search.reading import ERROR, REFUSED
 from collision.search.space import Space
-from collision.search.storage import open_storage, open_study
+from collision.search.storage import lost, open_storage, open_study
 from collision.search.trainers import MakeTrainer, Trainer
 from collision.types import Seconds
 
@@ -89,8 +89,9 @@ class Worker:
             complaints.put((True, str(error)))
         except Stopped:
             pass
-        except Exception:
-            complaints.put((False, traceback.format_exc()))
+        except Exception as error:
+            said = lost(error)
+            complaints.put((bool(said), said or traceback.format_exc()))
 
     def _on_term(self, number: int, frame: FrameType | None) -> None:
         self._is_stopped = True

@@ -42,7 +42,7 @@ from collision.search.space import Space
 from collision.types import SPLITS, Split
 from collision.untrusted import read_config, saved_part
 
-SEARCH_ACTIONS = ("status", "export")
+SEARCH_ACTIONS = ("status", "report", "export")
 
 
 def check_early(options: Any, paths: Sequence[str]) -> None:
@@ -112,7 +112,7 @@ def _check_search(options: SearchOptions, paths: Sequence[str]) -> None:
         folder_of(options.runs_root, options.name)
     if paths:
         if paths[0] not in SEARCH_ACTIONS or len(paths) < 2:
-            there = " and ".join(SEARCH_ACTIONS)
+            there = ", ".join(SEARCH_ACTIONS)
             raise ConfigError(
                 f"search {' '.join(paths)}: the actions are {there}, each with the name of a "
                 "search: collision search status NAME."

@@ -45,7 +45,7 @@ POSITIONALS: dict[str, tuple[str, int, float]] = {
     "part": ("an action (check, try or accept), and a folder or a .py and a .yaml", 2, 3),
     "predict": ("one or more files, folders or addresses, or one stream", 1, math.inf),
     "report": ("a run folder; or runs, with folders", 1, math.inf),
-    "search": ("an action, status or export, and a search's name", 0, 2),
+    "search": ("an action (status, report or export) and a search's name", 0, 2),
     "space": ("a space: study, core, offline, full, or a YAML file", 1, 1),
     "study": ("an action, analyse, and a CSV with a line a run", 2, 2),
 }

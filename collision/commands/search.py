@@ -22,6 +22,8 @@ from collision.errors import CollisionError
 from collision.files import write_whole
 from collision.learning.asked import source_of
 from collision.options import SearchOptions, TrainOptions
+from collision.report.page import Picture
+from collision.search.archive import draw_archive
 from collision.search.design import Planned, factorial
 from collision.search.desk import Terms
 from collision.search.engine import Engine, Plan
@@ -39,6 +41,7 @@ from collision.search.judging import TestSplits
 from collision.search.leases import new_token
 from collision.search.obstacles import without
 from collision.search.overview import About, overview, verdict
+from collision.search.page import write_page
 from collision.search.pareto import DIRECTIONS
 from collision.search.reading import Reading, as_csv, done
 from collision.search.recipe import Recipe
@@ -60,6 +63,10 @@ def run(options: SearchOptions, paths: list[str]) -> int:
         begun = read_begun(options.runs_root, paths[1])
         reading, about = opened(begun, options), about_of(begun)
         follow(console, reading, about, once=options.once)
+    elif paths[0] == "report":
+        begun = read_begun(options.runs_root, paths[1])
+        page = report(begun, opened(begun, options).trials())
+        _say(console, f"Page: {page}")
     else:
         begun = read_begun(options.runs_root, paths[1])
         trials = opened(begun, options).trials()
@@ -120,7 +127,28 @@ def search(options: SearchOptions, console: Console) -> None:
     console.print(overview(ending.trials, about))
     for line in verdict(ending.trials, about):
         _say(console, line)
-    _say(console, f"Search: {folder}")
+    page = report(read_begun(options.runs_root, str(options.name)), ending.trials)
+    _say(console, f"Search: {folder}\nPage: {page}")
+
+
+def report(begun: Begun, trials: Sequence[Trial]) -> Path:
+    """Write the search's page, with the archive where a policy keeps one."""
+    pictures = []
+    axes = begun.axes
+    if axes is not None and done(trials):
+        path = begun.folder / "archive.png"
+        draw_archive(done(trials), begun.space, axes, path)
+        pictures = [Picture(path, f"The best of each {axes[0]} with each {axes[1]}.")]
+    facts = {
+        "space": f"{begun.space.name}, {begun.space.size:,} cells",
+        "policy": begun.design or begun.policy,
+        "shared by all trials": " ".join(begun.of_trainings) or "the defaults",
+        "command": shlex.join(["python", "train.py", *begun.of_trainings]),
+        "storage": begun.storage or "a journal in its folder",
+    }
+    return write_page(
+        begun.folder, begun.name, begun.space, trials, facts, begun.objectives, pictures
+    )
 
 
 def found_features(

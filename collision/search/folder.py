@@ -174,6 +174,8 @@ class Begun:
     of_trainings: tuple[str, ...]
     budget: int | None
     design: str | None
+    policy: str
+    axes: tuple[str, ...] | None  # of the archive that the policy keeps
     confirm: int
 
 
@@ -207,6 +209,8 @@ def read_begun(runs_root: Path, name: str) -> Begun:
         of_trainings=tuple(of_trainings(own, is_design=saved.design is not None)),
         budget=saved.budget,
         design=saved.design,
+        policy=str(saved.policy.get("name", "one of its own")),
+        axes=_axes(saved.policy, space),
         confirm=saved.confirm,
     )
 
@@ -220,7 +224,15 @@ class _Saved:
     objectives: tuple[str, ...]
     budget: int | None
     design: str | None
+    policy: dict[str, Any]
     confirm: int
+
+
+def _axes(policy: Mapping[str, Any], space: Space) -> tuple[str, ...] | None:
+    options = policy.get("options")
+    axes = options.get("axes") if isinstance(options, Mapping) else None
+    is_there = isinstance(axes, list) and set(axes) <= {d.key for d in space.cells}
+    return tuple(axes) if is_there and axes else None
 
 
 def _shown(value: Any) -> str:

@@ -190,3 +190,39 @@ def test_backbones_that_cannot_be_had_are_told_before_anything_is_trained(home, 
     saved = yaml.safe_load((home.root / "runs/searches/far/config.yaml").read_text())
     assert json.dumps(saved) and saved["skip_unbuildable"] is True
     assert (ROOT / "configs" / "search.yaml").is_file()
+
+
+def test_the_page_of_a_search_and_its_archive(home):
+    given = ("space=mine.yaml", "policy=map_elites", "policy.axes=[loss,head]", "budget=2")
+    said = home.types("search", *given, "confirm=0", "name=archive", *home.given)
+    folder = home.root / "runs" / "searches" / "archive"
+    assert "search.html" in said and (folder / "archive.png").is_file()
+    (folder / "search.html").unlink()
+    assert str(folder / "search.html") in home.types("search", "report", "archive")
+    page = (folder / "search.html").read_text()
+    assert "mine, 4 cells" in page and "map_elites" in page and "python train.py" in page
+
+
+def test_a_design_is_scored_on_test_splits_and_analysed(home):
+    given = ("design=factorial", "space=mine.yaml", "seeds=2", "name=plan", *home.given)
+    said = home.types("study", *given)
+    assert "4 cells of mine, 8 trainings" in said and "A design calls nothing best" in said
+    rows = home.trials("plan")
+    assert len(rows) == 8 and {row["stage"] for row in rows} == {"design"}
+    assert all(0 < float(row["test/nexar"]) <= 1 for row in rows)
+    assert {row["optimizer.lr"] for row in rows} == {rows[0]["optimizer.lr"]}
+    assert "8 of 8 trials" in home.types("study", *given, code=0)
+    home.types("search", "status", "plan", "once=true")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (("search", "space=mine.yaml", "budget=2", "draws=2"), "only a design has them"),
+        (("study", "design=factorial", "space=mine.yaml", "budget=9"), "the trials that it lists"),
+        (("search", "space=mine.yaml", "budget=2", "evaluate_on=[synthetic]"), "Leave it out"),
+        (("study", "design=latin", "space=mine.yaml"), "factorial"),
+    ],
+)
+def test_what_no_design_has_is_refused(home, given, sentence):
+    assert sentence in home.types(*given, *home.given, code=2)

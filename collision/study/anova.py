@@ -109,6 +109,31 @@ def design_of(runs: Runs) -> Design:
     return _design(runs.factors, runs.blocks, np.ones(len(runs)), len(runs))
 
 
+def grouped_design(runs: Runs, groups: Mapping[str, Sequence[str]], rest: str) -> Design:
+    """Lay out the same model with a term for each group of factors, by name.
+
+    A group's term is what its factors and their pairs add to those of the other groups; ``rest`` is
+    what pairs across groups add to all of that.
+    """
+    design = design_of(runs)
+    owner = {factor: name for name, factors in groups.items() for factor in factors}
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in (*groups, rest)}
+    for term in design.terms:
+        owners = {owner[factor] for factor in term.factors}
+        own = _indicators(combination([runs.factors[f] for f in term.factors], len(runs)))
+        columns[owners.pop() if len(owners) == 1 else rest].append(own)
+    blocks = [_indicators(column) for column in runs.blocks.values()]
+    always = [np.ones((len(runs), 1)), *blocks]
+    terms = []
+    for name, own in columns.items():
+        others = [c for other in groups if other != name for c in columns[other]]
+        basis = _basis(np.hstack([*always, *others]))
+        if own:
+            terms.append(Term((name,), _basis(_outside(basis, np.hstack(own))), basis))
+    terms = [term for term in terms if term.df]
+    return Design(tuple(terms), design.whole, design.has_interactions)
+
+
 @dataclass(frozen=True)
 class Cells:
     """Published aggregates, one row per combination of factors.

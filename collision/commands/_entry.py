@@ -44,7 +44,7 @@ POSITIONALS: dict[str, tuple[str, int, float]] = {
     "evaluate": ("a run folder or a predictor.safetensors", 1, 1),
     "predict": ("one or more video files", 1, math.inf),
     "space": ("a space: study, core, offline, full, or a YAML file", 1, 1),
-    "study": ("an action, analyse, and a CSV with a line a run", 2, 2),
+    "study": ("an action, analyse or policies, and a CSV with a line a run", 2, 2),
 }
 # What belongs to a trained run. Hydra would take `+sampling=badas` and nothing would come of it.
 _OF_THE_RUN = (

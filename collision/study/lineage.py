@@ -175,8 +175,8 @@ def section_of(parted: Specialisation | None, tree: Genealogy | None) -> Section
         header = ["proposers", "runs", "divergence", "by chance", "p"]
         grids.append(Grid("How far proposers part", header, rows))
         words.append(
-            "Jensen-Shannon divergence of the combinations that two proposers chose, beside what it "
-            f"is where their names are shuffled ({_SHUFFLES} times)."
+            "Jensen-Shannon divergence of the combinations that two proposers chose, beside what "
+            f"it is where their names are shuffled ({_SHUFFLES} times)."
         )
     if tree:
         words.append(_of_tree(tree))
@@ -196,8 +196,8 @@ def _of_tree(tree: Genealogy) -> str:
     )
     if tree.gain is not None:
         text += (
-            f" A child scores {signed(tree.gain)}{interval_text(tree.interval)} against the mean of "
-            f"its parents (n {tree.children}). Parents were chosen for their scores, some of it "
+            f" A child scores {signed(tree.gain)}{interval_text(tree.interval)} against the mean "
+            f"of its parents (n {tree.children}). Parents were chosen for their scores, some of it "
             "luck: a copy would score less too."
         )
     if tree.unknown:

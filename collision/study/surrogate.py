@@ -25,9 +25,9 @@ class Importance:
     Attributes:
         r_squared: Of the model, in combinations that it was not fitted to; None: there are fewer
             than ten, or a factor is alone.
-        loss: By column: the share of all differences that hangs on it, alone or with others, by what
-            shuffling it costs in combinations that were held out; and where 95 of 100 shuffles
-            lie. Empty: the model predicts nothing.
+        loss: By column: the share of all differences that hangs on it, alone or with others, by
+            what shuffling it costs in combinations that were held out; and where 95 of 100
+            shuffles lie. Empty: the model predicts nothing.
         ped_anova: By column, shares that sum to 1: how much what the best tenth has chosen differs
             from what all have. Empty: nothing differs, or fewer than 50 runs.
     """
@@ -180,8 +180,8 @@ def _words(one: Importance) -> str:
         text = (
             f"Gradient boosting predicts {one.r_squared:.0%} of the differences between "
             f"combinations that it has not seen ({one.cells} of {one.runs} runs, held out in "
-            f"{FOLDS} parts). The share that hangs on a column is what shuffling it costs there; columns "
-            "that say the same stand in for each other."
+            f"{FOLDS} parts). The share that hangs on a column is what shuffling it costs there; "
+            "columns that say the same stand in for each other."
         )
     if one.ped_anova:
         text += (

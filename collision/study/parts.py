@@ -65,8 +65,8 @@ def report_of(table: Table, parts: Parts, further: Further) -> tuple[Analysis, l
         ceiling=further.ceiling,
         correction=further.correction,
     )
-    sections = sections_of(analysis)
-    sections += _of_effects(runs, analysis, further)
+    first, *rest = sections_of(analysis)
+    sections = [first, *_of_effects(runs, analysis, further), *rest]
     if further.random:
         columns = {name: table.text(name) for name in further.random}
         sections.append(mixed.section_of(mixed.mixed(runs, columns)))
@@ -78,7 +78,10 @@ def report_of(table: Table, parts: Parts, further: Further) -> tuple[Analysis, l
         sections.append(rankings.section_of(rankings.rankings(contexts, further.correction)))
     sections += _of_lineage(runs, table, further)
     test = None if further.test is None else table.numbers(further.test)
-    sections.append(leaks.section_of(leaks.leaks(runs, test, further.ceiling), parts.score))
+    found = leaks.leaks(runs, test, further.ceiling)
+    # What may void everything else stands first.
+    place = 0 if found.flags or found.saturated else len(sections)
+    sections.insert(place, leaks.section_of(found, parts.score))
     return analysis, sections
 
 
@@ -87,8 +90,8 @@ def _of_effects(runs: Runs, analysis: Analysis, further: Further) -> list[Sectio
     if further.architecture:
         judged = kinds.kinds_of(runs, further.architecture, further.num_resamples)
         found += [kinds.section_of(judged)] if judged else []
-    even = balance.balanced(runs)
-    return found + ([balance.section_of(even, analysis.anova)] if even else [])
+    even = balance.balanced(runs, analysis.anova)
+    return found + ([balance.section_of(even)] if even else [])
 
 
 def _contexts(runs: Runs, table: Table, score: str, further: Further) -> dict[str, Runs]:

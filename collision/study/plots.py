@@ -38,8 +38,8 @@ def effects(analysis: Analysis, path: Path | str) -> None:
         _names(axes, [e.name for e in shown])
         axes.set_xlim(min(-0.02, axes.get_xlim()[0]), max(0.1, axes.get_xlim()[1]))
         axes.set_xlabel(
-            f"omega squared of {drawable(analysis.score)}, 95 % interval "
-            f"({len(analysis.runs)} runs; filled: p, corrected, at most .05)"
+            f"omega squared of {drawable(analysis.score)}, 95 % interval\n"
+            f"{len(analysis.runs)} runs; filled: p, corrected, at most .05"
         )
         _title(figure, "What explains the scores")
 
@@ -145,7 +145,8 @@ def entropy(analysis: Analysis, path: Path | str) -> None:
         axes.plot(trajectory.runs, trajectory.value, "o-", color=BLUE, ms=3)
         possible = float(np.log2(len(np.unique(analysis.runs.cells))))
         axes.axhline(possible, color=MUTED, ls="--", lw=1)
-        axes.annotate("all equally often", (trajectory.runs[0], possible), color=MUTED, fontsize=8)
+        above: dict[str, Any] = {"xytext": (0, 3), "textcoords": "offset points", "fontsize": 8}
+        axes.annotate("all equally often", (trajectory.runs[0], possible), color=MUTED, **above)
         axes.set(xlabel="runs", ylabel="bits", ylim=(0, possible * 1.15 + 0.05))
         axes.set_title("Entropy of the combinations within a sliding window")
 

@@ -23,7 +23,7 @@ NUM_MOMENTS = 200
 class Course:
     """The best so far of one policy after 1, 2, ... trials: ``[K]`` each, over its repeats.
 
-    ``low`` and ``high`` bound the mean (95 %, bootstrap over repeats); ``tenth`` and ``ninetieth``
+    ``low`` and ``high`` bound the mean (95 %, a bootstrap over repeats, widened for few of them); ``tenth`` and ``ninetieth``
     are where 80 of 100 repeats lie. ``final`` holds the best of each repeat ``[S]``.
     """
 
@@ -124,7 +124,11 @@ def _course(name: str, best: np.ndarray) -> Course:
     rows = rng.integers(len(best), size=(2000, len(best)))
     # Counts instead of rows: 2000 means of 100 repeats at 200 moments at once.
     weight = np.stack([np.bincount(row, minlength=len(best)) for row in rows]) / len(best)
-    low, high = np.quantile(weight @ best, (0.025, 0.975), axis=0)
+    # Of few repeats plain percentiles are too narrow; these are widened as Student's t is, and by
+    # n / (n - 1) (Hesterberg 2015): of 30 repeats, 94 of 100 hold the mean, not 92.
+    count = len(best)
+    tail = stats.norm.cdf(stats.t.ppf(0.025, count - 1) * (count / (count - 1)) ** 0.5)
+    low, high = np.quantile(weight @ best, (tail, 1 - tail), axis=0)
     tenth, ninetieth = np.quantile(best, (0.1, 0.9), axis=0)
     return Course(name, len(best), best.mean(axis=0), low, high, tenth, ninetieth, best[:, -1])
 

@@ -21,6 +21,7 @@ FEWEST_CELLS = 8  # for siblings to say what is usual
 CHANCE = 0.01  # of a flag in a table without a leak, were scores normal
 PERFECT = 0.9995  # of the ceiling: what is printed as it
 MEDIANS_WORTH = 0.37  # the efficiency of a median of distances, for normal noise
+BLATANT = 3.0  # times what is implausible: flagged even where another cell scores more
 MOST_FAR = 0.25  # of the cells: more are no odd ones out
 _ROUNDS = 10
 
@@ -61,7 +62,10 @@ class Leaks:
 
 def leaks(runs: Runs, test: np.ndarray | None = None, ceiling: float = 1.0) -> Leaks:
     """Look for implausible scores; ``test`` ``[R]`` is a score that nothing was chosen by."""
-    flags = [*_perfect(runs, ceiling), *_beyond(runs, runs.score, "above what its choices give")]
+    flags = _perfect(runs, ceiling)
+    perfect = {flag.cell for flag in flags}
+    beyond = _beyond(runs, runs.score, "above what its choices give")
+    flags += [flag for flag in beyond if flag.cell not in perfect]
     rank = p_value = None
     if test is not None:
         gap = runs.score - test
@@ -104,7 +108,7 @@ def _flag(runs: Runs, name: str, own: np.ndarray, reason: str) -> Flag:
 
 
 def _beyond(runs: Runs, value: np.ndarray, reason: str) -> list[Flag]:
-    """Flag cells far above what their choices give together, and above all their siblings.
+    """Flag cells far above what their choices give together, and above all that are not.
 
     Choices are added up by medians, which a single cell does not move; the spread of what is left
     is that of the middle half of cells, and no less than seeds alone would make it.
@@ -130,7 +134,8 @@ def _beyond(runs: Runs, value: np.ndarray, reason: str) -> list[Flag]:
     ceiling_of_siblings = float(means[~far].max())
     flags = []
     for cell in np.argsort(-left):
-        if far[cell] and means[cell] > ceiling_of_siblings:
+        blatant = distances[cell] > BLATANT * limit
+        if far[cell] and (blatant or means[cell] > ceiling_of_siblings):
             own = cells == names[cell]
             score, name = float(value[own].mean()), cell_name(runs, int(first[cell]))
             usual = score - float(left[cell])

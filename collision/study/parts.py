@@ -17,6 +17,7 @@ from collision.study import (
     mixed,
     rankings,
     surrogate,
+    variety,
 )
 from collision.study.analysis import Analysis, analyse
 from collision.study.report import sections_of
@@ -76,6 +77,9 @@ def report_of(table: Table, parts: Parts, further: Further) -> tuple[Analysis, l
     if further.across or further.scores:
         contexts = _contexts(runs, table, parts.score, further)
         sections.append(rankings.section_of(rankings.rankings(contexts, further.correction)))
+    if further.architecture and runs.order is not None:
+        varied = variety.variety(runs, further.architecture)
+        sections += [variety.section_of(varied)] if varied else []
     sections += _of_lineage(runs, table, further)
     test = None if further.test is None else table.numbers(further.test)
     found = leaks.leaks(runs, test, further.ceiling)

@@ -23,7 +23,7 @@ def effects(analysis: Analysis, path: Path | str) -> None:
     """Draw omega squared of every effect with its interval, the largest on top."""
     shown = [e for e in analysis.anova.effects if e.omega_squared is not None]
     shown.sort(key=lambda e: -(e.omega_squared or 0.0))
-    with styled_figure(path, 7, 1.3 + 0.36 * max(1, len(shown))) as figure:
+    with styled_figure(path, 6.2, 1.3 + 0.36 * max(1, len(shown))) as figure:
         axes = figure.subplots()
         axes.axvline(0, color=MUTED, lw=1, ls="--", zorder=1)
         for place, effect in enumerate(shown):
@@ -49,7 +49,7 @@ def levels(analysis: Analysis, path: Path | str) -> None:
     factors = list(analysis.runs.factors)
     counts = [len(np.unique(c)) for c in analysis.runs.factors.values()]
     rng = np.random.default_rng(0)
-    with styled_figure(path, 7, 1 + sum(0.55 + 0.32 * count for count in counts)) as figure:
+    with styled_figure(path, 6.2, 1 + sum(0.55 + 0.32 * count for count in counts)) as figure:
         panels = figure.subplots(
             len(factors), 1, sharex=True, squeeze=False, height_ratios=[c + 1 for c in counts]
         )[:, 0]
@@ -116,7 +116,7 @@ def growth(analysis: Analysis, path: Path | str) -> None:
     rng = np.random.default_rng(0)
     shuffled = np.array([running_best(rng.permutation(score)) for _ in range(300)])
     low, high = np.quantile(shuffled, (0.025, 0.975), axis=0)
-    with styled_figure(path, 7, 4.2) as figure:
+    with styled_figure(path, 6.2, 4.2) as figure:
         axes = figure.subplots()
         label = "the same runs in any order, 95 %"
         axes.fill_between(n, low, high, color=MUTED, alpha=0.2, lw=0, label=label)
@@ -140,7 +140,7 @@ def entropy(analysis: Analysis, path: Path | str) -> None:
     """Draw how varied what was tried was, over the runs."""
     assert analysis.growth is not None
     trajectory = analysis.growth.entropy
-    with styled_figure(path, 7, 3) as figure:
+    with styled_figure(path, 6.2, 3) as figure:
         axes = figure.subplots()
         axes.plot(trajectory.runs, trajectory.value, "o-", color=BLUE, ms=3)
         possible = float(np.log2(len(np.unique(analysis.runs.cells))))
@@ -184,7 +184,7 @@ def slopes(ranked: Sequence[Ranked], path: Path | str) -> None:
 
 def efficiency_curves(one: Efficiency, path: Path | str) -> None:
     """Draw the mean best so far of every policy, with its interval."""
-    with styled_figure(path, 7, 4.4) as figure:
+    with styled_figure(path, 6.2, 4.4) as figure:
         axes = figure.subplots()
         ordered = sorted(one.courses, key=lambda course: -course.mean[-1])
         for colour, style, course in zip(

@@ -163,7 +163,7 @@ def section_of(one: Importance) -> Section:
         ped = one.ped_anova.get(name)
         rows.append([name, lost, ABSENT if ped is None else share(ped)])
     header = ["column", "share that hangs on it\n[95 % of shuffles]", "PED-ANOVA\n(best tenth)"]
-    grids = [Grid("", header, rows)] if rows else []
+    grids = [Grid("Importance", header, rows)] if rows else []
     return Section("importance", "What a model relies on", [_words(one)], one, grids)
 
 

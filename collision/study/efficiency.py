@@ -23,8 +23,9 @@ NUM_MOMENTS = 200
 class Course:
     """The best so far of one policy after 1, 2, ... trials: ``[K]`` each, over its repeats.
 
-    ``low`` and ``high`` bound the mean (95 %, a bootstrap over repeats, widened for few of them); ``tenth`` and ``ninetieth``
-    are where 80 of 100 repeats lie. ``final`` holds the best of each repeat ``[S]``.
+    ``low`` and ``high`` bound the mean (95 %, a bootstrap over repeats, widened for few of them);
+    ``tenth`` and ``ninetieth`` are where 80 of 100 repeats lie. ``final`` holds the best of each
+    repeat ``[S]``.
     """
 
     policy: str

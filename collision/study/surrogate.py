@@ -15,7 +15,7 @@ from collision.report.tables import ABSENT, Grid
 from collision.study.section import Section, interval_text, share
 from collision.study.table import Runs, combination
 
-FOLDS, REPEATS = 5, 10
+FOLDS, REPEATS = 5, 20
 
 
 @dataclass(frozen=True)
@@ -61,41 +61,35 @@ def _held_out(
     cells: np.ndarray,
     seed: int,
 ) -> tuple[float, dict[str, tuple[float, tuple[float, float]]]]:
-    from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.inspection import permutation_importance
     from sklearn.model_selection import GroupKFold
 
+    from collision.study.boosting import HeldOut
+
     coded = [np.unique(column, return_inverse=True)[1] for column in factors.values()]
-    columns = np.column_stack([*coded, *numbers.values()]).astype(np.float64)
-    score = runs.score - _of_blocks(runs)
     names = [*factors, *numbers]
-    left, lost = np.zeros(len(runs)), []
-    for fit, held in GroupKFold(FOLDS, shuffle=True, random_state=seed).split(
-        columns, groups=cells
-    ):
-        model = HistGradientBoostingRegressor(
-            categorical_features=[place < len(factors) for place in range(len(names))],
-            min_samples_leaf=max(2, min(20, len(fit) // 20)),
-            early_stopping=False,
-            random_state=seed,
-        ).fit(columns[fit], score[fit])
-        left[held] = score[held] - model.predict(columns[held])
-        found = permutation_importance(
-            model,
-            columns[held],
-            score[held],
-            scoring="neg_mean_squared_error",
-            n_repeats=REPEATS,
-            random_state=seed,
-        )
-        lost.append(found.importances * len(held))
+    fold = np.zeros(len(runs))
+    splits = GroupKFold(FOLDS, shuffle=True, random_state=seed).split(fold, groups=cells)
+    for place, (_, held) in enumerate(splits):
+        fold[held] = place
+    columns = np.column_stack([*coded, *numbers.values(), fold]).astype(np.float64)
+    score = runs.score - _of_blocks(runs)
+    model = HeldOut(num_names=len(factors), seed=seed).fit(columns, score)
+    left = score - model.predict(columns)
     total = float(np.sum((score - score.mean()) ** 2))
     r_squared = 1 - float(np.sum(left**2)) / total
     if r_squared <= 0:
         return r_squared, {}
-    # A shuffle of every fold is one draw of the loss over all runs. It puts one choice for another,
-    # which costs twice the variance that hangs on the choice.
-    drawn = np.sum(lost, axis=0) / (2 * total)
+    found = permutation_importance(
+        model,
+        columns,
+        score,
+        scoring="neg_mean_squared_error",
+        n_repeats=REPEATS,
+        random_state=seed,
+    )
+    # A shuffle puts one choice for another: twice the variance that hangs on the choice.
+    drawn = found.importances[: len(names)] * len(runs) / (2 * total)
     loss = {}
     for name, own in zip(names, drawn, strict=True):
         low, high = np.quantile(own, (0.025, 0.975))

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from collision.options import StudyOptions
 from collision.report.tables import as_rich
@@ -33,7 +34,8 @@ def run(options: StudyOptions, paths: list[str]) -> int:
         options.proposer,
     )
     data: dict[str, Any] = {"file": file, "rows": len(table)}
-    with console.status("Analysing (a minute for thousands of runs)"):
+    # Of matrices this small several threads make a hundredth of the speed, where they share cores.
+    with console.status("Analysing (a minute for thousands of runs)"), threadpool_limits(1):
         if action == "policies":
             how = options.policy, options.repeat, options.optimum, options.correction
             sections = report_of_policies(table, parts, *how)

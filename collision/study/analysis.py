@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from collision.study.anova import Anova, anova
+from collision.study.anova import Anova, anova, design_of
 from collision.study.best import Fit, expected_best, fit_best, running_best
 from collision.study.resampling import Correction, Sure, how_sure
 from collision.study.section import ALPHA, plain
@@ -129,7 +129,8 @@ def analyse(
     ``ceiling`` is the highest score there can be. ConfigError: see ``anova``.
     """
     runs = runs.in_order()
-    result = anova(runs)
+    design = design_of(runs)
+    result = anova(runs, design)
     spread = seed_spread(runs)
     best, mean = float(runs.score.max()), float(runs.score.mean())
     noise = spread.sd * expected_best(len(runs)) if spread.sd is not None else None
@@ -137,7 +138,7 @@ def analyse(
         score=score,
         runs=runs,
         anova=result,
-        sure=how_sure(runs, num_resamples, seed, correction),
+        sure=how_sure(runs, num_resamples, seed, correction, design),
         levels=levels(runs),
         spread=spread,
         levene=levene(runs),

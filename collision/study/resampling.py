@@ -36,10 +36,15 @@ class Sure:
 
 
 def how_sure(
-    runs: Runs, num_resamples: int = 2000, seed: int = 0, correction: Correction = "holm"
+    runs: Runs,
+    num_resamples: int = 2000,
+    seed: int = 0,
+    correction: Correction = "holm",
+    design: Design | None = None,
 ) -> dict[str, Sure]:
-    """Judge every effect of ``anova(runs)``, by name."""
-    result, design = anova(runs), design_of(runs)
+    """Judge every effect of ``anova(runs, design)``, by name."""
+    design = design or design_of(runs)
+    result = anova(runs, design)
     generator = np.random.default_rng(seed)
     p_values = {
         term.name: permutation_p(runs, design, term, num_resamples, generator)

@@ -68,7 +68,7 @@ class Table:
         for their scores. ConfigError: no trial is finished.
         """
         wanted = stages or (SEARCH, DESIGN)
-        done = [t for t in trials if t.state == DONE and t.value is not None and t.stage in wanted]
+        done = [(t, t.value) for t in trials if t.state == DONE and t.stage in wanted]
         if not done:
             raise ConfigError(f"{where} has no finished trial to analyse yet.")
         rows = [
@@ -78,12 +78,13 @@ class Table:
                 "cell": trial.cell,
                 "seed": str(trial.seed),
                 **trial.point.values,
-                "map": repr(trial.value),
-                **{name: repr(score) for name, score in trial.scores.items()},
+                "map": repr(float(value)),
+                **{name: repr(float(score)) for name, score in trial.scores.items()},
                 "proposer": trial.proposer,
                 "parents": " ".join(map(str, trial.parents)),
             }
-            for trial in done
+            for trial, value in done
+            if value is not None
         ]
         names = dict.fromkeys(name for row in rows for name in row)
         return cls(where, {name: [row.get(name, "") for row in rows] for name in names})

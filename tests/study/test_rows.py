@@ -1,15 +1,18 @@
 """Tables from trials of a search, columns of numbers, and how a report comes from them."""
 
 import json
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from collision.errors import ConfigError
+from collision.options import StudyOptions
 from collision.search.space import Point
 from collision.search.trials import CONFIRM, FAILED, Trial
 from collision.study.parts import Further, report_of, report_of_policies
 from collision.study.rows import Table
+from collision.study.searched import of_search
 from collision.study.section import plain
 from collision.study.table import Parts, runs_of
 from tests.study.logs import factorial
@@ -187,3 +190,26 @@ def test_policies_need_their_columns(name):
             None,
             "holm",
         )
+
+
+def test_a_search_is_analysed_by_what_it_varied(tmp_path):
+    options = StudyOptions(runs_root=tmp_path, num_resamples=100)
+    rng = np.random.default_rng(0)
+    trials = [
+        trial(n, ("gru", "linear")[n % 2], float(rng.uniform(1e-4, 1e-2)), 0.5 + n % 2 / 10 + x,
+              proposer="tpe", parents=(n - 1,) if n % 3 == 2 else ())
+        for n, x in enumerate(rng.normal(0, 0.01, 60))
+    ]  # fmt: skip
+    found, table = of_search(options, trials, "night1")
+    assert (found.factors, found.numbers) == (("head",), ("optimizer.lr",))
+    assert (found.architecture, found.order, found.parents) == (("head",), "number", "parents")
+    assert found.proposer is None and len(table) == 60 and found.num_resamples == 100
+    named = of_search(replace(options, factors=("seed",), order="map"), trials, "night1")[0]
+    assert (named.factors, named.order) == (("seed",), "map")
+    parts = Parts(found.factors, found.score, [], None, found.order)
+    further = {item.name: getattr(found, item.name) for item in fields(Further)}
+    _, sections = report_of(table, parts, Further(**{**further, "importance": False}))
+    words = {section.key: " ".join(section.words) for section in sections}
+    assert "architecture dominates" in words["kinds"] and "made from others" in words["lineage"]
+    with pytest.raises(ConfigError, match="night1 has varied nothing yet"):
+        of_search(options, trials[:1], "night1")

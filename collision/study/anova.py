@@ -124,14 +124,13 @@ def grouped_design(runs: Runs, groups: Mapping[str, Sequence[str]], rest: str) -
         owners = {owner[factor] for factor in term.factors}
         own = _indicators(combination([runs.factors[f] for f in term.factors], len(runs)))
         columns[owners.pop() if len(owners) == 1 else rest].append(own)
-    blocks = [_indicators(column) for column in runs.blocks.values()]
-    always = [np.ones((len(runs), 1)), *blocks]
+    always = [np.ones((len(runs), 1)), *map(_indicators, runs.blocks.values())]
     terms = []
-    for name, own in columns.items():
+    for name, added in columns.items():
         others = [c for other in groups if other != name for c in columns[other]]
-        basis = _basis(np.hstack([*always, *others]))
-        if own:
-            terms.append(Term((name,), _basis(_outside(basis, np.hstack(own))), basis))
+        basis = _basis(np.hstack(always + others))
+        if added:
+            terms.append(Term((name,), _basis(_outside(basis, np.hstack(added))), basis))
     terms = [term for term in terms if term.df]
     return Design(tuple(terms), design.whole, design.has_interactions)
 

@@ -116,7 +116,12 @@ def _together(
     try:
         # Seeds differ from draw to draw; all else that the model knows stays.
         first = taken(runs, rows[:, 0])
-        blocks = {n: c for n, c in first.blocks.items() if not np.array_equal(c, first.seed)}
+        seeds = first.seed
+        blocks = {
+            name: column
+            for name, column in first.blocks.items()
+            if seeds is None or not np.array_equal(column, seeds)
+        }
         design = design_of(replace(first, blocks=blocks))
     except ConfigError:  # a factor has one level among those left, or blocks of one run
         return ()

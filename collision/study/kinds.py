@@ -73,7 +73,8 @@ def kinds_of(
         return None
     apart = drawn[ARCHITECTURE] - drawn[TUNING]
     return Kinds(
-        *groups.values(),
+        tuple(architecture),
+        tuning,
         {name: value for name, value in shares.items() if value is not None},
         {name: _tails(np.clip(values, 0, 1)) for name, values in drawn.items()},
         first - second,

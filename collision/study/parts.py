@@ -141,10 +141,11 @@ def report_of_policies(
         if column is None:
             raise ConfigError(f"{name}= is needed: name the column. See: collision study --help")
     score = table.numbers(parts.score)
-    columns = [table.text(str(name)) for name in (policy, repeat)]
-    if len(np.unique(columns[0])) < 2:
+    policies, repeats = (table.text(str(name)) for name in (policy, repeat))
+    if len(np.unique(policies)) < 2:
         raise ConfigError(f"policy={policy}: one policy alone cannot be compared.")
+    order = table.numbers(str(parts.order))
     found = efficiency.efficiency(
-        *columns, table.numbers(str(parts.order)), score, optimum=optimum, correction=correction
+        policies, repeats, order, score, optimum=optimum, correction=correction
     )
     return [efficiency.section_of(found, parts.score)]

@@ -34,7 +34,7 @@ def effects(analysis: Analysis, path: Path | str) -> None:
                 axes.hlines(place, *sure.interval, colour, lw=2.4)
             # Filled or not: the difference is seen without colours too.
             fill = colour if matters else "white"
-            axes.plot(effect.omega_squared, place, "o", color=colour, mfc=fill, ms=7)
+            axes.plot(effect.omega_squared or 0.0, place, "o", color=colour, mfc=fill, ms=7)
         _names(axes, [e.name for e in shown])
         axes.set_xlim(min(-0.02, axes.get_xlim()[0]), max(0.1, axes.get_xlim()[1]))
         axes.set_xlabel(

@@ -137,10 +137,11 @@ class Table:
 
 def _binned(values: np.ndarray, count: int) -> list[str]:
     known = values[np.isfinite(values)]
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, count + 1))) if len(known) else []
+    quantiles = np.linspace(0, 1, count + 1)
+    edges = np.unique(np.quantile(known, quantiles)) if len(known) else np.zeros(0)
     names = [f"{low:.3g} to {high:.3g}" for low, high in zip(edges, edges[1:], strict=False)]
     names = names or [f"{edge:.3g}" for edge in edges]
-    places = np.searchsorted(np.asarray(edges)[1:-1], values, side="right")
+    places = np.searchsorted(edges[1:-1], values, side="right")
     return [
         names[place] if np.isfinite(value) else NONE
         for place, value in zip(places, values, strict=True)

@@ -47,7 +47,8 @@ def importance(
     factors = {name: c for name, c in runs.factors.items() if name not in numbers}
     cells = combination(runs.factors.values(), len(runs))
     count = len(np.unique(cells))
-    r_squared, loss = None, {}
+    r_squared: float | None = None
+    loss: dict[str, tuple[float, tuple[float, float]]] = {}
     # Of one factor alone, every combination held out is a level that was never seen.
     if count >= 2 * FOLDS and len(factors) + len(numbers) > 1:
         r_squared, loss = _held_out(runs, factors, numbers, cells, seed)

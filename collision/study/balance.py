@@ -40,7 +40,8 @@ class Balanced:
         per_cell: Runs of each combination, of ``cells`` that have as many; ``left_out`` have fewer.
             None: more than half would be left out.
         together: Eta squared (type II) of every effect, from equally many runs of a combination.
-        per_level: By factor, runs of each level; levels of fewer than 5 runs are left out.
+        per_level: By factor whose levels are uneven, runs of each; levels of fewer than 5 are left
+            out.
         alone: Eta squared of each factor in a one-way analysis, from equally many runs of a level.
     """
 
@@ -86,9 +87,10 @@ def _alone(
     runs: Runs, name: str, column: np.ndarray, draws: int, rng: np.random.Generator
 ) -> tuple[int, Drawn] | None:
     groups = [np.flatnonzero(column == level) for level in np.unique(column)]
-    groups = [own for own in groups if len(own) >= FEWEST]
-    if len(groups) < 2:
+    kept = [own for own in groups if len(own) >= FEWEST]
+    if len(kept) < 2 or len({len(own) for own in groups}) == 1:
         return None
+    groups = kept
     size = min(map(len, groups))
     rows = np.stack([_draws(own, size, draws, rng) for own in groups])  # levels, runs, draws
     scores = runs.score[rows]

@@ -74,3 +74,10 @@ def test_paired_seeds_do_not_stand_in_the_way():
     runs = uneven()
     paired = Runs(runs.factors, runs.score, {"seed": runs.seed}, runs.seed)
     assert balanced(paired, anova(paired)).per_cell == 2
+
+
+def test_a_factor_whose_levels_are_even_needs_no_draws_of_its_own():
+    runs = factorial(SIZES, 6)
+    rows = np.flatnonzero((runs.factors["backbone"] != "b0") | (runs.seed < "2"))
+    found = balanced(taken(runs, rows), anova(taken(runs, rows)))
+    assert set(found.per_level) == {"backbone"} == {one.name for one in found.alone}

@@ -316,13 +316,27 @@ class SearchOptions(TrainOptions):
 class StudyOptions(Folders):
     """See configs/study.yaml; what is named are columns."""
 
-    factors: tuple[str, ...]
-    score: str
+    factors: tuple[str, ...] = ()
+    score: str = "map"
     dataset: str | None = None
     blocks: tuple[str, ...] = ()
     seed: str | None = None
     order: str | None = None
     proposer: str | None = None
+    numbers: tuple[str, ...] = ()
+    bins: Annotated[int, Field(ge=2, le=20)] = 4
+    architecture: tuple[str, ...] = ()
+    random: tuple[str, ...] = ()
+    across: tuple[str, ...] = ()
+    scores: tuple[str, ...] = ()
+    test: str | None = None
+    number: str | None = None
+    parents: str | None = None
+    importance: bool = True
+    policy: str | None = None
+    repeat: str | None = None
+    optimum: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    correction: Literal["holm", "bonferroni"] = "holm"
     ceiling: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     num_resamples: Annotated[int, Field(ge=100)] = 2000
 

@@ -136,8 +136,8 @@ def _check_search(options: SearchOptions, paths: Sequence[str]) -> None:
 
 
 def _check_study(action: str, file: str) -> None:
-    if action != "analyse":
-        raise ConfigError(f"study has no action {action!r}. There is: analyse.")
+    if action not in ("analyse", "policies"):
+        raise ConfigError(f"study has no action {action!r}. There are: analyse, policies.")
     path = user_path(file)
     if path.is_dir() or not path.exists():  # a pipe is as good as a file
         raise ConfigError(f"There is no file {file!r}.")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from collision.study.anova import Anova, anova
+from collision.study.anova import Anova, anova, design_of
 from collision.study.best import Fit, expected_best, fit_best, running_best
-from collision.study.resampling import Sure, how_sure
-from collision.study.spread import Level, Spread, levels, levene, seed_spread
+from collision.study.resampling import Correction, Sure, how_sure
+from collision.study.section import ALPHA, plain
+from collision.study.spread import (
+    Level,
+    Spread,
+    levels,
+    levene,
+    levene_by_factor,
+    seed_spread,
+)
 from collision.study.table import Runs
 from collision.study.tried import (
     LogFit,
@@ -20,8 +27,6 @@ from collision.study.tried import (
     entropy_over_time,
     fit_log,
 )
-
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,11 @@ class Analysis:
     levels: list[Level]
     spread: Spread
     levene: float | None
+    levene_by_factor: dict[str, float | None]
     luck: Luck
     growth: Growth | None
     num_resamples: int
+    correction: Correction
 
     @property
     def matters(self) -> list[str]:
@@ -81,7 +88,7 @@ class Analysis:
 
     def as_json(self) -> dict[str, Any]:
         """Give all numbers as plain data; runs themselves are not repeated."""
-        return _plain(
+        found: dict[str, Any] = plain(
             {
                 "score": self.score,
                 "runs": len(self.runs),
@@ -97,23 +104,33 @@ class Analysis:
                 "levels": [asdict(level) for level in self.levels],
                 "spread_within_cells": asdict(self.spread),
                 "levene_p": self.levene,
+                "levene_p_by_factor": self.levene_by_factor,
                 "luck": asdict(self.luck),
                 "growth": asdict(self.growth) if self.growth else None,
                 "matters": self.matters,
                 "num_resamples": self.num_resamples,
+                "correction": self.correction,
             }
         )
+        return found
 
 
 def analyse(
-    runs: Runs, score: str, *, num_resamples: int = 2000, ceiling: float = 1.0, seed: int = 0
+    runs: Runs,
+    score: str,
+    *,
+    num_resamples: int = 2000,
+    ceiling: float = 1.0,
+    correction: Correction = "holm",
+    seed: int = 0,
 ) -> Analysis:
     """Analyse a table of runs; ``score`` is what its score is called.
 
     ``ceiling`` is the highest score there can be. ConfigError: see ``anova``.
     """
     runs = runs.in_order()
-    result = anova(runs)
+    design = design_of(runs)
+    result = anova(runs, design)
     spread = seed_spread(runs)
     best, mean = float(runs.score.max()), float(runs.score.mean())
     noise = spread.sd * expected_best(len(runs)) if spread.sd is not None else None
@@ -121,13 +138,15 @@ def analyse(
         score=score,
         runs=runs,
         anova=result,
-        sure=how_sure(runs, num_resamples, seed),
+        sure=how_sure(runs, num_resamples, seed, correction, design),
         levels=levels(runs),
         spread=spread,
         levene=levene(runs),
+        levene_by_factor=levene_by_factor(runs),
         luck=Luck(len(runs), best, best - mean, noise),
         growth=None if runs.order is None else _growth(runs, ceiling, seed),
         num_resamples=num_resamples,
+        correction=correction,
     )
 
 
@@ -151,16 +170,3 @@ def _parting(runs: Runs) -> Parting | None:
 
 def _is_shown(sure: Sure) -> bool:
     return sure.p_adjusted is not None and sure.p_adjusted <= ALPHA
-
-
-def _plain(value: Any) -> Any:
-    """Turn arrays into lists, and what is no finite number into None, for JSON."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -1,11 +1,48 @@
-"""An analysis as tables and in words."""
+"""The analysis of effects, levels and growth as tables, pictures and in words."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from collision.report.tables import ABSENT, Grid, number, signed
-from collision.study.analysis import ALPHA, Analysis
+from collision.study.analysis import Analysis
+from collision.study.section import ALPHA, Drawing, Section, interval_text, p_text, share
+
+
+def sections_of(analysis: Analysis) -> list[Section]:
+    """What matters, levels, and, where the order of the runs is known, growth."""
+    from collision.study import plots  # matplotlib: a page needs it, a table does not
+
+    words = [_about(analysis), _of_effects(analysis), _of_spread(analysis), _of_luck(analysis)]
+    words += _of_doubts(analysis)
+    drawings = [Drawing("effects", "Effects with intervals", lambda p: plots.effects(analysis, p))]
+    few = [Drawing("levels", "Levels and their runs", lambda p: plots.levels(analysis, p))]
+    if plots.pair_of(analysis):
+        few.append(
+            Drawing("pair", "Means of two factors together", lambda p: plots.pair(analysis, p))
+        )
+    largest = max(len(np.unique(column)) for column in analysis.runs.factors.values())
+    found = [
+        Section("effects", "What matters", words, None, [effects_grid(analysis)], drawings),
+        Section(
+            "levels",
+            "Levels",
+            [],
+            None,
+            [levels_grid(analysis)],
+            few if largest <= plots.MOST_LEVELS else (),
+        ),
+    ]
+    grid = growth_grid(analysis)
+    if grid is not None:
+        drawn = [
+            Drawing("growth", "The best so far, with fits", lambda p: plots.growth(analysis, p)),
+            Drawing("entropy", "Variety of what was tried", lambda p: plots.entropy(analysis, p)),
+        ]
+        found.append(
+            Section("growth", "The best so far", _of_growth(analysis), None, [grid], drawn)
+        )
+    return found
 
 
 def effects_grid(analysis: Analysis) -> Grid:
@@ -13,15 +50,19 @@ def effects_grid(analysis: Analysis) -> Grid:
     rows = []
     for effect in analysis.anova.effects:
         sure = analysis.sure[effect.name]
-        omega = ABSENT if effect.omega_squared is None else _share(effect.omega_squared)
-        if sure.interval:
-            omega += f" [{', '.join(map(_share, sure.interval))}]"
+        omega = ABSENT if effect.omega_squared is None else share(effect.omega_squared)
+        omega += interval_text(sure.interval)
         f = ABSENT if effect.f is None else f"{effect.f:.2f}"
-        p_values = map(_p_value, (sure.p_value, sure.p_adjusted))
-        rows.append([effect.name, str(effect.df), number(effect.eta_squared), omega, f, *p_values])
+        p_values = map(p_text, (sure.p_value, sure.p_adjusted))
+        spread = ""  # of a pair, Levene's test is that of its combinations, in the words below
+        if effect.name in analysis.levene_by_factor:
+            spread = p_text(analysis.levene_by_factor[effect.name])
+        own = [effect.name, str(effect.df), number(effect.eta_squared), omega, f]
+        rows.append([*own, *p_values, spread])
     left = analysis.anova.residual / analysis.anova.total
-    rows.append(["left over", str(analysis.anova.residual_df), number(left), "", "", "", ""])
-    header = ["effect", "df", "eta\nsquared", "omega squared\n[95 % interval]", "F", "p", "p, Holm"]
+    rows.append(["left over", str(analysis.anova.residual_df), number(left), *[""] * 5])
+    header = ["effect", "df", "eta\nsquared", "omega squared\n[95 % interval]", "F", "p"]
+    header += [f"p,\n{analysis.correction.capitalize()}", "Levene\np"]
     return Grid(f"What explains {analysis.score}", header, rows)
 
 
@@ -94,7 +135,7 @@ def _of_effects(analysis: Analysis) -> str:
         parts.append(
             f"{name} explains {effect.eta_squared:.0%} of the differences between runs, "
             f"{max(0.0, effect.omega_squared or 0.0):.0%} less what noise would "
-            f"({beside}p {_p_value(sure.p_adjusted)}, corrected)"
+            f"({beside}p {p_text(sure.p_adjusted)}, corrected)"
         )
     others = [e.name for e in analysis.anova.effects if e.name not in analysis.matters]
     rest = f" Not shown to matter: {', '.join(others)}." if others else ""
@@ -151,7 +192,7 @@ def _of_doubts(analysis: Analysis) -> list[str]:
         )
     if analysis.levene is not None and analysis.levene <= ALPHA:
         doubts.append(
-            f"Combinations do not spread alike (Levene's p {_p_value(analysis.levene)}): p-values "
+            f"Combinations do not spread alike (Levene's p {p_text(analysis.levene)}): p-values "
             "are less exact, and a mean says less of a combination that spreads widely."
         )
     return doubts
@@ -187,13 +228,3 @@ def _of_growth(analysis: Analysis) -> list[str]:
             "often; 1: none in common; few runs alone raise it)."
         )
     return said
-
-
-def _share(value: float) -> str:
-    return number(value).replace("-0.", "-.")
-
-
-def _p_value(value: float | None) -> str:
-    if value is None:
-        return ABSENT
-    return "<.001" if value < 0.001 else number(value)

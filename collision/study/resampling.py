@@ -5,7 +5,9 @@ R: runs. N: resamples.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from collision.metrics.comparison import holm_adjusted
 from collision.study.anova import Anova, Design, Term, anova, design_of, squares
 from collision.study.table import Runs
 
+Correction: TypeAlias = Literal["holm", "bonferroni"]
 LEVEL = 0.95
 _AT_ONCE = 4_000_000  # numbers held in memory by a draw
 
@@ -23,7 +26,7 @@ class Sure:
 
     Attributes:
         p_value: Share of shuffles whose F is at least as large; None: nothing to judge by.
-        p_adjusted: The same after Holm's correction for the number of effects.
+        p_adjusted: The same, corrected for the number of effects.
         interval: Of omega squared, 95 %.
     """
 
@@ -32,16 +35,23 @@ class Sure:
     interval: tuple[float, float] | None
 
 
-def how_sure(runs: Runs, num_resamples: int = 2000, seed: int = 0) -> dict[str, Sure]:
-    """Judge every effect of ``anova(runs)``, by name."""
-    result, design = anova(runs), design_of(runs)
+def how_sure(
+    runs: Runs,
+    num_resamples: int = 2000,
+    seed: int = 0,
+    correction: Correction = "holm",
+    design: Design | None = None,
+) -> dict[str, Sure]:
+    """Judge every effect of ``anova(runs, design)``, by name."""
+    design = design or design_of(runs)
+    result = anova(runs, design)
     generator = np.random.default_rng(seed)
     p_values = {
         term.name: permutation_p(runs, design, term, num_resamples, generator)
         for term in design.terms
         if term.df and result.residual_df
     }
-    adjusted = dict(zip(p_values, holm_adjusted(list(p_values.values())), strict=True))
+    adjusted = dict(zip(p_values, adjusted_p(list(p_values.values()), correction), strict=True))
     intervals = bootstrap(runs, result, design, num_resamples, generator)
     return {
         effect.name: Sure(
@@ -49,6 +59,17 @@ def how_sure(runs: Runs, num_resamples: int = 2000, seed: int = 0) -> dict[str, 
         )
         for effect in result.effects
     }
+
+
+def adjusted_p(p_values: Sequence[float], correction: Correction) -> list[float]:
+    """Correct p-values for their number: each stays below .05 by chance alone in 5 of 100 tables.
+
+    Holm's is never the larger one; Bonferroni's multiplies each by their number, so that one p does
+    not hang on another.
+    """
+    if correction == "bonferroni":
+        return [min(1.0, len(p_values) * p_value) for p_value in p_values]
+    return [p_value for p_value in holm_adjusted(p_values) if p_value is not None]
 
 
 def permutation_p(
@@ -83,7 +104,23 @@ def bootstrap(
     num_resamples: int,
     generator: np.random.Generator,
 ) -> dict[str, tuple[float, float]]:
-    """Give intervals of omega squared by name; the combinations that were run stay as they are.
+    """Give intervals of omega squared by name, cut at 0 and 1; see ``drawn_shares``."""
+    tails = (1 - LEVEL) / 2, (1 + LEVEL) / 2
+    intervals = {}
+    for name, values in drawn_shares(runs, result, design, num_resamples, generator).items():
+        low, high = np.clip(np.quantile(values, tails), 0, 1)
+        intervals[name] = float(low), float(high)
+    return intervals
+
+
+def drawn_shares(
+    runs: Runs,
+    result: Anova,
+    design: Design,
+    num_resamples: int,
+    generator: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Draw omega squared ``[N]`` by name; the combinations that were run stay as they are.
 
     Scores are drawn anew as what the model says plus a residual, one of the same cell where every
     cell has five runs or more (spreads may differ then), else one of any. What the model says of a
@@ -109,12 +146,7 @@ def bootstrap(
         for term in design.terms:
             omega = (squares(term.added, scores) - term.df * noise) / (total + noise)
             drawn[term.name].append(omega)
-    tails = (1 - LEVEL) / 2, (1 + LEVEL) / 2
-    intervals = {}
-    for name, values in drawn.items():
-        low, high = np.clip(np.quantile(np.concatenate(values), tails), 0, 1)
-        intervals[name] = float(low), float(high)
-    return intervals
+    return {name: np.concatenate(values) for name, values in drawn.items()}
 
 
 def _portions(num_resamples: int, length: int) -> list[int]:

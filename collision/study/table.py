@@ -5,16 +5,15 @@ R: runs.
 
 from __future__ import annotations
 
-import contextlib
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from collision.checks import user_path
 from collision.errors import ConfigError
+from collision.search.trials import Trial
+from collision.study.rows import Table
 
 
 @dataclass(frozen=True)
@@ -117,33 +116,51 @@ def read_runs(
 ) -> Runs:
     """Read a CSV with a line of column names; nothing in it is interpreted but numbers.
 
+    See ``runs_from``. ConfigError: also no such file, or a line of another length.
+    """
+    parts = Parts(factors, score, blocks, seed, order, proposer)
+    return runs_from(Table.read(path), parts)
+
+
+def runs_of(trials: Iterable[Trial], parts: Parts, where: str = "The search") -> Runs:
+    """Take the finished trials of a search; see ``Table.of_trials`` and ``runs_from``."""
+    return runs_from(Table.of_trials(trials, where), parts)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which columns of a table play which part in ``Runs``.
+
     ``seed`` may be one of ``blocks``: then every seed stands for the same split or the same draw in
     all cells.
+    """
+
+    factors: Sequence[str]
+    score: str
+    blocks: Sequence[str] = ()
+    seed: str | None = None
+    order: str | None = None
+    proposer: str | None = None
+
+
+def runs_from(table: Table, parts: Parts) -> Runs:
+    """Take runs from a table.
 
     Raises:
-        ConfigError: No such file or column, a column with two parts to play, a line of another
-            length, and what ``Runs`` refuses.
+        ConfigError: No such column, a column with two parts to play, and what ``Runs`` refuses.
     """
-    path = user_path(path)
+    blocks, seed, order, proposer = parts.blocks, parts.seed, parts.order, parts.proposer
     others = [name for name in (seed, order, proposer) if name is not None]
-    _check_parts(factors, [score, *blocks, *(name for name in others if name not in blocks)])
-    columns = _columns(path)
-    names = [*factors, score, *blocks, *others]
-    for name in names:
-        if name not in columns:
-            there = ", ".join(columns)
-            raise ConfigError(f"{path} has no column {name!r}. There are: {there}.")
-    for name in (*factors, *blocks):
-        if "" in columns[name]:
-            line = columns[name].index("") + 2
-            raise ConfigError(f"{path} has an empty {name!r} in line {line}: name it or leave it.")
+    _check_parts(
+        parts.factors, [parts.score, *blocks, *(name for name in others if name not in blocks)]
+    )
     return Runs(
-        factors={name: np.array(columns[name]) for name in factors},
-        score=_numbers(path, score, columns[score]),
-        blocks={name: np.array(columns[name]) for name in blocks},
-        seed=None if seed is None else np.array(columns[seed]),
-        order=None if order is None else _numbers(path, order, columns[order]),
-        proposer=None if proposer is None else np.array(columns[proposer]),
+        factors={name: table.text(name) for name in parts.factors},
+        score=table.numbers(parts.score),
+        blocks={name: table.text(name) for name in blocks},
+        seed=None if seed is None else table.text(seed, empty=True),
+        order=None if order is None else table.numbers(order),
+        proposer=None if proposer is None else table.text(proposer, empty=True),
     )
 
 
@@ -156,41 +173,6 @@ def _check_parts(factors: Sequence[str], others: Sequence[str]) -> None:
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
         raise ConfigError(f"The column {twice[0]!r} can play one part only: it is named twice.")
-
-
-def _columns(path: Path) -> dict[str, list[str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.reader(file, strict=True) if line]
-    except FileNotFoundError:
-        raise ConfigError(f"There is no file {str(path)!r}.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path} is no CSV in UTF-8: {error}.") from None
-    if len(lines) < 2:
-        raise ConfigError(f"{path} holds no runs: a line of column names and one a run are needed.")
-    header, *rows = lines
-    if len(set(header)) < len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise ConfigError(f"{path} has more than one column {twice!r}: rename one.")
-    for number, row in enumerate(rows, start=1):
-        if len(row) != len(header):
-            raise ConfigError(
-                f"Run {number} of {path} has {len(row)} values for {len(header)} columns: mend it."
-            )
-    return {name: [row[place] for row in rows] for place, name in enumerate(header)}
-
-
-def _numbers(path: Path, name: str, texts: Sequence[str]) -> np.ndarray:
-    values = np.full(len(texts), np.nan)
-    for row, text in enumerate(texts):
-        with contextlib.suppress(ValueError):
-            values[row] = float(text)
-        if not np.isfinite(values[row]):
-            raise ConfigError(
-                f"Run {row + 1} of {path} has {name}={text!r}, which is no number: a run that "
-                "failed has no score; leave its line out and say so."
-            )
-    return values
 
 
 def _check(factors: Mapping[str, np.ndarray], score: np.ndarray) -> None:

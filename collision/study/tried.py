@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import jensenshannon
 
 from collision.errors import ConfigError
 
@@ -86,8 +87,9 @@ def jensen_shannon(first: np.ndarray, second: np.ndarray) -> float:
     """
     if not first.sum() or not second.sum():
         return float("nan")
-    p, q = first / first.sum(), second / second.sum()
-    return max(0.0, entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2)
+    distance = float(jensenshannon(first, second, base=2))
+    # Rounding makes some zeros NaN: the root of less than nothing.
+    return 0.0 if np.isnan(distance) else distance**2
 
 
 def fit_log(trajectory: Trajectory) -> LogFit:

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 
 import numpy as np
@@ -13,10 +14,10 @@ def analyse(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.chdir(tmp_path)
 
-    def call(header, rows, *options):
+    def call(header, rows, *options, action="analyse"):
         lines = [header, *(",".join(map(str, row)) for row in rows)]
         (tmp_path / "my runs.csv").write_text("\n".join(lines) + "\n")
-        code = main(["study", "analyse", "my runs.csv", "num_resamples=200", *options])
+        code = main(["study", action, "my runs.csv", "num_resamples=200", *options])
         folders = list((tmp_path / "results").glob("*_study*"))
         return code, "".join(capfd.readouterr()), folders[0] if folders else None
 
@@ -71,3 +72,46 @@ def test_names_of_a_file_are_no_markup(analyse):
 def test_a_mistake_is_a_sentence_and_leaves_no_folder(analyse, options, said):
     code, output, folder = analyse(HEADER, rows_of(0), *options)
     assert code == 2 and said in output and folder is None
+
+
+def test_the_page_needs_no_other_file_and_holds_pictures_and_numbers(analyse):
+    code, output, folder = analyse(HEADER, rows_of(0.03), *COLUMNS, "across=[data]")
+    assert code == 0, output
+    page = (folder / "study.html").read_text()
+    assert page.count("data:image/png;base64,") == len(list((folder / "plots").glob("*.png"))) >= 4
+    assert "36 runs in 3 of 3 combinations" in page and "<pre><code" in page
+    text = (folder / "study.md").read_text()
+    assert "![Effects with intervals](plots/effects.png)" in text
+    assert "No inversion of two levels holds" in text + output
+    result = json.loads((folder / "study.json").read_text())
+    assert result["rankings"]["compared"] == 3 and result["leaks"]["saturated"] is False
+
+
+def test_policies_are_compared(analyse):
+    rng = np.random.default_rng(0)
+    rows = [
+        (policy, repeat, trial, rng.random(1 + 4 * (policy == "tpe")).max())
+        for policy in ("random", "tpe")
+        for repeat in range(6)
+        for trial in range(12)
+    ]
+    columns = ("policy=policy", "repeat=repeat", "order=trial")
+    code, output, folder = analyse("policy,repeat,trial,map", rows, *columns, action="policies")
+    assert code == 0 and "Best map so far, mean over repeats" in output
+    result = json.loads((folder / "study.json").read_text())
+    assert result["efficiency"]["reference"] == "random" and result["efficiency"]["budget"] == 12
+    assert (folder / "plots" / "efficiency.png").exists() and (folder / "study.html").exists()
+
+
+def test_an_unknown_action_is_a_sentence(analyse):
+    code, output, _ = analyse(HEADER, rows_of(0), *COLUMNS, action="analyze")
+    assert code == 2 and "study has no action 'analyze'. There are: analyse, policies." in output
+
+
+def test_without_statsmodels_the_mixed_model_is_a_sentence(analyse, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "statsmodels" else found(name)
+    )
+    code, output, folder = analyse(HEADER, rows_of(0), *COLUMNS, "random=[seed]")
+    assert code == 2 and "random=[...] needs statsmodels" in output and folder is None

@@ -63,7 +63,7 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
     elif isinstance(options, ExtractOptions) and options.shard is not None:
         Shard.parse(options.shard)
     elif isinstance(options, StudyOptions):
-        _check_study(*paths)
+        _check_study(options, *paths)
     elif isinstance(options, PartOptions):
         _check_part(options, *paths)
 
@@ -135,12 +135,14 @@ def _check_search(options: SearchOptions, paths: Sequence[str]) -> None:
     Space.load(options.space)
 
 
-def _check_study(action: str, file: str) -> None:
+def _check_study(options: StudyOptions, action: str, file: str) -> None:
     if action not in ("analyse", "policies"):
         raise ConfigError(f"study has no action {action!r}. There are: analyse, policies.")
     path = user_path(file)
-    if path.is_dir() or not path.exists():  # a pipe is as good as a file
+    if path.is_dir() or (not path.exists() and path.suffix):  # a pipe is as good as a file
         raise ConfigError(f"There is no file {file!r}.")
+    if not path.exists():
+        read_name(options.runs_root, file)
 
 
 def _check_part(options: PartOptions, action: str, *files: str) -> None:

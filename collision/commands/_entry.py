@@ -47,7 +47,7 @@ POSITIONALS: dict[str, tuple[str, int, float]] = {
     "report": ("a run folder; or runs, with folders", 1, math.inf),
     "search": ("an action (status, report or export) and a search's name", 0, 2),
     "space": ("a space: study, core, offline, full, or a YAML file", 1, 1),
-    "study": ("an action, analyse or policies, and a CSV with a line a run", 2, 2),
+    "study": ("an action, analyse or policies, and a CSV or a search's name", 2, 2),
 }
 # What belongs to a trained run. Hydra would take `+sampling=badas` and nothing would come of it.
 _OF_THE_RUN = (

@@ -9,12 +9,17 @@ from typing import Any
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from collision.checks import user_path
 from collision.options import StudyOptions
 from collision.report.tables import as_rich
 from collision.runs.folder import create_run_folder
 from collision.runs.provenance import provenance
+from collision.search.folder import read_begun
+from collision.search.reading import trials_of
+from collision.search.storage import open_storage, study_there
 from collision.study.parts import Further, report_of, report_of_policies
 from collision.study.rows import Table
+from collision.study.searched import of_search
 from collision.study.section import Section, write_report
 from collision.study.table import Parts
 
@@ -22,7 +27,14 @@ from collision.study.table import Parts
 def run(options: StudyOptions, paths: list[str]) -> int:
     """Read the table, analyse it, print and write what it says."""
     action, file = paths
-    table, console = Table.read(file), Console()
+    console = Console()
+    if user_path(file).exists():
+        table = Table.read(file)
+    else:
+        begun = read_begun(options.runs_root, file)
+        study = study_there(open_storage(begun.storage, begun.folder), begun.name)
+        trials = trials_of(study, begun.space)
+        options, table = of_search(options, trials, file)
     # Scores of two data sets are not of one scale: what a set gives away is no effect of a factor.
     own = [options.dataset] if options.dataset and options.dataset not in options.factors else []
     parts = Parts(

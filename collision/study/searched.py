@@ -10,7 +10,7 @@ import numpy as np
 
 from collision.errors import ConfigError
 from collision.options import StudyOptions
-from collision.search.trials import Trial
+from collision.search.trials import DESIGN, Trial
 from collision.study.rows import Table
 
 # Dimensions that say what is trained; others say how.
@@ -23,7 +23,8 @@ def of_search(
     """Give the table of a search's finished trials, with options that fit its columns.
 
     What the options name stays. Factors are the dimensions of the cells that were varied, numbers
-    the ranges within them; a choice within cells, which not every trial has, is left out.
+    the ranges within them; a choice within cells, which not every trial has, is left out. The test
+    splits of a design are contexts, in which rankings may differ.
 
     ConfigError: no trial is finished, or nothing was varied.
     """
@@ -40,13 +41,25 @@ def of_search(
     if len(architecture) == len({*factors, *numbers}):
         architecture = []
     played = {*factors, *numbers, *options.blocks}
+    seed = options.seed or (None if "seed" in played else "seed")
+    if all(trial.stage == DESIGN for trial in trials):  # nobody proposed; no order means anything
+        tests = sorted({name for trial in trials for name in trial.scores})
+        found = replace(
+            options,
+            factors=tuple(factors),
+            numbers=tuple(numbers),
+            architecture=options.architecture or tuple(architecture),
+            seed=seed,
+            scores=options.scores or tuple(tests if len(tests) > 1 else ()),
+        )
+        return found, table
     several = _varied(table, "proposer")
     found = replace(
         options,
         factors=tuple(factors),
         numbers=tuple(numbers),
         architecture=options.architecture or tuple(architecture),
-        seed=options.seed or (None if "seed" in played else "seed"),
+        seed=seed,
         order=options.order or "number",
         number=options.number or "number",
         parents=options.parents or "parents",

@@ -212,6 +212,9 @@ def test_a_design_is_scored_on_test_splits_and_analysed(home):
     assert all(0 < float(row["test/nexar"]) <= 1 for row in rows)
     assert {row["optimizer.lr"] for row in rows} == {rows[0]["optimizer.lr"]}
     assert "8 of 8 trials" in home.types("study", *given, code=0)
+    said = home.types("study", "analyse", "plan", "num_resamples=100", "importance=false")
+    assert "8 runs in 4 of 4 combinations of head, loss" in said
+    assert "no search 'plam'" in home.types("study", "analyse", "plam", code=2)
     home.types("search", "status", "plan", "once=true")
 
 

@@ -10,6 +10,8 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from collision.search.proposing import Quest
+from collision.search.reading import RETRY_OF, STAGE
+from collision.search.trials import SEARCH
 
 _FIXED = "fixed_params"  # Optuna's own name for the point of a trial that was enqueued
 
@@ -21,7 +23,9 @@ def rng_of(quest: Quest, number: int) -> np.random.Generator:
 
 def is_enqueued(trial: FrozenTrial) -> bool:
     """Tell whether its point was given (a retry, a confirmation) and no policy proposed it."""
-    return _FIXED in trial.system_attrs
+    noted = trial.user_attrs
+    is_put_down = RETRY_OF in noted or noted.get(STAGE, SEARCH) != SEARCH
+    return is_put_down or _FIXED in trial.system_attrs
 
 
 def order_of(trial: FrozenTrial) -> tuple[datetime, int]:

@@ -48,7 +48,7 @@ class Made:
     """Gives a made-up score; what befalls it lies in a folder that all processes see.
 
     ``fails``: numbers of trials that raise; ``refused``: with a sentence; ``dies``: whose process
-    kills itself.
+    kills itself. With a ``gate``, all wait until that file is there.
     """
 
     folder: Path
@@ -59,6 +59,7 @@ class Made:
     dies: tuple[int, ...] = ()
     same: bool = False
     num_objectives: int = 1
+    gate: str = ""
 
     def __call__(self) -> Made:
         return self
@@ -68,6 +69,8 @@ class Made:
         with log.open("a") as file:
             file.write(f"{job.number} {job.point.key} {job.seed} {os.getpid()}\n")
         time.sleep(self.seconds)
+        while self.gate and not (self.folder / self.gate).exists():
+            time.sleep(0.02)
         if job.number in self.dies:
             os.kill(os.getpid(), signal.SIGKILL)
         if job.number in self.fails:

@@ -1,5 +1,6 @@
 """Whole searches by made-up trainers: budget, failures, kills, several commands, what is best."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from optuna.exceptions import StorageInternalError
 
 from collision.config import part
 from collision.errors import CollisionError, ConfigError
+from collision.features.claims import is_running
 from collision.search.desk import Terms
 from collision.search.engine import Engine, Plan, Saturated
 from collision.search.pareto import DIRECTIONS
@@ -169,10 +171,11 @@ from collision.errors import CollisionError
 from collision.search.desk import Terms
 from collision.search.engine import Plan
 from tests.kit.search import Made, searched
-folder, storage, name, budget, seconds = sys.argv[1:]
+folder, storage, name, budget, seconds, gate = sys.argv[1:]
 folder = Path(folder)
 try:
-    searched(folder, Made(folder, seconds=float(seconds)), Plan(2, confirm=2, confirm_seeds=2),
+    made = Made(folder, seconds=float(seconds), gate=gate)
+    searched(folder, made, Plan(2, confirm=2, confirm_seeds=2),
              storage=storage or None, name=name, terms=Terms(budget=int(budget), lease=5))
 except CollisionError as error:
     print(error)
@@ -180,8 +183,8 @@ except CollisionError as error:
 """
 
 
-def command(folder, storage, name, budget, seconds=0.2):
-    arguments = [str(folder), storage or "", name, str(budget), str(seconds)]
+def command(folder, storage, name, budget, seconds=0.0, gate=""):
+    arguments = [str(folder), storage or "", name, str(budget), str(seconds), gate]
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments],
         cwd=ROOT,
@@ -211,31 +214,35 @@ def check_nothing_lost(trials, budget):
     assert set(repeated) == {one.number for one in trials if one.state == "failed"}
 
 
-def kill(process, number=signal.SIGKILL):
-    """End a command, or a worker that is training."""
-    os.kill(process, number)
+def workers_of(folder, process):
+    """List the workers of a command that have begun to train."""
+    found = []
+    for worker in {line[3] for line in trained(folder)}:
+        with contextlib.suppress(OSError):
+            stat = Path(f"/proc/{worker}/stat").read_text()
+            if int(stat.rpartition(")")[2].split()[1]) == process.pid:
+                found.append(int(worker))
+    return found
 
 
 def test_a_command_and_a_worker_are_killed_and_nothing_is_lost(tmp_path, storage):
     """Two commands, as on two machines; one is killed whole, the other loses a worker."""
-    first, second = (command(tmp_path, storage, "kill", 14) for _ in range(2))
-    log = tmp_path / "trained.txt"
-    until(lambda: log.exists() and len(trained(tmp_path)) >= 4, "nothing is trained")
-    kill(first.pid)
-    own = [int(line[3]) for line in trained(tmp_path)]
-    parents = {}
-    for process in set(own):
-        stat = Path(f"/proc/{process}/stat")
-        if stat.exists():
-            parents[process] = int(stat.read_text().rpartition(")")[2].split()[1])
-    worker = next(child for child, parent in parents.items() if parent == second.pid)
-    kill(worker)
+    (tmp_path / "trained.txt").touch()
+    both = [command(tmp_path, storage, "kill", 14, gate="open") for _ in range(2)]
+    until(lambda: all(len(workers_of(tmp_path, one)) == 2 for one in both), "nothing is trained")
+    first, second = both
+    lost, orphans = workers_of(tmp_path, second)[0], workers_of(tmp_path, first)
+    first.kill()
+    os.kill(lost, signal.SIGKILL)
+    first.communicate()
+    until(lambda: not any(is_running(str(one)) for one in orphans), "workers outlive their parent")
+    (tmp_path / "open").touch()
     output, _ = second.communicate(timeout=LONG)
     assert second.returncode == 0, output
-    first.communicate()
     trials = found(tmp_path, storage, "kill")
     check_nothing_lost(trials, 14)
-    assert any("gone" in one.cause for one in trials)
+    causes = [one.cause for one in trials if one.state == "failed"]
+    assert len(causes) == 3 and all("its worker is gone" in cause for cause in causes)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -248,7 +255,7 @@ def test_a_signal_ends_it_in_good_order_and_the_same_command_goes_on(tmp_path, n
     assert process.returncode == 128 + number, output
     assert "what was finished is kept" in output
     workers = {int(line[3]) for line in trained(tmp_path)}
-    until(lambda: not any(Path(f"/proc/{one}").exists() for one in workers), "workers are left")
+    until(lambda: not any(is_running(str(one)) for one in workers), "workers are left")
     trials = found(tmp_path, None, "stop")
     assert [one.state for one in trials] == ["failed", "failed", "waiting", "waiting"]
     assert {one.cause for one in trials} - {""} == {f"stopped by signal {int(number)}"}
@@ -262,7 +269,7 @@ def test_workers_end_with_their_parent(tmp_path):
     process = command(tmp_path, None, "orphans", 6, seconds=60)
     log = tmp_path / "trained.txt"
     until(lambda: log.exists() and len(trained(tmp_path)) == 2, "nothing is trained")
-    kill(process.pid)
+    process.kill()
     process.communicate()
     workers = {int(line[3]) for line in trained(tmp_path)}
-    until(lambda: not any(Path(f"/proc/{one}").exists() for one in workers), "orphans")
+    until(lambda: not any(is_running(str(one)) for one in workers), "orphans")

@@ -23,7 +23,7 @@ from collision.report.clips import Clips, read_clips
 from collision.report.comparison import differences_grid, reading, runs_grid
 from collision.report.curve import legend
 from collision.report.gallery import Card, Line, card_of, units_of
-from collision.report.html import Html, document, tag
+from collision.report.html import Child, Html, document, tag
 from collision.report.judged import Judged
 from collision.report.parts import command, paragraph, section, table, track
 from collision.report.results_page import scale_of
@@ -150,7 +150,8 @@ def _differences(comparison: Comparison) -> list[Html]:
 def _slices(comparison: Comparison, slices: Sequence[SliceDifference]) -> list[Html]:
     every = [one for part in slices for one in part.differences.values()]
     scale = scale_of(every, [0.0])
-    rows, cells = [], []
+    rows: list[list[str]] = []
+    cells: list[list[Child]] = []
     for part in slices:
         for run in comparison.differences:
             one = part.differences.get(run)
@@ -161,6 +162,10 @@ def _slices(comparison: Comparison, slices: Sequence[SliceDifference]) -> list[H
             dots = "" if one is None else track(one, scale, 0.0)
             cells.append([part.name, run, dots, *rest])
     header = ["slice", "run", "", "difference\n[95 % interval]", "examples", "note"]
+    if len(comparison.differences) == 1:  # on a phone the dots come next to the slice
+        header = [header[0], *header[2:]]
+        rows = [[row[0], *row[2:]] for row in rows]
+        cells = [[row[0], *row[2:]] for row in cells]
     told = "Intervals of slices are not corrected for their number: of twenty, one is off by luck."
     return [tag("p", told, class_="legend"), table(Grid("", header, rows), cells)]
 

@@ -105,10 +105,8 @@ def tile(value: str, *about: str) -> Html:
 
 
 def warning(name: str, message: str) -> Html:
-    """Something to know before a number is believed."""
-    return tag(
-        "div", tag("b", name.replace("_", " ")), words(message), class_="warning", role="note"
-    )
+    """Something to know before a number is believed; its name is that in ``metrics.json``."""
+    return tag("div", tag("b", name), words(message), class_="warning", role="note")
 
 
 def command(text: str) -> Html:

@@ -272,7 +272,7 @@ def _runs_table(path: Path, runs: Sequence[Run]) -> Html:
         ("seeds", lambda run: str(run.seeds or ""), lambda run: str(run.seeds or "")),
         ("warnings", lambda run: str(run.warnings), lambda run: str(run.warnings)),
         ("started", lambda run: run.started[:16].replace("T", " "), _date),
-        ("commit", lambda run: run.commit, lambda run: run.commit),
+        ("commit", lambda run: run.commit, lambda run: tag("span", run.commit, class_="whole")),
         ("command", lambda run: run.command, _command),
     ]
     rows = [[key(run) for _, key, _ in columns] for run in runs]
@@ -291,8 +291,8 @@ def _part(name: str, run: Run) -> str:
     return run.parts.get(name, "")
 
 
-def _date(run: Run) -> str:
-    return run.started[:16].replace("T", " ")
+def _date(run: Run) -> Html:
+    return tag("span", run.started[:16].replace("T", " "), class_="whole")
 
 
 def _ap(run: Run) -> str:

@@ -15,6 +15,7 @@ import signal
 import string
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
@@ -24,6 +25,7 @@ from collision.commands._early import check_contents, check_early
 from collision.commands._overrides import exists, is_override, jobs_of, readable
 from collision.config import names_of, use_config_dirs
 from collision.errors import CollisionError, ConfigError
+from collision.runs.sweep import sweep
 
 _FLAGS_WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c")
 _DISK_ERRORS = (
@@ -39,6 +41,7 @@ _DISK_ERRORS = (
 # verbs' files, so that help and wrong options are answered without loading torch.
 POSITIONALS: dict[str, tuple[str, int, float]] = {
     "cache": ("an action: ls, du, verify, prune, merge, pack or upgrade", 1, math.inf),
+    "completion": ("a shell: bash, zsh or fish", 1, 1),
     "compare": ("two or more run folders", 2, math.inf),
     "data": ("folder of videos", 0, 1),
     "evaluate": ("a run folder or a predictor.safetensors", 1, 1),
@@ -106,10 +109,11 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
     for options in asked:
         check_early(options, paths)
     codes: list[int] = []
-    for job, options in zip(jobs, asked, strict=True):
-        if len(jobs) > 1:
-            print(f"Job {len(codes) + 1} of {len(jobs)}: {' '.join(job)}", flush=True)
-        codes.append(guarded(lambda options=options: _run_job(verb, options, paths)))  # type: ignore[misc]
+    with sweep() if len(jobs) > 1 else nullcontext():
+        for job, options in zip(jobs, asked, strict=True):
+            if len(jobs) > 1:
+                print(f"Job {len(codes) + 1} of {len(jobs)}: {' '.join(job)}", flush=True)
+            codes.append(guarded(lambda options=options: _run_job(verb, options, paths)))  # type: ignore[misc]
     return max(codes)
 
 

@@ -41,7 +41,7 @@ _DEMO_BACKBONE = "efficientnet_lite0"
 _DECODED = ("h264", "hevc", "mpeg4", "mjpeg", "vp9", "av1")
 _ENCODED = ("libx264", "aac")
 _WANDB = "https://api.wandb.ai"
-# What needs each extra; a test holds the names to pyproject.toml.
+# What needs each extra; a test holds the names to pyproject.toml. torchcodec is with the video.
 _WORDS = {
     "cluster": "extract engine=ray",
     "llm": "search policy=llm",
@@ -49,7 +49,6 @@ _WORDS = {
     "postgres": "search storage=postgresql://...",
     "study": "study random=[...]",
     "tensorboard": "train logger=tensorboard",
-    "torchcodec": "extraction.reader=torchcodec",
     "trackio": "train logger=trackio",
 }
 
@@ -96,8 +95,8 @@ def requirements() -> list[Requirement]:
 
 def _python() -> Iterator[Finding]:
     version = platform.python_version()
-    where = f"{platform.python_implementation()} {version}, {platform.system()} {platform.machine()}"
-    yield ok("Python", "Python", where)
+    where = f"{platform.system()} {platform.machine()}"
+    yield ok("Python", "Python", f"{platform.python_implementation()} {version}, {where}")
     if shutil.which("git") is None:
         told = "not found: runs cannot say which commit they are of"
         yield Finding("Python", "git", "missing", told, "apt-get install git")
@@ -106,13 +105,18 @@ def _python() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    needed = [one for one in requirements() if one.marker is None or one.marker.evaluate({"extra": ""})]
+    needed = [one for one in requirements() if _is_for(one, "")]
     wrong = {one.name: why for one in needed if (why := why_not(one))}
     for name, why in wrong.items():
         requirement = next(one for one in needed if one.name == name)
         mend = f"{installer()} {shlex.quote(name + str(requirement.specifier))}"
         yield Finding("Python", name, "broken", why, install_again() if is_checkout() else mend)
     yield ok("Python", "packages", f"{len(needed) - len(wrong)} of {len(needed)} that are needed")
+
+
+def _is_for(one: Requirement, extra: str) -> bool:
+    """Say whether a requirement holds on this machine, with this extra or, of "", with none."""
+    return one.marker is None or one.marker.evaluate({"extra": extra})
 
 
 def why_not(one: Requirement) -> str:
@@ -127,7 +131,7 @@ def why_not(one: Requirement) -> str:
 
 
 def _machine() -> Iterator[Finding]:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    memory = _memory() / 2**30
     yield ok("Machine", "CPU", f"{num_cores()} cores for this process, {memory:.1f} GiB memory")
     shared = Path("/dev/shm")
     if shared.is_dir() and (free := shutil.disk_usage(shared).free / 2**20) <= _SHARED_MIB:
@@ -136,6 +140,14 @@ def _machine() -> Iterator[Finding]:
         yield Finding("Machine", "shared memory", "missing", told, mend)
     elif shared.is_dir():
         yield ok("Machine", "shared memory", f"{free / 1024:.1f} GiB free")
+
+
+def _memory() -> int:
+    """Give the bytes that this machine, or the container around it, has."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    said = limit.read_text().strip() if limit.is_file() else "max"
+    return min(found, int(said)) if said.isdigit() else found
 
 
 def _device() -> Iterator[Finding]:
@@ -164,7 +176,6 @@ def _pyav() -> Iterator[Finding]:
 
 
 def _codecs() -> Iterator[Finding]:
-    import av.codec
 
     for verb, mode, names in (("decodes", "r", _DECODED), ("encodes", "w", _ENCODED)):
         there = [name for name in names if _has_codec(name, mode)]
@@ -304,7 +315,7 @@ def _hub(options: DoctorOptions) -> Iterator[Finding]:
         told = "not asked: HF_HUB_OFFLINE is set, and nothing is downloaded"
         yield Finding("Weights", "hub", "missing", told, "unset HF_HUB_OFFLINE")
     elif why := why_unreachable(constants.ENDPOINT, options.timeout):
-        mend = "a connection or a proxy (HTTPS_PROXY); or HF_ENDPOINT=ADDRESS of a mirror"
+        mend = "a connection, HTTPS_PROXY, or HF_ENDPOINT=ADDRESS of a mirror"
         yield Finding("Weights", "hub", "missing", why, mend)
     else:
         yield ok("Weights", "hub", f"{constants.ENDPOINT} answers")
@@ -341,12 +352,11 @@ def _extras() -> Iterator[Finding]:
     by_extra: dict[str, list[Requirement]] = {}
     for one in requirements():
         for extra in _WORDS:
-            is_of_it = one.marker is not None and not one.marker.evaluate({"extra": ""})
-            if is_of_it and one.marker.evaluate({"extra": extra}):  # type: ignore[union-attr]
+            if not _is_for(one, "") and _is_for(one, extra):
                 by_extra.setdefault(extra, []).append(one)
     for extra, ones in by_extra.items():
         if wrong := [f"{one.name}: {why}" for one in ones if (why := why_not(one))]:
-            names = " ".join(shlex.quote(f"{one.name}{one.specifier}") for one in ones)
+            names = " ".join(shlex.quote(str(one).partition(";")[0].strip()) for one in ones)
             told = f"{'; '.join(wrong)} (for {_WORDS[extra]})"
             yield Finding("Extras", extra, "missing", told, f"{installer()} {names}")
         else:

@@ -1,4 +1,4 @@
-"""What ``collision doctor`` finds, one line each; and a guard, for what is looked at may be broken."""
+"""What ``collision doctor`` finds, one line each; what it looks at may be broken in any way."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def is_checkout() -> bool:
 def install_again() -> str:
     """Give the command that makes the installation whole."""
     if is_checkout():
-        return f"cd {shlex.quote(str(config_dir().parent))} && rm -f .venv/.ready && make .venv/.ready"
+        return (
+            f"cd {shlex.quote(str(config_dir().parent))} && rm -f .venv/.ready && make .venv/.ready"
+        )
     return f"{installer()} --upgrade --force-reinstall dashcam-collision"
 
 

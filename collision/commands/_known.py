@@ -52,10 +52,7 @@ def known_of(verb: str) -> Known:
     for name in hints:  # such as space=, whose YAMLs are no group of the composition
         if not options.get(name) and name in options and names_of(name):
             options[name] = tuple(names_of(name))
-    if verb == "space":
-        actions = tuple(names_of("space"))
-    else:
-        actions = ACTIONS.get(verb, ())
+    actions = tuple(names_of("space")) if verb == "space" else ACTIONS.get(verb, ())
     paths = tuple(name for name in path_options(verb) if name in options)
     return Known(dict(sorted(options.items())), paths, actions)
 

@@ -75,7 +75,8 @@ _BASH = r"""_collision() {
       # Where bash takes = as a part of words, it wants the whole of it.
       [[ $COMP_WORDBREAKS == *=* ]] || COMPREPLY=("${COMPREPLY[@]/#/$key=}") ;;
     *)
-      COMPREPLY=($(compgen -W "$(_collision_options "$verb") $(_collision_actions "$verb")" -- "$cur"))
+      option="$(_collision_options "$verb") $(_collision_actions "$verb")"
+      COMPREPLY=($(compgen -W "$option" -- "$cur"))
       if [[ ${#COMPREPLY[@]} -gt 0 && ${COMPREPLY[0]} == *= ]]; then
         compopt -o nospace 2>/dev/null
       fi

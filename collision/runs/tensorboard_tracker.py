@@ -62,9 +62,7 @@ class TensorBoardTracker:
         """Say in a line what shows it."""
         return f"TensorBoard: tensorboard --logdir {logger.save_dir}"
 
-    def finish(
-        self, logger: TensorBoardLogger, predictor: Path, origin: Mapping[str, Any]
-    ) -> None:
+    def finish(self, logger: TensorBoardLogger, predictor: Path, origin: Mapping[str, Any]) -> None:
         """Log what a head is and where its file lies, and close its event file."""
         facts = {"file": str(predictor), **origin}
         logger.experiment.add_text("predictor", as_text(facts))

@@ -1,4 +1,4 @@
-"""What every logger can do; its YAML's ``_target_`` names the class, and nothing else imports it."""
+"""What every logger can do. Its YAML's ``_target_`` names its class; nothing else imports it."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class TrackioTracker:
         self._trackio: Any = trackio
 
     def logger(self, run_folder: Path, part: str, config: Mapping[str, Any]) -> TrackioLogger:
-        """Start logging a head (``seed_0``, ``fold_1/seed_0``); a resumed one goes on in its run."""
+        """Start logging a head (``seed_0``, ``fold_1/seed_0``); a resumed one goes on."""
         return TrackioLogger(self._start(run_folder, part, config))
 
     def where(self, logger: TrackioLogger) -> str:
@@ -96,7 +96,9 @@ class TrackioTracker:
         tables = {**tables_of(run_folder, numbers), **curves_of(run_folder)}
         shown = {f"plots/{n}": self._trackio.Image(p) for n, p in pictures_of(run_folder).items()}
         with _silent():
-            run.log({**scalars_of(numbers), **shown, **{n: self._table(t) for n, t in tables.items()}})
+            run.log(
+                {**scalars_of(numbers), **shown, **{n: self._table(t) for n, t in tables.items()}}
+            )
             name = f"results-{run_folder.resolve().name}"
             artifact = self._trackio.Artifact(
                 name, type="results", metadata=learned_from(run_folder)

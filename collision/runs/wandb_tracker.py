@@ -1,8 +1,8 @@
 """Log runs to Weights & Biases: curves, configuration, final tables, and the trained heads.
 
 Each trained head (a seed, or a seed of a fold) is one W&B run, and one more holds the final tables;
-they share a group, which is called like the run folder, or, in a sweep, like the sweep. Nothing else imports this file: its YAML's
-``_target_`` names it, so without ``logger=wandb`` W&B is never loaded.
+they share a group, which is called like the run folder or, of a sweep, like the sweep. Nothing else
+imports this file: its YAML's ``_target_`` names it, so without ``logger=wandb`` W&B is not loaded.
 """
 
 from __future__ import annotations

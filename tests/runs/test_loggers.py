@@ -115,7 +115,9 @@ def test_trackio_keeps_curves_and_result(run_folder, numbers, monkeypatch, tmp_p
     assert config["head"] == CONFIG["head"] and config["_Group"] == name
 
 
-@pytest.mark.parametrize(("name", "module"), [("tensorboard", "torch.utils.tensorboard"), ("trackio", "trackio")])
+@pytest.mark.parametrize(
+    ("name", "module"), [("tensorboard", "torch.utils.tensorboard"), ("trackio", "trackio")]
+)
 def test_without_its_package_a_logger_is_a_sentence(name, module, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigError, match=rf"^logger={name} needs .*pip install '{name}>=") as told:

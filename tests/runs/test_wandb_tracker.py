@@ -152,7 +152,7 @@ def test_the_summary_holds_scores_curves_and_files_with_their_fingerprints(run_f
     assert "Brier score" in {line[0] for line in table("test/numbers")["data"]}
     (curve,) = [json.loads(p.read_text()) for p in run.folder.glob("files/**/*roc*.json")]
     assert {line[0] for line in curve["data"]} == {"0.5 s", "1.0 s", "1.5 s"}
-    assert [0, 0] == curve["data"][0][1:] and [1, 1] == curve["data"][-1][1:]
+    assert curve["data"][0][1:] == [0, 0] and curve["data"][-1][1:] == [1, 1]
     (artifact,) = run.artifacts
     assert artifact.type == "results"
     metadata = json.loads(artifact.metadata)

@@ -12,7 +12,7 @@ WIDTH = 80
 FLAGS = """\
 Flags of every verb
   -q, --quiet        errors, warnings and the result alone; no progress
-  -v, --verbose      also: libraries' logs, an error's traceback, time and memory
+  -v, --verbose      and libraries' logs, an error's traceback, time, memory
 """
 # Where a verb's YAML does not say more.
 EXIT_CODES = """\

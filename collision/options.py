@@ -259,6 +259,20 @@ class CacheOptions(Folders):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DoctorOptions(Folders):
+    """See configs/doctor.yaml; ``timeout`` is of the hub's answer."""
+
+    json: bool = False
+    build: bool = True
+    timeout: Duration = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompletionOptions(Folders):
+    """See configs/completion.yaml: nothing of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpaceOptions(Folders):
     """See configs/space.yaml."""
 
@@ -356,7 +370,9 @@ class PartOptions(OfTraining):
 OPTIONS: dict[str, type] = {
     "cache": CacheOptions,
     "compare": CompareOptions,
+    "completion": CompletionOptions,
     "data": DataOptions,
+    "doctor": DoctorOptions,
     "evaluate": EvaluateOptions,
     "extract": ExtractOptions,
     "part": PartOptions,

@@ -58,6 +58,8 @@ def test_the_pages_hold_commands():
         "predict",
         "data",
         "compare",
+        "completion",
+        "doctor",
         "part",
         "report",
         "cache",

@@ -23,6 +23,7 @@ FLAT = (
     "errors",
     "files",
     "checks",
+    "console",
     "config",
     "untrusted",
     "option_groups",

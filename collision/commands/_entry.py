@@ -11,10 +11,15 @@ import errno
 import importlib
 import math
 import re
+import resource
 import signal
 import string
 import sys
+import time
+import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from datetime import timedelta
 from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
@@ -22,8 +27,11 @@ from omegaconf import DictConfig, OmegaConf
 from collision.commands import _compose
 from collision.commands._early import check_contents, check_early
 from collision.commands._overrides import exists, is_override, jobs_of, readable
+from collision.commands._wrapped import EXIT_CODES, FLAGS, wrapped
 from collision.config import names_of, use_config_dirs
+from collision.console import Talk, is_quiet, is_verbose, talking
 from collision.errors import CollisionError, ConfigError
+from collision.runs.sweep import sweep
 
 _FLAGS_WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--cfg", "-c")
 _DISK_ERRORS = (
@@ -39,6 +47,7 @@ _DISK_ERRORS = (
 # verbs' files, so that help and wrong options are answered without loading torch.
 POSITIONALS: dict[str, tuple[str, int, float]] = {
     "cache": ("an action: ls, du, verify, prune, merge, pack or upgrade", 1, math.inf),
+    "completion": ("a shell: bash, zsh or fish", 1, 1),
     "compare": ("two or more run folders", 2, math.inf),
     "data": ("folder of videos", 0, 1),
     "evaluate": ("a run folder or a predictor.safetensors", 1, 1),
@@ -79,7 +88,16 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def run_verb(verb: str, arguments: Sequence[str]) -> int:
     """Type the verb's options and run it; give the exit code."""
-    return guarded(lambda: _run(verb, arguments))
+    with talking(_talk_of(arguments)):
+        return guarded(lambda: _run(verb, arguments))
+
+
+def _talk_of(arguments: Sequence[str]) -> Talk:
+    """Read ``-q`` and ``-v`` before anything that may fail."""
+    given = set(split_arguments(arguments)[1])
+    if {"-v", "--verbose"} & given:
+        return "verbose"
+    return "quiet" if {"-q", "--quiet"} & given else "plain"
 
 
 def _run(verb: str, arguments: Sequence[str]) -> int:
@@ -106,16 +124,25 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
     for options in asked:
         check_early(options, paths)
     codes: list[int] = []
-    for job, options in zip(jobs, asked, strict=True):
-        if len(jobs) > 1:
-            print(f"Job {len(codes) + 1} of {len(jobs)}: {' '.join(job)}", flush=True)
-        codes.append(guarded(lambda options=options: _run_job(verb, options, paths)))  # type: ignore[misc]
+    with sweep() if len(jobs) > 1 else nullcontext():
+        for job, options in zip(jobs, asked, strict=True):
+            if len(jobs) > 1 and not is_quiet():
+                print(f"Job {len(codes) + 1} of {len(jobs)}: {' '.join(job)}", flush=True)
+            codes.append(guarded(lambda options=options: _run_job(verb, options, paths)))  # type: ignore[misc]
     return max(codes)
 
 
 def _run_job(verb: str, options: Any, paths: list[str]) -> int:
     check_contents(options, paths)
-    return importlib.import_module(f"collision.commands.{verb}").run(options, paths)
+    begun = time.monotonic()
+    try:
+        return importlib.import_module(f"collision.commands.{verb}").run(options, paths)
+    finally:
+        if is_verbose():
+            took = timedelta(seconds=round(time.monotonic() - begun))
+            unit = 2**30 if sys.platform == "darwin" else 2**20  # bytes there, KiB elsewhere
+            most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+            print(f"{verb}: {took}, {most:.2f} GiB memory at most", file=sys.stderr)
 
 
 class _Flags(argparse.ArgumentParser):
@@ -127,6 +154,8 @@ class _Flags(argparse.ArgumentParser):
         self.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
         self.add_argument("--resolve", action="store_true")
         self.add_argument("--multirun", "-m", action="store_true")
+        self.add_argument("--quiet", "-q", action="store_true")
+        self.add_argument("--verbose", "-v", action="store_true")
         self.add_argument("--config-dir", "-cd", action="append", default=[])
         self.add_argument("--config-name", "-cn")
 
@@ -136,9 +165,13 @@ class _Flags(argparse.ArgumentParser):
 
 def _help(config: DictConfig) -> str:
     groups = [f"  {g}: {', '.join(names_of(g))}" for g in sorted(_compose.choices_of(config))]
-    return string.Template(config.hydra.help.template).safe_substitute(
-        APP_CONFIG_GROUPS="\n".join(groups) + "\n", CONFIG=_shown(config, "job", resolve=False)
+    template, _, rest = config.hydra.help.template.rpartition("Defaults\n")
+    filled = string.Template(wrapped(template)).safe_substitute(
+        APP_CONFIG_GROUPS=wrapped("\n".join(groups))
     )
+    defaults = string.Template(rest).safe_substitute(CONFIG=_shown(config, "job", resolve=False))
+    codes = "" if "Exit codes" in template else EXIT_CODES
+    return f"{filled}{codes}{FLAGS}\nDefaults\n{defaults}"
 
 
 def _shown(config: DictConfig, what: str, resolve: bool) -> str:
@@ -172,6 +205,8 @@ def guarded(job: Callable[[], int]) -> int:
     try:
         return job()
     except CollisionError as error:
+        if is_verbose():
+            traceback.print_exception(error)
         return _tell(str(error), error.exit_code)
     except KeyboardInterrupt as stop:  # its argument, if any, says how to go on
         how_to_go_on = "".join(f" {text}" for text in stop.args)

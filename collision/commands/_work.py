@@ -24,10 +24,10 @@ from collision.learning.side_by_side import Training, num_at_once, train_ahead
 from collision.options import TrainOptions, as_config
 from collision.report.words import steps_line
 
-if TYPE_CHECKING:  # without logger=wandb, W&B is not loaded
+if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
-    from collision.runs.wandb_tracker import WandbTracker
+    from collision.runs.tracker import Tracker
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Work:
     setup: TrainingSetup
     folder: Path
     initial: Predictor | None
-    tracker: WandbTracker | None
+    tracker: Tracker | None
     console: Console
     choices: Mapping[str, Choice] = field(default_factory=dict)
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from collision.checks import user_path
+from collision.console import progress_console
 from collision.errors import CollisionError, ConfigError
 from collision.features.packed import drop_packed, pack_store, stored_keys
 from collision.features.upgrade import Moved, merge, upgrade
@@ -180,7 +181,7 @@ def _tell_moved(console: Console, what: str, moved: Moved) -> int:
 
 @contextmanager
 def _progress(description: str) -> Iterator[OnFile]:
-    with Progress(console=Console(stderr=True)) as bar:
+    with Progress(console=progress_console(stderr=True)) as bar:
         task = bar.add_task(description, total=None)
         yield lambda number, total: bar.update(task, completed=number, total=total)
 

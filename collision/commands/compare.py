@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from collision.commands._runs import choose_dataset, named_runs
+from collision.console import progress_console, say_result
 from collision.files import write_json, write_whole
 from collision.metrics.comparison import Comparison, compare
 from collision.metrics.scored import Scored
@@ -28,7 +27,7 @@ from collision.runs.provenance import provenance
 
 def run(options: CompareOptions, paths: list[str]) -> int:
     """Compare the runs and write a folder of results."""
-    console = Console()
+    console = progress_console()
     folders = named_runs(paths)
     chosen = {name: choose_dataset(folder, options.dataset) for name, folder in folders.items()}
     scores = {
@@ -61,8 +60,8 @@ def run(options: CompareOptions, paths: list[str]) -> int:
     write_compare_page(folder, compared, slices, options.clips, console)
     for grid in (runs_grid(comparison), differences_grid(comparison)):
         console.print(as_rich(grid))
-    console.print(reading(comparison), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"Results: {folder}", markup=False, highlight=False, soft_wrap=True)
+    say_result(reading(comparison))
+    say_result(f"Results: {folder}")
     return 0
 
 

@@ -30,6 +30,7 @@ from collision.audit.jobs import Job, Pool, find_jobs
 from collision.audit.missing import UNREADABLE, count_missing, guess_units, why_unseen
 from collision.audit.shortcuts import audit, one_cut_a_video
 from collision.checks import user_path
+from collision.console import progress_console, say_result
 from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
 from collision.features.digest import VideoDigests
 from collision.files import write_json, write_whole
@@ -71,9 +72,9 @@ class DatasetFacts:
 
 def run(options: DataOptions, paths: list[str]) -> int:
     """Look at a data set, print the report, and write it to a folder of its own."""
-    console = Console()
+    console = progress_console()
     if options.write is not None:  # then there is a folder: see ``collision.commands._early``
-        return write_list(options.write, user_path(paths[0]), console)
+        return write_list(options.write, user_path(paths[0]), Console())
     policy: SamplingPolicy = options.sampling.build()
     dataset: Dataset = options.dataset.build()
     listed, complaint = list_records(dataset, options)
@@ -83,7 +84,7 @@ def run(options: DataOptions, paths: list[str]) -> int:
     write_json(folder / "data.json", report)
     write_data_page(folder, report, measures, report["provenance"]["command"])
     print_report(report, console)
-    console.print(f"\nReport: {folder}", markup=False, highlight=False, soft_wrap=True)
+    say_result(f"\nReport: {folder}")
     if options.examples is not None:
         count = write_examples(options.examples, dataset_facts)
         console.print(f"{count} examples: {options.examples}", markup=False, highlight=False)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from collision import api
 from collision.commands._early import wanted_datasets
+from collision.console import progress_console, say_result, warning_console
 from collision.evaluation.evaluation import Evaluation
 from collision.evaluation.scores import write_submission
 from collision.experiment import prepare_all
@@ -34,7 +35,7 @@ from collision.runs.provenance import provenance
 
 def run(options: EvaluateOptions, paths: list[str]) -> int:
     """Evaluate on every wanted data set; one folder of results."""
-    console = Console()
+    console = progress_console()
     made = provenance()
     model = api.load(paths[0], trust=options.trust, cache_root=options.cache_root)
     datasets = [part.build() for part in wanted_datasets(options, model.path)]
@@ -46,7 +47,7 @@ def run(options: EvaluateOptions, paths: list[str]) -> int:
     write_evaluations(folder, model.path, evaluations, made)
     print_results(console, evaluations, read_judged(folder, read_metrics(folder)))
     remake(folder, options.clips, console)
-    console.print(f"Results: {folder}", markup=False, highlight=False, soft_wrap=True)
+    say_result(f"Results: {folder}")
     return 0
 
 
@@ -62,7 +63,7 @@ def print_results(
         baseline = next(one.baseline for one in evaluations if one.numbers)
         console.print(f"\n{name}, split {evaluations[0].split}", style="bold")
         console.print(as_rich(final_grid(numbers.summary, baseline=baseline)))
-        console.print(numbers.summary.headline, markup=False, highlight=False, soft_wrap=True)
+        say_result(numbers.summary.headline)
     for name, numbers in judged:
         if numbers.anticipation:
             console.print(f"\n{name}, along whole videos too", style="bold")
@@ -85,7 +86,7 @@ def print_results(
             console.print(say, markup=False, highlight=False)
         print_missing(console, one.experiment.missing.as_json())
         print_notes(console, one.experiment.notes, one.experiment.num_outdated)
-        print_warnings(console, [finding.as_json() for finding in one.findings])
+        print_warnings(warning_console(console), [finding.as_json() for finding in one.findings])
 
 
 def write_evaluations(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from collision.console import progress_console, say_result
 from collision.devices import precision_of
 from collision.errors import CollisionError, ConfigError, Interrupted
 from collision.experiment import Experiment, prepare_all
@@ -36,7 +37,7 @@ def run(options: ExtractOptions, paths: list[str]) -> int:
 
 
 def _run(options: ExtractOptions, precision: str) -> int:
-    console = Console()
+    console = progress_console()
     shard = shard_of_task(options.shard, options.devices, options.num_nodes)
     policy: SamplingPolicy = options.sampling.build()
     datasets = [part.build() for part in options.datasets]
@@ -64,9 +65,9 @@ def _run(options: ExtractOptions, precision: str) -> int:
     if complaints:
         raise CollisionError("\n".join(complaints))
     if plans:
-        console.print(plan_table(plans))
+        Console().print(plan_table(plans))
         if all(planned.is_done for _, _, planned in plans):
-            console.print("Nothing to do: everything is in the cache.")
+            say_result("Nothing to do: everything is in the cache.")
     return 0
 
 
@@ -88,8 +89,7 @@ def _extract(
     except Interrupted as error:
         _write_report(experiment, source, error.exit_code)
         raise
-    _tell(
-        console,
+    say_result(
         f"{name} with {source.spec.name}: {report.num_windows} windows computed, "
         f"{report.num_reused} reused, {report.num_unavailable} beyond the videos, "
         f"{report.seconds:.0f} s -> {source.store.folder}",

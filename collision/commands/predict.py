@@ -16,8 +16,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from rich.console import Console
-
 from collision import api
 from collision.checks import user_path
 from collision.commands._clips import Clip, clips_of, read_event_times
@@ -30,6 +28,7 @@ from collision.commands._predicted import (
     write_curve,
     write_tables,
 )
+from collision.console import progress_console, say_result
 from collision.errors import CollisionError, VideoDecodeError
 from collision.features.progress import ExtractionProgress
 from collision.learning.predictor_files import find_predictors
@@ -61,7 +60,7 @@ def run(options: PredictOptions, paths: list[str]) -> int:
         load_parquet()
     clips = clips_of(paths)[: options.limit]
     events = read_event_times(options.events, clips) if options.events else {}
-    console = Console()
+    console = progress_console()
     if options.events:
         text = f"event times of {len(events)} of {len(clips)} clips in {options.events}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -85,7 +84,7 @@ def run(options: PredictOptions, paths: list[str]) -> int:
             work.write_all(outcomes)
     page = options.output / "predictions.html"
     text = f"All clips: {page}, with summary.csv and alarms.csv beside it"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    say_result(text)
     if failures := [one.failure for one in outcomes if one.failure]:
         without = sum(one.prediction is None for one in outcomes)
         what = "gave no prediction" if without == len(failures) else "failed"

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from collision.checks import user_path
+from collision.console import progress_console, say_result
 from collision.errors import ConfigError
 from collision.options import ReportOptions
 from collision.report.run_page import remake
@@ -18,7 +19,7 @@ MANY = "runs"
 
 def run(options: ReportOptions, paths: list[str]) -> int:
     """Write the page of one run, or that over many."""
-    console = Console()
+    console = progress_console()
     if paths[0] == MANY:
         folders = [user_path(path) for path in paths[1:]] or [options.runs_root]
         return _over_many(options, folders, console)
@@ -29,7 +30,7 @@ def run(options: ReportOptions, paths: list[str]) -> int:
         )
     for path in paths:
         page = remake(user_path(path), options.clips, console)
-        console.print(f"Results: {page}", markup=False, highlight=False, soft_wrap=True)
+        say_result(f"Results: {page}")
     return 0
 
 
@@ -42,7 +43,7 @@ def _over_many(options: ReportOptions, folders: list[Path], console: Console) ->
         refresh = options.refresh if going_on else None
         write_runs_page(page, runs, folders, refresh)
         said = f"{len(runs)} runs, {going_on} of them running: {page}"
-        console.print(said, markup=False, highlight=False, soft_wrap=True)
+        say_result(said)
         if refresh is None:
             return 0
         time.sleep(refresh)

@@ -17,6 +17,7 @@ from collision.commands._compose import options_for
 from collision.commands._early import datasets_after
 from collision.commands._shown import Shown, follow
 from collision.config import config_dirs
+from collision.console import progress_console, say_result
 from collision.devices import device_of, num_cores
 from collision.errors import CollisionError
 from collision.files import write_whole
@@ -56,7 +57,7 @@ _MOST_ON_A_GPU = 4  # processes: each has a context of its own there
 
 def run(options: SearchOptions, paths: list[str]) -> int:
     """Search, or do one of the actions on a search that was begun."""
-    console = Console()
+    console = Console() if paths else progress_console()
     if not paths:
         search(options, console)
     elif paths[0] == "status":
@@ -126,9 +127,9 @@ def search(options: SearchOptions, console: Console) -> None:
         _say(console, f"The hours are over; other commands go on, and {goes_on}.")
     console.print(overview(ending.trials, about))
     for line in verdict(ending.trials, about):
-        _say(console, line)
+        say_result(line)
     page = report(read_begun(options.runs_root, str(options.name)), ending.trials)
-    _say(console, f"Search: {folder}\nPage: {page}")
+    say_result(f"Search: {folder}\nPage: {page}")
 
 
 def report(begun: Begun, trials: Sequence[Trial]) -> Path:

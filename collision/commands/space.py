@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from collision.console import progress_console
 from collision.options import SpaceOptions
 from collision.search.obstacles import backbone_choices, obstacles
 from collision.search.space import Dimension, Range, Space
@@ -34,7 +35,11 @@ def run(options: SpaceOptions, paths: list[str]) -> int:
 def _tell_obstacles(space: Space, console: Console) -> None:
     choices = backbone_choices(space)
     tried = track(
-        obstacles(space), "Building backbones", len(choices), console=console, transient=True
+        obstacles(space),
+        "Building backbones",
+        len(choices),
+        console=progress_console(),
+        transient=True,
     )
     reasons = {choice.name: why for choice, why in tried if why}
     count = len(choices) - len(reasons)

@@ -14,6 +14,7 @@ from collision.commands import evaluate
 from collision.commands._choices import announced, check_choice, choices
 from collision.commands._early import datasets_after
 from collision.commands._work import Work, print_plain, steps_of
+from collision.console import progress_console, say_result, warning_console
 from collision.devices import device_of, precision_of
 from collision.evaluation.evaluation import Evaluation, Judging, evaluate_heads
 from collision.evaluation.scores import write_submission
@@ -49,7 +50,7 @@ from collision.types import SPLITS
 
 def run(options: TrainOptions, paths: list[str]) -> int:
     """Train, or continue a run; then judge."""
-    console = Console()
+    console = progress_console()
     made = provenance()
     tracker = options.logger.build() if options.logger else None
     policy, source = options.sampling.build(), source_of(options)
@@ -209,11 +210,11 @@ def write_report(
     numbers = evaluation.numbers
     assert numbers is not None, "a trained run has a split with labels"
     console.print(as_rich(final_grid(numbers.summary, numbers.last_step, evaluation.baseline)))
-    print_plain(console, numbers.summary.headline)
+    say_result(numbers.summary.headline)
     if numbers.anticipation:
         console.print(as_rich(numbers_grid(numbers)))
-    print_warnings(console, metrics["warnings"])
+    print_warnings(warning_console(console), metrics["warnings"])
     if submission:
         print_plain(console, f"Submission: {submission}")
     page = remake(folder, options.clips, console)
-    print_plain(console, f"Results: {page} and metrics.json beside it")
+    say_result(f"Results: {page} and metrics.json beside it")

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from collision.console import is_quiet
 from collision.types import Seconds
 
 LINE_EVERY: Seconds = 60.0
@@ -32,9 +33,9 @@ class ExtractionProgress:
             TextColumn("{task.fields[slowest]}", style="dim"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            disable=not is_shown or not sys.stderr.isatty(),
+            disable=not is_shown or is_quiet() or not sys.stderr.isatty(),
         )
-        self._has_lines = is_shown and not sys.stderr.isatty()
+        self._has_lines = is_shown and not is_quiet() and not sys.stderr.isatty()
         self._begun = self._told = time.monotonic()
         self._num_told = 0.0
         self._left: dict[str, int] = {}

@@ -105,7 +105,7 @@ def hub_file(repository: str, names: Sequence[str], alternatives: str) -> Path:
         reason = "not on this machine, and HF_HUB_OFFLINE is set"
     else:
         # The hub's client tries many times with growing pauses: first ask if there is a way at all.
-        reason = _why_unreachable(constants.ENDPOINT)
+        reason = why_unreachable(constants.ENDPOINT)
     for name in [] if reason else names:
         try:
             return Path(hf_hub_download(repository, name))
@@ -119,14 +119,14 @@ def hub_file(repository: str, names: Sequence[str], alternatives: str) -> Path:
     )
 
 
-def _why_unreachable(address: str) -> str:
+def why_unreachable(address: str, timeout: Seconds = _PROBE_TIMEOUT) -> str:
     """Try to reach a server once; say why it cannot be reached, or nothing."""
-    reasons = [f"no answer from {address} within {_PROBE_TIMEOUT:g} s"]
+    reasons = [f"no answer from {address} within {timeout:g} s"]
 
     def probe() -> None:
         try:
             request = urllib.request.Request(address, method="HEAD")
-            urllib.request.urlopen(request, timeout=_PROBE_TIMEOUT).close()
+            urllib.request.urlopen(request, timeout=timeout).close()
         except urllib.error.HTTPError:
             pass  # an answer, whatever it says
         except OSError as error:
@@ -137,7 +137,7 @@ def _why_unreachable(address: str) -> str:
     # In a thread, because urllib's timeout does not cover the look-up of the name.
     thread = threading.Thread(target=probe, daemon=True)
     thread.start()
-    thread.join(_PROBE_TIMEOUT)
+    thread.join(timeout)
     return reasons[-1]
 
 

@@ -1,8 +1,8 @@
 """Log runs to Weights & Biases: curves, configuration, final tables, and the trained heads.
 
 Each trained head (a seed, or a seed of a fold) is one W&B run, and one more holds the final tables;
-they share a group, which is called like the run folder. Nothing else imports this file: its YAML's
-``_target_`` names it, so without ``logger=wandb`` W&B is never loaded.
+they share a group, which is called like the run folder or, of a sweep, like the sweep. Nothing else
+imports this file: its YAML's ``_target_`` names it, so without ``logger=wandb`` W&B is not loaded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from lightning.pytorch.loggers import WandbLogger
 from collision.errors import ConfigError
 from collision.evaluation.numbers import Numbers
 from collision.learning.scoring import MONITOR
-from collision.metrics.summary import Summary
+from collision.runs.logged import (
+    LoggedTable,
+    curves_of,
+    files_of,
+    learned_from,
+    pictures_of,
+    scalars_of,
+    tables_of,
+)
+from collision.runs.sweep import sweep_name
 from collision.untrusted import read_config
 
 Mode: TypeAlias = Literal["online", "offline", "disabled"]
@@ -80,24 +89,23 @@ class WandbTracker:
         run.finish()
 
     def summary(self, run_folder: Path, numbers: Numbers) -> None:
-        """Log a finished run's tables, mAP and plots as a W&B run of their own.
+        """Log a finished run's numbers, tables, curves, plots and files as a W&B run of their own.
 
         ConfigError: the server cannot be reached or refuses.
         """
         run = self._start(run_folder, "summary", "summary", read_config(run_folder))
-        summary = numbers.summary
-        tables = {"test/ap": _ap_table(summary)}
-        if summary.slices:
-            tables["test/slices"] = _slices_table(summary)
-        pictures = sorted((run_folder / "plots").glob("*.png"))
-        plots = {f"plots/{path.stem}": wandb.Image(str(path)) for path in pictures}
-        run.log({**tables, **plots})
-        for horizon, entry in summary.ap.items():
-            name = "test/nexar_map" if horizon == "mean" else f"test/ap_{horizon}"
-            run.summary[name] = entry.value
-            run.summary[f"{name}_low"], run.summary[f"{name}_high"] = entry.low, entry.high
-        run.summary["test/chance"] = summary.chance["mean"]
-        run.summary["test/lift"] = summary.lift["mean"].value
+        tables = {name: _table(one) for name, one in tables_of(run_folder, numbers).items()}
+        pictures = pictures_of(run_folder)
+        plots = {f"plots/{name}": wandb.Image(str(path)) for name, path in pictures.items()}
+        curves = {name: _curve(name, one) for name, one in curves_of(run_folder).items()}
+        run.log({**tables, **plots, **curves})
+        for name, value in scalars_of(numbers).items():
+            run.summary[name] = value
+        facts = learned_from(run_folder)
+        artifact = wandb.Artifact(f"results-{run.id}", type="results", metadata=facts)
+        for path in files_of(run_folder):
+            artifact.add_file(str(path.resolve()), policy="immutable", skip_cache=True)
+        run.log_artifact(artifact)
         run.finish()
 
     def _start(
@@ -114,7 +122,7 @@ class WandbTracker:
                 dir=str(run_folder),
                 id=None if self.mode == "disabled" else _run_id(run_folder, part),
                 resume="allow" if self.mode == "online" else None,
-                group=run_folder.resolve().name,
+                group=sweep_name() or run_folder.resolve().name,
                 name=f"{run_folder.resolve().name} {part}",
                 job_type=job_type,
                 config=dict(config),
@@ -157,19 +165,12 @@ def _run_id(run_folder: Path, part: str) -> str:
     return path.read_text().strip()
 
 
-def _ap_table(summary: Summary) -> wandb.Table:
-    oracle = summary.oracle or {}
-    rows = []
-    for key, one in summary.ap.items():
-        beside = summary.chance[key], summary.lift[key].value, oracle.get(key)
-        rows.append([key, one.value, one.low, one.high, *beside])
-    names = ["value", "low", "high", "chance", "lift", "oracle"]
-    return wandb.Table(columns=["horizon", *names], data=rows)
+def _table(table: LoggedTable) -> wandb.Table:
+    return wandb.Table(columns=[*table.columns], data=table.rows)
 
 
-def _slices_table(summary: Summary) -> wandb.Table:
-    rows = []
-    for name, part in summary.slices.items():
-        mean = part.ap["mean"]
-        rows.append([name, part.side, mean.value, mean.low, mean.high, part.chance["mean"]])
-    return wandb.Table(columns=["slice", "judged", "value", "low", "high", "chance"], data=rows)
+def _curve(name: str, table: LoggedTable) -> Any:
+    """Draw the last column over the middle one, a line for each value of the first."""
+    stroke, x, y = table.columns
+    title = name.rpartition("/")[2].replace("_", " ")
+    return wandb.plot.line(_table(table), x, y, stroke=stroke, title=f"{title}, first seed")

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Unpack
 from pydantic import Field
 from rich.progress import Progress, TextColumn
 
+from collision.console import progress_console
 from collision.datasets.synthetic.scene import Clip, PlanOptions, Scene, draw_scene, plan_scenes
 from collision.datasets.synthetic.setting import Domain
 from collision.datasets.synthetic.sidecar import is_complete
@@ -200,7 +201,7 @@ class Synthetic:
 
         columns = (*Progress.get_default_columns(), TextColumn("{task.completed} frames"))
         total = sum(clip.num_frames for scene in missing for clip in scene.clips)
-        with Progress(*columns) as progress:
+        with Progress(*columns, console=progress_console()) as progress:
             task = progress.add_task(f"Painting {self.name}", total=total)
             for frames in generate(videos, missing, self.domain, self.num_workers):
                 progress.advance(task, frames)

@@ -16,6 +16,7 @@ from collision.learning.fit import Place, fit_head
 from collision.learning.scoring import MONITOR
 from collision.report import plots
 from collision.runs.folder import write_config
+from collision.runs.sweep import sweep, sweep_name
 from collision.runs.wandb_tracker import WandbTracker
 from tests.kit.features import SETUP, planted_splits
 from tests.kit.scores import ORACLE, made_up_scores
@@ -119,6 +120,57 @@ def test_the_summary_holds_tables_map_and_plots(run_folder):
     assert [line[0] for line in slices["data"]] == list(summary.slices)
     picture = files / row["plots/ap_by_horizon"]["path"]
     assert picture.read_bytes() == (run_folder / "plots/ap_by_horizon.png").read_bytes()
+
+
+def finished(run_folder):
+    """Put into a run folder what `train` leaves there before it logs the result."""
+    scores = [made_up_scores(seed=seed) for seed in (0, 1)]
+    for seed, one in enumerate(scores):
+        one.to_csv(run_folder / f"predictions_seed{seed}.csv")
+    facts = {"commit": "c0ffee", "learned_from": {"data_digest": "d", "feature_fingerprint": "f"}}
+    (run_folder / "provenance.json").write_text(json.dumps(facts))
+    (run_folder / "results.html").write_text("<p>page</p>")
+    return scores
+
+
+def test_the_summary_holds_scores_curves_and_files_with_their_fingerprints(run_folder):
+    first, second = finished(run_folder)
+    WandbTracker("p", "offline").summary(run_folder, final_numbers())
+    (run,) = logged(run_folder)
+    (row,) = [row for row in run.history if "test/predictions" in row]
+
+    def table(name):
+        return json.loads((run.folder / "files" / row[name]["path"]).read_text())
+
+    shown = table("test/predictions")
+    assert shown["columns"][:6] == ["seed", "video", "group", "label", "horizon", "score"]
+    assert len(shown["data"]) == len(first) + len(second)
+    by_key = {(line[0], line[1], line[4]): line[5] for line in shown["data"]}
+    for seed, one in enumerate((first, second)):
+        for video, horizon, score in zip(one.video, one.horizon, one.score, strict=True):
+            assert by_key[seed, video, horizon] == pytest.approx(score, nan_ok=True)
+    assert "Brier score" in {line[0] for line in table("test/numbers")["data"]}
+    (curve,) = [json.loads(p.read_text()) for p in run.folder.glob("files/**/*roc*.json")]
+    assert {line[0] for line in curve["data"]} == {"0.5 s", "1.0 s", "1.5 s"}
+    assert curve["data"][0][1:] == [0, 0] and curve["data"][-1][1:] == [1, 1]
+    (artifact,) = [one for one in run.artifacts if one.type == "results"]  # tables are some, too
+    metadata = json.loads(artifact.metadata)
+    assert metadata["feature_fingerprint"] == "f" and metadata["run"] == run_folder.name
+    names = {content.path for content in artifact.manifest.contents}
+    assert names == {
+        *("results.html", "config.yaml", "provenance.json"),
+        *("predictions_seed0.csv", "predictions_seed1.csv"),
+    }
+
+
+def test_the_runs_of_a_sweep_share_a_group(run_folder):
+    tracker = WandbTracker("p", "offline")
+    with sweep():
+        name = sweep_name()
+        tracker.logger(run_folder, "seed_0", CONFIG).experiment.finish()
+    tracker.logger(run_folder, "seed_1", CONFIG).experiment.finish()
+    groups = {run.facts["display_name"][-6:]: run.facts["run_group"] for run in logged(run_folder)}
+    assert groups == {"seed_0": name, "seed_1": run_folder.name} and name.startswith("sweep_")
 
 
 def test_metrics_without_oracle_slices_or_interval_are_logged(run_folder):

@@ -3,53 +3,24 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 
 from collision.errors import ConfigError
+from collision.search.journal import WholeLines
 from collision.search.places import EXAMPLE, check_storage, shown
 
 JOURNAL = "journal.log"
 _ATTEMPTS = 5  # two nodes may lay out an empty database at the same moment
 _PATIENCE = 10  # s, until a server counts as not there
-
-
-class WholeLines(JournalFileBackend):
-    """A journal that goes on after a writer was cut off in the middle of a line."""
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write lines; half a line that is there was nobody's, and goes."""
-        with suppress(OSError, ValueError):
-            self._mend()
-        super().append_logs(logs)
-
-    def _mend(self) -> None:
-        # Only the last writer can have been cut off, so that most appends look at one byte.
-        with Path(self._file_path).open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            if not (size := file.tell()):
-                return
-            file.seek(size - 1)
-            if file.read(1) == b"\n":
-                return
-        self._lock.acquire()
-        try:
-            with Path(self._file_path).open("rb+") as file:
-                whole = file.read()
-                file.truncate(whole.rfind(b"\n") + 1)
-        finally:
-            self._lock.release()
 
 
 def open_storage(storage: str | None, folder: Path) -> BaseStorage:
@@ -61,8 +32,7 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     if storage is None:
-        # The whole path: the lock is a link to it, which has to lead somewhere.
-        return JournalStorage(WholeLines(str((folder / JOURNAL).resolve())))
+        return JournalStorage(WholeLines((folder / JOURNAL).resolve()))
     return _database(storage)
 
 

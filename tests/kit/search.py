@@ -47,8 +47,9 @@ def score_of(job: Job, noise: float = 0.0) -> float:
 class Made:
     """Gives a made-up score; what befalls it lies in a folder that all processes see.
 
-    ``fails``: numbers of trials that raise; ``refused``: with a sentence; ``dies``: whose process
-    kills itself. With a ``gate``, all wait until that file is there.
+    ``fails``: which points raise when they are first trained, counted in that order; ``refused``:
+    with a sentence; ``dies``: whose process kills itself. With a ``gate``, all wait until that
+    file is there.
     """
 
     folder: Path
@@ -71,15 +72,25 @@ class Made:
         time.sleep(self.seconds)
         while self.gate and not (self.folder / self.gate).exists():
             time.sleep(0.02)
-        if job.number in self.dies:
+        place = self._place(log, job)
+        if place in self.dies:
             os.kill(os.getpid(), signal.SIGKILL)
-        if job.number in self.fails:
+        if place in self.fails:
             raise MemoryError("no room")
-        if job.number in self.refused:
+        if place in self.refused:
             raise ConfigError("this cannot be")
         value = 0.99 if self.same else score_of(job, self.noise)
         values = [value, 100.0 * (1 + (job.point.cell["head"] == "gru")), 10.0]
         return Outcome(values[: self.num_objectives], 100, 10.0, self.seconds)
+
+    def _place(self, log: Path, job: Job) -> int | None:
+        """Count the points that were begun before; None: this one was, too."""
+        first: dict[tuple[str, str], str] = {}
+        for line in log.read_text().splitlines():
+            number, cell, seed, _ = line.split()
+            first.setdefault((cell, seed), number)
+        own = (job.point.key, str(job.seed))
+        return list(first).index(own) if first[own] == str(job.number) else None
 
 
 @dataclass

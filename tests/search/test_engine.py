@@ -64,11 +64,12 @@ def test_a_search_asks_its_budget_and_confirms_the_best(tmp_path):
 def test_failures_are_told_with_their_cause_and_end_nothing(tmp_path):
     made = Made(tmp_path, fails=(1,), refused=(3,), dies=(5,))
     ending = searched(tmp_path, made)
-    causes = {one.number: one.cause for one in ending.trials if one.state == "failed"}
-    assert causes.pop(1) == "MemoryError: no room" and causes.pop(3) == "this cannot be"
-    assert causes == {5: "its worker is gone: it ended by signal 9"}
+    causes = {one.cause: one.number for one in ending.trials if one.state == "failed"}
+    gone = next(cause for cause in causes if cause.startswith("its worker is gone"))
+    assert set(causes) == {"MemoryError: no room", "this cannot be", gone}
     again = {one.retry_of: one for one in ending.trials if one.retry_of is not None}
-    assert set(again) == {1, 5} and all(one.state == "done" for one in again.values())
+    assert set(again) == {causes["MemoryError: no room"], causes[gone]}
+    assert all(one.state == "done" for one in again.values())
     search = [one for one in ending.trials if one.retry_of is None]
     assert len(search) == 8
     number = {one.number: one for one in ending.trials}
@@ -104,7 +105,8 @@ def test_several_objectives_are_told(tmp_path):
     )
     assert len(ending.trials) == 8 and all(one.num_parameters == 100 for one in ending.trials)
     study = open_study(open_storage(None, tmp_path), "a", directions)
-    assert {tuple(one.values)[1] for one in study.trials} <= {100.0, 200.0}
+    told = [one.values for one in study.trials if one.values]  # a void one has none
+    assert len(told) == 8 and {values[1] for values in told} <= {100.0, 200.0}
 
 
 def test_cells_that_come_again_are_seeds_of_a_cell(tmp_path):

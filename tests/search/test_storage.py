@@ -1,9 +1,13 @@
 import json
+import multiprocessing
+import time
 
 import optuna
 import pytest
 
 from collision.errors import ConfigError
+from collision.search.journal import NamedLock, WholeLines
+from collision.search.leases import owner_of
 from collision.search.pareto import DIRECTIONS
 from collision.search.places import check_storage
 from collision.search.storage import JOURNAL, open_storage, open_study, study_there
@@ -75,9 +79,60 @@ def test_a_journal_goes_on_after_half_a_line(tmp_path):
     ]
 
 
-def test_the_lock_of_a_journal_leads_to_it_from_any_folder(tmp_path, monkeypatch):
-    """A lock is a link; one that leads nowhere would never count as left behind."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "below").mkdir()
-    storage = open_storage(None, (tmp_path / "below").relative_to(tmp_path))
-    assert storage._backend._lock._lock_target_file == str(tmp_path / "below" / JOURNAL)
+def lock_of(folder, holder):
+    link = folder / f"{JOURNAL}.lock"
+    link.symlink_to(holder)
+    return link
+
+
+def test_a_killed_writers_lock_keeps_nobody_waiting(tmp_path):
+    study = open_study(open_storage(None, tmp_path), "a", MAP)
+    link = lock_of(tmp_path, owner_of("0a", 2**22 + 1))  # no such process
+    begun = time.monotonic()
+    study.add_trial(optuna.trial.create_trial(value=0.5))
+    assert len(study.trials) == 1 and not link.is_symlink()
+    assert time.monotonic() - begun < 25  # Optuna's own waits for 30 s
+
+
+def test_a_lock_of_another_machine_is_kept_for_its_grace(tmp_path):
+    link = lock_of(tmp_path, "elsewhere:1:0a")
+    lock = NamedLock(tmp_path / JOURNAL, grace=0.5)
+    begun = time.monotonic()
+    assert lock.acquire() and time.monotonic() - begun > 0.5
+    assert str(link.readlink()) == lock._mine
+    lock.release()
+    assert not link.is_symlink()
+
+
+def test_what_lives_keeps_its_lock_and_what_was_taken_away_is_not_given_back(tmp_path):
+    first = NamedLock(tmp_path / JOURNAL)
+    assert first.acquire()
+    first._break("somebody:1:else")
+    link = tmp_path / f"{JOURNAL}.lock"
+    assert str(link.readlink()) == first._mine
+    link.unlink()
+    second = NamedLock(tmp_path / JOURNAL)
+    second.acquire()
+    first.release()
+    assert str(link.readlink()) == second._mine
+
+
+def test_writers_that_break_a_lock_together_write_whole_lines(tmp_path):
+    journal = tmp_path / JOURNAL
+    lock_of(tmp_path, owner_of("0a", 2**22 + 1))
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_write, args=(journal, n)) for n in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    rows = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert sorted((row["who"], row["n"]) for row in rows) == [
+        (who, n) for who in range(4) for n in range(20)
+    ]
+
+
+def _write(journal, who):
+    backend = WholeLines(journal)
+    for n in range(20):
+        backend.append_logs([{"who": who, "n": n}])

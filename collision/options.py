@@ -23,6 +23,7 @@ from collision.option_groups import (
     Count,
     Duration,
     ExtractionOptions,
+    HeatOptions,
     Limits,
     RayOptions,
     StreamOptions,
@@ -173,6 +174,8 @@ class PredictOptions(OfRun):
     events: UserPath | None = None
     formats: tuple[Literal["csv", "jsonl", "parquet", "png"], ...] = ("csv", "png")
     overlay: bool = False
+    heatmap: bool = False
+    heat: HeatOptions = HeatOptions()
     clips: Literal["link", "small", "none"] = "link"
     alarms: AlarmOptions = AlarmOptions()
     stream: StreamOptions = StreamOptions()

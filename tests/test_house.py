@@ -31,7 +31,7 @@ FLAT = (
 )
 STATIONS = (
     *("metrics", "video", "records", "sampling", "features", "learning", "audit"),
-    *("experiment", "evaluation", "report", "runs", "prediction", "streaming", "api"),
+    *("experiment", "evaluation", "report", "runs", "prediction", "heatmap", "streaming", "api"),
     *("search", "study", "commands"),
 )
 

@@ -20,7 +20,7 @@ from collision.files import write_whole
 from collision.types import Seconds
 
 _LEAST_SCALE = 1.0  # a fall of the log-odds by less than this is never shown at full strength
-_COLOUR = np.array([255, 106, 0], np.uint16)
+_COLOUR = np.array([208, 0, 208], np.uint16)  # on a road nothing shines in magenta
 _MOST_COVER = 170  # of 255: what is there can still be seen
 _NOISE: Seconds = 1e-6
 
@@ -48,7 +48,7 @@ class HeatMap:
         return None if place < 0 else (self.falls[place] / self.scale).clip(0, 1)
 
     def lay_over(self, picture: NDArray[np.uint8], time: Seconds) -> NDArray[np.uint8]:
-        """Colour a copy of a picture ``[H, W, 3]`` orange where the predictor looked."""
+        """Colour a copy of a picture ``[H, W, 3]`` magenta where the predictor looked."""
         strengths = self.at(time)
         if strengths is None:
             return picture.copy()

@@ -236,7 +236,7 @@ def _heat(card: ClipCard) -> str:
     words = f"where the model looked at {card.times[card.peak]:.2f} s"
     image = f"data:image/jpeg;base64,{escape(card.heat)}"
     return (
-        f'<figure class="heat"><img alt="{words}, coloured orange" src="{image}">'
+        f'<figure class="heat"><img alt="{words}, coloured magenta" src="{image}">'
         f"<figcaption>{words}</figcaption></figure>\n"
     )
 

@@ -356,11 +356,21 @@ class PartOptions(OfTraining):
     yes: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(Folders):
+    """See configs/export.yaml."""
+
+    output: UserPath = Path("exported")
+    onnx: tuple[Literal["head", "backbone"], ...] = ("head", "backbone")
+    trust: tuple[str, ...] = ()
+
+
 OPTIONS: dict[str, type] = {
     "cache": CacheOptions,
     "compare": CompareOptions,
     "data": DataOptions,
     "evaluate": EvaluateOptions,
+    "export": ExportOptions,
     "extract": ExtractOptions,
     "part": PartOptions,
     "predict": PredictOptions,

@@ -72,10 +72,8 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
 def check_contents(options: Any, paths: Sequence[str]) -> None:
     """Refuse runs without a predictor or scores, and data sets without their files."""
     skip = getattr(options, "skip_failures", False)
-    if isinstance(options, PredictOptions):
-        check_predictors(options.checkpoint)
-    elif isinstance(options, ExportOptions):
-        check_predictors(user_path(paths[0]))
+    if isinstance(options, PredictOptions | ExportOptions):
+        check_predictors(getattr(options, "checkpoint", None) or user_path(paths[0]))
     elif isinstance(options, EvaluateOptions):
         run = user_path(paths[0])
         check_predictors(run)

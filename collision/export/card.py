@@ -129,8 +129,8 @@ def _onnx(predictor: Predictor, files: Sequence[Exported], left_out: Sequence[st
     rows += [f"- Not exported: {_plain(text)}" for text in left_out]
     spec = predictor.spec
     how = (
-        f"Frames are RGB, squashed to {spec.height} x {spec.width}; `config.json` says which frames "
-        "make a window and which windows an example."
+        f"Frames are RGB, squashed to {spec.height} x {spec.width}; `config.json` says which "
+        "frames make a window and which windows an example."
     )
     return ["\n".join(rows), how]
 

@@ -34,7 +34,7 @@ FINGERPRINT = {
     "precision": "32-true",
     "schema": 1,
 }
-SLOW = ("zipformer", "transformer", "retnet", "tcn", "lstm", "attentive_probe")
+SLOW = ("zipformer", "transformer", "gru", "retnet", "tcn", "lstm", "attentive_probe")
 UNTRACED = ("bimamba", "hybrid")
 HEADS = [
     name
@@ -93,12 +93,19 @@ def test_a_head_has_its_logits_for_any_number_of_examples_and_steps(name, tmp_pa
 
 
 def test_an_ensemble_is_one_file(tmp_path):
-    assert export_head(predictor_of("linear", members=2), tmp_path).difference < 1e-5
+    assert export_head(predictor_of("logistic", members=2), tmp_path).difference < 1e-5
     text = (tmp_path / "head.onnx").read_bytes()
     assert b".py" not in text and str(tmp_path).encode() not in text
 
 
-@pytest.mark.parametrize(("name", "options"), [("bimamba", {}), ("gru", {"bidirectional": True})])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        pytest.param("bimamba", {}, marks=pytest.mark.slow),
+        pytest.param("hybrid", {}, marks=pytest.mark.slow),
+        ("gru", {"bidirectional": True}),
+    ],
+)
 def test_what_cannot_be_traced_says_so_and_leaves_no_file(name, options, tmp_path):
     with pytest.raises(NotExportedError, match=rf"head {name}: torch cannot trace it for ONNX"):
         export_head(predictor_of(name, **options), tmp_path)
@@ -109,7 +116,7 @@ def test_what_differs_is_not_left_there(tmp_path, monkeypatch):
     run = onnx._run
     monkeypatch.setattr(onnx, "_run", lambda *given: run(*given) + 2e-4)
     with pytest.raises(NotExportedError, match=r"it differs by 2.0e-04, more than 0.0001"):
-        export_head(predictor_of("linear"), tmp_path)
+        export_head(predictor_of("logistic"), tmp_path)
     assert not list(tmp_path.iterdir())
 
 

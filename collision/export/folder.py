@@ -19,6 +19,7 @@ from collision.export.onnx import Exported, NotExportedError, export_backbone, e
 from collision.files import write_json, write_whole
 from collision.learning.predictor import Predictor
 from collision.learning.predictor_files import BASELINE_FOLDER, FILE_NAME, find_predictors
+from collision.options import Folders
 from collision.report.judged import read_metrics
 from collision.untrusted import read_config
 
@@ -33,6 +34,7 @@ _METRICS = (
     *("selected_on", "seeds", "sampling", "counts", "chance", "ap", "auc", "lift", "oracle"),
     *("bootstrap", "calibration", "operating_points", "temperatures", "baseline", "warnings"),
 )
+DATA = Folders.data_root
 _PATH = re.compile(r"(?<![\w.:/\\])(?:~?/|[A-Za-z]:[\\/])[^\s'\",;)]+")
 
 
@@ -85,7 +87,9 @@ def _of_run(path: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     config = metrics = None
     if (folder / "config.yaml").is_file():
         found = read_config(folder)
-        config = {key: without_paths(found[key]) for key in _CONFIG if key in found}
+        root = str(found.get("data_root") or DATA)
+        there = {key: _below(found[key], root) for key in _CONFIG if key in found}
+        config = without_paths(there)
     if (folder / "metrics.json").is_file():
         found = read_metrics(folder)
         metrics = {key: without_paths(found[key]) for key in _METRICS if key in found}
@@ -130,6 +134,15 @@ def _portable(predictor: Predictor) -> Predictor:
         for group, one in predictor.parts.items()
     }
     return replace(predictor, parts=parts)
+
+
+def _below(data: Any, root: str) -> Any:
+    """Name what lies below the run's ``data_root`` as it is called below the default one."""
+    if isinstance(data, Mapping):
+        return {key: _below(value, root) for key, value in data.items()}
+    if isinstance(data, str) and Path(data).is_relative_to(root):
+        return str(DATA / Path(data).relative_to(root))
+    return data
 
 
 def without_paths(data: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from collision.export.card import model_card
 from collision.export.folder import without_paths, write_folder
 from collision.export.onnx import Exported
 from collision.learning.predictor import load_predictor
+from collision.untrusted import read_config
+from tests.conftest import DATA
 
 
 def files_in(folder):
@@ -41,6 +44,8 @@ def test_it_is_whole_and_holds_no_place_of_this_machine(handed, workshop):
             assert str(place).encode() not in content, (name, place)
     config = yaml.safe_load((handed / "config.yaml").read_text())
     assert config["seeds"] == 2 and not {"data_root", "cache_root", "extraction"} & set(config)
+    root = read_config(workshop.run)["dataset"]["options"]["root"]
+    assert config["dataset"]["options"]["root"] == f"data/{Path(root).name}" != root
     metrics = json.loads((handed / "metrics.json").read_text())
     assert "provenance" not in metrics
     own = json.loads((workshop.run / "metrics.json").read_text())
@@ -63,7 +68,8 @@ def test_it_scores_as_the_run_does(handed, workshop):
 
 
 def test_evaluate_takes_it(handed, workshop, tmp_path):
-    workshop.command("evaluate", handed, "num_resamples=100", "clips=none", f"runs_root={tmp_path}")
+    given = ("dataset=synthetic", *DATA, "num_resamples=100", "clips=none", f"runs_root={tmp_path}")
+    workshop.command("evaluate", handed, *given)
     (folder,) = tmp_path.glob("*evaluate*")
     judged = json.loads((folder / "metrics.json").read_text())["datasets"]["synthetic"]
     own = json.loads((workshop.run / "metrics.json").read_text())

@@ -58,7 +58,10 @@ class HeatMap:
 
     def save(self, path: Path) -> None:
         """Write whole or not at all, as safetensors."""
-        held = {"times": self.times, "falls": np.ascontiguousarray(self.falls)}
+        held: dict[str, np.ndarray] = {
+            "times": self.times,
+            "falls": np.ascontiguousarray(self.falls),
+        }
         write_whole(path, save(held))
 
     @classmethod

@@ -23,7 +23,7 @@ from collision.checks import UserPath, user_path
 from collision.errors import ConfigError, WeightsNotFoundError
 from collision.features.folding import folded
 from collision.features.weights import StateDict, first_words, hub_file, package_file, read_weights
-from collision.types import BackboneSpec
+from collision.types import BackboneSpec, TokenLayer
 
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -103,6 +103,17 @@ class TimmImage(nn.Module):
         """The timm model: all have forward_features and forward_head; no type of it says so."""
         return self.get_submodule("model")
 
+    def token_layer(self) -> TokenLayer | None:
+        """Say where a vision transformer's tokens lie; None of another network."""
+        network = self._network
+        blocks = getattr(network, "blocks", None)
+        grid = getattr(getattr(network, "patch_embed", None), "grid_size", None)
+        if not isinstance(blocks, nn.Sequential | nn.ModuleList) or not grid:
+            return None
+        if getattr(network, "num_prefix_tokens", None) is None:  # not of timm's plain kind
+            return None
+        return TokenLayer(blocks[-1], int(grid[0]), int(grid[1]), int(network.num_prefix_tokens))
+
     def _for_cpu(self, height: int, width: int) -> Any:
         """The network with its batch norms folded, made once and out of sight of ``state_dict``."""
         if "folded" not in self.__dict__:
@@ -114,7 +125,8 @@ class TimmImage(nn.Module):
         assert frames.dtype == torch.uint8 and frames.shape[1] == 1, (frames.dtype, frames.shape)
         images = frames[:, 0].permute(0, 3, 1, 2)  # a view that is channels_last already
         normal = images.float() * self.scale + self.shift
-        on_cpu = images.device.type == "cpu"  # `meta` has shapes alone, and nothing to fold
+        # `meta` has shapes alone, and nothing to fold; what is folded has no gradients.
+        on_cpu = images.device.type == "cpu" and not torch.is_grad_enabled()
         network = self._for_cpu(*images.shape[-2:]) if on_cpu else self._network
         features = network.forward_head(network.forward_features(normal), pre_logits=True)
         return features[:, None]

@@ -24,7 +24,7 @@ from transformers import VJEPA2Config, VJEPA2Model
 from collision.checks import UserPath, user_path
 from collision.errors import ConfigError, WeightsNotFoundError
 from collision.features.weights import StateDict, first_words, hub_file, read_weights
-from collision.types import BackboneSpec
+from collision.types import BackboneSpec, TokenLayer
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _FILES = ("model.safetensors", "model.safetensors.index.json")
@@ -96,6 +96,7 @@ class VJEPA2(nn.Module):
     dtype: str = "float16"
     seed: int = 0
     tubelet_size: int = field(init=False)
+    patch_size: int = field(init=False)
     scale: torch.Tensor = field(init=False)
     shift: torch.Tensor = field(init=False)
 
@@ -125,6 +126,8 @@ class VJEPA2(nn.Module):
             config.crop_size = self.crop_size
         _check_window(config, self.num_frames, self.fps)
         self.tubelet_size = config.tubelet_size
+        patch = config.patch_size
+        self.patch_size = patch if isinstance(patch, int) else int(patch[0])
         if self.min_frames is not None and self.min_frames < self.tubelet_size:
             raise ConfigError(
                 f"backbone.min_frames={self.min_frames}: give {self.tubelet_size} or more, the "
@@ -163,6 +166,11 @@ class VJEPA2(nn.Module):
             licence=licence,
             min_frames=self.min_frames if is_cut else None,
         )
+
+    def token_layer(self) -> TokenLayer:
+        """Say where the tokens lie: of one tubelet after the other."""
+        side = self.spec.height // self.patch_size
+        return TokenLayer(list(self.encoder.get_submodule("layer").children())[-1], side, side)
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Turn ``uint8 [B, T, H, W, 3]`` into ``float [B, S, D]``; another H x W is refused."""

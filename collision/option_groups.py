@@ -125,6 +125,22 @@ class AlarmOptions:
 
 
 @dataclass(frozen=True)
+class HeatOptions:
+    """How a heat map is made.
+
+    Attributes:
+        method: ``occlusion``, for any backbone; ``gradients``, for those that say where the tokens
+            of a picture lie; ``auto``: gradients where they can be had.
+        cells: Of occlusion, along the longer side of the picture.
+    """
+
+    __pydantic_config__ = STRICT
+
+    method: Literal["auto", "occlusion", "gradients"] = "auto"
+    cells: Annotated[int, Field(ge=2, le=64)] = 8
+
+
+@dataclass(frozen=True)
 class StreamOptions:
     """How a stream is read; see configs/predict.yaml."""
 

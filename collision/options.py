@@ -23,6 +23,7 @@ from collision.option_groups import (
     Count,
     Duration,
     ExtractionOptions,
+    HeatOptions,
     Limits,
     RayOptions,
     StreamOptions,
@@ -173,6 +174,8 @@ class PredictOptions(OfRun):
     events: UserPath | None = None
     formats: tuple[Literal["csv", "jsonl", "parquet", "png"], ...] = ("csv", "png")
     overlay: bool = False
+    heatmap: bool = False
+    heat: HeatOptions = HeatOptions()
     clips: Literal["link", "small", "none"] = "link"
     alarms: AlarmOptions = AlarmOptions()
     stream: StreamOptions = StreamOptions()
@@ -367,6 +370,15 @@ class PartOptions(OfTraining):
     yes: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(Folders):
+    """See configs/export.yaml."""
+
+    output: UserPath = Path("exported")
+    onnx: tuple[Literal["head", "backbone"], ...] = ("head", "backbone")
+    trust: tuple[str, ...] = ()
+
+
 OPTIONS: dict[str, type] = {
     "cache": CacheOptions,
     "compare": CompareOptions,
@@ -374,6 +386,7 @@ OPTIONS: dict[str, type] = {
     "data": DataOptions,
     "doctor": DoctorOptions,
     "evaluate": EvaluateOptions,
+    "export": ExportOptions,
     "extract": ExtractOptions,
     "part": PartOptions,
     "predict": PredictOptions,

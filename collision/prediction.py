@@ -33,6 +33,7 @@ from collision.video.frames import (
     window_frame_indices,
 )
 from collision.video.index import VideoIndex, index_video
+from collision.video.redraw import Draw
 
 LARGEST_SHOWN = 640  # pixels along a frame in a picture
 
@@ -138,10 +139,13 @@ class Prediction:
             return self.plot(Path(folder) / "timeline.png").read_bytes()
 
 
-def small_picture(index: VideoIndex, time: Seconds, largest: int = 320) -> bytes:
+def small_picture(
+    index: VideoIndex, time: Seconds, largest: int = 320, draw: Draw | None = None
+) -> bytes:
     """Give the frame that is shown at a time as a JPEG, at most so many pixels along a side."""
     place = int(np.searchsorted(index.frame_times, time + TIME_NOISE, side="right")) - 1
     (frame,) = read_frames(index, np.array([max(0, place)]), *_shrunk(index, largest))
+    frame = frame if draw is None else draw(frame, time)
     coded = io.BytesIO()
     Image.fromarray(frame).save(coded, "JPEG", quality=70)
     return coded.getvalue()

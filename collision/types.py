@@ -162,11 +162,29 @@ class BackboneSpec:
         return fields
 
 
+@dataclass(frozen=True, eq=False)
+class TokenLayer:
+    """Where the tokens of a picture lie in a transformer.
+
+    Attributes:
+        block: The last one; its first argument is ``[B, before + n * rows * columns, C]``.
+        rows, columns: Of tokens over a picture, row by row; several pictures follow each other.
+        before: Tokens of no place, such as a class token.
+    """
+
+    block: torch.nn.Module
+    rows: int
+    columns: int
+    before: int = 0
+
+
 @runtime_checkable
 class Backbone(Protocol):
     """A frozen ``torch.nn.Module`` that turns windows into features.
 
-    Everything that its output depends on is in ``spec`` and in its parameters and buffers.
+    Everything that its output depends on is in ``spec`` and in its parameters and buffers. A
+    transformer may also have ``token_layer() -> TokenLayer | None``: its heat maps are then made by
+    gradients, which are had where gradients are enabled.
     """
 
     spec: BackboneSpec

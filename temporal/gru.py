@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -62,9 +63,11 @@ class GRU(nn.Module):
         if is_full(mask):
             return self.dropout(self.gru(self._project(features))[0])
         steps, packed_mask, order = pack_steps(features, mask)
+        projected = self._project(steps)
+        if torch.compiler.is_exporting() and self.causal:  # what lies behind changes nothing before
+            return unpack_steps(self.gru(projected)[0], order) * mask.unsqueeze(-1)
         # A sequence can't be packed with length 0; the outputs of such a row are zeroed below.
         lengths = packed_mask.sum(dim=1).clamp_min(1).cpu()
-        projected = self._project(steps)
         packed = pack_padded_sequence(projected, lengths, batch_first=True, enforce_sorted=False)
         states, _ = self.gru(packed)
         outputs, _ = pad_packed_sequence(states, batch_first=True, total_length=mask.shape[1])

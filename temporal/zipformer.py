@@ -323,7 +323,8 @@ class Downsample(nn.Module):
         filled = hidden
         if mask is not None:
             last = mask.sum(dim=1, keepdim=True).clamp_min(1) - 1
-            steps = torch.arange(num_groups * factor, device=hidden.device).expand(len(hidden), -1)
+            steps = torch.arange(num_groups * factor, device=hidden.device)
+            steps = steps.expand(hidden.shape[0], -1)
             filled = take_steps(hidden, steps.minimum(last))
         elif missing := num_groups * factor - hidden.shape[1]:
             filled = torch.cat((hidden, hidden[:, -1:].expand(-1, missing, -1)), dim=1)
@@ -352,6 +353,10 @@ def relative_positions(num_steps: int, device: torch.device, dtype: torch.dtype)
 def _from_distances(scores: Tensor) -> Tensor:
     """View ``[B, H, L, 2L - 1]``, by distance, as ``[B, H, L, L]``, by step looked at."""
     batch, heads, steps, _ = scores.shape
+    if torch.compiler.is_exporting():  # ONNX knows no strides
+        own = torch.arange(steps, device=scores.device)
+        seen = (own + steps - 1 - own.unsqueeze(1)).expand(batch, heads, -1, -1)
+        return scores.gather(-1, seen)
     outer, *rows, column = scores.stride()
     strides = (outer, rows[0], rows[1] - column, column)
     first = scores.storage_offset() + column * (steps - 1)

@@ -55,6 +55,7 @@ def test_the_pages_hold_commands():
         "train",
         "extract",
         "evaluate",
+        "export",
         "predict",
         "data",
         "compare",

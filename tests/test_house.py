@@ -32,8 +32,8 @@ FLAT = (
 )
 STATIONS = (
     *("metrics", "video", "records", "sampling", "features", "learning", "audit"),
-    *("experiment", "evaluation", "report", "runs", "prediction", "streaming", "api"),
-    *("search", "study", "commands"),
+    *("experiment", "evaluation", "report", "runs", "prediction", "heatmap", "streaming", "api"),
+    *("export", "search", "study", "commands"),
 )
 
 

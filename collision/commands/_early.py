@@ -24,6 +24,7 @@ from collision.options import (
     CompareOptions,
     DataOptions,
     EvaluateOptions,
+    ExportOptions,
     ExtractOptions,
     Folders,
     PartOptions,
@@ -51,7 +52,7 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
         _check_search(options, paths)
     elif isinstance(options, PredictOptions):
         _check_prediction(options, paths)
-    elif isinstance(options, EvaluateOptions):
+    elif isinstance(options, EvaluateOptions | ExportOptions):
         _check_checkpoint(user_path(paths[0]))
     elif isinstance(options, TrainOptions):
         if options.init_from is not None:
@@ -71,8 +72,8 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
 def check_contents(options: Any, paths: Sequence[str]) -> None:
     """Refuse runs without a predictor or scores, and data sets without their files."""
     skip = getattr(options, "skip_failures", False)
-    if isinstance(options, PredictOptions):
-        check_predictors(options.checkpoint)
+    if isinstance(options, PredictOptions | ExportOptions):
+        check_predictors(getattr(options, "checkpoint", None) or user_path(paths[0]))
     elif isinstance(options, EvaluateOptions):
         run = user_path(paths[0])
         check_predictors(run)

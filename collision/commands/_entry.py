@@ -50,6 +50,7 @@ POSITIONALS: dict[str, tuple[str, int, float]] = {
     "completion": ("a shell: bash, zsh or fish", 1, 1),
     "compare": ("two or more run folders", 2, math.inf),
     "data": ("folder of videos", 0, 1),
+    "export": ("a run folder or a predictor.safetensors", 1, 1),
     "evaluate": ("a run folder or a predictor.safetensors", 1, 1),
     "part": ("an action (check, try or accept), and a folder or a .py and a .yaml", 2, 3),
     "predict": ("one or more files, folders or addresses, or one stream", 1, math.inf),
@@ -63,7 +64,7 @@ _OF_THE_RUN = (
     *("backbone", "fusion", "head", "pooling", "sampling", "loss"),
     *("optimizer", "scheduler", "trainer"),
 )
-_VERBS_ON_RUNS = ("compare", "evaluate", "predict")
+_VERBS_ON_RUNS = ("compare", "evaluate", "export", "predict")
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -156,6 +156,11 @@ class Shelf:
         """Give the place of one of a clip's files."""
         return self.output / f"{finished.name}{suffix}"
 
+    def coded(self, finished: Finished, suffix: str) -> str:
+        """Give one of a clip's files in base64; empty where it is not there."""
+        file = self.file(finished, suffix)
+        return base64.b64encode(file.read_bytes()).decode("ascii") if file.is_file() else ""
+
     def _is_used(self, name: str) -> bool:
         return any((self.output / f"{name}{s}").exists() for s in (".csv", ".jsonl", ".png"))
 

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,23 +31,32 @@ from collision.commands._predicted import (
 from collision.console import progress_console, say_result
 from collision.errors import CollisionError, VideoDecodeError
 from collision.features.progress import ExtractionProgress
+from collision.files import write_whole
+from collision.heatmap.maps import HeatMap
 from collision.learning.predictor_files import find_predictors
 from collision.metrics.alarms import AlarmRule, alarming
 from collision.options import PredictOptions
-from collision.prediction import Moments, Prediction
+from collision.prediction import Moments, Prediction, small_picture
 from collision.report.clips_page import ClipCard, write_clips_page
 from collision.types import Seconds
 from collision.video.addresses import is_live
 from collision.video.index import VideoIndex
 
 SMALL = 360  # pixels on the shorter side of a clip that is coded anew for the page
+HEAT = "1"  # raise it when heat maps are made otherwise
 OVERLAY = "1"  # raise it when overlays are painted otherwise
 # What browsers play, as it is: suffixes, and the codecs in them.
 _PLAYED = {
     **dict.fromkeys(("mp4", "m4v", "mov"), ("h264", "av1", "vp9")),
     "webm": ("vp8", "vp9", "av1"),
 }
-_WHAT = {"csv": "curve (CSV)", "jsonl": "curve (JSON lines)", "parquet": "curve (Parquet)"}
+_WHAT = {
+    "look": "where it looked",
+    "png": "picture",
+    "csv": "curve (CSV)",
+    "jsonl": "curve (JSON lines)",
+    "parquet": "curve (Parquet)",
+}
 
 
 def run(options: PredictOptions, paths: list[str]) -> int:
@@ -71,7 +80,8 @@ def run(options: PredictOptions, paths: list[str]) -> int:
     outcomes: list[Outcome] = []
     told: set[str] = set()
     try:
-        with ExtractionProgress(len(clips) > 1) as progress:
+        with ExtractionProgress(len(clips) > 1 or options.heatmap) as progress:
+            work.tell = progress.slowest
             steps = {clip.source: 1 for clip in clips}
             progress.start("Predicting", steps, len(clips), "clips")
             for clip in clips:
@@ -109,6 +119,7 @@ class _Work:
             options.extraction.reader,
         ]
         self.asked = json.dumps(asked)
+        self.tell: Callable[[str], None] = lambda _: None
 
     def outcome(self, clip: Clip) -> Outcome:
         """Predict a clip; whatever is wrong with it is what came out."""
@@ -158,10 +169,12 @@ class _Work:
         if kept is None or said is None:
             return ClipCard.without_scores(outcome.name, outcome.source, outcome.failure)
         links = {
-            _WHAT.get(kind, {"png": "picture"}.get(kind, "overlay")): quote(
-                os.fsencode(f"{kept.name}{_suffix(kind)}")
+            _WHAT.get(kind, kind): quote(os.fsencode(f"{kept.name}{_suffix(kind)}"))
+            for kind in (
+                *self.options.formats,
+                *(["overlay"] if self.options.overlay else []),
+                *(["look"] if self.options.heatmap and "look" in kept.made else []),
             )
-            for kind in (*self.options.formats, *(["overlay"] if self.options.overlay else []))
         }
         return ClipCard(
             kept.name,
@@ -179,6 +192,7 @@ class _Work:
             outcome.failure,
             kept.poster,
             outcome.player,
+            self.shelf.coded(kept, _suffix("look")) if self.options.heatmap else "",
             links,
         )
 
@@ -200,8 +214,11 @@ class _Files:
             else:
                 write = lambda target, kind=kind: write_curve(self.said, target, kind)  # noqa: E731
                 self._make(kind, "", write)
+        if options.heatmap:
+            self._make("look", self._how_hot, self._show_look)
         if options.overlay:
-            self._make("overlay", f"{OVERLAY} {rule}", self._paint)
+            hot = f" {self._how_hot}" if options.heatmap else ""
+            self._make("overlay", f"{OVERLAY} {rule}{hot}", self._paint)
         return self._player()
 
     def _make(self, kind: str, how: str, make: object) -> Path:
@@ -213,6 +230,29 @@ class _Files:
             self.kept = replace(self.kept, made={**self.kept.made, kind: how})
             self.work.shelf.keep(self.kept)
         return target
+
+    @property
+    def _how_hot(self) -> str:
+        return f"{HEAT} {json.dumps(asdict(self.work.options.heat))}"
+
+    def _heat(self) -> HeatMap:
+        return HeatMap.load(self._make("heat", self._how_hot, self._look))
+
+    def _look(self, target: Path) -> None:
+        from collision.heatmap.look import look
+
+        work, options = self.work, self.work.options
+
+        def on_share(share: float) -> None:
+            work.tell(f"heat map of {self.kept.name}: {share:.0%}")
+
+        given = replace(self.said, path=self.path), work.moments, options.extraction, options.heat
+        predictor = work.model.predictors[0]
+        look(predictor, work.model.source, *given, on_share).save(target)
+
+    def _show_look(self, target: Path) -> None:
+        at = float(self.said.times[self.said.peak])
+        write_whole(target, small_picture(self.index, at, 480, self._heat().lay_over))
 
     @property
     def index(self) -> VideoIndex:
@@ -233,7 +273,8 @@ class _Files:
             is_on = alarming(said.times, said.probabilities, said.threshold, said.rule)
         times, end = (said.times, said.probabilities, is_on), float(index.frame_times[-1])
         course = Course(*times, said.threshold, said.event_time, end)
-        note = redraw(index, target, Painter(course, index.height, index.width))
+        under = self._heat().lay_over if self.work.options.heatmap else None
+        note = redraw(index, target, Painter(course, index.height, index.width, under))
         self._note(note)
 
     def _player(self) -> str:
@@ -261,7 +302,8 @@ class _Files:
 
 
 def _suffix(kind: str) -> str:
-    return {"overlay": ".overlay.mp4", "small": ".small.mp4"}.get(kind, f".{kind}")
+    known = {"overlay": ".overlay.mp4", "small": ".small.mp4", "look": ".heat.jpg"}
+    return known.get(kind, ".heat.safetensors" if kind == "heat" else f".{kind}")
 
 
 def _common(outcomes: Sequence[Outcome]) -> list[str]:

@@ -281,7 +281,8 @@ def _gaps(mask: Tensor) -> Tensor | None:
 
     Asking a GPU would make it wait.
     """
-    if mask.device.type == "cpu" and bool(mask.all()):
+    is_known = mask.device.type == "cpu" and not torch.compiler.is_exporting()
+    if is_known and bool(mask.all()):
         return None
     return ~mask.unsqueeze(-1)
 

@@ -16,7 +16,9 @@ def pack_steps(sequence: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     nor a padded sequence from the shorter one. Takes ``[B, L, D]``, anything under the mask, and
     ``[B, L]``; gives the packed steps, their mask, and the order ``[B, L]`` for ``unpack_steps``.
     """
-    order = (~mask).int().argsort(dim=1, stable=True)
+    # All keys differ, so that no stable sort is needed, which ONNX does not have.
+    steps = torch.arange(mask.shape[1], device=mask.device)
+    order = torch.where(mask, steps, steps + mask.shape[1]).argsort(dim=1)
     packed_mask = mask.gather(1, order)
     packed = take_steps(sequence, order).masked_fill(~packed_mask.unsqueeze(-1), 0.0)
     return packed, packed_mask, order

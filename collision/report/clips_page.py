@@ -44,6 +44,7 @@ class ClipCard:
         failure: Why it was not predicted, or not all of it; empty otherwise.
         poster: A JPEG in base64; empty for none.
         player: Address of a video that a browser plays, relative to the page; empty for none.
+        heat: A JPEG in base64 of where the model looked at the highest risk; empty for none.
         links: Other files of the clip, by what they are called; relative to the page.
     """
 
@@ -62,6 +63,7 @@ class ClipCard:
     failure: str = ""
     poster: str = ""
     player: str = ""
+    heat: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -176,7 +178,8 @@ def _card(card: ClipCard) -> str:
     data = " ".join(f'data-{key}="{value}"' for key, value in sorts.items())
     seeks = ' class="seeks"' if card.player else ""
     failure = f'<p class="failure">{escape(card.failure)}</p>\n' if card.failure else ""
-    seen = "" if card.risk is None else f"{_picture(card)}{_curve(card)}{_alarms(card)}"
+    shown = f"{_picture(card)}{_curve(card)}{_alarms(card)}{_heat(card)}"
+    seen = "" if card.risk is None else shown
     return (
         f"<article{seeks} {data}>\n<h2>{name}</h2>\n{_facts(card)}{failure}{seen}"
         f"{_details(card)}</article>\n"
@@ -225,6 +228,17 @@ def _alarms(card: ClipCard) -> str:
         button = f'<button type="button" data-time="{alarm.start:.3f}">{words}</button>'
         rows.append(f"<li>{button if card.player else plain}</li>")
     return f'<ul class="alarms" aria-label="alarms">{"".join(rows)}</ul>\n'
+
+
+def _heat(card: ClipCard) -> str:
+    if not card.heat or card.peak is None:
+        return ""
+    words = f"where the model looked at {card.times[card.peak]:.2f} s"
+    image = f"data:image/jpeg;base64,{escape(card.heat)}"
+    return (
+        f'<figure class="heat"><img alt="{words}, coloured magenta" src="{image}">'
+        f"<figcaption>{words}</figcaption></figure>\n"
+    )
 
 
 def _details(card: ClipCard) -> str:

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from collision.report.plots import ORANGE, RED, SKY
 from collision.types import Seconds
+from collision.video.redraw import Draw
 
 _FINER = 3  # curves are drawn this much larger, and shrunk: lines without steps
 _SHADE = 0.6  # of the picture behind the curve and behind words
@@ -40,8 +41,9 @@ class Course:
 class Painter:
     """Paints a course onto frames of one size, one after the other."""
 
-    def __init__(self, course: Course, height: int, width: int):
-        self.course, self.height, self.width = course, height, width
+    def __init__(self, course: Course, height: int, width: int, under: Draw | None = None):
+        """Take what is painted first of all, on the picture itself, beside the course."""
+        self.under, self.course, self.height, self.width = under, course, height, width
         self.band = min(height, max(6, height // 6))
         self.text = max(7, min(round(height / 15), round(width / 16), self.band - 2))
         self.span = max(course.end, float(course.times[-1]), 1e-3)
@@ -49,7 +51,7 @@ class Painter:
 
     def __call__(self, picture: np.ndarray, time: Seconds) -> np.ndarray:
         """Paint what is known at a time, onto a copy of ``uint8 [H, W, 3]``."""
-        painted = picture.copy()
+        painted = picture.copy() if self.under is None else self.under(picture, time)
         place = int(np.searchsorted(self.course.times, time + _NOISE, side="right")) - 1
         self._paint_curve(painted, time)
         self._paint_words(painted, time, place)

@@ -1,5 +1,6 @@
 """`predict` of many clips and of streams, with a small backbone and a head that looks at pixels."""
 
+import base64
 import csv
 import json
 import os
@@ -22,9 +23,12 @@ from collision.features.digest import VideoDigests
 from collision.features.fingerprint import fingerprint
 from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore
+from collision.heatmap import look as heatmap
+from collision.heatmap.maps import HeatMap
 from collision.metrics.alarms import AlarmWatch
 from collision.sampling.policy import SamplingPolicy
 from collision.streaming import Moment
+from collision.video.frames import read_frames
 from collision.video.index import index_video
 from collision.video.live import Frames
 from tests.conftest import ROOT, environment
@@ -203,6 +207,39 @@ def test_an_overlay_and_a_small_copy_for_the_page(shop):
     assert numbers == list(range(81))
     page = (shop.out / "predictions.html").read_text()
     assert 'src="cam1/a.small.mp4"' in page and 'href="cam1/a.overlay.mp4"' in page
+
+
+def test_a_heat_map_is_drawn_once_in_overlay_and_page(shop, monkeypatch, capsys):
+    """Where the model looks at the left half alone, only that is coloured."""
+    times = np.arange(0.5, 4.01, 0.25)
+    falls = np.zeros((len(times), 2, 4), np.float32)
+    falls[:, :, :2] = 3.0
+    asked = []
+
+    def looked(predictor, source, prediction, moments, extraction, options, on_share):
+        asked.append((prediction.path.name, options.cells))
+        on_share(0.5)
+        return HeatMap(times, falls)
+
+    monkeypatch.setattr(heatmap, "look", looked)
+    shop.run("cam1", "overlay=true")
+    plain = shop.out / "cam1" / "a.overlay.mp4"
+    before = index_video(plain), read_frames(index_video(plain), np.array([40]))[0].astype(int)
+    shop.run("cam1", "overlay=true", "heatmap=true", "heat.cells=4")
+    after = read_frames(index_video(plain), np.array([40]))[0].astype(int)
+    change = np.abs(after - before[1]).sum(axis=2)[15:35]  # between words and curve
+    assert change[:, :24].mean() > 60 and change[:, 40:].mean() < 12
+    page = (shop.out / "predictions.html").read_text()
+    jpeg = base64.b64encode((shop.out / "cam1" / "a.heat.jpg").read_bytes()).decode()
+    assert jpeg in page and 'alt="where the model looked at 1.00 s' in page
+    shop.run("cam1", "overlay=true", "heatmap=true", "heat.cells=4")
+    assert asked == [("a.mp4", 4)] and "(finished before)" in capsys.readouterr().out
+    shop.run("cam1", "overlay=true", "heatmap=true")
+    assert asked[1:] == [("a.mp4", 8)]
+    shop.run("cam1", "overlay=true")
+    again = read_frames(index_video(plain), np.array([40]))[0].astype(int)
+    assert np.abs(again - before[1]).max() <= 2
+    assert "where the model looked" not in (shop.out / "predictions.html").read_text()
 
 
 def test_what_a_browser_does_not_play_is_coded_anew(shop):

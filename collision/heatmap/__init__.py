@@ -1,0 +1,1 @@
+"""Where a predictor looked: maps of what its score hangs on."""

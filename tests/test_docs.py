@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from collision.commands._entry import done_by
 from collision.config import part
 from collision.errors import AnnotationError, DatasetNotFoundError
 from collision.learning.head import HeadModel
@@ -79,7 +80,7 @@ def test_a_command_composes(
     """And the data sets of these pages lie where the page says."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips.csv").touch()
-    config = compose(verb, *overrides)
+    config = compose(done_by(verb, overrides), *overrides)
     if (verb, overrides) not in commands(DATASETS):
         return
     (part,) = config.datasets if hasattr(config, "datasets") else [config.dataset]

@@ -45,6 +45,7 @@ _WANDB = "https://api.wandb.ai"
 # What needs each extra; a test holds the names to pyproject.toml. torchcodec is with the video.
 _WORDS = {
     "cluster": "extract engine=ray",
+    "export": "export",
     "llm": "search policy=llm",
     "parquet": "predict formats=[parquet]",
     "postgres": "search storage=postgresql://...",

@@ -87,6 +87,12 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return paths, rest
 
 
+def done_by(verb: str, overrides: Sequence[str]) -> str:
+    """Give the verb that does it: a design uses the workers, storage and folders of a search."""
+    is_design = verb == "study" and any(text.startswith("design=") for text in overrides)
+    return "search" if is_design else verb
+
+
 def run_verb(verb: str, arguments: Sequence[str]) -> int:
     """Type the verb's options and run it; give the exit code."""
     with talking(_talk_of(arguments)):
@@ -103,8 +109,7 @@ def _talk_of(arguments: Sequence[str]) -> Talk:
 
 def _run(verb: str, arguments: Sequence[str]) -> int:
     paths, rest = split_arguments(arguments)
-    if verb == "study" and any(text.startswith("design=") for text in rest):
-        verb = "search"  # whose workers, storage and folders it uses
+    verb = done_by(verb, rest)
     flags, overrides = _Flags(verb).parse_known_args(rest)
     if strange := [text for text in overrides if text.startswith("-")]:
         raise ConfigError(f"There is no flag {strange[0]!r}. See: collision {verb} --help")

@@ -120,7 +120,7 @@ def test_what_users_quoted_themselves_is_left():
 
 HEADS = ", ".join(names_of("head"))
 WITHOUT_LIMIT = (
-    *("cache", "compare", "completion", "data", "doctor", "part", "report", "search"),
+    *("cache", "compare", "completion", "data", "doctor", "export", "part", "report", "search"),
     *("space", "study"),
 )
 WITH_HEADS = ("part", "search", "train")
@@ -208,8 +208,7 @@ TYPOS = {
     ("cache",): "cache needs an action: ls, du, verify, prune, merge, pack or upgrade.",
     ("compare", "a"): "compare needs two or more run folders",
     ("compare", "a", "b", "num_resample=3"): "Did you mean num_resamples?",
-    ("study", "analyse", "factors=[head]"): "study needs an action, analyse, and a CSV",
-    ("study", "analyse", "a.csv", "score=map"): "factors must be given",
+    ("study", "analyse", "factors=[head]"): "study needs an action, analyse or policies, and a CSV",
     ("study", "analyze", "a.csv", "score=map", "factors=[a]"): "study has no action 'analyze'",
     ("study", "analyse", "a.csv", "score=map", "factors=[a]"): "There is no file 'a.csv'",
 }

@@ -42,6 +42,7 @@ from collision.search.proposed import Proposed
 from collision.search.space import Space
 from collision.types import SPLITS, Split
 from collision.untrusted import read_config, saved_part
+from collision.video.addresses import is_live
 
 SEARCH_ACTIONS = ("status", "report", "export")
 
@@ -191,6 +192,11 @@ def _check_checkpoint(path: Path) -> None:
 def _check_prediction(options: PredictOptions, paths: Sequence[str]) -> None:
     _check_checkpoint(options.checkpoint)
     check_clips(paths)
+    if options.heatmap and is_live(paths[0]):
+        raise ConfigError(
+            f"heatmap=true with the stream {paths[0]}: nothing of a stream is drawn. Leave it out, "
+            "or give files."
+        )
     if options.events is not None and not options.events.is_file():
         raise ConfigError(f"events={options.events}: there is no such file.")
 

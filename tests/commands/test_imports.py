@@ -29,6 +29,8 @@ REFUSED = {
     ("predict", "clip.mp4", "checkpoint=text.txt"): "is damaged or not a predictor",
     ("predict", "clip.mp4", "checkpoint=empty"): "No trained predictor in 'empty'",
     ("predict", "clip.mp4", "checkpoint=RUN", "every=-1"): "every=-1",
+    ("predict", "-", "checkpoint=RUN", "heatmap=true"): "nothing of a stream is drawn",
+    ("export", "empty"): "No trained predictor in 'empty'",
     ("evaluate", "empty"): "No trained predictor in 'empty'",
     ("evaluate", "RUN", "datasets=[nexar]", "data_root=nowhere"): "nowhere/nexar",
     ("compare", "empty", "RUN"): "holds no scores",

@@ -35,6 +35,7 @@ from collision.types import Seconds, Split
 
 # What an optimizer had before there was ``scheduler=``.
 OF_THE_SCHEDULER = ("warmup", "final_fraction")
+VIDEO_TYPES = ("mp4", "mkv", "avi", "ts", "mpg")  # as collision.video.streams calls containers
 PLAIN_FUSION = "concat"  # side by side, as the features of a single backbone are
 
 
@@ -48,11 +49,10 @@ class Folders:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfRun(Folders):
+class WithRun(Folders):
     """Of verbs on a trained run, which settles how features were computed."""
 
     extraction: ExtractionOptions = ExtractionOptions()
-    limit: Count | None = None
     trust: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -61,6 +61,13 @@ class OfRun(Folders):
                 f"extraction.precision={precision}: the run's features have settled it. "
                 "Leave it out."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfRun(WithRun):
+    """Of those that may take fewer videos than there are."""
+
+    limit: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,6 +256,26 @@ class ReportOptions(Folders):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServeOptions(WithRun):
+    """See configs/serve.yaml; ``max_size`` in MiB, ``keep`` in hours, others in seconds."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8765
+    every: Duration = 0.25
+    alarms: AlarmOptions = AlarmOptions()
+    types: tuple[Literal["mp4", "mkv", "avi", "ts", "mpg"], ...] = VIDEO_TYPES
+    max_size: Count = 500
+    max_length: Duration = 600.0
+    max_jobs: Count = 50
+    keep: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 24.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.types:
+            raise ConfigError("types=[]: nothing may come in. There are: " + ", ".join(VIDEO_TYPES))
+
+
+@dataclass(frozen=True, kw_only=True)
 class CacheOptions(Folders):
     """See configs/cache.yaml; ``older_than`` is in days."""
 
@@ -363,6 +390,7 @@ OPTIONS: dict[str, type] = {
     "predict": PredictOptions,
     "report": ReportOptions,
     "search": SearchOptions,
+    "serve": ServeOptions,
     "space": SpaceOptions,
     "study": StudyOptions,
     "train": TrainOptions,

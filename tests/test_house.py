@@ -32,7 +32,7 @@ FLAT = (
 STATIONS = (
     *("metrics", "video", "records", "sampling", "features", "learning", "audit"),
     *("experiment", "evaluation", "report", "runs", "prediction", "streaming", "api"),
-    *("search", "study", "commands"),
+    *("search", "study", "serving", "commands"),
 )
 
 

@@ -29,6 +29,7 @@ from collision.options import (
     PartOptions,
     PredictOptions,
     SearchOptions,
+    ServeOptions,
     StudyOptions,
     TrainOptions,
 )
@@ -39,6 +40,7 @@ from collision.search.folder import folder_of, read_name
 from collision.search.places import check_storage
 from collision.search.proposed import Proposed
 from collision.search.space import Space
+from collision.serving.runs import served_runs
 from collision.types import SPLITS, Split
 from collision.untrusted import read_config, saved_part
 
@@ -51,8 +53,9 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
         _check_search(options, paths)
     elif isinstance(options, PredictOptions):
         _check_prediction(options, paths)
-    elif isinstance(options, EvaluateOptions):
-        _check_checkpoint(user_path(paths[0]))
+    elif isinstance(options, EvaluateOptions | ServeOptions):
+        for path in paths:
+            _check_checkpoint(user_path(path))
     elif isinstance(options, TrainOptions):
         if options.init_from is not None:
             _check_checkpoint(options.init_from)
@@ -71,8 +74,8 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
 def check_contents(options: Any, paths: Sequence[str]) -> None:
     """Refuse runs without a predictor or scores, and data sets without their files."""
     skip = getattr(options, "skip_failures", False)
-    if isinstance(options, PredictOptions):
-        check_predictors(options.checkpoint)
+    if isinstance(options, PredictOptions | ServeOptions):
+        _check_predictors(options, paths)
     elif isinstance(options, EvaluateOptions):
         run = user_path(paths[0])
         check_predictors(run)
@@ -91,6 +94,14 @@ def check_contents(options: Any, paths: Sequence[str]) -> None:
     elif isinstance(options, CompareOptions):
         for folder in named_runs(list(paths)).values():
             choose_dataset(folder, options.dataset)
+
+
+def _check_predictors(options: PredictOptions | ServeOptions, paths: Sequence[str]) -> None:
+    if isinstance(options, PredictOptions):
+        check_predictors(options.checkpoint)
+        return
+    for run in served_runs([user_path(path) for path in paths]):
+        check_predictors(run.path)
 
 
 def _check_training(options: TrainOptions, skip: bool) -> None:

@@ -54,8 +54,7 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
     elif isinstance(options, PredictOptions):
         _check_prediction(options, paths)
     elif isinstance(options, EvaluateOptions | ServeOptions):
-        for path in paths:
-            _check_checkpoint(user_path(path))
+        _check_checkpoints(paths)
     elif isinstance(options, TrainOptions):
         if options.init_from is not None:
             _check_checkpoint(options.init_from)
@@ -196,6 +195,11 @@ def _check_checkpoint(path: Path) -> None:
             f"No trained predictor in {str(path)!r}: there is no such folder. "
             "Give a run folder, as `train` names it at its end."
         )
+
+
+def _check_checkpoints(paths: Sequence[str]) -> None:
+    for path in paths:
+        _check_checkpoint(user_path(path))
 
 
 def _check_prediction(options: PredictOptions, paths: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ It runs in a process of its own; see ``collision.serving.worker``.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import sys
 import traceback
@@ -36,6 +37,7 @@ class Settings:
 
 def work(pipe: Connection, settings: Settings) -> None:
     """Do what comes through the pipe until it ends."""
+    importlib.import_module("collision.commands.predict")  # torch, before anybody waits for it
     bench = _Bench(settings)
     while True:
         try:
@@ -177,13 +179,8 @@ class _Told:
             f"Run: {self.task['run_name']}; a probability every {every:g} s; alarms: hysteresis "
             f"{rule.hysteresis:g}, at least {rule.min_length:g} s, one in {rule.refractory:g} s."
         )
-        write_clips_page(self.output / "report.html", [card], card_warnings(self.outcome), about)
+        write_clips_page(self.output / "report.html", [card], self.outcome.finished.warnings, about)
         return "out/report.html"
-
-
-def card_warnings(outcome: Any) -> list[str]:
-    """Say why a clip's scores should not be believed."""
-    return list(outcome.finished.warnings)
 
 
 def _alarm(start: Seconds, peak: Seconds, end: Seconds, score: float) -> dict[str, float]:

@@ -123,7 +123,7 @@ class Jobs:
             if job.state == "working":
                 job.state = "failed" if result is None else "done"
                 job.result, job.error, job.since = result or {}, error, time.monotonic()
-                job.share = 1.0
+                job.share, job.words = 1.0, ""
             gone = job.id not in self._jobs or job.state == "cancelled"
         if gone:  # its worker has let go of the files only now
             shutil.rmtree(job.folder, ignore_errors=True)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import uvicorn
 
-from collision.errors import ConfigError, Interrupted
+from collision.errors import CollisionError, ConfigError
 from collision.serving.doors import is_loopback
 from collision.serving.jobs import Jobs
 from collision.serving.probe import Limits
@@ -25,6 +25,14 @@ from collision.types import Seconds
 _GRACE = 3  # seconds that answers in flight have at the end
 
 
+class Stopped(CollisionError):
+    """A signal ended the page."""
+
+    def __init__(self, signal_number: int):
+        self.exit_code = 128 + signal_number
+        super().__init__("The page has ended, and what visitors had sent is removed.")
+
+
 def serve(
     runs: list[Served],
     folder: Path,
@@ -34,7 +42,7 @@ def serve(
     row: tuple[int, Seconds],
     on_start: Callable[[str], None] = lambda address: None,
 ) -> None:
-    """Serve until a signal ends it; Interrupted, then.
+    """Serve until a signal ends it; Stopped, then.
 
     Args:
         runs: What is offered.
@@ -94,7 +102,7 @@ def _signals() -> Iterator[None]:
     """Let SIGTERM raise, so that what visitors have sent is removed; uvicorn hands it on."""
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
-        raise Interrupted(number, "What visitors had sent is removed.")
+        raise Stopped(number)
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, stop) for number in numbers]

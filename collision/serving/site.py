@@ -65,6 +65,11 @@ class Site:
     limits: Limits
     token: str | None = None
     _receiving: int = field(default=0, init=False)
+    _runs: list[dict[str, Any]] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        """Read what is told of the runs."""
+        self._runs = [run.as_json() for run in self.runs]
 
     def app(self) -> Doors:
         """Give the application, its doors before it."""
@@ -104,7 +109,7 @@ class Site:
         }
         return JSONResponse(
             {
-                "runs": [run.as_json() for run in self.runs],
+                "runs": self._runs,
                 "limits": limits,
                 "jobs": [self._told(job) for job in self.jobs.of(_visitor(request))],
             }

@@ -39,23 +39,24 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         """Work until the row is closed."""
+        self._connected()  # what it loads is there when the first job comes
         while (job := self.jobs.next()) is not None:
             result, error = None, ""
             try:
                 result, error = self._do(job)
             except Exception as failure:  # of one job; the next may go well
                 error = f"{type(failure).__name__}: {failure}"
-                self._end()
+                self._end_process()
             self.jobs.finish(job, result, error)
-        self._end()
+        self._end_process()
 
     def _do(self, job: Job) -> tuple[dict[str, Any] | None, str]:
-        pipe = self._started()
+        pipe = self._connected()
         try:
             pipe.send(job.task)
             while True:
                 if job.state == "cancelled":
-                    self._end()
+                    self._end_process()
                     return None, ""
                 if not pipe.poll(_LOOK_EVERY):
                     continue
@@ -65,15 +66,15 @@ class Worker(threading.Thread):
                 else:
                     return (content[0], "") if what == "done" else (None, str(content[0]))
         except (EOFError, OSError):
-            code = self._end()
+            code = self._end_process()
             return None, (
                 f"The worker ended in the middle of it (exit code {code}): memory may have run "
                 "out, or the video has made a decoder crash. Try a shorter clip, or coded anew."
             )
 
-    def _started(self) -> Connection:
+    def _connected(self) -> Connection:
         if self._process is None or self._pipe is None or not self._process.is_alive():
-            self._end()
+            self._end_process()
             context = multiprocessing.get_context("spawn")  # a fork would inherit our sockets
             self._pipe, theirs = context.Pipe()
             arguments = (self.work, theirs, self.settings)
@@ -82,7 +83,7 @@ class Worker(threading.Thread):
             theirs.close()  # so that its end is seen
         return self._pipe
 
-    def _end(self) -> int | None:
+    def _end_process(self) -> int | None:
         """End the process and all that it has started; give its exit code."""
         process, self._process = self._process, None
         if self._pipe is not None:

@@ -37,6 +37,7 @@ async function look() {
     limits = state.limits;
     showLimits();
     showRuns(state.runs);
+    sendNext();
     await showJobs(state.jobs);
     isBusy = coming.size > 0 || state.jobs.some((job) => ["waiting", "working"].includes(job.state));
   } catch (error) {
@@ -155,7 +156,7 @@ function give(files) {
     if (limits && file.size > limits.size) {
       job.state = "failed";
       job.error = `It is larger than ${size(limits.size)}, the most that may come in.`;
-      coming.set(id, () => { coming.delete(id); cards.get(id).card.remove(); cards.delete(id); arrange(); });
+      coming.set(id, () => over(job));
       put(job);
       continue;
     }
@@ -178,7 +179,7 @@ function over(job) {
 }
 
 function sendNext() {
-  while (sending < AT_ONCE && waiting.length) send(waiting.shift());
+  while (runs.length && sending < AT_ONCE && waiting.length) send(waiting.shift());
 }
 
 function send({file, job}) {
@@ -187,8 +188,7 @@ function send({file, job}) {
   const done = (error) => {
     sending -= 1;
     if (error) {
-      job.state = "failed";
-      job.error = error;
+      Object.assign(job, {state: "failed", words: "", error});
       coming.set(job.id, () => over(job));
       put(job);
     } else over(job);

@@ -7,6 +7,7 @@ Clips are named after what is to become of them: ``slow`` ones go on until they 
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import os
 import sys
@@ -17,7 +18,7 @@ from PIL import Image
 
 from collision.serving.probe import Limits
 from collision.serving.runs import Served
-from collision.serving.server import serve
+from collision.serving.server import Stopped, serve
 from collision.serving.spool import spool
 from collision.video.index import index_video
 
@@ -113,4 +114,5 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    with contextlib.suppress(Stopped):
+        main(Path(sys.argv[1]))

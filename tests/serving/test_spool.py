@@ -18,8 +18,6 @@ with spool() as folder:
     print(folder, flush=True)
     input()
 """
-    "from collision.serving.spool import spool\nwith spool() as f:\n print(f, flush=True); input()"
-)
 
 
 @pytest.fixture(autouse=True)

@@ -43,7 +43,7 @@ at was seen <i class="limit">┅</i> threshold <i class="alarm">■</i> alarm</p
 </section>
 <section aria-labelledby="runs">
 <h2 id="runs">Runs</h2>
-<div class="scroll" role="region" aria-label="runs" tabindex="0"><table>
+<div class="scroll" role="region" aria-label="table of runs" tabindex="0"><table>
 <thead><tr><th scope="col">compare</th><th scope="col" class="left">run</th>
 <th scope="col" class="left">data set</th><th scope="col">mAP [95 % interval]</th>
 <th scope="col">chance</th><th scope="col">made</th></tr></thead>

@@ -15,6 +15,7 @@ Accelerator: TypeAlias = Literal["auto", "cpu", "gpu"]
 Reader: TypeAlias = Literal["pyav", "decord", "torchcodec"]
 Precision: TypeAlias = Literal["32-true", "bf16-mixed", "16-mixed"]
 ClipsMode: TypeAlias = Literal["embed", "link", "none"]  # in a page, beside it, or not at all
+VideoType: TypeAlias = Literal["mp4", "mkv", "avi", "ts", "mpg"]  # as video.streams says
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Whole: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -29,13 +29,13 @@ from collision.option_groups import (
     ThresholdOptions,
     TrainerOptions,
     ValFraction,
+    VideoType,
     Whole,
 )
 from collision.types import Seconds, Split
 
 # What an optimizer had before there was ``scheduler=``.
 OF_THE_SCHEDULER = ("warmup", "final_fraction")
-VIDEO_TYPES = ("mp4", "mkv", "avi", "ts", "mpg")  # as collision.video.streams calls containers
 PLAIN_FUSION = "concat"  # side by side, as the features of a single backbone are
 
 
@@ -49,7 +49,7 @@ class Folders:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WithRun(Folders):
+class OfRun(Folders):
     """Of verbs on a trained run, which settles how features were computed."""
 
     extraction: ExtractionOptions = ExtractionOptions()
@@ -61,13 +61,6 @@ class WithRun(Folders):
                 f"extraction.precision={precision}: the run's features have settled it. "
                 "Leave it out."
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class OfRun(WithRun):
-    """Of those that may take fewer videos than there are."""
-
-    limit: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +152,7 @@ class EvaluateOptions(OfRun):
     """See configs/evaluate.yaml; without ``datasets``, the run's own is scored."""
 
     datasets: tuple[Part, ...] = ()
+    limit: Count | None = None
     split: Split = "test"
     within: tuple[Duration, Duration] | None = None
     skip_failures: bool = False
@@ -175,6 +169,7 @@ class PredictOptions(OfRun):
 
     checkpoint: UserPath
     output: UserPath = Path("predictions")
+    limit: Count | None = None
     every: Duration = 0.25
     event_time: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] | None = None
     events: UserPath | None = None
@@ -256,23 +251,18 @@ class ReportOptions(Folders):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeOptions(WithRun):
+class ServeOptions(OfRun):
     """See configs/serve.yaml; ``max_size`` in MiB, ``keep`` in hours, others in seconds."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8765
     every: Duration = 0.25
     alarms: AlarmOptions = AlarmOptions()
-    types: tuple[Literal["mp4", "mkv", "avi", "ts", "mpg"], ...] = VIDEO_TYPES
+    types: Annotated[tuple[VideoType, ...], Field(min_length=1)] = get_args(VideoType)
     max_size: Count = 500
     max_length: Duration = 600.0
     max_jobs: Count = 50
     keep: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 24.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.types:
-            raise ConfigError("types=[]: nothing may come in. There are: " + ", ".join(VIDEO_TYPES))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,9 +49,19 @@ class Served:
             )
         return lines
 
+    @property
+    def is_comparable(self) -> bool:
+        """Whether its scores are there, which a predictor alone does not have."""
+        return self.path.is_dir() and any(self.path.glob("predictions_*.csv"))
+
     def as_json(self) -> dict[str, Any]:
         """Say of it what the page shows."""
-        return {"name": self.name, "page": self.page is not None, "facts": self.facts}
+        return {
+            "name": self.name,
+            "page": self.page is not None,
+            "comparable": self.is_comparable,
+            "facts": self.facts,
+        }
 
 
 def served_runs(paths: Sequence[Path]) -> list[Served]:

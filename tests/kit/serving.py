@@ -100,6 +100,7 @@ def made_runs(folder):
     for name in ("plain", "a<b>&c"):
         run = folder / name
         run.mkdir()
+        (run / "predictions_seed0.csv").touch()
         runs.append(Served(run, name))
     (runs[1].path / "results.html").write_text("<!doctype html><title>own</title><p>results</p>")
     return runs

@@ -265,7 +265,7 @@ function rowsOf(run, place) {
     const box = make("input", {type: "checkbox", value: place, "aria-label": `compare ${run.name}`});
     box.addEventListener("change", choose);
     const link = run.page ? make("a", {href: `/runs/${place}`, target: "_blank", rel: "noopener"}, run.name) : run.name;
-    return make("tr", {}, make("td", {}, line || !run.facts.length ? "" : box),
+    return make("tr", {}, make("td", {}, line || !run.comparable ? "" : box),
       make("td", {class: "left"}, line ? "" : link), make("td", {class: "left"}, one.dataset),
       make("td", {}, one.ap), make("td", {}, one.chance), make("td", {}, one.started));
   });

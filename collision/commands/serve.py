@@ -20,6 +20,8 @@ def run(options: ServeOptions, paths: list[str]) -> int:
             f"`serve` needs {' and '.join(missing)}, which is not installed: "
             "`uv sync --extra serve`."
         )
+    if not options.types:
+        raise ConfigError("types=[]: no clip could come in. Leave it out, or give types=[mp4].")
     from collision.commands._served import Settings, work  # what is installed with the extra
     from collision.serving.probe import Limits
     from collision.serving.runs import served_runs

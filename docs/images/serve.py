@@ -11,18 +11,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from PIL import Image
 from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 VIEWS = {
-    "serve.png": (1280, 1080, "light"),
-    "serve_dark.png": (1280, 1080, "dark"),
-    "serve_phone.png": (390, 844, "light"),
-    "serve_phone_dark.png": (390, 844, "dark"),
+    "serve.jpg": (1280, 1080, "light"),
+    "serve_dark.jpg": (1280, 1080, "dark"),
+    "serve_phone.jpg": (390, 844, "light"),
+    "serve_phone_dark.jpg": (390, 844, "dark"),
 }
-KEPT = ("serve.png", "serve_phone_dark.png")  # the page shows these two; the others are to look at
+KEPT = ("serve.jpg", "serve_phone_dark.jpg")  # the page shows these two; the others are to look at
 
 
 def main(arguments: list[str], target: Path) -> None:
@@ -54,10 +53,8 @@ def main(arguments: list[str], target: Path) -> None:
                 page.keyboard.press("End")
                 page.wait_for_timeout(1500)  # the frame is there
                 page.evaluate("scrollTo(0, 0)")
-                page.screenshot(path=target / name, full_page=name not in KEPT)
-                with Image.open(target / name) as picture:  # 256 colours: a third of the bytes
-                    small = picture.convert("RGB").quantize(256)
-                small.save(target / name, optimize=True)
+                whole = name not in KEPT
+                page.screenshot(path=target / name, full_page=whole, type="jpeg", quality=85)
             browser.close()
     finally:
         server.terminate()

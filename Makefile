@@ -14,6 +14,8 @@ demo: .venv/.ready ## make data, extract features, train, score, score on a seco
 	$(PY) train.py 'evaluate_on=[synthetic_night]'
 
 test: .venv/.ready ## the fast tests, two processes side by side; no network
+	@command -v chromium >/dev/null || \
+	  echo "Without chromium the tests in a browser are skipped: apt-get install chromium"
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
 
 test-slow: .venv/.ready ## tests that take minutes

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from collision.checks import STRICT
+from collision.checks import STRICT, UserPath
+from collision.config import Part
 from collision.errors import ConfigError
 from collision.types import Seconds
 
@@ -15,6 +18,7 @@ Accelerator: TypeAlias = Literal["auto", "cpu", "gpu"]
 Reader: TypeAlias = Literal["pyav", "decord", "torchcodec"]
 Precision: TypeAlias = Literal["32-true", "bf16-mixed", "16-mixed"]
 ClipsMode: TypeAlias = Literal["embed", "link", "none"]  # in a page, beside it, or not at all
+VideoType: TypeAlias = Literal["mp4", "mkv", "avi", "ts", "mpg"]  # as video.streams says
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Whole: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
@@ -170,3 +174,75 @@ class Limits:
     disk: Count = 256
     answer: Count = 64
     parameters: Count = 5_000_000
+
+
+# What an optimizer had before there was ``scheduler=``.
+OF_THE_SCHEDULER = ("warmup", "final_fraction")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where things lie, for every verb."""
+
+    data_root: UserPath = Path("data")
+    cache_root: UserPath = Path("cache")
+    runs_root: UserPath = Path("runs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfRun(Folders):
+    """Of verbs on a trained run, which settles how features were computed."""
+
+    extraction: ExtractionOptions = ExtractionOptions()
+    trust: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (precision := self.extraction.precision) is not None:
+            raise ConfigError(
+                f"extraction.precision={precision}: the run's features have settled it. "
+                "Leave it out."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfTraining(Folders):
+    """What is trained and on what, whoever asks for it; ``parts`` names the YAML of each group."""
+
+    dataset: Part
+    backbone: Part
+    head: Part
+    pooling: Part
+    sampling: Part
+    loss: Part
+    optimizer: Part
+    scheduler: Part
+    trainer: TrainerOptions = TrainerOptions()
+    extraction: ExtractionOptions = ExtractionOptions()
+    seed: Whole = 0
+    seeds: Count = 1
+    feature_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    feature_noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    components: Count | Literal["auto"] | None = "auto"
+    change: bool = True
+    prior: str | None = "logistic"
+    mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    val_fraction: ValFraction = 0.2
+    limit: Count | None = None
+    extract: bool = True
+    skip_failures: bool = False
+    num_resamples: Count = 10000
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._check_scheduler()
+
+    def _check_scheduler(self) -> None:
+        moved = [name for name in OF_THE_SCHEDULER if name in self.optimizer.options]
+        if moved and self.optimizer.target.startswith("collision."):
+            there = self.scheduler.options
+            names = [name for name in moved if name in there]
+            instead = " and ".join(f"scheduler.{name}" for name in names) or "scheduler=cosine"
+            raise ConfigError(
+                f"optimizer.{moved[0]}={self.optimizer.options[moved[0]]}: how the learning rate "
+                f"changes is a part of its own. Give {instead} instead."
+            )

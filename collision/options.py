@@ -7,9 +7,9 @@ made. ``collision.commands._entry`` makes these from the command line.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -23,89 +23,21 @@ from collision.option_groups import (
     Count,
     Duration,
     ExtractionOptions,
+    Folders,
     HeatOptions,
     Limits,
+    OfRun,
+    OfTraining,
     RayOptions,
     StreamOptions,
     ThresholdOptions,
-    TrainerOptions,
     ValFraction,
+    VideoType,
     Whole,
 )
 from collision.types import Seconds, Split
 
-# What an optimizer had before there was ``scheduler=``.
-OF_THE_SCHEDULER = ("warmup", "final_fraction")
 PLAIN_FUSION = "concat"  # side by side, as the features of a single backbone are
-
-
-@dataclass(frozen=True, kw_only=True)
-class Folders:
-    """Where things lie, for every verb."""
-
-    data_root: UserPath = Path("data")
-    cache_root: UserPath = Path("cache")
-    runs_root: UserPath = Path("runs")
-
-
-@dataclass(frozen=True, kw_only=True)
-class OfRun(Folders):
-    """Of verbs on a trained run, which settles how features were computed."""
-
-    extraction: ExtractionOptions = ExtractionOptions()
-    limit: Count | None = None
-    trust: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if (precision := self.extraction.precision) is not None:
-            raise ConfigError(
-                f"extraction.precision={precision}: the run's features have settled it. "
-                "Leave it out."
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class OfTraining(Folders):
-    """What is trained and on what, whoever asks for it; ``parts`` names the YAML of each group."""
-
-    dataset: Part
-    backbone: Part
-    head: Part
-    pooling: Part
-    sampling: Part
-    loss: Part
-    optimizer: Part
-    scheduler: Part
-    trainer: TrainerOptions = TrainerOptions()
-    extraction: ExtractionOptions = ExtractionOptions()
-    seed: Whole = 0
-    seeds: Count = 1
-    feature_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    feature_noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    components: Count | Literal["auto"] | None = "auto"
-    change: bool = True
-    prior: str | None = "logistic"
-    mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    val_fraction: ValFraction = 0.2
-    limit: Count | None = None
-    extract: bool = True
-    skip_failures: bool = False
-    num_resamples: Count = 10000
-    parts: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._check_scheduler()
-
-    def _check_scheduler(self) -> None:
-        moved = [name for name in OF_THE_SCHEDULER if name in self.optimizer.options]
-        if moved and self.optimizer.target.startswith("collision."):
-            there = self.scheduler.options
-            names = [name for name in moved if name in there]
-            instead = " and ".join(f"scheduler.{name}" for name in names) or "scheduler=cosine"
-            raise ConfigError(
-                f"optimizer.{moved[0]}={self.optimizer.options[moved[0]]}: how the learning rate "
-                f"changes is a part of its own. Give {instead} instead."
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +85,7 @@ class EvaluateOptions(OfRun):
     """See configs/evaluate.yaml; without ``datasets``, the run's own is scored."""
 
     datasets: tuple[Part, ...] = ()
+    limit: Count | None = None
     split: Split = "test"
     within: tuple[Duration, Duration] | None = None
     skip_failures: bool = False
@@ -169,6 +102,7 @@ class PredictOptions(OfRun):
 
     checkpoint: UserPath
     output: UserPath = Path("predictions")
+    limit: Count | None = None
     every: Duration = 0.25
     event_time: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] | None = None
     events: UserPath | None = None
@@ -249,6 +183,21 @@ class ReportOptions(Folders):
 
     clips: ClipsMode = "embed"
     refresh: Count | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions(OfRun):
+    """See configs/serve.yaml; ``max_size`` in MiB, ``keep`` in hours, others in seconds."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8765
+    every: Duration = 0.25
+    alarms: AlarmOptions = AlarmOptions()
+    types: tuple[VideoType, ...] = get_args(VideoType)
+    max_size: Count = 500
+    max_length: Duration = 600.0
+    max_jobs: Count = 50
+    keep: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 24.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -392,6 +341,7 @@ OPTIONS: dict[str, type] = {
     "predict": PredictOptions,
     "report": ReportOptions,
     "search": SearchOptions,
+    "serve": ServeOptions,
     "space": SpaceOptions,
     "study": StudyOptions,
     "train": TrainOptions,

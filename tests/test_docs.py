@@ -66,6 +66,7 @@ def test_the_pages_hold_commands():
         "report",
         "cache",
         "search",
+        "serve",
         "space",
         "study",
     }

@@ -33,7 +33,7 @@ FLAT = (
 STATIONS = (
     *("metrics", "video", "records", "sampling", "features", "learning", "audit"),
     *("experiment", "evaluation", "report", "runs", "prediction", "heatmap", "streaming", "api"),
-    *("export", "search", "study", "commands"),
+    *("export", "search", "study", "serving", "commands"),
 )
 
 

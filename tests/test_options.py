@@ -112,6 +112,10 @@ REFUSED = {
         *("devices=0", "devices=-2", "devices=all", "num_nodes=0", "val_fraction=2", "shard=[1,8]"),
     ],
     "data": ["check=half", "num_permutations=3", "timeout=0", "shortcuts=1", "duplicates=maybe"],
+    "serve": [
+        *("port=-1", "port=65536", "max_size=0", "max_length=0", "max_jobs=0", "keep=0", "every=0"),
+        *("types=[gif]", "types=mp4", "alarms.hysteresis=2", "extraction.batch_size=0", "keep=inf"),
+    ],
     "compare": ["num_resamples=0", "dataset=[a,b]"],
     "study": ["num_resamples=99", "factors=head", "blocks=[1]", "ceiling=inf", "seed=3"],
     "part": [

@@ -48,6 +48,7 @@ _WORDS = {
     "export": "export",
     "llm": "search policy=llm",
     "parquet": "predict formats=[parquet]",
+    "serve": "serve",
     "postgres": "search storage=postgresql://...",
     "study": "study random=[...]",
     "tensorboard": "train logger=tensorboard",

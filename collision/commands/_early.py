@@ -20,16 +20,17 @@ from collision.errors import (
     ConfigError,
 )
 from collision.learning.predictor_files import check_predictors
+from collision.option_groups import Folders
 from collision.options import (
     CompareOptions,
     DataOptions,
     EvaluateOptions,
     ExportOptions,
     ExtractOptions,
-    Folders,
     PartOptions,
     PredictOptions,
     SearchOptions,
+    ServeOptions,
     StudyOptions,
     TrainOptions,
 )
@@ -40,6 +41,7 @@ from collision.search.folder import folder_of, read_name
 from collision.search.places import check_storage
 from collision.search.proposed import Proposed
 from collision.search.space import Space
+from collision.serving.runs import served_runs
 from collision.types import SPLITS, Split
 from collision.untrusted import read_config, saved_part
 from collision.video.addresses import is_live
@@ -53,8 +55,8 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
         _check_search(options, paths)
     elif isinstance(options, PredictOptions):
         _check_prediction(options, paths)
-    elif isinstance(options, EvaluateOptions | ExportOptions):
-        _check_checkpoint(user_path(paths[0]))
+    elif isinstance(options, EvaluateOptions | ExportOptions | ServeOptions):
+        _check_checkpoints(paths)
     elif isinstance(options, TrainOptions):
         if options.init_from is not None:
             _check_checkpoint(options.init_from)
@@ -73,8 +75,8 @@ def check_early(options: Any, paths: Sequence[str]) -> None:
 def check_contents(options: Any, paths: Sequence[str]) -> None:
     """Refuse runs without a predictor or scores, and data sets without their files."""
     skip = getattr(options, "skip_failures", False)
-    if isinstance(options, PredictOptions | ExportOptions):
-        check_predictors(getattr(options, "checkpoint", None) or user_path(paths[0]))
+    if isinstance(options, PredictOptions | ExportOptions | ServeOptions):
+        _check_predictors(options, paths)
     elif isinstance(options, EvaluateOptions):
         run = user_path(paths[0])
         check_predictors(run)
@@ -93,6 +95,17 @@ def check_contents(options: Any, paths: Sequence[str]) -> None:
     elif isinstance(options, CompareOptions):
         for folder in named_runs(list(paths)).values():
             choose_dataset(folder, options.dataset)
+
+
+def _check_predictors(
+    options: PredictOptions | ExportOptions | ServeOptions, paths: Sequence[str]
+) -> None:
+    if isinstance(options, PredictOptions):
+        return check_predictors(options.checkpoint)
+    if isinstance(options, ExportOptions):
+        return check_predictors(user_path(paths[0]))
+    for run in served_runs([user_path(path) for path in paths]):
+        check_predictors(run.path)
 
 
 def _check_training(options: TrainOptions, skip: bool) -> None:
@@ -187,6 +200,11 @@ def _check_checkpoint(path: Path) -> None:
             f"No trained predictor in {str(path)!r}: there is no such folder. "
             "Give a run folder, as `train` names it at its end."
         )
+
+
+def _check_checkpoints(paths: Sequence[str]) -> None:
+    for path in paths:
+        _check_checkpoint(user_path(path))
 
 
 def _check_prediction(options: PredictOptions, paths: Sequence[str]) -> None:

@@ -56,6 +56,7 @@ POSITIONALS: dict[str, tuple[str, int, float]] = {
     "predict": ("one or more files, folders or addresses, or one stream", 1, math.inf),
     "report": ("a run folder; or runs, with folders", 1, math.inf),
     "search": ("an action (status, report or export) and a search's name", 0, 2),
+    "serve": ("one or more runs, or folders of runs", 1, math.inf),
     "space": ("a space: study, core, offline, full, or a YAML file", 1, 1),
     "study": ("an action, analyse or policies, and a CSV or a search's name", 2, 2),
 }
@@ -64,7 +65,7 @@ _OF_THE_RUN = (
     *("backbone", "fusion", "head", "pooling", "sampling", "loss"),
     *("optimizer", "scheduler", "trainer"),
 )
-_VERBS_ON_RUNS = ("compare", "evaluate", "export", "predict")
+_VERBS_ON_RUNS = ("compare", "evaluate", "export", "predict", "serve")
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

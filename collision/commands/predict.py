@@ -76,7 +76,7 @@ def run(options: PredictOptions, paths: list[str]) -> int:
     model = api.load(options.checkpoint, trust=options.trust, cache_root=options.cache_root)
     model.check_foresees()
     options.output.mkdir(parents=True, exist_ok=True)
-    work = _Work(options, model, events)
+    work = Work(options, model, events)
     outcomes: list[Outcome] = []
     told: set[str] = set()
     try:
@@ -104,7 +104,7 @@ def run(options: PredictOptions, paths: list[str]) -> int:
     return 0
 
 
-class _Work:
+class Work:
     """Predicts clips, and writes what is asked for of each."""
 
     def __init__(self, options: PredictOptions, model: api.Model, events: dict[str, Seconds]):
@@ -161,10 +161,11 @@ class _Work:
         about = f"Predictor: {self.model.path}; a probability every {self.options.every:g} s; "
         about += f"alarms: hysteresis {self.rule.hysteresis:g}, at least "
         about += f"{self.rule.min_length:g} s, one in {self.rule.refractory:g} s."
-        cards = [self._card(outcome) for outcome in outcomes]
+        cards = [self.card(outcome) for outcome in outcomes]
         write_clips_page(output / "predictions.html", cards, _common(outcomes), about)
 
-    def _card(self, outcome: Outcome) -> ClipCard:
+    def card(self, outcome: Outcome) -> ClipCard:
+        """Give what a page shows of a clip."""
         kept, said = outcome.finished, outcome.prediction
         if kept is None or said is None:
             return ClipCard.without_scores(outcome.name, outcome.source, outcome.failure)
@@ -200,7 +201,7 @@ class _Work:
 class _Files:
     """Makes the files of one clip that are not there yet, or were made with other options."""
 
-    def __init__(self, work: _Work, clip: Clip, path: Path, kept: Finished, said: Prediction):
+    def __init__(self, work: Work, clip: Clip, path: Path, kept: Finished, said: Prediction):
         self.work, self.clip, self.path, self.kept, self.said = work, clip, path, kept, said
         self.is_new = False
 

@@ -19,7 +19,7 @@ from collision.export.onnx import Exported, NotExportedError, export_backbone, e
 from collision.files import write_json, write_whole
 from collision.learning.predictor import Predictor
 from collision.learning.predictor_files import BASELINE_FOLDER, FILE_NAME, find_predictors
-from collision.options import Folders
+from collision.option_groups import Folders
 from collision.report.judged import read_metrics
 from collision.untrusted import read_config
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Self
 
@@ -19,6 +20,18 @@ from collision.console import is_quiet
 from collision.types import Seconds
 
 LINE_EVERY: Seconds = 60.0
+
+_listeners: list[Callable[[str, float], None]] = []
+
+
+@contextmanager
+def listening(listener: Callable[[str, float], None]) -> Iterator[None]:
+    """Let somebody hear of all progress in this process: the stage, and its share, 0 to 1."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
 
 
 class ExtractionProgress:
@@ -76,6 +89,9 @@ class ExtractionProgress:
         self._left[video] -= 1
         self._num_finished += self._left[video] == 0
         self._progress.update(self._task, advance=units, videos=self._num_finished)
+        task = self._progress.tasks[0]
+        for listener in _listeners:
+            listener(task.description, task.completed / (task.total or 1))
         self._tell_in_time()
 
     def _tell_in_time(self) -> None:

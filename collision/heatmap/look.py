@@ -48,8 +48,9 @@ def look(
     times = prediction.times[~np.isnan(prediction.probabilities)]
     pieces = [times[first : first + _PIECE] for first in range(0, len(times), _PIECE)]
     rate, stream = moments.frame_rate, moments.video_stream
-    clip = "clip", prediction.path, UNLABELLED, "test", ""
-    record = VideoRecord(*clip, frame_rate=rate, video_stream=stream)
+    record = VideoRecord(
+        "clip", prediction.path, UNLABELLED, "test", "", frame_rate=rate, video_stream=stream
+    )
     by_gradients = _by_gradients(source, options)
     parts = [
         (part, Ranks(extraction.accelerator, part.fingerprint.precision, 1, 1, is_task=True).fabric)

@@ -10,7 +10,8 @@ from typing import Any, get_args, get_type_hints
 from collision.checks import UserPath, call_typed, typed
 from collision.config import Part, part, with_changes
 from collision.errors import ConfigError
-from collision.options import OF_THE_SCHEDULER, TrainOptions
+from collision.option_groups import OF_THE_SCHEDULER
+from collision.options import TrainOptions
 from collision.untrusted import read_config, saved_part
 
 # What a run has learned from and how: changed half-way, its folder would tell of another training.

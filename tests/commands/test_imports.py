@@ -12,7 +12,7 @@ HEAVY = (
     *("torch", "lightning", "torchmetrics", "timm", "transformers", "torchvision"),
     *("sklearn", "scipy", "pandas", "av", "cv2", "decord", "matplotlib", "wandb", "optuna"),
 )
-VERBS = ("compare", "data", "evaluate", "extract", "part", "predict", "search", "train")
+VERBS = ("compare", "data", "evaluate", "extract", "part", "predict", "search", "serve", "train")
 
 # Each in turn in one process: "[verb, ...] code" and what was loaded by then.
 PROGRAM = f"""
@@ -33,6 +33,9 @@ REFUSED = {
     ("export", "empty"): "No trained predictor in 'empty'",
     ("evaluate", "empty"): "No trained predictor in 'empty'",
     ("evaluate", "RUN", "datasets=[nexar]", "data_root=nowhere"): "nowhere/nexar",
+    ("serve", "nowhere"): "No trained predictor in 'nowhere'",
+    ("serve", "RUN", "empty"): "No trained predictor in 'empty'",
+    ("serve", "RUN", "port=70000"): "port=70000",
     ("compare", "empty", "RUN"): "holds no scores",
     ("compare", "nowhere", "RUN"): "There is no folder 'nowhere'",
     ("train", "heat=gru"): "Did you mean head?",

@@ -1,0 +1,1 @@
+"""A local page for the browser: clips in, curves out; runs beside each other."""

@@ -48,6 +48,7 @@ from collision.types import Seconds
 
 _TICK: Seconds = 0.25
 _REST = 9  # times as long as it works: of many trials, looking takes a while
+_LONGEST_REST: Seconds = 5.0
 _MOST_LOST_IN_A_ROW = 20  # workers, without one trial that ended
 CONFIG_OF_STUDY = "search"  # user attribute of the study
 
@@ -157,7 +158,7 @@ class Engine:
                 caretaker.forsake([owner], f"its worker is gone: {how}")
                 num_lost += 1
             team.check()
-            begun = time.monotonic()
+            begun = time.process_time()  # to wait for the storage is no work
             caretaker.look_after()
             frozen = reading.frozen()
             trials = reading.trials(frozen)
@@ -174,7 +175,8 @@ class Engine:
             ending = step(study, team, frozen, trials, is_late)
             if ending is not None:
                 return ending
-            time.sleep(max(_TICK, _REST * (time.monotonic() - begun)))
+            worked = time.process_time() - begun
+            time.sleep(min(max(_TICK, _REST * worked), _LONGEST_REST))
 
     def _stepped(
         self,

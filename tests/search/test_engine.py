@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from optuna.exceptions import StorageInternalError
@@ -15,7 +16,7 @@ from optuna.exceptions import StorageInternalError
 from collision.config import part
 from collision.errors import CollisionError, ConfigError
 from collision.features.claims import is_running
-from collision.search.desk import Terms
+from collision.search.desk import Caretaker, Terms
 from collision.search.engine import Engine, Plan, Saturated
 from collision.search.pareto import DIRECTIONS
 from collision.search.reading import trials_of
@@ -130,6 +131,22 @@ def test_a_policy_that_cannot_work_ends_the_search_with_its_sentence(tmp_path):
         searched(tmp_path, Made(tmp_path), policy=Refusing())
     with pytest.raises(RuntimeError, match="KeyError: 'a mistake'"):
         searched(tmp_path, Made(tmp_path), policy=Faulty())
+
+
+def test_to_wait_for_the_storage_is_no_reason_to_rest(tmp_path, monkeypatch):
+    """It rests by what it worked: a lock that took long once made it sleep nine times as long."""
+    rests = []
+
+    def rest(seconds):
+        rests.append(seconds)
+        time.sleep(0.05)
+
+    clock = SimpleNamespace(monotonic=time.monotonic, process_time=time.process_time, sleep=rest)
+    monkeypatch.setattr("collision.search.engine.time", clock)
+    look_after = Caretaker.look_after
+    monkeypatch.setattr(Caretaker, "look_after", lambda one: (time.sleep(0.6), look_after(one)))
+    searched(tmp_path, Made(tmp_path, seconds=2), terms=Terms(budget=1))
+    assert rests and max(rests) < 4
 
 
 class Cut:

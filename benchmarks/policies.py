@@ -7,8 +7,8 @@ proposed again has another seed. What is counted is not that number, which flatt
 many, but what the cell with the highest mean so far has in the mean of all its seeds on `--score`:
 validation, or a test split that no policy sees.
 
-It writes a table, a line a trial, for `collision study policies`, and prints that command. `agent`
-is a rule that stands for a person or a model: it changes one choice of the best cell so far to one
+It prints a table, and writes one with a line a trial for `collision study policies`. `agent` is
+a rule that stands for a person or a model: it changes one choice of the best cell so far to one
 that was not tried there; TPE proposes every other trial.
 """
 
@@ -165,10 +165,32 @@ def main() -> None:
                 writer.writerows((name, repeat, n, *row) for n, row in enumerate(rows))
             spent = (time.process_time() - begin) / options.repeats / options.budget
             print(f"{name}: {spent * 1000:.1f} ms of processor time a trial")
+    tell(options.output, optimum)
     print(
-        f"collision study policies {options.output} policy=policy repeat=repeat order=trial "
-        f"score=score optimum={optimum:.6f}"
+        f"By what they saw: collision study policies {options.output} policy=policy repeat=repeat "
+        "order=trial score=seen"
     )
+
+
+def tell(file: Path, optimum: float) -> None:
+    """Print what the best cell so far is worth after some trials: mean and 95 % over repeats."""
+    worth: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    with file.open(newline="") as rows:
+        for row in csv.DictReader(rows):
+            worth[row["policy"]][int(row["trial"]) + 1].append(float(row["score"]))
+    last = max(next(iter(worth.values())))
+    shown = sorted({max(1, last // 10), max(1, last // 3), last})
+    print("| policy | " + " | ".join(f"after {n}" for n in shown) + " |")
+    print("|---" * (len(shown) + 1) + "|")
+    for name, by_trial in worth.items():
+        cells = []
+        for n in shown:
+            values = np.array(by_trial[n])
+            error = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+            mean = values.mean()
+            cells.append(f"{mean:.4f} [{mean - error:.4f}, {mean + error:.4f}]")
+        print(f"| {name} | {' | '.join(cells)} |")
+    print(f"the best of all cells: {optimum:.4f}")
 
 
 if __name__ == "__main__":

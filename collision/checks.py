@@ -9,6 +9,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import is_dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -127,7 +128,9 @@ class Argument(NamedTuple):
 
 def arguments_of(made: type) -> dict[str, Argument]:
     """List what a class is called with; ``**rest: Unpack[SomeTypedDict]`` by its keys."""
-    hints = get_type_hints(made.__init__, include_extras=True)  # type: ignore[misc]
+    # A dataclass's fields may come from bases in other modules, whose names only those know.
+    of = made if is_dataclass(made) else made.__init__  # type: ignore[misc]
+    hints = get_type_hints(of, include_extras=True)
     arguments: dict[str, Argument] = {}
     for name, parameter in inspect.signature(made).parameters.items():
         kind = hints.get(name, Any)

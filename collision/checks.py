@@ -128,9 +128,10 @@ class Argument(NamedTuple):
 
 def arguments_of(made: type) -> dict[str, Argument]:
     """List what a class is called with; ``**rest: Unpack[SomeTypedDict]`` by its keys."""
-    # A dataclass's fields may come from bases in other modules, whose names only those know.
-    of = made if is_dataclass(made) else made.__init__  # type: ignore[misc]
-    hints = get_type_hints(of, include_extras=True)
+    # A dataclass may have fields of one in another module, whose names its own ``__init__`` lacks.
+    is_own = "__dataclass_fields__" in vars(made)
+    typed_by = made if is_own else made.__init__  # type: ignore[misc]
+    hints = get_type_hints(typed_by, include_extras=True)
     arguments: dict[str, Argument] = {}
     for name, parameter in inspect.signature(made).parameters.items():
         kind = hints.get(name, Any)

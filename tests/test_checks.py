@@ -1,5 +1,6 @@
 """What comes in is checked once, against annotations, and answered in sentences."""
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict, Unpack
@@ -7,7 +8,15 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict, Unpack
 import pytest
 from pydantic import Field
 
-from collision.checks import STRICT, UserPath, call_typed, typed, unknown_option, user_path
+from collision.checks import (
+    STRICT,
+    UserPath,
+    arguments_of,
+    call_typed,
+    typed,
+    unknown_option,
+    user_path,
+)
 from collision.errors import CheckpointError, ConfigError
 
 
@@ -103,3 +112,18 @@ def test_unpacked_arguments_are_checked_too():
 def test_names_are_compared_by_their_last_word():
     assert unknown_option("trainer.foo", ["trainer.patience"]).endswith("are: trainer.patience.")
     assert unknown_option("a", []) == "There is no option 'a'. There are: none."
+
+
+def test_a_dataclass_may_build_on_one_of_another_module(tmp_path, monkeypatch):
+    head = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    (tmp_path / "checks_base.py").write_text(
+        f"{head}from pathlib import Path\n@dataclass(frozen=True)\nclass Base:\n    file: Path\n"
+    )
+    (tmp_path / "checks_more.py").write_text(
+        f"{head}from checks_base import Base\n@dataclass(frozen=True)\n"
+        "class More(Base):\n    count: int = 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    made = importlib.import_module("checks_more").More
+    assert arguments_of(made)["file"] == (Path, True)
+    assert call_typed(made, {"file": "a"}, {}, "").file == Path("a")

@@ -9,7 +9,6 @@ import inspect
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import is_dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path

@@ -147,8 +147,8 @@ REFUSED = {
     ("search", "space=offline", "budget=3", "storage=sqlite:///x"): "give storage=postgresql://",
     ("search", "space=offline", "budget=3", "storage=postgresql://a:b@c/d"): "holds a password",
     ("search", "space=offline", "budget=3", "dataset=nexar", "data_root=no"): "no/nexar",
-    ("search", "show", "night1"): "the actions are status and export",
-    ("search", "status"): "the actions are status and export",
+    ("search", "show", "night1"): "the actions are status, report, export",
+    ("search", "status"): "the actions are status, report, export",
     ("search", "status", "night9"): "There is no search 'night9'",
     ("search", "space=offline", "budget=3", "seeds=2"): "seeds=2: a trial of a search is one",
 }

@@ -178,8 +178,9 @@ def _card(card: ClipCard) -> str:
     data = " ".join(f'data-{key}="{value}"' for key, value in sorts.items())
     seeks = ' class="seeks"' if card.player else ""
     failure = f'<p class="failure">{escape(card.failure)}</p>\n' if card.failure else ""
-    shown = f"{_picture(card)}{_curve(card)}{_alarms(card)}{_heat(card)}"
-    seen = "" if card.risk is None else shown
+    seen = ""
+    if card.risk is not None:  # else nothing could be read of it
+        seen = f"{_picture(card)}{_curve(card)}{_alarms(card)}{_heat(card)}"
     return (
         f"<article{seeks} {data}>\n<h2>{name}</h2>\n{_facts(card)}{failure}{seen}"
         f"{_details(card)}</article>\n"

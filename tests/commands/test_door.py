@@ -121,7 +121,7 @@ def test_what_users_quoted_themselves_is_left():
 HEADS = ", ".join(names_of("head"))
 WITHOUT_LIMIT = (
     *("cache", "compare", "completion", "data", "doctor", "export", "part", "report", "search"),
-    *("space", "study"),
+    *("serve", "space", "study"),
 )
 WITH_HEADS = ("part", "search", "train")
 TYPOS = {

@@ -21,6 +21,9 @@ from collision.search.trials import DESIGN, DONE, SEARCH, Trial
 NONE = "none"  # the bin of a number that plays no part in a run
 
 
+_COSTS = ("num_parameters", "windows_per_second", "seconds")  # of a trial, which may be analysed
+
+
 @dataclass(frozen=True)
 class Table:
     """Columns of text by name, of equal length; ``where`` is what they are called in a sentence."""
@@ -80,6 +83,7 @@ class Table:
                 **trial.point.values,
                 "map": repr(float(value)),
                 **{name: repr(float(score)) for name, score in trial.scores.items()},
+                **{name: _known(getattr(trial, name)) for name in _COSTS},
                 "proposer": trial.proposer,
                 "parents": " ".join(map(str, trial.parents)),
             }
@@ -146,3 +150,7 @@ def _binned(values: np.ndarray, count: int) -> list[str]:
         names[place] if np.isfinite(value) else NONE
         for place, value in zip(places, values, strict=True)
     ]
+
+
+def _known(value: float | None) -> str:
+    return "" if value is None else repr(value)

@@ -216,5 +216,5 @@ def test_options_and_runs_as_they_are_typed(command, tmp_path):
 def test_help_explains_with_two_examples(tmp_path):
     output = run_command(tmp_path, "compare", "--help")
     examples = output.partition("Examples")[2].partition("Options")[0]
-    assert len([line for line in examples.splitlines() if line.startswith("  ")]) == 2
+    assert len([line for line in examples.splitlines() if line.startswith("  collision")]) == 2
     assert "$" not in output.partition("Defaults")[0]

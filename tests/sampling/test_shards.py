@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collision.errors import ConfigError, VideoDecodeError
@@ -80,6 +80,7 @@ def records_of(numbers, kinds):
     return records
 
 
+@example({0, 3, 4, 109}, [], 3, "drawn")  # positives alone, beside validation's negatives
 @settings(max_examples=60)
 @given(
     st.sets(st.integers(0, 300), min_size=4, max_size=60),

@@ -20,6 +20,7 @@ test: .venv/.ready ## the fast tests, two processes side by side; no network
 
 test-slow: .venv/.ready ## tests that take minutes
 	$(PY) -m pytest -q -m slow
+	HYPOTHESIS_PROFILE=exploring $(PY) -m pytest -q -m 'not gpu' `grep -lr hypothesis tests --include=test_*.py`
 
 test-gpu: .venv/.ready ## tests that need a CUDA device
 	$(PY) -m pytest -q -m gpu

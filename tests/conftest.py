@@ -16,9 +16,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 from collision.__main__ import main
 
-# On a busy machine a single example can take any time.
-hypothesis.settings.register_profile("any_machine", deadline=None)
-hypothesis.settings.load_profile("any_machine")
+# On a busy machine a single example can take any time. The fast tests try the same examples each
+# time, so that they pass or fail by the code alone; `make test-slow` looks for others.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("exploring", deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 # A shell's background job ignores Ctrl-C and hands that on; the tests press Ctrl-C.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -30,6 +30,7 @@ def test_tables_stay_tables():
     assert text == "```text\nbegin\n```\n\n| a |\n| --- |\n| 1 |\n\n```text\nend\n```"
 
 
+@pytest.mark.slow
 def test_a_benchmark_that_fails_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(run.BENCHMARKS, "extraction", (["--no-such-option"], []))
     file = tmp_path / "RESULTS.md"

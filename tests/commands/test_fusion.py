@@ -105,6 +105,7 @@ def test_evaluate_predict_and_the_library_take_it(shop, late):
     np.testing.assert_allclose(rows[:, 1], prediction.probabilities, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_going_on_keeps_what_is_fused(shop, late):
     run, _ = late
     scores = (run / "predictions_seed0.csv").read_text()

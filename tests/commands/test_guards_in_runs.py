@@ -95,6 +95,7 @@ def test_whole_clips_need_the_flag_and_are_marked(bench, two_sources, capsys):
     assert "whole clips" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_official_splits_that_part_a_source_are_told(bench):
     overrides = ccd.write(bench / "data" / "ccd")
     listing = bench / "data" / "ccd" / "videos" / "Crash-1500.txt"

@@ -19,7 +19,7 @@ from collision.__main__ import main
 from collision.features.fingerprint import Fingerprint
 from collision.learning.predictor import load_predictor
 from collision.learning.predictor_files import BASELINE_FOLDER, FILE_NAME
-from tests.conftest import DATA, ROOT, SMALL, environment, runs_in
+from tests.conftest import DATA, ROOT, SMALL, TIMEOUT, environment, runs_in
 from tests.kit.video import numbered_frames, write_video
 
 
@@ -338,7 +338,7 @@ def test_sigterm_during_extraction_exits_143_and_keeps_what_is_done(workshop, tm
         time.sleep(0.1)
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 143
+    assert process.wait(TIMEOUT) == 143
     done = len(list(tmp_path.glob("*/??/*.safetensors")))
     assert 3 <= done < 28
     for number in (1, 2):  # two tasks of an array, one after the other

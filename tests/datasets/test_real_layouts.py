@@ -85,6 +85,7 @@ def lay_out_as_dad(clips, root: Path) -> None:
                 write_normal(REAL / clip["video"], folder / f"{number + 1:06d}.mp4", 25, 100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "lay_out"), [("ccd", lay_out_as_ccd), ("dad", lay_out_as_dad)])
 def test_the_whole_way_on_real_clips(name, lay_out, clips, bench, capsys):
     try:

@@ -74,17 +74,21 @@ def test_full_has_every_part():
 
 @pytest.mark.parametrize("name", SPACES)
 def test_a_sample_trains_a_step_and_scores(name):
-    try_cells(name, 30)
+    """Without the layouts of 36 to 109 million parameters, most of the time: the slow one's."""
+    points = Space.load(name).sample(60, seed=1)
+    light = [one for one in points if not one.changes["head"].startswith("zipformer_study")]
+    try_cells(light[:30])
+    assert len(light) >= 30
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 def test_a_large_sample_trains_a_step_and_scores(name):
-    try_cells(name, 300)
+    try_cells(Space.load(name).sample(300, seed=1))
 
 
-def try_cells(name, count):
-    for point in Space.load(name).sample(count, seed=1):
+def try_cells(points):
+    for point in points:
         try:
             try_cell(point)
         except Exception as error:

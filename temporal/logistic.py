@@ -72,9 +72,10 @@ class Logistic(nn.Module):
         rows = (rows - mean).astype(np.float32)
         # Two threads take longer over small matrices.
         with threadpool_limits(1 if len(rows) <= _MOST_ROWS else None):
-            strength = self.C or self._chosen(rows, labels, weights, groups)
-            rows, axes = _rotated(rows)
-            model = _regression(strength).fit(rows, labels, sample_weight=weights)
+            turned, axes = _rotated(rows)
+            seen = turned if len(rows) <= _MOST_ROWS else rows  # of more, a part is turned
+            strength = self.C or self._chosen(seen, labels, weights, groups)
+            model = _regression(strength).fit(turned, labels, sample_weight=weights)
         coefficients = model.coef_[0] if axes is None else axes @ model.coef_[0]
         return coefficients, float(model.intercept_[0] - coefficients @ mean)
 

@@ -55,7 +55,8 @@ def joined(*children: Child) -> Html:
 def shown(text: str) -> str:
     """Escape text; bytes that are no UTF-8, and what no page may hold, become question marks."""
     text = text.encode(errors="replace").decode()
-    text = "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+    if not text.isprintable():  # whole pictures are: letter by letter they take seconds
+        text = "".join(one if one.isprintable() or one in "\n\t" else "?" for one in text)
     return escape(text)
 
 

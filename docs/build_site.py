@@ -1,0 +1,235 @@
+"""Build the site from the pages, the configurations and the docstrings: ``make docs``.
+
+The pages stay where they are and as they are: a code host shows the same files. They are copied to
+``build/pages`` with the folders that they have, so that their links need no rewriting; pages made
+from configs/ and from docstrings come beside them. ``mkdocs.yml`` says in what order.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+CONFIGS = ROOT / "configs"
+MOUNTED = ("backbones", "temporal", "datasets")  # in a checkout, modules of `collision`
+PAGES = ("README.md", "RESULTS.md", "CHANGELOG.md", "benchmarks/RESULTS.md")
+NO_OPTIONS = ("_target_", "hydra", "defaults")
+NO_VERBS = ("cli", "folders")  # what the verbs' files share
+LISTED = ("src", "href", "poster", "data")  # attributes that hold an address
+
+GROUPS = {
+    "backbone": "Frozen networks that turn windows of video into features.",
+    "dataset": "Which videos there are, and what is known of them.",
+    "experiment": "Whole recipes: `experiment=NAME` sets several parts at once.",
+    "extraction": "How features are computed: options of `extraction.`",
+    "fusion": "How the features of several backbones come together.",
+    "head": "What is trained on the features.",
+    "logger": "Where a run is logged to, beside its `log.csv`.",
+    "loss": "What training minimises.",
+    "optimizer": "What moves the weights.",
+    "policy": "Who proposes the next trial of a `search`.",
+    "pooling": "How the steps of a window become one vector.",
+    "sampling": "Which moments are scored, with what label, from which windows.",
+    "scheduler": "The learning rate over the steps.",
+    "space": "What a `search` may choose from: [spaces](../docs/spaces.md).",
+    "trainer": "How long and how a head is trained: options of `trainer.`",
+}
+MODULES = {
+    "library": ("The library", ("api", "prediction", "streaming", "evaluation.evaluation")),
+    "types": ("Types and errors", ("types", "errors", "config")),
+    "backbones": ("Backbones", ("backbones",)),
+    "heads": ("Heads and poolings", ("temporal",)),
+    "datasets": ("Data sets", ("datasets", "records")),
+    "sampling": ("Sampling", ("sampling",)),
+    "features": ("Features", ("features",)),
+    "learning": ("Losses and training", ("learning",)),
+    "metrics": ("Metrics", ("metrics",)),
+    "audit": ("Audit", ("audit",)),
+    "loggers": ("Runs and loggers", ("runs",)),
+    "search": ("Search and its policies", ("search",)),
+    "study": ("Studies", ("study",)),
+}
+
+
+def options_in(path: Path, prefix: str = "") -> dict[str, tuple[str, str]]:
+    """List the options of a YAML file: by dotted name, default and comment, both as written."""
+    text = path.read_text(encoding="utf-8")
+    top = yaml.compose(text)
+    if not isinstance(top, yaml.MappingNode):  # comments alone
+        return {}
+    bases = yaml.safe_load(text).get("defaults", []) if prefix else []
+    found: dict[str, tuple[str, str]] = {}
+    for base in bases:
+        if base != "_self_":
+            found |= options_in(path.with_name(f"{base}.yaml"), prefix)
+    return found | dict(_leaves(top, text, prefix))
+
+
+def _leaves(
+    mapping: yaml.MappingNode, text: str, prefix: str, above: str = ""
+) -> Iterator[tuple[str, tuple[str, str]]]:
+    for key, value in mapping.value:
+        if key.value in NO_OPTIONS:
+            continue
+        is_block = isinstance(value, yaml.CollectionNode) and not value.flow_style
+        rest = text[(key if is_block else value).end_mark.index :].partition("\n")[0]
+        about = rest.partition("# ")[2].strip() or above
+        if is_block and isinstance(value, yaml.MappingNode):
+            yield from _leaves(value, text, f"{prefix}{key.value}.", about)
+        else:
+            written = " ".join(text[value.start_mark.index : value.end_mark.index].split())
+            yield f"{prefix}{key.value}", (written, about)
+
+
+def table(options: dict[str, tuple[str, str]]) -> str:
+    """Write options as a table; a default of ``???`` has to be given."""
+    if not options:
+        return "No options.\n"
+    rows = ["| option | default | meaning |", "| --- | --- | --- |"]
+    for name, (default, about) in options.items():
+        shown = "to be given" if default == "???" else f"`{default}`" if default else ""
+        cells = (f"`{name}`", shown, escape(about, quote=False))
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def verb_page(path: Path) -> str:
+    """Write the page of a verb: its help, its parts and its options."""
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    help_text = config["hydra"]["help"]["template"].partition("\nDefaults\n")[0]
+    help_text = re.sub(r"\nParts [^\n]*\n\$APP_CONFIG_GROUPS", "", help_text)
+    page = f"# `{path.stem}`\n\n```text\ncollision {path.stem} --help\n\n{help_text.strip()}\n```\n"
+    chosen = {
+        group: str(name)
+        for entry in config["defaults"]
+        if isinstance(entry, dict)
+        for group, name in entry.items()
+    }
+    if chosen:
+        rows = "".join(
+            f"| [`{group}=`]({group}.md) | `{name}` | {GROUPS[group]} |\n"
+            for group, name in chosen.items()
+        )
+        page += f"\n## Parts\n\n| part | default | |\n| --- | --- | --- |\n{rows}"
+    folders = options_in(CONFIGS / "folders.yaml")
+    return f"{page}\n## Options\n\n{table(options_in(path) | folders)}"
+
+
+def group_page(group: str) -> str:
+    """Write the page of a group: of each part what its YAML says, its options, its class."""
+    page = f"# `{group}`\n\n{GROUPS[group]}\n"
+    for path in sorted((CONFIGS / group).glob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        comment = re.match(r"(?:#.*\n)*", text)
+        assert comment is not None
+        about = escape(" ".join(line.strip("# ") for line in comment[0].splitlines()), quote=False)
+        target = re.search(r"^_target_: (collision\.\S+)", text, re.M)
+        page += f"\n## `{group}={path.stem}`\n\n{about}\n" if path.stem != "default" else ""
+        if target:
+            page += f"\nClass: [`{target[1]}`][{target[1]}]\n"
+        if group in ("experiment", "space"):  # of other parts: there the options are explained
+            page += f"\n```yaml\n{text[comment.end() :].strip()}\n```\n"
+        else:
+            page += f"\n{table(options_in(path, f'{group}.'))}"
+    return page
+
+
+def write_reference(folder: Path) -> None:
+    """Write a page for each verb, each group of parts and some modules."""
+    folder.mkdir()
+    for path in CONFIGS.glob("*.yaml"):
+        if path.stem not in NO_VERBS:
+            (folder / f"verb_{path.stem}.md").write_text(verb_page(path), encoding="utf-8")
+    for group in GROUPS:
+        (folder / f"{group}.md").write_text(group_page(group), encoding="utf-8")
+    for name, (title, modules) in MODULES.items():
+        blocks = "".join(f"::: collision.{module}\n\n" for module in modules)
+        (folder / f"python_{name}.md").write_text(f"# {title}\n\n{blocks}", encoding="utf-8")
+
+
+def gather(build: Path = BUILD) -> None:
+    """Lay out what the site is made of: pages in ``build/pages``, code in ``build/code``."""
+    for name in ("pages", "code", "site"):
+        shutil.rmtree(build / name, ignore_errors=True)
+    pages, code = build / "pages", build / "code" / "collision"
+    no_cache = shutil.ignore_patterns("__pycache__", "*.py[co]")
+    shutil.copytree(ROOT / "docs", pages / "docs", ignore=shutil.ignore_patterns("*.py", "__*"))
+    for name in PAGES:
+        (pages / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, pages / name)
+    write_reference(pages / "reference")
+    shutil.copytree(ROOT / "collision", code, ignore=no_cache)
+    for name in MOUNTED:  # the reader of docstrings runs nothing, and knows packages alone
+        shutil.copytree(ROOT / name, code / name, ignore=no_cache)
+        for folder in {code / name, *(path.parent for path in (code / name).rglob("*.py"))}:
+            (folder / "__init__.py").touch()
+
+
+class _Addresses(HTMLParser):
+    """Collects anchors, what links lead to and what is loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        is_link = tag == "a" or given.get("rel") in ("canonical", "prev", "next")
+        for name in LISTED:
+            if given.get(name):
+                (self.links if is_link else self.loaded).append(given[name] or "")
+
+
+def faults(site: Path) -> list[str]:
+    """List links to files that are not in the site, and what would be loaded from elsewhere."""
+    found = []
+    for page in sorted(site.rglob("*.html")):
+        reader = _Addresses()
+        reader.feed(page.read_text(encoding="utf-8"))
+        where = page.relative_to(site)
+        for address in reader.links + reader.loaded:
+            url = urlsplit(address)
+            if url.scheme or url.netloc:
+                if address in reader.loaded and url.scheme != "data":
+                    found.append(f"{where} loads {address}")
+                continue
+            target = page.parent / unquote(url.path) if url.path else page
+            if url.path.startswith("/"):  # of the page for addresses that are not there
+                target = site / unquote(url.path).lstrip("/")
+            if not (target / "index.html" if target.is_dir() else target).is_file():
+                found.append(f"{where} links to {address}, which is not there")
+    for sheet in site.rglob("*.css"):
+        for address in re.findall(
+            r"(?:url\(|@import )[\"']?(?:https?:)?//[^\s\"')]+", sheet.read_text()
+        ):
+            found.append(f"{sheet.relative_to(site)} loads {address}")
+    return found
+
+
+def main() -> int:
+    """Build the site in ``build/site``; an exit code other than 0: something does not hold."""
+    gather()
+    command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
+    built = subprocess.run([*command, "-f", str(ROOT / "mkdocs.yml")], cwd=ROOT)
+    if built.returncode:
+        return built.returncode
+    wrong = faults(BUILD / "site")
+    for one in wrong:
+        print(f"error: {one}", file=sys.stderr)
+    return 2 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -92,16 +92,18 @@ def _leaves(
             yield f"{prefix}{key.value}", (written, about)
 
 
-def table(options: dict[str, tuple[str, str]]) -> str:
-    """Write options as a table; a default of ``???`` has to be given."""
-    if not options:
-        return "No options.\n"
-    rows = ["| option | default | meaning |", "| --- | --- | --- |"]
+def _prose(comment: str) -> str:
+    """Make Markdown of a comment: its text as it is, the pages that it names as links."""
+    return re.sub(r"\bdocs/\w+\.md", r"[\g<0>](../\g<0>)", escape(comment, quote=False))
+
+
+def option_list(options: dict[str, tuple[str, str]]) -> str:
+    """Write options as a list, which a phone shows whole; a default of ``???`` has to be given."""
+    lines = []
     for name, (default, about) in options.items():
-        shown = "to be given" if default == "???" else f"`{default}`" if default else ""
-        cells = (f"`{name}`", shown, escape(about, quote=False))
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(rows) + "\n"
+        shown = ", to be given" if default == "???" else f" = `{default}`" if default else ""
+        lines.append(f"- `{name}`{shown}" + (f": {_prose(about)}" if about else ""))
+    return "\n".join(lines or ["No options."]) + "\n"
 
 
 def verb_page(path: Path) -> str:
@@ -111,19 +113,18 @@ def verb_page(path: Path) -> str:
     help_text = re.sub(r"\nParts [^\n]*\n\$APP_CONFIG_GROUPS", "", help_text)
     page = f"# `{path.stem}`\n\n```text\ncollision {path.stem} --help\n\n{help_text.strip()}\n```\n"
     chosen = {
-        group: str(name)
+        group: name
         for entry in config["defaults"]
         if isinstance(entry, dict)
         for group, name in entry.items()
     }
     if chosen:
-        rows = "".join(
-            f"| [`{group}=`]({group}.md) | `{name}` | {GROUPS[group]} |\n"
-            for group, name in chosen.items()
-        )
-        page += f"\n## Parts\n\n| part | default | |\n| --- | --- | --- |\n{rows}"
+        page += "\n## Parts\n\n"
+    for group, name in chosen.items():
+        default = f" = `{name}`" if name else ""
+        page += f"- [`{group}`]({group}.md){default}: {GROUPS[group]}\n"
     folders = options_in(CONFIGS / "folders.yaml")
-    return f"{page}\n## Options\n\n{table(options_in(path) | folders)}"
+    return f"{page}\n## Options\n\n{option_list(options_in(path) | folders)}"
 
 
 def group_page(group: str) -> str:
@@ -133,7 +134,7 @@ def group_page(group: str) -> str:
         text = path.read_text(encoding="utf-8")
         comment = re.match(r"(?:#.*\n)*", text)
         assert comment is not None
-        about = escape(" ".join(line.strip("# ") for line in comment[0].splitlines()), quote=False)
+        about = _prose(re.sub("^# ?(@.*)?", "", comment[0], flags=re.M).strip())
         target = re.search(r"^_target_: (collision\.\S+)", text, re.M)
         page += f"\n## `{group}={path.stem}`\n\n{about}\n" if path.stem != "default" else ""
         if target:
@@ -141,7 +142,7 @@ def group_page(group: str) -> str:
         if group in ("experiment", "space"):  # of other parts: there the options are explained
             page += f"\n```yaml\n{text[comment.end() :].strip()}\n```\n"
         else:
-            page += f"\n{table(options_in(path, f'{group}.'))}"
+            page += f"\n{option_list(options_in(path, f'{group}.'))}"
     return page
 
 

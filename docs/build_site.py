@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
@@ -24,6 +25,7 @@ BUILD = ROOT / "build"
 CONFIGS = ROOT / "configs"
 MOUNTED = ("backbones", "temporal", "datasets")  # in a checkout, modules of `collision`
 PAGES = ("README.md", "RESULTS.md", "CHANGELOG.md", "benchmarks/RESULTS.md")
+SHOWN_WHOLE = ("experiment", "space")  # they set options of other parts, explained there
 NO_OPTIONS = ("_target_", "hydra", "defaults")
 NO_VERBS = ("cli", "folders")  # what the verbs' files share
 LISTED = ("src", "href", "poster", "data")  # attributes that hold an address
@@ -68,12 +70,26 @@ def options_in(path: Path, prefix: str = "") -> dict[str, tuple[str, str]]:
     top = yaml.compose(text)
     if not isinstance(top, yaml.MappingNode):  # comments alone
         return {}
-    bases = yaml.safe_load(text).get("defaults", []) if prefix else []
-    found: dict[str, tuple[str, str]] = {}
-    for base in bases:
-        if base != "_self_":
-            found |= options_in(path.with_name(f"{base}.yaml"), prefix)
-    return found | dict(_leaves(top, text, prefix))
+    own = dict(_leaves(top, text, prefix))
+    for base in _defaults(path):
+        if isinstance(base, str):
+            inherited = options_in(path.with_name(f"{base}.yaml"), prefix)
+            own |= {name: told for name, told in inherited.items() if name not in own}
+    return own
+
+
+def _defaults(path: Path) -> list[Any]:
+    """List what a YAML builds on: other files of its folder by name, and parts as mappings."""
+    listed = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("defaults", [])
+    return [entry for entry in listed if entry != "_self_"]
+
+
+def _parts(path: Path) -> dict[str, str | None]:
+    """List the groups that a verb takes parts from, with the default of each."""
+    found: dict[str, str | None] = {}
+    for entry in _defaults(path):
+        found |= _parts(path.with_name(f"{entry}.yaml")) if isinstance(entry, str) else entry
+    return {group: name for group, name in found.items() if group in GROUPS}
 
 
 def _leaves(
@@ -112,19 +128,13 @@ def verb_page(path: Path) -> str:
     help_text = config["hydra"]["help"]["template"].partition("\nDefaults\n")[0]
     help_text = re.sub(r"\nParts [^\n]*\n\$APP_CONFIG_GROUPS", "", help_text)
     page = f"# `{path.stem}`\n\n```text\ncollision {path.stem} --help\n\n{help_text.strip()}\n```\n"
-    chosen = {
-        group: name
-        for entry in config["defaults"]
-        if isinstance(entry, dict)
-        for group, name in entry.items()
-    }
+    chosen = _parts(path)
     if chosen:
         page += "\n## Parts\n\n"
     for group, name in chosen.items():
         default = f" = `{name}`" if name else ""
         page += f"- [`{group}`]({group}.md){default}: {GROUPS[group]}\n"
-    folders = options_in(CONFIGS / "folders.yaml")
-    return f"{page}\n## Options\n\n{option_list(options_in(path) | folders)}"
+    return f"{page}\n## Options\n\n{option_list(options_in(path))}"
 
 
 def group_page(group: str) -> str:
@@ -139,7 +149,7 @@ def group_page(group: str) -> str:
         page += f"\n## `{group}={path.stem}`\n\n{about}\n" if path.stem != "default" else ""
         if target:
             page += f"\nClass: [`{target[1]}`][{target[1]}]\n"
-        if group in ("experiment", "space"):  # of other parts: there the options are explained
+        if group in SHOWN_WHOLE:
             page += f"\n```yaml\n{text[comment.end() :].strip()}\n```\n"
         else:
             page += f"\n{option_list(options_in(path, f'{group}.'))}"

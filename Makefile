@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # Without bytecode each start compiles 4,000 files anew, for 14 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow test-gpu lint format bench bench-gpu lock clean help
+.PHONY: demo test test-slow test-gpu lint format docs docs-serve bench bench-gpu lock clean help
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
@@ -34,6 +34,12 @@ lint: .venv/.ready ## ruff on the tree, mypy on the built wheel
 
 format: .venv/.ready ## let ruff rewrite what it can
 	$(PY) -m ruff check --fix -q . ; $(PY) -m ruff format .
+
+docs: .venv/.ready ## the pages as a site in build/site; a broken link is an error
+	.venv/bin/uv run --locked --group docs python docs/build_site.py
+
+docs-serve: docs ## the same, shown at http://localhost:8000
+	$(PY) -m http.server 8000 --bind 127.0.0.1 --directory build/site
 
 bench: .venv/.ready ## speed, as ratios in one run: benchmarks/RESULTS.md, an hour
 	$(PY) -m benchmarks.run

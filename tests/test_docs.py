@@ -1,5 +1,6 @@
 """The commands in README and pages can be typed as they stand."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -31,14 +32,30 @@ def code_blocks(page: str, language: str) -> list[str]:
     return [textwrap.dedent(block) for block in blocks]
 
 
+STARTS = ("python -m collision ", "python train.py ", "collision ", "srun ", "torchrun ")
+NO_COMMANDS = ("my_", "=RUN", "train.py -m ", "...", "NAME")  # the reader has to fill in
+
+
+def inline_commands(page: str) -> list[str]:
+    """List the commands that stand in the text of a page, not in a block, and are whole."""
+    text = re.sub(r"^ *```.*?^ *```", "", (ROOT / page).read_text(), flags=re.DOTALL | re.M)
+    spans = (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text))
+    whole = (span for span in spans if not any(word in span for word in NO_COMMANDS))
+    return [span for span in whole if span.startswith(STARTS) and "=" in span]
+
+
 def commands(pages: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
     """List verb and overrides of each command, once; the positional RUN is left out."""
     found = []
     for page in pages:
-        blocks = [block.replace("\\\n", " ") for block in code_blocks(page, "sh")]
+        blocks = [*code_blocks(page, "sh"), *code_blocks(page, "bash")]
+        blocks = [block.replace("\\\n", " ") for block in blocks]
+        blocks += inline_commands(page)
         for line in [line for block in blocks for line in block.splitlines()]:
             words = shlex.split(line, comments=True)
             start = {"train.py": 1, "-m": 2}.get("".join(words[1:2]), 0)
+            if words[:1] in (["srun"], ["torchrun"]) and "collision" in words:
+                start = words.index("collision")
             if words[start : start + 1] not in (["train.py"], ["collision"]):
                 continue
             verb, *rest = words[start:] if start == 1 else words[start + 1 :] or [""]
@@ -51,7 +68,8 @@ def commands(pages: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def test_the_pages_hold_commands():
-    assert {verb for verb, _ in commands(DATASETS)} == {"train", "extract", "evaluate"}
+    verbs_of_sets = {"train", "extract", "evaluate", "data", "doctor"}
+    assert {verb for verb, _ in commands(DATASETS)} == verbs_of_sets
     verbs = {
         "train",
         "extract",
@@ -82,7 +100,7 @@ def test_a_command_composes(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips.csv").touch()
     config = compose(done_by(verb, overrides), *overrides)
-    if (verb, overrides) not in commands(DATASETS):
+    if (verb, overrides) not in commands(DATASETS) or verb == "doctor":
         return
     (part,) = config.datasets if hasattr(config, "datasets") else [config.dataset]
     dataset = part.build()
@@ -100,6 +118,50 @@ def test_the_files_that_a_page_names_are_there(page: str):
     for name in names:
         found = (ROOT / name).exists() or (ROOT / f"{name}.py").exists()
         assert found or any(word in name for word in mine), name
+
+
+def test_the_page_on_trust_tells_of_every_warning():
+    text = (ROOT / "collision/evaluation/guards.py").read_text()
+    names = set(re.findall(r'Finding\(\s*"(\w+)"', text)) | {"judged_on_training"}
+    assert len(names) > 15
+    told = (ROOT / "docs/trust.md").read_text()
+    assert {name for name in names if f"`{name}`" not in told} == set()
+    assert len(inline_commands("docs/trust.md")) >= 10
+
+
+@pytest.mark.parametrize("group", ["backbone", "dataset", "head", "loss", "policy", "sampling"])
+def test_the_readme_names_every_part(group: str):
+    rows = (ROOT / "README.md").read_text().splitlines()
+    (row,) = [row for row in rows if row.startswith(f"| `{group}=`")]
+    there = {path.stem for path in (ROOT / "configs" / group).glob("*.yaml")}
+    assert {name for name in there if f"`{name}`" not in row} == set()
+
+
+def test_the_container_recipe_copies_what_is_there_and_leaves_out_what_it_says():
+    (recipe,) = code_blocks("docs/container.md", "dockerfile")
+    copied = re.findall(r"^COPY (?!--)(.+) \S+$", recipe, re.M)
+    names = {name for line in copied for name in line.split()}
+    assert all((ROOT / name).exists() for name in names), names
+    assert {"collision", "configs", "uv.lock", "LICENSE"} <= names
+    joined = recipe.replace("\\\n", " ")
+    (installs,) = re.findall(r"^RUN (uv sync .+)$", joined, re.M)
+    left_out = re.findall(r"--no-install-package (\S+)", installs)
+    assert "triton" in left_out
+
+    def installed(*arguments: str) -> set[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments, "--dry-run", "--offline"],
+            cwd=ROOT,
+            env={**os.environ, "UV_PROJECT_ENVIRONMENT": "build/no_such_environment"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return set(re.findall(r"^ \+ ([\w.-]+)==", done.stderr, re.M))
+
+    command = installs.replace("--no-cache ", "").split()
+    with_all = installed(*command[: command.index("--no-install-package")])
+    assert with_all - installed(*command) == set(left_out)
 
 
 PARTS = {"add_a_head": "MyHead", "add_a_backbone": "MyNet", "add_a_data_set": "MySet"}

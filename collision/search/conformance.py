@@ -9,40 +9,20 @@ Shapes: B examples, L feature steps, D feature dim.
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.testing import assert_close
 
-from collision.errors import CollisionError
 from collision.search.subject import FEATURE_DIM, Ask, Batch, Subject
+from collision.search.verdicts import NotConformant, named
+from collision.search.verdicts import check_close as _close
 
 LENGTHS = (*range(1, 10), 16, 23, 40, 65, 512)
 _PADDING = (0.0, 1e4, float("nan"), float("inf"))
 _LOGITS, _ENCODED = Ask(), Ask("encoded")
-
-
-class NotConformant(CollisionError):
-    """A part that does not keep a promise; the message says which and how."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found: why the part failed it, or nothing; in so many seconds."""
-
-    check: str
-    why: str
-    seconds: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether the promise was kept."""
-        return not self.why
 
 
 def make_batch(num_examples: int, num_steps: int, seed: int = 0) -> Batch:
@@ -304,48 +284,26 @@ def _apart(count: int, seed: int) -> tuple[Batch, Tensor]:
 
 
 # In the order of what breaks first.
-CHECKS: dict[str, Callable[[Subject], None]] = {
-    check.__name__: check
-    for check in (
-        one_finite_logit_an_example,
-        features_matter,
-        padding_is_invisible,
-        examples_do_not_see_each_other,
-        an_empty_example_is_harmless,
-        gradient_reaches_every_parameter,
-        saved_and_loaded_it_gives_the_same,
-        it_is_deterministic_and_order_is_free,
-        half_precision,
-        half_precision_trains,
-        compiled_it_gives_the_same,
-        it_learns,
-        an_encoder_does_not_look_under_the_mask,
-        float64_is_float32_with_more_digits,
-        it_is_causal_where_it_says_so,
-    )
-}
+CHECKS = named(
+    one_finite_logit_an_example,
+    features_matter,
+    padding_is_invisible,
+    examples_do_not_see_each_other,
+    an_empty_example_is_harmless,
+    gradient_reaches_every_parameter,
+    saved_and_loaded_it_gives_the_same,
+    it_is_deterministic_and_order_is_free,
+    half_precision,
+    half_precision_trains,
+    compiled_it_gives_the_same,
+    it_learns,
+    an_encoder_does_not_look_under_the_mask,
+    float64_is_float32_with_more_digits,
+    it_is_causal_where_it_says_so,
+)
 # Of a head by itself, whatever pools it.
 OF_ENCODERS = (
     an_encoder_does_not_look_under_the_mask.__name__,
     float64_is_float32_with_more_digits.__name__,
     it_is_causal_where_it_says_so.__name__,
 )
-
-
-def findings(subject: Subject) -> Iterator[Finding]:
-    """Make every check, each finding as it comes."""
-    for name, check in CHECKS.items():
-        began, why = time.monotonic(), ""
-        try:
-            check(subject)
-        except NotConformant as error:
-            why = str(error)
-        yield Finding(name.replace("_", " "), why, time.monotonic() - began)
-
-
-def _close(found: Tensor, wanted: Tensor, tolerance: float | None, where: str) -> None:
-    try:
-        assert_close(found, wanted, atol=tolerance, rtol=tolerance)
-    except AssertionError as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise NotConformant(f"{where}: {' '.join(lines[:3])}") from None

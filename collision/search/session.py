@@ -148,7 +148,7 @@ class Remote:
     def run(self, batch: Batch, ask: Ask) -> Answer:
         """Give what is asked for."""
         answer = self._ask(do="run", batch=list(batch), ask=asdict(ask))
-        with _as_failure():
+        with as_failure():
             found = answer.get("gradients")
             if not isinstance(found, dict):
                 raise BadAnswer("It answers without gradients.")
@@ -157,7 +157,7 @@ class Remote:
 
     def state(self) -> dict[str, Tensor]:
         """Give all its weights and buffers."""
-        with _as_failure():
+        with as_failure():
             return tensors_of(self._ask(do="state").get("state"))
 
     def loaded(self, state: dict[str, Tensor]) -> Remote:
@@ -181,9 +181,11 @@ def opened(
     wall: Wall | None,
     limits: Limits | None = None,
     *,
-    for_training: bool = False,
+    load: Sequence[str] = ("torch._dynamo",),
 ) -> Iterator[Session]:
     """Start a process that can import ``files`` (text by path) before anything else.
+
+    Modules to ``load`` are there before the limits are: what they take is not the part's.
 
     Without a ``wall`` it is a plain process, in which a part can do what you can: to see that walls
     matter, and for nothing else.
@@ -197,19 +199,17 @@ def opened(
     with tempfile.TemporaryDirectory() as place:  # behind walls there is another one
         variables = {} if wall else {**os.environ, **environment(), "TMPDIR": place}
         process = subprocess.Popen(command, env=variables, start_new_session=True, **pipes)
-        yield from _conversation(process, limits, wall, files, for_training)
+        yield from _conversation(process, limits, wall, {"files": dict(files), "load": list(load)})
 
 
 def _conversation(
     process: subprocess.Popen[bytes],
     limits: Limits,
     wall: Wall | None,
-    files: Mapping[str, str],
-    for_training: bool,
+    about: Mapping[str, Any],
 ) -> Iterator[Session]:
     session = Session(process, limits)
     kept = None if wall is None else asdict(limits)
-    about = {"files": dict(files), "for_training": for_training}
     try:
         for pipe in (process.stdin, process.stdout):
             assert pipe is not None
@@ -239,7 +239,8 @@ def _watching(pipe: Any, event: int) -> Iterator[selectors.BaseSelector]:
 
 
 @contextmanager
-def _as_failure() -> Iterator[None]:
+def as_failure() -> Iterator[None]:
+    """Tell what is no answer as the part's failure."""
     try:
         yield
     except BadAnswer as error:

@@ -95,7 +95,9 @@ def _fitting(subject: BackboneSubject, frames: Tensor, wanted: list[int]) -> Ten
             f"Of frames {list(frames.shape)} it makes {list(features.shape)} {features.dtype}, not "
             f"{wanted} floating-point numbers."
         )
-    if not np.isfinite(features.numpy().astype(dtype)).all():
+    with np.errstate(over="ignore"):
+        stored = features.numpy().astype(dtype)
+    if not np.isfinite(stored).all():
         raise NotConformant(f"Features are not finite as {dtype}, in which they are stored.")
     return features
 

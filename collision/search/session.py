@@ -25,6 +25,7 @@ from collision.errors import CollisionError
 from collision.option_groups import Limits
 from collision.search.sandbox import Wall, environment
 from collision.search.subject import FEATURE_DIM, Answer, Ask, Batch, Facts
+from collision.search.verdicts import NotConformant
 from collision.search.wire import BadAnswer, line_of, message_of, tensor_of, tensors_of
 
 _START = 300.0  # s: loading torch, on a busy machine
@@ -33,6 +34,10 @@ _CHUNK = 1 << 20
 
 class PartFailed(CollisionError):
     """A proposed part raised an error, broke a limit or gave what is no answer."""
+
+
+class PartRaised(PartFailed, NotConformant):
+    """It reports an error, and can be asked on."""
 
 
 class Session:
@@ -46,8 +51,8 @@ class Session:
     def ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Send a message and wait for its answer.
 
-        PartFailed: It reports an error, has ended, or takes too long or too much; once it is over,
-        every further question fails.
+        PartFailed: It reports an error (PartRaised), has ended, or takes too long or too much; once
+        it is over, every further question fails.
         """
         try:
             self._send(line_of(message))
@@ -56,7 +61,7 @@ class Session:
             self.close()
             raise PartFailed(str(error)) from None
         if "error" in answer:
-            raise PartFailed(_shown(answer["error"]))
+            raise PartRaised(_shown(answer["error"]))
         return answer
 
     def limit_from_now(self) -> None:

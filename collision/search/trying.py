@@ -17,7 +17,7 @@ from rich.console import Console
 
 from collision.config import Part
 from collision.experiment import Experiment
-from collision.features.clips import ClipDataset, WindowRequest
+from collision.features.clips import ClipDataset
 from collision.features.missing import store_key
 from collision.features.source import FeatureSource
 from collision.features.sources import Source
@@ -28,6 +28,7 @@ from collision.options import TrainOptions
 from collision.report.tables import print_missing
 from collision.sampling.index import Selection
 from collision.search.backbone_conformance import source_of_subject
+from collision.search.backbone_subject import BackboneSubject
 from collision.search.checking import FOR_FRAMES
 from collision.search.proposed import Proposed
 from collision.search.remotes import RemoteBackbone
@@ -91,7 +92,7 @@ class BackboneTrial:
                 source = source_of_subject(subject, proposed.part, Path(place))
                 experiment = experiment_of(asked, source, self.console)
             with opened(*how, load=FOR_FRAMES) as session:
-                _see_again(RemoteBackbone(session, proposed.part), source, experiment)
+                see_again(RemoteBackbone(session, proposed.part), source, experiment)
             return self._trained(proposed.name, experiment)
 
     def _trained(self, name: str, experiment: Experiment) -> Trained:
@@ -101,20 +102,21 @@ class BackboneTrial:
         return replace(trial.of_sibling(setup.head, "head"), name=name)
 
 
-def _see_again(subject: RemoteBackbone, source: FeatureSource, experiment: Experiment) -> None:
+def see_again(subject: BackboneSubject, source: FeatureSource, experiment: Experiment) -> None:
     """Show a new process some windows alone, in an order of chance, and compare.
 
     What remembers, or looks at the other windows of a batch, may have seen the future of a clip.
     """
     chance = np.random.default_rng()  # that nobody inside can know
-    requests = [
-        one for one in experiment.requests(source) if one.view == PLAIN and len(one.end_times)
+    windows = [
+        replace(request, end_times=request.end_times[number : number + 1])
+        for request in experiment.requests(source)
+        for number in range(len(request.end_times))
+        if request.view == PLAIN
     ]
-    for number in chance.permutation(len(requests))[:_SEEN_AGAIN]:
-        request = requests[number]
-        end = chance.choice(request.end_times, 1)
-        one: WindowRequest = replace(request, end_times=end)
-        stored, there = source.store.read(store_key(source.digests, one), end)
+    for number in chance.permutation(len(windows))[:_SEEN_AGAIN]:
+        one = windows[number]
+        stored, there = source.store.read(store_key(source.digests, one), one.end_times)
         clip = ClipDataset([one], subject.facts.spec)[0]
         if not there.all() or not len(clip.windows) or (clip.windows < 0).any():
             continue  # before the beginning of its file

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from collision.features.clips import ClipDataset, WindowRequest
+from collision.features.clips import Clip, ClipDataset, WindowRequest
 from collision.features.digest import VideoDigests
 from collision.features.fingerprint import fingerprint
 from collision.features.source import FeatureSource
@@ -219,6 +219,7 @@ def cached_features_are_live_ones(subject: BackboneSubject) -> None:
             raise NotConformant(f"No features come into a cache: {report.failures[0].reason}")
         for number, request in enumerate(requests):
             clip = ClipDataset(requests, spec)[number]
+            assert isinstance(clip, Clip)  # it was painted here, and extracted
             frames = torch.from_numpy(clip.frames[clip.windows])
             live = torch.cat([subject.embed(frame[None]) for frame in frames])
             stored, there = source.store.read(

@@ -35,7 +35,7 @@ from collision.search.remotes import RemoteBackbone
 from collision.search.sandbox import Wall
 from collision.search.session import PartFailed, opened
 from collision.search.trials_of_parts import Trained, Trial
-from collision.types import PLAIN
+from collision.types import PLAIN, Failure
 
 _BATCH = 8  # windows of a message
 _SEEN_AGAIN, _TOLERANCE = 16, 2e-3
@@ -118,7 +118,12 @@ def see_again(subject: BackboneSubject, source: FeatureSource, experiment: Exper
         one = windows[number]
         stored, there = source.store.read(store_key(source.digests, one), one.end_times)
         clip = ClipDataset([one], subject.facts.spec)[0]
-        if not there.all() or not len(clip.windows) or (clip.windows < 0).any():
+        if (
+            isinstance(clip, Failure)
+            or not there.all()
+            or not len(clip.windows)
+            or (clip.windows < 0).any()
+        ):
             continue  # before the beginning of its file
         live = subject.embed(torch.from_numpy(clip.frames[clip.windows])).float().numpy()
         wanted = stored.astype(np.float32)

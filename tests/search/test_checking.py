@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from collision.config import Part
+from collision.config import Part, part
 from collision.errors import ConfigError
 from collision.option_groups import Limits
 from collision.search import backbone_conformance, loss_conformance
@@ -138,6 +138,14 @@ def test_backbones_behind_walls(proposals, wall):
         assert "No such file" in failed(found("reads"))["it can be built"]
         assert "nreachable" in failed(found("fetches"))["it can be built"]
         assert "windows do not see each other" in failed(found("remembers"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "optical_flow"])
+def test_networks_and_weights_that_are_installed_work_behind_walls(wall, name):
+    one = part("backbone", name, height=64, width=96)
+    with opened({}, wall, Limits(seconds=600), load=FOR_FRAMES) as session:
+        assert failed(list(backbone_in(session, one, Limits()))) == {}
 
 
 def test_a_backbone_without_walls_gets_what_it_wants(proposals):

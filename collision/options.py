@@ -311,7 +311,7 @@ class StudyOptions(Folders):
 class PartOptions(OfTraining):
     """See configs/part.yaml; ``siblings`` None: some of its kind."""
 
-    kind: Literal["head", "pooling"] = "head"
+    kind: Literal["head", "pooling", "loss", "backbone"] = "head"
     limits: Limits = Limits()
     siblings: tuple[str, ...] | None = None
     seeds: Count = 3

@@ -119,7 +119,7 @@ REFUSED = {
     "compare": ["num_resamples=0", "dataset=[a,b]"],
     "study": ["num_resamples=99", "factors=head", "blocks=[1]", "ceiling=inf", "seed=3"],
     "part": [
-        *("kind=loss", "limits.memory=0", "limits.seconds=0", "limits.disk=0.5", "seeds=0"),
+        *("kind=dataset", "limits.memory=0", "limits.seconds=0", "limits.disk=0.5", "seeds=0"),
         *("siblings=gru", "yes=maybe", "limits.parameters=0", "limits.answer=0"),
     ],
     "cache": ["older_than=-1", "older_than=inf", "yes=maybe", "delete=2"],

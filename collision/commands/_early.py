@@ -154,7 +154,7 @@ def _check_study(options: StudyOptions, action: str, file: str) -> None:
     if action not in ("analyse", "policies"):
         raise ConfigError(f"study has no action {action!r}. There are: analyse, policies.")
     path = user_path(file)
-    if path.is_dir() or (not path.exists() and path.suffix):  # a pipe is as good as a file
+    if not path.exists() and path.suffix:  # a pipe is as good as a file, and so is a folder of runs
         raise ConfigError(f"There is no file {file!r}.")
     if not path.exists():
         read_name(options.runs_root, file)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from collision.commands.train import setup_of, source_of
+from collision.config import Part
 from collision.errors import CollisionError, ConfigError
-from collision.experiment import Experiment
-from collision.learning.fit import check_trainable
+from collision.learning.asked import setup_of, source_of
 from collision.options import PartOptions, TrainOptions
 from collision.report.comparison import differences_grid, reading, runs_grid
-from collision.report.tables import Grid, as_rich, print_missing
-from collision.sampling.index import Selection
+from collision.report.tables import Grid, as_rich
 from collision.search.accepting import (
     SUITE,
     check_passed,
@@ -38,10 +37,19 @@ from collision.search.accepting import (
     write_into,
 )
 from collision.search.checking import check_part
-from collision.search.conformance import Finding
-from collision.search.proposed import Proposed
-from collision.search.sandbox import find_wall
+from collision.search.proposed import Kind, Proposed
+from collision.search.sandbox import Wall, find_wall
 from collision.search.trials_of_parts import Trained, Trial, compared
+from collision.search.trying import BackboneTrial, experiment_of
+from collision.search.verdicts import Finding
+
+# Where the suite of each kind runs on all parts of the tree.
+_TESTS: dict[Kind, str] = {
+    "head": "tests/temporal",
+    "pooling": "tests/temporal",
+    "loss": "tests/search/test_loss_conformance.py",
+    "backbone": "tests/backbones",
+}
 
 
 def run(options: PartOptions, paths: list[str]) -> int:
@@ -77,24 +85,8 @@ def _try(options: PartOptions, proposed: Proposed, console: Console) -> int:
     if proposed.name in [one.name for one in siblings]:
         raise ConfigError(f"siblings names {proposed.name} itself: leave it out.")
     asked = _as_training(options)
-    policy, source = asked.sampling.build(), source_of(asked)
-    setup = setup_of(asked, policy, source=source)
-    skip = asked.skip_failures
-    selection = Selection(("train", "val"), asked.limit, asked.val_fraction, skip_missing=skip)
-    experiment = Experiment.index(asked.dataset.build(), policy, source, selection)
-    _load(asked, experiment, console)
     seeds = range(options.seed, options.seed + options.seeds)
-    trial = Trial(setup, experiment.folds[0].data, seeds, wall, options.limits)
-    trained: list[Trained] = []
-    with _progress(console) as bar:
-        task = bar.add_task("Training", total=1 + len(siblings))
-        for one in siblings:
-            bar.update(task, description=f"Training {one.name}")
-            trained.append(trial.of_sibling(one, options.kind))
-            bar.advance(task)
-        bar.update(task, description=f"Training {proposed.name}")
-        trained.append(trial.of_proposed(proposed))
-        bar.advance(task)
+    trained = _trained(options, proposed, siblings, wall, console)
     comparison = compared(trained, options.num_resamples)
     size = [[one.name, f"{one.num_parameters:,}", f"{one.seconds:.1f}"] for one in trained]
     grids = (
@@ -105,30 +97,50 @@ def _try(options: PartOptions, proposed: Proposed, console: Console) -> int:
     for grid in grids:
         console.print(as_rich(grid))
     _say(console, f"Scores on validation, weights of the last step. {reading(comparison)}")
-    facts = {"dataset": asked.dataset.name, "backbone": asked.backbone.name}
+    facts = {"dataset": asked.dataset.name}
+    if options.kind != "backbone":
+        facts["backbone"] = asked.backbone.name
     tried = {**facts, "seeds": list(seeds), "comparison": comparison.as_json()}
     path = remember(options.runs_root, proposed, trial=tried)
     _say(console, f"Noted: {path}. Next: collision part accept")
     return 0
 
 
+def _trained(
+    options: PartOptions, proposed: Proposed, siblings: Sequence[Part], wall: Wall, console: Console
+) -> list[Trained]:
+    """Train the siblings, then what was proposed."""
+    asked, limits = _as_training(options), options.limits
+    seeds = range(options.seed, options.seed + options.seeds)
+    of_sibling: Callable[[Part], Trained]
+    of_proposed: Callable[[Proposed], Trained]
+    if options.kind == "backbone":
+        backbones = BackboneTrial(asked, seeds, wall, limits, console)
+        of_sibling, of_proposed = backbones.of_sibling, backbones.of_proposed
+    else:
+        source = source_of(asked)
+        experiment = experiment_of(asked, source, console)
+        setup = setup_of(asked, experiment.policy, source=source)
+        heads = Trial(setup, experiment.folds[0].data, seeds, wall, limits)
+        of_sibling = partial(heads.of_sibling, kind=options.kind)
+        of_proposed = heads.of_proposed
+    trained: list[Trained] = []
+    with _progress(console) as bar:
+        task = bar.add_task("Training", total=1 + len(siblings))
+        for one in siblings:
+            bar.update(task, description=f"Training {one.name}")
+            trained.append(of_sibling(one))
+            bar.advance(task)
+        bar.update(task, description=f"Training {proposed.name}")
+        trained.append(of_proposed(proposed))
+        bar.advance(task)
+    return trained
+
+
 def _as_training(options: PartOptions) -> TrainOptions:
     """Give what a training of this kind is asked for."""
     shared = {item.name for item in fields(TrainOptions)} & {item.name for item in fields(options)}
     return TrainOptions(**{name: getattr(options, name) for name in shared})
-
-
-def _load(options: TrainOptions, experiment: Experiment, console: Console) -> None:
-    """Extract what is missing of training and validation, and read it."""
-    if options.extract:
-        experiment.extract(options.extraction)
-    else:
-        experiment.require_features()
-    experiment.check_failures(options.skip_failures, console)
-    experiment.load()
-    print_missing(console, experiment.missing.as_json())
-    experiment.missing.check("train", "val")
-    check_trainable(experiment.folds[0].data)
 
 
 def _accept(options: PartOptions, proposed: Proposed, console: Console) -> int:
@@ -149,7 +161,7 @@ def _accept(options: PartOptions, proposed: Proposed, console: Console) -> int:
     if proposed.is_ours:
         _say(
             console,
-            f"Next: python -m pytest -q tests/temporal -k {proposed.name}, and its row "
+            f"Next: python -m pytest -q {_TESTS[proposed.kind]} -k {proposed.name}, and its row "
             "in docs/parts.md.",
         )
     else:

@@ -17,6 +17,7 @@ from collision.runs.provenance import provenance
 from collision.search.folder import read_begun
 from collision.search.reading import trials_of
 from collision.search.storage import open_storage, study_there
+from collision.study.folders import of_folder
 from collision.study.parts import Further, report_of, report_of_policies
 from collision.study.rows import Table
 from collision.study.searched import of_search
@@ -28,7 +29,11 @@ def run(options: StudyOptions, paths: list[str]) -> int:
     """Read the table, analyse it, print and write what it says."""
     action, file = paths
     console = Console()
-    if user_path(file).exists():
+    left_out = ""
+    if user_path(file).is_dir():
+        options, table, found = of_folder(options, user_path(file))
+        left_out = found.words()
+    elif user_path(file).exists():
         table = Table.read(file)
     else:
         begun = read_begun(options.runs_root, file)
@@ -46,6 +51,9 @@ def run(options: StudyOptions, paths: list[str]) -> int:
         options.proposer,
     )
     data: dict[str, Any] = {"file": file, "rows": len(table)}
+    if left_out:
+        data["left_out"] = left_out
+        console.print(left_out, markup=False, highlight=False, soft_wrap=True)
     # Of matrices this small several threads make a hundredth of the speed, where they share cores.
     with console.status("Analysing (a minute for thousands of runs)"), threadpool_limits(1):
         if action == "policies":

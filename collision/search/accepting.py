@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import collision
-from collision.config import Part, config_dir, names_of, no_such_part, part
+from collision.config import Part, names_of, no_such_part, part
 from collision.errors import ConfigError
 from collision.files import load_json, write_json, write_whole
 from collision.search.proposed import Kind, Proposed
 
-SUITE = 1  # a part that passed an earlier suite of conformance is checked again
+SUITE = 2  # a part that passed an earlier suite of conformance is checked again
 FOLDER = "parts"  # of the folder of runs
 # The first is what others are set against.
 _SIBLINGS: dict[Kind, tuple[str, ...]] = {
     "head": ("gru", "transformer", "linear"),
     "pooling": ("last", "mean", "attention"),
+    "loss": ("bce", "focal", "ranking"),
+    "backbone": ("efficientnet_lite0", "optical_flow"),
 }
 
 
@@ -127,9 +130,17 @@ def nearest(proposed: Proposed) -> tuple[str, float]:
     best = ("none", 0.0)
     words = proposed.code.split()
     for name in names_of(proposed.kind):
-        module = part(proposed.kind, name).target.rpartition(".")[0]
-        file = config_dir().parent / f"{module.removeprefix('collision.').replace('.', '/')}.py"
-        if file.is_file() and name != proposed.name:
+        with suppress(ConfigError):  # one that must be told what it is
+            file = _file_of_module(part(proposed.kind, name).target.rpartition(".")[0])
+            if file is None or name == proposed.name:
+                continue
             match = difflib.SequenceMatcher(None, file.read_text().split(), words, autojunk=False)
             best = max(best, (name, match.ratio()), key=lambda one: one[1])
     return best
+
+
+def _file_of_module(module: str) -> Path | None:
+    """Find a module of this project in a checkout or in an installed package."""
+    inside = f"{module.removeprefix('collision.').replace('.', '/')}.py"
+    places = (Path(root) / inside for root in collision.__path__)
+    return next((place for place in places if place.is_file()), None)

@@ -9,40 +9,20 @@ Shapes: B examples, L feature steps, D feature dim.
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.testing import assert_close
 
-from collision.errors import CollisionError
 from collision.search.subject import FEATURE_DIM, Ask, Batch, Subject
+from collision.search.verdicts import NotConformant, named
+from collision.search.verdicts import check_close as _close
 
 LENGTHS = (*range(1, 10), 16, 23, 40, 65, 512)
 _PADDING = (0.0, 1e4, float("nan"), float("inf"))
 _LOGITS, _ENCODED = Ask(), Ask("encoded")
-
-
-class NotConformant(CollisionError):
-    """A part that does not keep a promise; the message says which and how."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found: why the part failed it, or nothing; in so many seconds."""
-
-    check: str
-    why: str
-    seconds: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether the promise was kept."""
-        return not self.why
 
 
 def make_batch(num_examples: int, num_steps: int, seed: int = 0) -> Batch:
@@ -143,29 +123,42 @@ def an_empty_example_is_harmless(subject: Subject) -> None:
     if not logits.isfinite().all():
         raise NotConformant(f"An example without a valid step gives {float(logits[1])}.")
     _close(logits[[0, 2]], expected[[0, 2]], 1e-5, "examples beside an empty one")
-    found = subject.run(batch, Ask(gradients=True, training=True)).gradients
-    broken = [n for n, one in found.items() if one is not None and not one.isfinite().all()]
+    found = _gradients(subject, batch, Ask(gradients=True, training=True))
+    broken = [name for name, one in found.items() if not one.isfinite().all()]
     if broken:
         raise NotConformant(f"An example without a valid step breaks the gradient of {broken[0]}.")
 
 
 def gradient_reaches_every_parameter(subject: Subject) -> None:
-    """With its own pooling, or with the mean over steps.
+    """Each plays a part; and none has a gradient of 0 with its own pooling and with the mean.
 
-    At the last step, what reads from the newest step on has seen one step and kept nothing.
+    At the last step, what reads from the newest step on has seen one step and kept nothing: there
+    alone a gradient may be 0, and only of what the mean over steps reaches.
     """
-    silent = _silent(subject)
+    features, times, mask = make_batch(4, 9)
+    mask[0, 7:] = False
+    batch = Batch(features, times, mask)
+    silent = _silent(subject, batch)
     if silent:
-        silent &= _silent(subject.pooled_by("mean"))
+        other = subject.pooled_by("mean")
+        silent -= _gradients(other, batch, Ask(gradients=True)).keys() - _silent(other, batch)
     if silent:
         raise NotConformant(f"No gradient reaches {', '.join(sorted(silent))}.")
 
 
-def _silent(subject: Subject) -> set[str]:
-    features, times, mask = make_batch(4, 9)
-    mask[0, 7:] = False
-    found = subject.run(Batch(features, times, mask), Ask(gradients=True)).gradients
-    return {name for name, one in found.items() if one is None or not one.abs().max() > 0}
+def _silent(subject: Subject, batch: Batch) -> set[str]:
+    found = _gradients(subject, batch, Ask(gradients=True))
+    return {name for name, one in found.items() if not one.abs().max() > 0}
+
+
+def _gradients(subject: Subject, batch: Batch, ask: Ask) -> dict[str, Tensor]:
+    """Give the gradient of every trained parameter; NotConformant: one plays no part."""
+    found = subject.run(batch, ask).gradients
+    if missing := sorted(name for name, one in found.items() if one is None):
+        raise NotConformant(f"{', '.join(missing)}: what is trained plays no part in the logits.")
+    if subject.facts.num_parameters and not found:
+        raise NotConformant("No gradient comes back from the logits.")
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def saved_and_loaded_it_gives_the_same(subject: Subject) -> None:
@@ -211,13 +204,10 @@ def half_precision(subject: Subject) -> None:
 def half_precision_trains(subject: Subject) -> None:
     """Its gradients are those of float32, but for 10 %."""
     batch = with_gaps(make_batch(4, 9))
-    wanted = subject.run(batch, Ask(gradients=True)).gradients
-    found = subject.run(batch, Ask(gradients=True, autocast=True)).gradients
-    pairs = [
-        (exact.flatten(), rounded.flatten())
-        for exact, rounded in zip(wanted.values(), found.values(), strict=True)
-        if exact is not None and rounded is not None
-    ]
+    wanted = _gradients(subject, batch, Ask(gradients=True))
+    found = _gradients(subject, batch, Ask(gradients=True, autocast=True))
+    _check_names(found.keys(), wanted.keys(), "under bfloat16")
+    pairs = [(exact.flatten(), found[name].flatten()) for name, exact in wanted.items()]
     if any(rounded.dtype != torch.float32 for _, rounded in pairs):
         raise NotConformant("Under bfloat16 its gradients are not in float32.")
     if not pairs:
@@ -249,10 +239,19 @@ def compiled_it_gives_the_same(
     wanted = subject.run(batch, Ask("pooled", gradients=True))
     found = subject.run(batch, Ask("pooled", gradients=True, compiled=backend))
     _close(found.outputs, wanted.outputs, 1e-5, "compiled, against not")
-    for name, one in wanted.gradients.items():
-        other = found.gradients.get(name)
-        if one is not None and other is not None:
-            _close(other, one, 1e-4, f"the gradient of {name}, compiled")
+    # The classifier is not asked here, and what it alone holds has no gradient.
+    here, there = (
+        {name: gradient for name, gradient in one.gradients.items() if gradient is not None}
+        for one in (wanted, found)
+    )
+    _check_names(there.keys(), here.keys(), "compiled")
+    for name, gradient in here.items():
+        _close(there[name], gradient, 1e-4, f"the gradient of {name}, compiled")
+
+
+def _check_names(found: Set[str], wanted: Set[str], where: str) -> None:
+    if found != wanted:
+        raise NotConformant(f"{where}: gradients are there or not of {', '.join(found ^ wanted)}.")
 
 
 def it_is_causal_where_it_says_so(subject: Subject) -> None:
@@ -304,48 +303,26 @@ def _apart(count: int, seed: int) -> tuple[Batch, Tensor]:
 
 
 # In the order of what breaks first.
-CHECKS: dict[str, Callable[[Subject], None]] = {
-    check.__name__: check
-    for check in (
-        one_finite_logit_an_example,
-        features_matter,
-        padding_is_invisible,
-        examples_do_not_see_each_other,
-        an_empty_example_is_harmless,
-        gradient_reaches_every_parameter,
-        saved_and_loaded_it_gives_the_same,
-        it_is_deterministic_and_order_is_free,
-        half_precision,
-        half_precision_trains,
-        compiled_it_gives_the_same,
-        it_learns,
-        an_encoder_does_not_look_under_the_mask,
-        float64_is_float32_with_more_digits,
-        it_is_causal_where_it_says_so,
-    )
-}
+CHECKS = named(
+    one_finite_logit_an_example,
+    features_matter,
+    padding_is_invisible,
+    examples_do_not_see_each_other,
+    an_empty_example_is_harmless,
+    gradient_reaches_every_parameter,
+    saved_and_loaded_it_gives_the_same,
+    it_is_deterministic_and_order_is_free,
+    half_precision,
+    half_precision_trains,
+    compiled_it_gives_the_same,
+    it_learns,
+    an_encoder_does_not_look_under_the_mask,
+    float64_is_float32_with_more_digits,
+    it_is_causal_where_it_says_so,
+)
 # Of a head by itself, whatever pools it.
 OF_ENCODERS = (
     an_encoder_does_not_look_under_the_mask.__name__,
     float64_is_float32_with_more_digits.__name__,
     it_is_causal_where_it_says_so.__name__,
 )
-
-
-def findings(subject: Subject) -> Iterator[Finding]:
-    """Make every check, each finding as it comes."""
-    for name, check in CHECKS.items():
-        began, why = time.monotonic(), ""
-        try:
-            check(subject)
-        except NotConformant as error:
-            why = str(error)
-        yield Finding(name.replace("_", " "), why, time.monotonic() - began)
-
-
-def _close(found: Tensor, wanted: Tensor, tolerance: float | None, where: str) -> None:
-    try:
-        assert_close(found, wanted, atol=tolerance, rtol=tolerance)
-    except AssertionError as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise NotConformant(f"{where}: {' '.join(lines[:3])}") from None

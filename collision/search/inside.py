@@ -14,20 +14,26 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import torch
 
 import collision
+import collision.learning
 from collision.checks import typed
 from collision.config import Part
-from collision.errors import CollisionError
+from collision.errors import CollisionError, ConfigError
+from collision.learning.losses import Targets
 from collision.option_groups import Limits
+from collision.search.backbone_subject import LocalBackbone
+from collision.search.loss_subject import LocalLoss
 from collision.search.subject import Ask, Batch, Local
 from collision.search.wire import line_of, message_of, tensor_of, tensors_of
 
 _FILES = 128  # open ones
+_Made = TypeVar("_Made")
 
 
 def main() -> None:
@@ -61,7 +67,7 @@ class Service:
     """The parts that were made here, and what can be asked of them."""
 
     def __init__(self) -> None:
-        self.made: dict[int, Local] = {}
+        self.made: dict[int, Any] = {}
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
         """Do what a message says."""
@@ -69,22 +75,35 @@ class Service:
             "start": _start,
             "build": self._build,
             "run": self._run,
-            "state": lambda message: {"state": self._named(message).state()},
+            "state": lambda m: {"state": self._named(m, Local).state()},
             "loaded": self._loaded,
             "learned": self._learned,
             "fit": self._fit,
+            "build_loss": self._build_loss,
+            "measure": self._measure,
+            "build_backbone": lambda m: self._kept_backbone(LocalBackbone(Part(**m["part"]))),
+            "backbone_facts": lambda m: _told(self._named(m, LocalBackbone)),
+            "backbone_reloaded": self._reloaded,
+            "backbone_changed": self._changed,
+            "embed": self._embed,
         }
         return doing[message["do"]](message)
 
-    def _named(self, message: dict[str, Any]) -> Local:
-        return self.made[message["handle"]]
+    def _named(self, message: dict[str, Any], kind: type[_Made]) -> _Made:
+        found = self.made[message["handle"]]
+        if not isinstance(found, kind):
+            raise ConfigError("It is asked for what is of another kind.")
+        return found
 
-    def _kept(self, subject: Local) -> dict[str, Any]:
+    def _numbered(self, subject: Any) -> int:
         handle = len(self.made)
         self.made[handle] = subject
+        return handle
+
+    def _kept(self, subject: Local) -> dict[str, Any]:
         facts = subject.facts
         return {
-            "handle": handle,
+            "handle": self._numbered(subject),
             "facts": {
                 "output_dim": facts.output_dim,
                 "causal": facts.causal,
@@ -97,15 +116,15 @@ class Service:
         return self._kept(Local(head, pooling, message["feature_dim"]))
 
     def _run(self, message: dict[str, Any]) -> dict[str, Any]:
-        found = self._named(message).run(_batch(message), Ask(**message["ask"]))
+        found = self._named(message, Local).run(_batch(message), Ask(**message["ask"]))
         return {"outputs": found.outputs, "gradients": found.gradients}
 
     def _loaded(self, message: dict[str, Any]) -> dict[str, Any]:
-        return self._kept(self._named(message).loaded(tensors_of(message["state"])))
+        return self._kept(self._named(message, Local).loaded(tensors_of(message["state"])))
 
     def _learned(self, message: dict[str, Any]) -> dict[str, Any]:
         what = _batch(message), tensor_of(message["labels"]), message["steps"]
-        return self._kept(self._named(message).learned(*what))
+        return self._kept(self._named(message, Local).learned(*what))
 
     def _fit(self, message: dict[str, Any]) -> dict[str, Any]:
         from collision.search.lessons import Fitting
@@ -117,6 +136,35 @@ class Service:
         subject.model, subject.feature_dim = model.eval(), model.feature_dim
         return {**self._kept(subject), "seconds": seconds}
 
+    def _build_loss(self, message: dict[str, Any]) -> dict[str, Any]:
+        fit = message["fit"]
+        loss = LocalLoss(Part(**message["part"]), None if fit is None else (fit[0], fit[1]))
+        return {"handle": self._numbered(loss), "facts": asdict(loss.facts)}
+
+    def _measure(self, message: dict[str, Any]) -> dict[str, Any]:
+        targets = Targets(**tensors_of(message["targets"]))
+        outputs = tensor_of(message["outputs"])
+        found = self._named(message, LocalLoss).measure(outputs, targets, message["how"])
+        return found._asdict()
+
+    def _kept_backbone(self, backbone: LocalBackbone) -> dict[str, Any]:
+        return {"handle": self._numbered(backbone), **_told(backbone)}
+
+    def _reloaded(self, message: dict[str, Any]) -> dict[str, Any]:
+        return self._kept_backbone(self._named(message, LocalBackbone).reloaded())
+
+    def _changed(self, message: dict[str, Any]) -> dict[str, Any]:
+        other = self._named(message, LocalBackbone).changed(**message["options"])
+        return {"refused": True} if other is None else self._kept_backbone(other)
+
+    def _embed(self, message: dict[str, Any]) -> dict[str, Any]:
+        frames = tensor_of(message["frames"])
+        return {"features": self._named(message, LocalBackbone).embed(frames)}
+
+
+def _told(backbone: LocalBackbone) -> dict[str, Any]:
+    return {"facts": asdict(backbone.facts)}
+
 
 def _batch(message: dict[str, Any]) -> Batch:
     return Batch(*(tensor_of(one) for one in message["batch"]))
@@ -127,8 +175,7 @@ def _start(message: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     torch.nn.Linear(2, 2)(torch.ones(1, 2)).sum().backward()
     # Now: once the door is closed they would take from what the part may use.
-    later = ["collision.search.lessons"] if message["for_training"] else ["torch._dynamo"]
-    for module in later:
+    for module in message["load"]:
         importlib.import_module(module)
     if message["limits"] is not None:
         _close(typed(Limits, message["limits"]))
@@ -138,6 +185,7 @@ def _start(message: dict[str, Any]) -> dict[str, Any]:
         (place / name).write_text(text, encoding="utf-8")
     sys.path.insert(0, str(place))
     collision.__path__.insert(0, str(place))  # collision.temporal is found in both
+    collision.learning.__path__.insert(0, str(place / "collision" / "learning"))
     return {"started": True}
 
 

@@ -19,17 +19,27 @@ from typing import Any, Literal, TypeAlias, get_args
 import yaml
 
 from collision.checks import user_path
-from collision.config import Part, part
+from collision.config import Part, names_of, part
 from collision.errors import ConfigError
 
-Kind: TypeAlias = Literal["head", "pooling"]
+Kind: TypeAlias = Literal["head", "pooling", "loss", "backbone"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_BYTES, MOST_LINES = 65536, 400  # of a file of this project
-_OURS = "collision.temporal"
+_PACKAGES: dict[Kind, str] = {
+    "head": "collision.temporal",
+    "pooling": "collision.temporal",
+    "loss": "collision.learning",
+    "backbone": "collision.backbones",
+}
 _ALLOWED = (
     *("__future__", "abc", "collections", "dataclasses", "einops", "functools", "itertools"),
     *("math", "torch", "typing"),
     *("collision.checks", "collision.errors", "collision.learning", "collision.types"),
+)
+# Of backbones alone: pictures, and networks whose weights may be installed.
+_OF_BACKBONES = (
+    *("cv2", "numpy", "safetensors", "timm", "torchvision", "transformers"),
+    "collision.features.weights",
 )
 _NOT_NEEDED = (
     *("__import__", "breakpoint", "compile", "delattr", "eval", "exec", "globals", "input"),
@@ -42,8 +52,8 @@ class Proposed:
     """A proposed part.
 
     Attributes:
-        target: Import path of its class: ``collision.temporal.NAME.CLASS``, or of a package of the
-            user's own, ``PACKAGE.NAME.CLASS``.
+        target: Import path of its class: ``collision.temporal.NAME.CLASS`` of a head (of other
+            kinds see ``_PACKAGES``), or of a package of the user's own, ``PACKAGE.NAME.CLASS``.
         options: Of its YAML, with their defaults.
         code, config: The text of both files.
     """
@@ -79,13 +89,13 @@ class Proposed:
             )
         if importlib.util.find_spec(name) is not None:
             raise ConfigError(f"A part is called {name!r}, and so is a library: take another name.")
-        where = f"{name}.yaml"
+        ours, where = _PACKAGES[kind], f"{name}.yaml"
         try:
             content = yaml.safe_load(config)
         except (yaml.YAMLError, RecursionError) as error:
             raise ConfigError(f"{where} is no YAML: {' '.join(str(error).split())}") from None
         if not isinstance(content, dict) or not isinstance(content.get("_target_"), str):
-            raise ConfigError(f"{where} names no class: _target_: {_OURS}.{name}.CLASS")
+            raise ConfigError(f"{where} names no class: _target_: {ours}.{name}.CLASS")
         if "${" in config or "defaults" in content:
             raise ConfigError(f"{where} holds ${{...}} or defaults: write plain values.")
         target = content.pop("_target_")
@@ -96,14 +106,19 @@ class Proposed:
             not is_path
             or last != name
             or not package
-            or not (package == _OURS or "." not in package)
+            or not (package == ours or "." not in package)
         ):
             raise ConfigError(
-                f"{where}: _target_: {target}. Give {_OURS}.{name}.{made or 'CLASS'}, or "
+                f"{where}: _target_: {target}. Give {ours}.{name}.{made or 'CLASS'}, or "
                 f"PACKAGE.{name}.{made or 'CLASS'} for a package of your own."
             )
-        if package != _OURS and importlib.util.find_spec(package) is not None:
+        if package != ours and importlib.util.find_spec(package) is not None:
             raise ConfigError(f"{where}: _target_: {target}: {package!r} is installed already.")
+        if package == ours and _is_of_the_engine(kind, module):
+            raise ConfigError(
+                f"A {kind} is called {name!r}, and so is {module.replace('.', '/')}.py, which is "
+                "none: take another name."
+            )
         if not all(isinstance(key, str) and _is_plain(value) for key, value in content.items()):
             raise ConfigError(
                 f"{where}: options are names with numbers, words, true, false or null."
@@ -125,7 +140,8 @@ class Proposed:
     def files(self) -> dict[str, str]:
         """Both files' text by their place in a checkout, or in a folder of one's own."""
         package = self.target.rpartition(".")[0].rpartition(".")[0]
-        folder = package.removeprefix("collision.").replace(".", "/")
+        mounted = package != "collision.learning"  # see ``collision/__init__.py``
+        folder = (package.removeprefix("collision.") if mounted else package).replace(".", "/")
         return {
             f"{folder}/{self.name}.py": self.code,
             f"configs/{self.kind}/{self.name}.yaml": self.config,
@@ -134,10 +150,10 @@ class Proposed:
     @property
     def is_ours(self) -> bool:
         """Whether it belongs into this project's tree."""
-        return self.target.startswith(f"{_OURS}.")
+        return self.target.startswith(f"{_PACKAGES[self.kind]}.")
 
     def model(self, head: str = "gru", pooling: str = "last") -> tuple[Part, Part]:
-        """Give head and pooling, one of which it is and the other of which is named."""
+        """Give head and pooling: of these two kinds, one is it and the other is named."""
         if self.kind == "head":
             return self.part, part("pooling", pooling)
         return part("head", head), self.part
@@ -161,17 +177,27 @@ class Proposed:
             there = ", ".join(public) or "none"
             yield f"its one public class is {wanted}, as its YAML says; there is: {there}"
         for node in ast.walk(tree):
-            yield from _complaints_of(node)
+            yield from _complaints_of(node, self.kind)
 
 
-def _complaints_of(node: ast.AST) -> Iterator[str]:
+def _is_of_the_engine(kind: Kind, module: str) -> bool:
+    """Whether there is such a module in our own package which no part of this kind names."""
+    if kind != "loss":
+        return False  # folders of parts hold nothing else
+    parts = {part(kind, name).target.rpartition(".")[0]: name for name in names_of(kind)}
+    is_there = importlib.util.find_spec(module) is not None
+    return is_there and parts.get(module) != module.rpartition(".")[2]
+
+
+def _complaints_of(node: ast.AST, kind: Kind) -> Iterator[str]:
+    allowed = (*_ALLOWED, *_OF_BACKBONES) if kind == "backbone" else _ALLOWED
     modules: list[str] = []
     if isinstance(node, ast.Import):
         modules = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom):
         modules = [node.module or "."] if not node.level else ["."]
     for module in modules:
-        if not any(module == one or module.startswith(f"{one}.") for one in _ALLOWED):
+        if not any(module == one or module.startswith(f"{one}.") for one in allowed):
             yield f"line {node.lineno} imports {module}, which no part needs"  # type: ignore[attr-defined]
     if isinstance(node, ast.Name) and node.id in _NOT_NEEDED:
         yield f"line {node.lineno} uses {node.id}, which no part needs"

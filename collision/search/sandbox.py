@@ -207,6 +207,9 @@ def _links() -> dict[str, str]:
 
 def environment() -> dict[str, str]:
     """Give all the variables that there are inside."""
-    alone = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+    alone = (
+        *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
+        "OPENCV_FOR_THREADS_NUM",
+    )
     own = {"PATH": "/usr/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
     return {**own, **dict.fromkeys(alone, "1"), "PYTHONDONTWRITEBYTECODE": "1"}

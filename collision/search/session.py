@@ -25,6 +25,7 @@ from collision.errors import CollisionError
 from collision.option_groups import Limits
 from collision.search.sandbox import Wall, environment
 from collision.search.subject import FEATURE_DIM, Answer, Ask, Batch, Facts
+from collision.search.verdicts import NotConformant
 from collision.search.wire import BadAnswer, line_of, message_of, tensor_of, tensors_of
 
 _START = 300.0  # s: loading torch, on a busy machine
@@ -33,6 +34,10 @@ _CHUNK = 1 << 20
 
 class PartFailed(CollisionError):
     """A proposed part raised an error, broke a limit or gave what is no answer."""
+
+
+class PartRaised(PartFailed, NotConformant):
+    """It reports an error, and can be asked on."""
 
 
 class Session:
@@ -46,8 +51,8 @@ class Session:
     def ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Send a message and wait for its answer.
 
-        PartFailed: It reports an error, has ended, or takes too long or too much; once it is over,
-        every further question fails.
+        PartFailed: It reports an error (PartRaised), has ended, or takes too long or too much; once
+        it is over, every further question fails.
         """
         try:
             self._send(line_of(message))
@@ -56,7 +61,7 @@ class Session:
             self.close()
             raise PartFailed(str(error)) from None
         if "error" in answer:
-            raise PartFailed(_shown(answer["error"]))
+            raise PartRaised(_shown(answer["error"]))
         return answer
 
     def limit_from_now(self) -> None:
@@ -148,7 +153,7 @@ class Remote:
     def run(self, batch: Batch, ask: Ask) -> Answer:
         """Give what is asked for."""
         answer = self._ask(do="run", batch=list(batch), ask=asdict(ask))
-        with _as_failure():
+        with as_failure():
             found = answer.get("gradients")
             if not isinstance(found, dict):
                 raise BadAnswer("It answers without gradients.")
@@ -157,7 +162,7 @@ class Remote:
 
     def state(self) -> dict[str, Tensor]:
         """Give all its weights and buffers."""
-        with _as_failure():
+        with as_failure():
             return tensors_of(self._ask(do="state").get("state"))
 
     def loaded(self, state: dict[str, Tensor]) -> Remote:
@@ -181,9 +186,11 @@ def opened(
     wall: Wall | None,
     limits: Limits | None = None,
     *,
-    for_training: bool = False,
+    load: Sequence[str] = ("torch._dynamo",),
 ) -> Iterator[Session]:
     """Start a process that can import ``files`` (text by path) before anything else.
+
+    Modules to ``load`` are there before the limits are: what they take is not the part's.
 
     Without a ``wall`` it is a plain process, in which a part can do what you can: to see that walls
     matter, and for nothing else.
@@ -197,19 +204,17 @@ def opened(
     with tempfile.TemporaryDirectory() as place:  # behind walls there is another one
         variables = {} if wall else {**os.environ, **environment(), "TMPDIR": place}
         process = subprocess.Popen(command, env=variables, start_new_session=True, **pipes)
-        yield from _conversation(process, limits, wall, files, for_training)
+        yield from _conversation(process, limits, wall, {"files": dict(files), "load": list(load)})
 
 
 def _conversation(
     process: subprocess.Popen[bytes],
     limits: Limits,
     wall: Wall | None,
-    files: Mapping[str, str],
-    for_training: bool,
+    about: Mapping[str, Any],
 ) -> Iterator[Session]:
     session = Session(process, limits)
     kept = None if wall is None else asdict(limits)
-    about = {"files": dict(files), "for_training": for_training}
     try:
         for pipe in (process.stdin, process.stdout):
             assert pipe is not None
@@ -239,7 +244,8 @@ def _watching(pipe: Any, event: int) -> Iterator[selectors.BaseSelector]:
 
 
 @contextmanager
-def _as_failure() -> Iterator[None]:
+def as_failure() -> Iterator[None]:
+    """Tell what is no answer as the part's failure."""
     try:
         yield
     except BadAnswer as error:

@@ -191,10 +191,10 @@ def _called(model: HeadModel, batch: Batch, ask: Ask) -> Tensor:
 
 
 def _gradients(model: HeadModel, outputs: Tensor, ask: Ask) -> dict[str, Tensor | None]:
-    """The derivatives of outputs by all parameters, under a weight that differs everywhere."""
+    """The derivatives of outputs by all that is trained, under a weight that differs everywhere."""
     if not outputs.requires_grad:
         return {}
-    named = dict(model.named_parameters())
+    named = {name: one for name, one in model.named_parameters() if one.requires_grad}
     weights = torch.linspace(-1.0, 2.0, outputs.numel(), dtype=outputs.dtype).view(outputs.shape)
     total = (weights * outputs).sum()
     found = torch.autograd.grad(total, list(named.values()), allow_unused=True)

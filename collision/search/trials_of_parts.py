@@ -26,6 +26,7 @@ from collision.search.session import PartFailed, Remote, Session, opened
 from collision.search.subject import Ask, Batch
 
 _ROWS = 512  # of a batch that is scored
+_LESSONS = ("collision.search.lessons",)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ class Trial:
         train = train_as_data(self.data["train"])
         scored, seconds, size = [], [], 0
         for seed in self.seeds:  # a process each: no seed knows what another one saw
-            with opened(files, self.wall, self.limits, for_training=True) as session:
+            with opened(
+                files, self.wall, self.limits, load=["collision.search.lessons"]
+            ) as session:
                 asked = {"do": "fit", "setup": setup, "train": train, "seed": seed}
                 answer = session.ask(asked)
                 remote = Remote(session, {}, answer)

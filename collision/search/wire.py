@@ -18,7 +18,7 @@ from torch import Tensor
 
 from collision.errors import CollisionError
 
-_TYPES = ("float16", "float32", "float64", "int64", "bool")
+_TYPES = ("float16", "float32", "float64", "int64", "uint8", "bool")
 
 
 class BadAnswer(CollisionError):

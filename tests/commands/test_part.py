@@ -10,7 +10,7 @@ import pytest
 from collision.errors import ConfigError
 from collision.search.sandbox import find_wall
 from tests.conftest import DATA, ROOT, environment
-from tests.kit.proposals import cheat, honest
+from tests.kit.proposals import cheat, cheating_backbone, cheating_loss, honest
 
 TRIAL = (*DATA, "trainer.max_steps=12", "siblings=[linear]", "seeds=1", "num_resamples=50")
 
@@ -82,6 +82,39 @@ def test_an_agent_adds_a_head(workshop, checkout, tmp_path):
         assert "collision.temporal.forgetting.Forgetting" in done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("proposed", "sibling", "where"),
+    [
+        (cheating_loss("own_entropy"), "bce", "collision/learning/own_entropy.py"),
+        (cheating_backbone("own_blocks"), "optical_flow", "backbones/own_blocks.py"),
+    ],
+    ids=["loss", "backbone"],
+)
+def test_other_kinds_go_the_same_way(workshop, checkout, tmp_path, proposed, sibling, where):
+    kind, name = f"kind={proposed.kind}", proposed.name
+    (tmp_path / f"{name}.py").write_text(proposed.code)
+    (tmp_path / f"{name}.yaml").write_text(proposed.config)
+    assert "have not been checked" in workshop.command("part", "try", tmp_path, kind, code=2)
+    assert f"{name} passes" in workshop.command("part", "check", tmp_path, kind)
+    options = [option for option in TRIAL if not option.startswith("siblings")]
+    given = [*options, f"siblings=[{sibling}]", "head=linear"]
+    said = workshop.command("part", "try", tmp_path, kind, *given)
+    assert f"Against {sibling}" in said and name in said
+    said = workshop.command("part", "accept", tmp_path, kind, f"into={checkout}", "yes=true")
+    assert f"mAP on validation of synthetic: {sibling}" in said and where in said
+    assert (checkout / where).read_text() == proposed.code
+    code = f"from collision.config import part; print(part({proposed.kind!r}, {name!r}).imported())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=checkout,
+        env={**environment(workshop.root), "PYTHONPATH": str(checkout)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and proposed.target in done.stdout, done.stderr
+
+
 BUILT = (
     "from collision.config import part; made = part('head', 'forgetting').build(input_dim=3);"
     "print(f'{type(made).__module__}.{type(made).__qualname__}')"
@@ -94,7 +127,7 @@ BUILT = (
         (["look", "."], "There are: check, try, accept"),
         (["check"], "part needs an action"),
         (["check", "nowhere"], "one Python file and one YAML"),
-        (["check", ".", "kind=loss"], "kind=loss"),
+        (["check", ".", "kind=dataset"], "kind=dataset"),
     ],
 )
 def test_what_is_no_part_is_a_sentence(workshop, arguments, said):

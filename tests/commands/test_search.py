@@ -219,6 +219,34 @@ def test_a_design_is_scored_on_test_splits_and_analysed(home):
     home.types("search", "status", "plan", "once=true")
 
 
+def test_a_design_with_several_draws_and_without_a_prior(home):
+    """A prior is a dimension like others; each draw of what is within cells meets both."""
+    cells = {"head": ["linear"], "prior": ["logistic", None]}
+    within = {"optimizer.lr": WITHIN["optimizer.lr"]}
+    (home.root / "prior.yaml").write_text(yaml.safe_dump({"cells": cells, "within": within}))
+    given = ("design=factorial", "space=prior.yaml", "seeds=1", "draws=3", "name=draws")
+    assert "2 cells of prior, 6 trainings" in home.types("study", *given, *home.given)
+    rows = home.trials("draws")
+    rates = {}
+    for row in rows:
+        assert row["state"] == "done" and 0 < float(row["test/nexar"]) <= 1
+        rates.setdefault(row["prior"], []).append(row["optimizer.lr"])
+        assert f"prior={row['prior']}" in shlex.split(row["command"])
+    assert set(rates) == {"logistic", "null"}
+    assert sorted(rates["logistic"]) == sorted(rates["null"]) and len(set(rates["null"])) == 3
+    quick = ("score=seconds", "num_resamples=100", "importance=false", "bins=2")
+    said = home.types("study", "analyse", "draws", *quick)
+    assert "6 runs in" in said and "optimizer.lr" in said
+    (home.root / "one.yaml").write_text(
+        yaml.safe_dump({"cells": {"head": ["gru", "linear"]}, "within": within})
+    )
+    given = ("design=factorial", "space=one.yaml", "seeds=1", "draws=2", "name=off", "prior=null")
+    home.types("study", *given, *home.given)
+    rows = home.trials("off")
+    assert len(rows) == 4 and {row["state"] for row in rows} == {"done"}
+    assert all("prior=null" in shlex.split(row["command"]) for row in rows)
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [

@@ -115,3 +115,31 @@ def test_without_statsmodels_the_mixed_model_is_a_sentence(analyse, monkeypatch)
     )
     code, output, folder = analyse(HEADER, rows_of(0), *COLUMNS, "random=[seed]")
     assert code == 2 and "random=[...] needs statsmodels" in output and folder is None
+
+
+def test_a_folder_of_runs_is_as_good_as_a_table(tmp_path, monkeypatch, capfd):
+    """In the shape of orze: what was asked for in a YAML, beside what came of it."""
+    monkeypatch.setenv("COLLISION_RUNS", str(tmp_path / "results"))
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        place = tmp_path / "orze_results" / f"idea-{number:04}"
+        place.mkdir(parents=True)
+        backbone, lr = ("vjepa2", "dinov3")[number % 2], (1e-3, 1e-4)[number // 2 % 2]
+        config = f"model: {{backbone: {backbone}}}\ntraining: {{lr: {lr}}}\n"
+        (place / "idea_config.yaml").write_text(config)
+        status = "FAILED" if number == 5 else "COMPLETED"
+        score = 0.7 + 0.1 * (number % 2) + rng.normal(0, 0.01)
+        (place / "metrics.json").write_text(json.dumps({"status": status, "test_ap": score}))
+    folder = str(tmp_path / "orze_results")
+    factors = "factors=[model.backbone,training.lr]"
+    code = main(["study", "analyse", folder, factors, "score=test_ap", "num_resamples=200"])
+    output = "".join(capfd.readouterr())
+    assert code == 0, output
+    assert "Left out: 1 not finished, as their status says." in output
+    (written,) = (tmp_path / "results").glob("*_study*")
+    result = json.loads((written / "study.json").read_text())
+    assert result["matters"] == ["model.backbone"] and result["rows"] == 23
+    assert result["left_out"].startswith("Left out: 1")
+    code = main(["study", "analyse", folder, "score=test_ap"])
+    output = "".join(capfd.readouterr())
+    assert code == 2 and "These differ between its runs: model.backbone, training.lr." in output

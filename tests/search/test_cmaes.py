@@ -197,6 +197,73 @@ def test_flat_scores_and_one_range_raise_no_warning(tmp_path):
         assert generation(own) >= 10
 
 
+RANGES = {"feature_dropout": {"low": 0, "high": 0.5}, "optimizer.lr": {"low": 1e-4, "high": 1e-1}}
+
+
+def near(target):
+    return lambda point, _: -((point.changes["feature_dropout"] - target) ** 2)
+
+
+@pytest.mark.parametrize("converged", [None, 0.01])
+def test_once_it_has_converged_it_begins_anew(tmp_path, converged):
+    """Without restarts the last draws lie within a thousandth of each other."""
+    space = space_of(tmp_path, {"head": ["gru", "linear"]}, RANGES)
+    own = study(space, part("policy", "cmaes", population=8, converged=converged).build())
+    list(search(space, [own], 500, lambda point, _: planted_twice(point)))
+    noted = [trial.user_attrs["cmaes"] for trial in own.trials]
+    spread = np.std([one["raw"] for one in noted[-100:]], axis=0).max()
+    if converged is None:
+        assert {one["restarts"] for one in noted} == {0} and spread < 1e-3
+        return
+    assert noted[-1]["restarts"] >= 1 and spread > 0.01
+    starts = [n for n, one in enumerate(noted) if one["restarts"] == 1]
+    first = noted[starts[0] : starts[0] + 16]  # a population of twice 8
+    assert {(one["restarts"], one["generation"]) for one in first} == {(1, 0)}
+    assert noted[starts[16]]["generation"] == 1
+    before = np.array([one["raw"] for one in noted[starts[0] - 8 : starts[0]]])
+    assert before.std(axis=0).max() < 0.03
+    assert np.array([one["raw"] for one in first]).std(axis=0).min() > 0.08
+
+
+def planted_twice(point):
+    at = 0.2 if point.cell["head"] == "gru" else 0.4
+    away = (point.changes["feature_dropout"] - at) ** 2
+    return (point.cell["head"] == "gru") - away - point.changes["optimizer.lr"]
+
+
+def test_choices_alone_converge_too(tmp_path):
+    space = space_of(tmp_path, {"head": ["gru", "linear", "tcn"], "loss": ["bce", "focal"]}, {})
+    own = study(space, part("policy", "cmaes", population=6).build())
+    list(search(space, [own], 200, lambda point, _: float(point.cell["head"] == "gru")))
+    assert own.trials[-1].user_attrs["cmaes"]["restarts"] >= 1
+
+
+def test_whoever_asks_restarts_at_the_same_trial(tmp_path):
+    """And trials that were drawn before a restart say nothing after it."""
+    space = space_of(tmp_path, {"head": ["gru"]}, RANGES)
+    policy = part("policy", "cmaes", population=6, converged=0.05).build()
+    own = study(space, policy)
+    late, _ = asked(space, own)
+    count = 0
+    while generation_of(own)["restarts"] == 0:
+        list(search(space, [own], 1, near(0.3)))
+        count += 1
+        assert count < 500
+    own.tell(late, 1.0)
+    assert generation_of(own) == {"restarts": 1, "generation": 0}
+    list(search(space, [own], 11, near(0.3)))
+    assert generation_of(own) == {"restarts": 1, "generation": 0}  # 11 of 12: `late` is not one
+    list(search(space, [own], 1, near(0.3)))
+    assert generation_of(own) == {"restarts": 1, "generation": 1}
+    fresh, number = policy.sampler(quest(space)), len(own.trials)
+    assert own.sampler.propose(own, number) == fresh.propose(own, number)
+
+
+def generation_of(study):
+    notes = study.sampler.propose(study, len(study.trials)).notes["cmaes"]
+    return {name: notes[name] for name in ("restarts", "generation")}
+
+
 def test_a_space_without_a_choice_is_a_sentence(tmp_path):
     space = space_of(tmp_path, {"head": ["gru"], "loss": ["bce"]}, {})
     with pytest.raises(ConfigError, match="space mine leaves nothing to choose"):
@@ -209,6 +276,7 @@ def test_a_space_without_a_choice_is_a_sentence(tmp_path):
         ({"population": 3}, "policy.population=3: give 4 or more"),
         ({"spread": 0}, "policy.spread=0: give more than 0"),
         ({"spread": 2.0}, "policy.spread=2.0: give 1 or less"),
+        ({"converged": 0}, "policy.converged=0: give more than 0"),
     ],
 )
 def test_options_without_sense_are_a_sentence(option, said):

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from collision import learning
 from collision.config import part
 from collision.errors import ConfigError
 from collision.search.accepting import (
@@ -19,7 +20,13 @@ from collision.search.accepting import (
 )
 from collision.search.proposed import Proposed
 from collision.search.wire import BadAnswer, line_of, message_of, tensor_of
-from tests.kit.proposals import HONEST, config_of, honest
+from tests.kit.proposals import (
+    HONEST,
+    cheating_backbone,
+    cheating_loss,
+    config_of,
+    honest,
+)
 
 PASSED = {"passed": True, "suite": SUITE}
 
@@ -144,6 +151,39 @@ def test_where_it_is_written(tmp_path):
         tree_for(own, None)
     assert tree_for(own, tmp_path) == tmp_path
     assert set(own.files) == {"my_package/mine.py", "configs/head/mine.yaml"}
+
+
+def test_losses_and_backbones_have_places_of_their_own(tmp_path):
+    loss, backbone = cheating_loss("mine"), cheating_backbone("mine")
+    assert set(loss.files) == {"collision/learning/mine.py", "configs/loss/mine.yaml"}
+    assert set(backbone.files) == {"backbones/mine.py", "configs/backbone/mine.yaml"}
+    assert len({loss.digest, backbone.digest}) == 2
+    own = Proposed.of("loss", "mine", loss.code, "_target_: my_losses.mine.Cheat\n")
+    assert set(own.files) == {"my_losses/mine.py", "configs/loss/mine.yaml"}
+    assert list(loss.complaints()) == list(backbone.complaints()) == []
+    numpy = Proposed.of("loss", "mine", "import numpy\n" + loss.code, loss.config)
+    assert "imports numpy" in next(numpy.complaints())
+    assert nearest(loss)[0] != "none" and nearest(backbone)[0] != "none"
+    for kind in ("loss", "backbone"):
+        with pytest.raises(ConfigError, match=f"kind={kind}"):
+            check_passed(tmp_path, loss if kind == "loss" else backbone)
+
+
+@pytest.mark.parametrize("name", ["head", "fit", "datamodule", "losses"])
+def test_a_loss_cannot_stand_where_the_engine_does(name):
+    config = f"_target_: collision.learning.{name}.Cheat\n"
+    with pytest.raises(ConfigError, match=f"and so is collision/learning/{name}.py"):
+        Proposed.of("loss", name, "", config)
+
+
+def test_a_loss_that_was_accepted_can_be_proposed_anew(tmp_path, monkeypatch):
+    loss = cheating_loss("mine")
+    write_into(tmp_path, loss)
+    monkeypatch.setattr("collision.config._own_dirs", [tmp_path / "configs"])
+    monkeypatch.setattr(
+        "collision.learning.__path__", [*learning.__path__, str(tmp_path / "collision/learning")]
+    )
+    assert cheating_loss("mine") == loss
 
 
 def test_siblings_are_parts():

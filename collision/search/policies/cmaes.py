@@ -1,7 +1,8 @@
 """Evolution of a distribution over ranges and choices together: CatCMA with margin.
 
 Hamano et al. 2024 and 2025, arXiv 2405.09962 and 2504.07884; package ``cmaes``. Optuna's own
-sampler of that name leaves choices to chance.
+sampler of that name leaves choices to chance. Restarts with a doubled population are IPOP's (Auger
+and Hansen 2005).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from collision.search.proposing import OwnSampler, Proposal, Quest, values_of
 from collision.search.space import Dimension, Range
 
 _NAME = "cmaes"
+_MARGIN = 0.73  # of all choices together, as the paper has it
 _RETRY_OF = "retry_of"
 
 
@@ -38,10 +40,14 @@ class CMAES:
     Attributes:
         population: Trials after which the distribution moves; None: 4 + 3 ln(dimensions).
         spread: Standard deviation at the start along each range, whose length is 1.
+        converged: Once no standard deviation is larger, and each choice is as sure as the margin
+            lets it be, it begins anew with twice the population. None: it goes on proposing the
+            same.
     """
 
     population: Annotated[int, Field(ge=4)] | None = None
     spread: Annotated[float, Field(gt=0, le=1)] = 0.2
+    converged: Annotated[float, Field(gt=0, lt=1)] | None = 0.01
 
     def sampler(self, quest: Quest) -> BaseSampler:
         """Give what Optuna asks; ConfigError: several objectives, or nothing to choose."""
@@ -60,9 +66,10 @@ class _Drawn:
     """What a trial's point was made from; lists by ranges and choices of the space.
 
     Attributes:
-        generation: Of the distribution, from 0.
+        generation: Of the distribution, from 0 at each start.
         raw: Of the normal distribution, before it is cut to [0, 1].
         picked: Indices of choices.
+        restarts: How often the distribution had begun anew.
     """
 
     __pydantic_config__ = STRICT
@@ -70,6 +77,7 @@ class _Drawn:
     generation: int
     raw: tuple[float, ...]
     picked: tuple[int, ...]
+    restarts: int = 0
 
 
 class _Sampler(OwnSampler):
@@ -80,14 +88,18 @@ class _Sampler(OwnSampler):
         self._start()
 
     def _start(self) -> None:
+        self._history, self._last = History(), (datetime.min, -1)
+        self._restarts = 0
+        self._begin(self._options.population)
+
+    def _begin(self, population: int | None) -> None:
         spread, count = self._options.spread, len(self._ranges)
         self._optimizer = CatCMAwM(
             x_space=[[0.0, 1.0]] * count or None,
             c_space=[len(d.choices) for d in self._choices] or None,
-            population_size=self._options.population,
+            population_size=population,
             cov=spread**2 * np.eye(count),
         )
-        self._history, self._last = History(), (datetime.min, -1)
         self._generation: list[tuple[int, CatCMAwM.Solution, float]] = []
 
     def propose(self, study: Study, number: int) -> Proposal:
@@ -107,7 +119,8 @@ class _Sampler(OwnSampler):
                 for d, index in zip(self._choices, picked, strict=True)
             }
         point = self.quest.space.at(list(places.values()))
-        notes = {"generation": self._optimizer.generation, "raw": raw, "picked": picked}
+        place = {"generation": self._optimizer.generation, "restarts": self._restarts}
+        notes = {**place, "raw": raw, "picked": picked}
         return Proposal(values_of(self.quest.space, point), _NAME, notes={_NAME: notes})
 
     def _catch_up(self, study: Study) -> None:
@@ -123,7 +136,8 @@ class _Sampler(OwnSampler):
         for trial in fresh:
             self._last = order_of(trial)
             drawn = self._drawn(study, trial)
-            if drawn and drawn.generation >= self._optimizer.generation - 1:
+            is_of_now = drawn and drawn.restarts == self._restarts
+            if drawn and is_of_now and drawn.generation >= self._optimizer.generation - 1:
                 self._generation.append((trial.number, self._solution(drawn), trial.values[0]))
             if len(self._generation) == self._optimizer.population_size:
                 self._tell()
@@ -133,6 +147,22 @@ class _Sampler(OwnSampler):
         ranked = sorted(self._generation, key=lambda one: (-one[2], one[0]))
         self._optimizer.tell([(one[1], float(rank)) for rank, one in enumerate(ranked)])
         self._generation = []
+        if self._has_converged():
+            self._restarts += 1
+            self._begin(2 * self._optimizer.population_size)
+
+    def _has_converged(self) -> bool:
+        """Tell whether it would draw nearly the same point from here on."""
+        optimizer, limit = self._optimizer, self._options.converged
+        if limit is None:
+            return False
+        if self._ranges:
+            deviations = optimizer._sigma * np.sqrt(np.diag(optimizer._C))
+            if not (deviations.max() <= limit or optimizer.should_stop()):
+                return False
+        # The margin leaves this much to the likeliest choice of each, at most.
+        surest = _MARGIN ** (1 / max(len(self._choices), 1))
+        return not self._choices or bool((optimizer._q.max(axis=1) > 0.99 * surest).all())
 
     def _drawn(self, study: Study, trial: FrozenTrial) -> _Drawn | None:
         """Read what a trial was made from; a retry, from the trial that failed. None: not by us."""

@@ -43,6 +43,7 @@ class Recipe:
 
         ConfigError: One of them cannot be composed, or the base asks for what a search leaves out.
         """
+        check_given(space, given)
         base = compose(given)
         check_base(base)
         chosen = {}
@@ -90,6 +91,19 @@ class Recipe:
                 own = _of_groups(dimension.named(name).changes)
                 if own:
                     yield own
+
+
+def check_given(space: Space, given: Iterable[str]) -> None:
+    """Refuse overrides that each point of the space would replace without a word; ConfigError."""
+    own = {name for dim in space.dimensions for choice in _choices(dim) for name in choice.changes}
+    own |= {dimension.key for dimension in space.dimensions if isinstance(dimension, Range)}
+    for one in given:
+        name = one.partition("=")[0].lstrip("+~")
+        if name in own:
+            raise ConfigError(
+                f"{one}: the space has {name} among its dimensions, so each trial sets its own. "
+                "Leave it out, or give a space (a YAML file) in which it is none."
+            )
 
 
 def check_base(base: TrainOptions) -> None:

@@ -30,7 +30,8 @@ def check(space, base, count, seed=0):
 
 def test_points_of_offline_are_what_train_makes_of_them(monkeypatch):
     space = Space.load("offline")
-    base = [one for one in BASE if not one.startswith("mixup")]  # next_step takes none
+    # next_step takes no mixup, and the space has the rate.
+    base = [one for one in BASE if not one.startswith(("mixup", "optimizer.lr"))]
     fused = [p for p in space.sample(60, seed=1) if "fusion" in p.within]
     plain = [p for p in space.sample(60, seed=1) if "fusion" not in p.within]
     monkeypatch.setattr(Space, "sample", lambda *_, **__: [*fused[:2], *plain[:3]])
@@ -52,7 +53,7 @@ def test_what_is_chosen_within_a_part_and_beside_parts(tmp_path):
             "feature_dropout": {"low": 0.1, "high": 0.4},
         },
     )
-    check(space, BASE, 6)
+    check(space, ["sampling.seed=3", "optimizer.lr=0.5", "limit=9"], 6)
 
 
 def test_an_experiment_is_a_base(tmp_path):
@@ -77,6 +78,14 @@ def test_what_a_search_does_in_its_own_way_is_refused(tmp_path, given):
     space = space_of(tmp_path, {"head": ["gru", "linear"]})
     with pytest.raises(ConfigError, match=given.partition("=")[0]):
         Recipe.of(space, [given], COMPOSE)
+
+
+@pytest.mark.parametrize("given", ["head=tcn", "head.dropout=0.1", "trainer.max_steps=9"])
+def test_what_each_point_sets_itself_is_refused(tmp_path, given):
+    cells = {"head": ["gru", {"name": "wide", "head": "tcn", "head.dropout": 0.3}]}
+    space = space_of(tmp_path, cells, **{"trainer.max_steps": {"choices": [5, 6]}})
+    with pytest.raises(ConfigError, match=f"{given}: the space has {given.partition('=')[0]}"):
+        Recipe.of(space, ["head.hidden=8", given], COMPOSE)
 
 
 def test_numbers_survive_the_way_of_a_command_line(tmp_path):

@@ -10,21 +10,12 @@ from typing import Any
 
 import matplotlib
 
-from collision.report import plots
 from collision.report.html import Html, tag
+from collision.report.palette import LIGHT, SERIES
 
 # What a plot is drawn with, and what the page's style sheet calls it.
 _COLOURS = {
-    plots.INK: "var(--ink)",
-    plots.MUTED: "var(--muted)",
-    plots.FAINT: "var(--line)",
-    plots.BLUE: "var(--blue)",
-    plots.ORANGE: "var(--orange)",
-    plots.GREEN: "var(--green)",
-    plots.RED: "var(--red)",
-    plots.PURPLE: "var(--purple)",
-    plots.SKY: "var(--sky)",
-    "#ffffff": "var(--paper)",
+    LIGHT[name]: f"var(--{name})" for name in (*SERIES, "ink", "muted", "line", "soft", "paper")
 }
 _OUTSIDE = re.compile(
     r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", re.DOTALL
@@ -36,7 +27,7 @@ _OWN_IDS = re.compile(r'\sid="[a-zA-Z.\d]+_\d+"')  # of its groups; what is refe
 def figure(caption: str, draw: Callable[..., None], *shown: Any) -> Html:
     """Draw a plot with its caption; ``draw`` takes what is shown and the file to write."""
     picture = Html(themed(svg_of(draw, *shown)))
-    return tag("figure", picture, tag("figcaption", caption), class_="plot")
+    return tag("figure", picture, tag("figcaption", caption), class_="drawing")
 
 
 def svg_of(draw: Callable[..., None], *shown: Any) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from collision.errors import CheckpointError, CollisionError
 from collision.files import write_whole
 from collision.metrics.estimate import Estimate
-from collision.report.html import Child, Html, document, tag
+from collision.report.html import Child, Html, asset, document, tag
 from collision.report.parts import Scale, section, table, tile, track
 from collision.report.results_page import scale_of
 from collision.report.saved import built, read_json
@@ -232,7 +232,8 @@ def write_runs_page(
         tag("div", tiles, class_="tiles"),
         _going_on(runs),
         shown,
-        scripts=("page.js",),
+        styles=[asset("report.css")],
+        scripts=[asset("page.js")],
         refresh=refresh,
     )
     write_whole(path, page)

@@ -43,6 +43,8 @@ class Scale:
 
         if self.log and self.high / self.low >= 30:
             found = LogLocator(numticks=count).tick_values(self.low, self.high)
+        elif self.log and self.high / self.low >= 4:  # round steps would crowd at the upper end
+            found = LogLocator(subs=(1, 2, 5), numticks=count).tick_values(self.low, self.high)
         else:
             found = MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
         near = 1e-9 * abs(self.high)

@@ -143,7 +143,7 @@ def _differences(comparison: Comparison) -> list[Html]:
     cells = [
         [row[0], track(one, scale, 0.0), *row[1:]] for row, one in zip(grid.rows, ones, strict=True)
     ]
-    header = [grid.header[0], "", *grid.header[1:]]
+    header = [grid.header[0], "as a dot", *grid.header[1:]]
     told = "Dotted: no difference. Filled: the interval does not hold it."
     return [tag("p", told, class_="about"), table(Grid("", header, rows), cells)]
 
@@ -162,7 +162,7 @@ def _slices(comparison: Comparison, slices: Sequence[SliceDifference]) -> list[H
             rows.append([part.name, run, value, *rest])
             dots = "" if one is None else track(one, scale, 0.0)
             cells.append([part.name, run, dots, *rest])
-    header = ["slice", "run", "", "difference\n[95 % interval]", "examples", "note"]
+    header = ["slice", "run", "as a dot", "difference\n[95 % interval]", "examples", "note"]
     if len(comparison.differences) == 1:  # on a phone the dots come next to the slice
         header = [header[0], *header[2:]]
         rows = [[row[0], *row[2:]] for row in rows]

@@ -115,7 +115,7 @@ def ap_by_horizon(summary: Summary, path: Path | str) -> None:
         axes.set_title("Average precision by time before the event")
         axes.grid(axis="x", visible=False)
         known = any(entry.low is not None for entry in summary.ap.values())
-        label = "model, 95 % interval" if known else "model (no interval, see the table)"
+        label = "model, 95 % interval" if known else "model (no interval)"
         axes.plot([], [], "o", color=BLUE, label=label)
         axes.legend(loc="lower left", ncols=3)
 

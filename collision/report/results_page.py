@@ -172,7 +172,7 @@ def _slices(one: Judged) -> list[Html]:
         mean, chance = part.ap["mean"], part.chance["mean"]
         rows.append([row[0], number(mean.value), *row[1:6], *row[6:]])
         cells.append([row[0], track(mean, scale, chance), *row[1:6], *row[6:]])
-    header = [grid.header[0], "", *grid.header[1:]]
+    header = [grid.header[0], "as a dot", *grid.header[1:]]
     ends = f"Dots: mAP with its interval, from {scale.low:.2f} to {scale.high:.2f}; "
     told = ends + "dotted: the slice's own chance. Filled: the interval does not hold chance."
     return [tag("p", told, class_="about"), table(Grid("", header, rows), cells)]

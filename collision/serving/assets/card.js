@@ -117,7 +117,8 @@ function player(job, result) {
     button.addEventListener("click", () => seek(one.start));
     return make("li", {}, button);
   }));
-  const parts = [video, make("p", {class: "now"}, clock, risk), curve, slider];
+  const axis = make("div", {class: "axis"}, ...["0 s", "risk 0 to 1", `${length.toFixed(1)} s`].map((text) => make("span", {}, text)));
+  const parts = [video, make("p", {class: "now"}, clock, risk), curve, axis, slider];
   return result.alarms.length ? [...parts, alarms] : parts;
 }
 

@@ -182,7 +182,7 @@ def _card(card: ClipCard) -> str:
     }
     data = " ".join(f'data-{key}="{value}"' for key, value in sorts.items())
     seeks = " seeks" if card.player else ""
-    failure = f'<p class="on">{escape(card.failure)}</p>\n' if card.failure else ""
+    failure = f'<p class="failure">{escape(card.failure)}</p>\n' if card.failure else ""
     seen = ""
     if card.risk is not None:  # else nothing could be read of it
         seen = f"{_picture(card)}{_curve(card)}{_alarms(card)}{_heat(card)}"
@@ -229,7 +229,8 @@ def _alarms(card: ClipCard) -> str:
         return ""
     rows = []
     for alarm in card.alarms:
-        words = f"{alarm.start:.2f}&ndash;{alarm.end:.2f} s, highest {alarm.score:.2f}"
+        until = "" if alarm.end == alarm.start else f"&ndash;{alarm.end:.2f}"
+        words = f"{alarm.start:.2f}{until} s, highest {alarm.score:.2f}"
         plain = f"<span>{words}</span>"
         button = f'<button type="button" data-time="{alarm.start:.3f}">{words}</button>'
         rows.append(f"<li>{button if card.player else plain}</li>")

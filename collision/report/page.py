@@ -103,12 +103,12 @@ def _as_markdown(block: Block, folder: Path) -> str:
 
 def _as_html(block: Block) -> Html:
     match block:
-        case Picture(draw=None):
-            return picture(block.path, block.caption)
-        case Picture():
+        case Picture(draw=draw) if draw is not None:
             from collision.report.figures import figure  # matplotlib: a second, only where it draws
 
-            return figure(block.caption, block.draw)
+            return figure(block.caption, draw)
+        case Picture():
+            return picture(block.path, block.caption)
         case Grid():
             return table(block)
         case Code():

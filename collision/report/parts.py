@@ -33,7 +33,7 @@ def table(
     grid: Grid,
     cells: Sequence[Sequence[Child]] | None = None,
     sortable: bool = True,
-    **attributes: str,
+    css: str = "",
 ) -> Html:
     """A table that sorts by its headings; ``cells`` may say otherwise what is shown of ``grid``.
 
@@ -65,10 +65,9 @@ def table(
         for place, row in enumerate(grid.rows)
     ]
     body = tag("thead", tag("tr", head)), tag("tbody", rows)
-    if sortable and len(rows) > 2:
-        attributes["class_"] = f"sortable {attributes.get('class_', '')}".strip()
+    kinds = f"sortable {css}" if sortable and len(rows) > 2 else css
     label = grid.title or f"table: {', '.join(filter(None, grid.header[:3]))}".replace("\n", " ")
-    return scrolled(tag("table", *body, **attributes), label)
+    return scrolled(tag("table", *body, class_=kinds.strip() or None), label)
 
 
 def scrolled(inside: Html, label: str) -> Html:

@@ -297,7 +297,7 @@ def _cloud(axes: Axes, place: float, scores: np.ndarray, colour: str) -> None:
     golden = (math.sqrt(5) - 1) / 2
     spread = np.empty(scores.size)
     spread[np.argsort(scores, kind="stable")] = np.arange(scores.size) * golden % 1.0 - 0.5
-    axes.plot(scores, place + 0.6 * spread, "o", color=colour, ms=3, alpha=0.5, mew=0)
+    axes.plot(scores, place + 0.6 * spread, "o", color=colour, ms=5, alpha=0.6, mew=0)
     axes.vlines(np.median(scores), place - 0.36, place + 0.36, INK, lw=1.8, zorder=3)
 
 

@@ -229,7 +229,11 @@ def _interval(one: Estimate) -> str:
 
 
 def _about(run: RunDescription) -> Iterator[tuple[str, str, list[Html]]]:
-    facts = Grid("", ["property", "value"], [[k, str(v)] for k, v in run.facts.items()])
+    facts = Grid(
+        "",
+        ["property", "value"],
+        [[k, ABSENT if v in (None, "") else str(v)] for k, v in run.facts.items()],
+    )
     body = [command(run.command), table(facts, sortable=False) if facts.rows else Html("")]
     if run.counts:
         counts = table(counts_grid(run.counts), sortable=False)

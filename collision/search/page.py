@@ -247,7 +247,7 @@ def _proposers(outcome: Outcome) -> Iterator[Html]:
 def _failures(outcome: Outcome) -> Iterator[Html]:
     yield tag("h2", "Failures")
     yield tag("p", words.about_failures(outcome))
-    yield table(words.failures_grid(outcome), class_="causes")
+    yield table(words.failures_grid(outcome))
 
 
 def _trials(outcome: Outcome) -> Iterator[Html]:
@@ -263,7 +263,7 @@ def _trials(outcome: Outcome) -> Iterator[Html]:
 
 
 def _facts(facts: Mapping[str, str]) -> Iterator[Html]:
-    yield from _titled(_facts_grid(facts), "", class_="facts")
+    yield from _titled(_facts_grid(facts), "", css="facts")
 
 
 def _facts_grid(facts: Mapping[str, str]) -> Grid:
@@ -274,12 +274,12 @@ def _facts_grid(facts: Mapping[str, str]) -> Grid:
     )
 
 
-def _titled(grid: Grid, said: str, **attributes: str) -> Iterator[Html]:
+def _titled(grid: Grid, said: str, css: str = "") -> Iterator[Html]:
     if grid.rows:
         yield tag("h2", grid.title)
         if said:
             yield tag("p", said, class_="muted")
-        yield table(grid, **attributes)
+        yield table(grid, css=css)
 
 
 def _asset(name: str) -> str:

@@ -48,14 +48,21 @@ class Works:
 
     def __init__(self, folder: Path):
         self.folder, self.runs = folder, folder / "runs"
-        roots = {"DATA": "data", "CACHE": "cache", "RUNS": "runs"}
-        own = {f"COLLISION_{name}": str(folder / place) for name, place in roots.items()}
-        self.environment = {**os.environ, **own}
+        # Relative to the folder, in which all verbs run: pages show paths, and none of this machine.
+        own = {"COLLISION_DATA": "data", "COLLISION_CACHE": "cache", "COLLISION_RUNS": "runs"}
+        self.where: dict[str, Any] = {"cwd": folder, "env": {**os.environ, **own}}
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "examples").exists():
+            shutil.copytree(ROOT / "examples", folder / "examples")
 
     def collision(self, *arguments: str | Path) -> None:
         """Run a verb."""
-        command = [sys.executable, "-m", "collision", *map(str, arguments)]
-        subprocess.run(command, cwd=ROOT, env=self.environment, check=True)
+        subprocess.run(self.command(*arguments), check=True, **self.where)
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        """Give the command of a verb, with paths relative to the folder."""
+        given = (str(one).replace(f"{self.folder}/", "") for one in arguments)
+        return [sys.executable, "-m", "collision", *given]
 
     def run(self, name: str, *options: str) -> Path:
         """Train a run, and call its folder by a short name, which pages show."""
@@ -67,14 +74,16 @@ class Works:
 
     def results(self) -> Path:
         """Give a run's page."""
-        return self.run("lite0_zipformer", "seeds=2") / "results.html"
+        run = self.run("lite0_zipformer", "seeds=2")
+        self.collision("report", run)  # anew: the page of an older look may lie there
+        return run / "results.html"
 
     def compare(self) -> Path:
         """Compare it with another."""
-        self.results()
+        first = self.run("lite0_zipformer", "seeds=2")
         if not (found := sorted(self.runs.glob("*/compare.html"))):
             other = self.run("lite0_gru", "head=gru", "seeds=2")
-            self.collision("compare", self.runs / "lite0_zipformer", other)
+            self.collision("compare", first, other)
             found = sorted(self.runs.glob("*/compare.html"))
         return found[0]
 
@@ -82,14 +91,13 @@ class Works:
         """List them on a page."""
         self.compare()
         listed = self.runs / "lite0_zipformer", self.runs / "lite0_gru", self.compare().parent
-        self.collision("report", self.runs / "lite0_zipformer", "clips=embed")
         self.collision("report", "runs", *listed)
         return max(self.runs.rglob("runs.html"), key=lambda path: path.stat().st_mtime)
 
     def predict(self) -> Path:
         """Predict the painted examples, with all that there is to see."""
         output = self.folder / "predicted"
-        asked = f"checkpoint={self.results().parent}", f"output={output}"
+        asked = f"checkpoint={self.run('lite0_zipformer', 'seeds=2')}", f"output={output}"
         self.collision("predict", "examples", *asked, "overlay=true", "heatmap=true")
         return output / "predictions.html"
 
@@ -122,9 +130,8 @@ class Works:
         """Serve the runs; give the address."""
         self.compare()
         runs = self.runs / "lite0_zipformer", self.runs / "lite0_gru"
-        command = [sys.executable, "-m", "collision", "serve", *map(str, runs), "port=0"]
-        pipe = subprocess.PIPE
-        server = subprocess.Popen(command, stdout=pipe, text=True, cwd=ROOT, env=self.environment)
+        command = self.command("serve", *runs, "port=0")
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **self.where)
         try:
             assert server.stdout is not None
             yield next(word for word in server.stdout.readline().split() if "://" in word)

@@ -112,7 +112,8 @@ function player(job, result) {
   });
   show(0);
   const alarms = make("ul", {class: "alarms", "aria-label": "alarms"}, ...result.alarms.map((one) => {
-    const words = `${one.start.toFixed(2)}–${seconds(one.end)}, highest ${one.score.toFixed(2)}`;
+    const until = one.end === one.start ? "" : `–${one.end.toFixed(2)}`;
+    const words = `${one.start.toFixed(2)}${until} s, highest ${one.score.toFixed(2)}`;
     const button = make("button", {type: "button"}, words);
     button.addEventListener("click", () => seek(one.start));
     return make("li", {}, button);
@@ -184,7 +185,7 @@ export function cardOf(job, result, onEnd) {
   else {
     card.append(make("p", {class: "state facts"}, wordsOf(job)));
     if (goesOn) card.append(make("progress", {max: 1, value: job.share, "aria-label": `progress of ${job.name}`}));
-    if (job.error) card.append(make("p", {class: "on"}, job.error));
+    if (job.error) card.append(make("p", {class: "failure"}, job.error));
     if (job.state === "done") card.querySelector(".state").textContent = "compared";
   }
   card.append(make("div", {class: "links"}, ...(result ? linksOf(job, result.files) : []), button));

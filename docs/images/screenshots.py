@@ -1,6 +1,6 @@
 """Photographs every page that a person sees, for the docs: ``python docs/images/screenshots.py``.
 
-It makes its own small runs of painted clips (10 minutes on two cores), and needs Playwright, which
+It makes its own small runs of painted clips, which takes minutes, and needs Playwright, which
 `make` installs, and Debian's chromium.
 
   work=FOLDER   keep the runs there, and use those that are there already
@@ -26,9 +26,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MOST = 200_000  # bytes of a picture
 VIEWS = {
-    "": (1280, 900, "light"),
+    "": (1280, 1200, "light"),
     "_phone_dark": (390, 844, "dark"),
-    "_dark": (1280, 900, "dark"),
+    "_dark": (1280, 1200, "dark"),
     "_phone": (390, 844, "light"),
 }
 IN_DOCS = ("", "_phone_dark")
@@ -48,7 +48,7 @@ class Works:
 
     def __init__(self, folder: Path):
         self.folder, self.runs = folder, folder / "runs"
-        # Relative to the folder, in which all verbs run: pages show paths, and none of this machine.
+        # All verbs run in the folder: pages show paths, and these are of no machine.
         own = {"COLLISION_DATA": "data", "COLLISION_CACHE": "cache", "COLLISION_RUNS": "runs"}
         self.where: dict[str, Any] = {"cwd": folder, "env": {**os.environ, **own}}
         folder.mkdir(parents=True, exist_ok=True)
@@ -158,6 +158,11 @@ def photograph(page: Page, name: str, target: Path) -> None:
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.wait_for_timeout(300)  # what follows the width is drawn anew
+        if is_docs:  # no empty room below a short page
+            end = page.locator("main").evaluate(
+                "main => Math.ceil(main.getBoundingClientRect().height)"
+            )
+            page.set_viewport_size({"width": width, "height": min(height, end)})
         save(page, target / f"{name}{suffix}.jpg", not is_docs)
     if not is_docs:
         page.set_viewport_size({"width": 703, "height": 1000})  # A4 within margins of 12 mm

@@ -193,6 +193,7 @@ class ServeOptions(OfRun):
     port: Annotated[int, Field(ge=0, le=65535)] = 8765
     every: Duration = 0.25
     alarms: AlarmOptions = AlarmOptions()
+    heat: HeatOptions = HeatOptions()
     types: tuple[VideoType, ...] = get_args(VideoType)
     max_size: Count = 500
     max_length: Duration = 600.0

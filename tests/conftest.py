@@ -107,6 +107,15 @@ def runs_in(root):
     return [path for path in (root / "runs").iterdir() if not path.is_symlink()]
 
 
+@pytest.fixture(scope="module")  # of a session, its loop would be in the way of other tests' own
+def browser():
+    """Debian's chromium; without it a test is skipped."""
+    from tests.kit.browser import started
+
+    with started() as driven:
+        yield driven
+
+
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory):
     """Train with ``python train.py`` on a small synthetic set, two seeds."""

@@ -200,3 +200,12 @@ def test_a_new_part_of_the_page_passes_the_linter_and_does_what_it_says(page: st
         (tmp_path / "clips.csv").write_text(f"{head}a.mp4,soon,x,train\nb.mp4,,y,testing\n")
         with pytest.raises(AnnotationError, match=r"2 line\(s\)"):
             made(tmp_path).records()
+
+
+def test_pictures_are_small_and_each_is_shown():
+    shown = "".join((ROOT / page).read_text() for page in (*EVERYWHERE, "RESULTS.md"))
+    pictures = [p for p in (ROOT / "docs" / "images").iterdir() if p.suffix in (".jpg", ".png")]
+    assert len(pictures) > 10
+    for path in pictures:
+        assert path.stat().st_size < 200_000, path
+        assert f"images/{path.name})" in shown, path

@@ -23,8 +23,10 @@ from collision.options import CompareOptions, PredictOptions, ServeOptions
 from collision.types import Seconds
 
 Tell: TypeAlias = Callable[[float, str], None]
-# Shares of the bar at which a stage begins and ends.
+# Shares of the bar at which a stage begins and ends; a heat map takes far longer than the rest.
 _STAGES = {"Looking up videos": (0.05, 0.1), "Extracting": (0.1, 0.8)}
+_WITH_HEAT = {**_STAGES, "Extracting": (0.1, 0.25)}
+_HEAT = (0.25, 0.9)
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,18 @@ class _Bench:
         output.mkdir(parents=True, exist_ok=True)
         work = Work(asked, model, {})
 
+        stages = _WITH_HEAT if asked.heatmap else _STAGES
+
         def hear(stage: str, share: float) -> None:
-            low, high = _STAGES.get(stage, (0.1, 0.8))
+            low, high = stages.get(stage, stages["Extracting"])
             is_drawn = share >= 1 and stage == "Extracting"
             tell(low + (high - low) * share, "drawing" if is_drawn else "looking at the clip")
 
+        def hear_of_heat(_: str, share: float) -> None:
+            low, high = _HEAT
+            tell(low + (high - low) * share, f"finding where it looked: {share:.0%}")
+
+        work.on_heat = hear_of_heat
         tell(0.05, "looking at the clip")
         with listening(hear):
             outcome = work.outcome(Clip(task["path"], "clip"))
@@ -120,6 +129,8 @@ class _Bench:
             extraction=own.extraction,
             trust=own.trust,
             overlay=task["overlay"],
+            heatmap=task["heatmap"],
+            heat=own.heat,
         )
 
     def _model(self, asked: PredictOptions) -> Any:
@@ -146,6 +157,8 @@ class _Told:
         files = {"csv": "out/clip.csv", "png": "out/clip.png", "report": self._report()}
         if "overlay" in kept.made:
             files["overlay"] = "out/clip.overlay.mp4"
+        if "look" in kept.made:
+            files["heat"] = "out/clip.heat.jpg"
         if self.outcome.player:
             files["video"] = str((self.output / self.outcome.player).resolve()
                                  .relative_to(self.output.parent.resolve()))  # fmt: skip
@@ -164,6 +177,7 @@ class _Told:
             "notes": [_shown(text, self.task) for text in kept.notes],
             "warnings": [*kept.warnings, *filter(None, [_shown(self.outcome.failure, self.task)])],
             "poster": kept.poster,
+            "heat": self.work.card(self.outcome).heat,
             "files": files,
         }
 

@@ -44,7 +44,7 @@ from collision.video.index import VideoIndex
 
 SMALL = 360  # pixels on the shorter side of a clip that is coded anew for the page
 HEAT = "1"  # raise it when heat maps are made otherwise
-OVERLAY = "1"  # raise it when overlays are painted otherwise
+OVERLAY = "2"  # raise it when overlays are painted otherwise
 # What browsers play, as it is: suffixes, and the codecs in them.
 _PLAYED = {
     **dict.fromkeys(("mp4", "m4v", "mov"), ("h264", "av1", "vp9")),
@@ -81,7 +81,7 @@ def run(options: PredictOptions, paths: list[str]) -> int:
     told: set[str] = set()
     try:
         with ExtractionProgress(len(clips) > 1 or options.heatmap) as progress:
-            work.tell = progress.slowest
+            work.on_heat = lambda name, share: progress.slowest(f"heat map of {name}: {share:.0%}")
             steps = {clip.source: 1 for clip in clips}
             progress.start("Predicting", steps, len(clips), "clips")
             for clip in clips:
@@ -119,7 +119,7 @@ class Work:
             options.extraction.reader,
         ]
         self.asked = json.dumps(asked)
-        self.tell: Callable[[str], None] = lambda _: None
+        self.on_heat: Callable[[str, float], None] = lambda name, share: None
 
     def outcome(self, clip: Clip) -> Outcome:
         """Predict a clip; whatever is wrong with it is what came out."""
@@ -245,7 +245,7 @@ class _Files:
         work, options = self.work, self.work.options
 
         def on_share(share: float) -> None:
-            work.tell(f"heat map of {self.kept.name}: {share:.0%}")
+            work.on_heat(self.kept.name, share)
 
         given = replace(self.said, path=self.path), work.moments, options.extraction, options.heat
         predictor = work.model.predictors[0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collision.report.document import Html, element
+from collision.report.html import Html, tag
 
 UNITS = 4000
 
@@ -43,6 +43,8 @@ class Scale:
 
         if self.log and self.high / self.low >= 30:
             found = LogLocator(numticks=count).tick_values(self.low, self.high)
+        elif self.log and self.high / self.low >= 4:  # round steps would crowd at the upper end
+            found = LogLocator(subs=(1, 2, 5), numticks=count).tick_values(self.low, self.high)
         else:
             found = MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
         near = 1e-9 * abs(self.high)
@@ -88,8 +90,8 @@ def chart(x: Axis, y: Axis, marks: Sequence[str], height: str, *, about: str) ->
     """Put marks, which are in U, into a frame with axes; ``about`` is said to who cannot see."""
     columns, rows = x.scale.ticks(6), y.scale.ticks(5)
     levels = (f"M0 {down(y.scale, value)}h{UNITS}" for value in rows)
-    grid = element("path", class_="rule", d="".join(levels))
-    drawing = element(
+    grid = tag("path", class_="rule", d="".join(levels))
+    drawing = tag(
         "svg",
         grid,
         *marks,
@@ -102,13 +104,13 @@ def chart(x: Axis, y: Axis, marks: Sequence[str], height: str, *, about: str) ->
         f"data_{axis}": f"{own.scale.low!r} {own.scale.high!r} {int(own.scale.log)} {own.name}"
         for axis, own in (("x", x), ("y", y))
     }
-    return element(
+    return tag(
         "div",
-        element("div", y.title, class_="title-y"),
-        element("div", *tick_labels(y, rows, "bottom"), class_="axis-y"),
-        element("div", drawing, class_="plot", style=f"height:{height}", **ends),
-        element("div", *tick_labels(x, columns, "left"), class_="axis-x"),
-        element("div", x.title, class_="title-x"),
+        tag("div", y.title, class_="title-y"),
+        tag("div", *tick_labels(y, rows, "bottom"), class_="axis-y"),
+        tag("div", drawing, class_="plot", style=f"height:{height}", **ends),
+        tag("div", *tick_labels(x, columns, "left"), class_="axis-x"),
+        tag("div", x.title, class_="title-x"),
         class_="chart",
     )
 
@@ -116,20 +118,20 @@ def chart(x: Axis, y: Axis, marks: Sequence[str], height: str, *, about: str) ->
 def dots(x: Scale, y: Scale, points: Iterable[tuple[float, float]], css: str) -> Html:
     """One path for all dots of a kind: ends of lines without length."""
     places = (f"M{across(x, a)} {down(y, b)}h0" for a, b in points)
-    return element("path", class_=f"dots {css}", d="".join(places))
+    return tag("path", class_=f"dots {css}", d="".join(places))
 
 
 def steps(x: Scale, y: Scale, points: Sequence[tuple[float, float]], css: str = "line") -> Html:
     """A line that keeps each value until the next one, and to the right end."""
     drawn = [f"M{across(x, points[0][0])} {down(y, points[0][1])}"]
     drawn += [f"H{across(x, a)}V{down(y, b)}" for a, b in points[1:]]
-    return element("path", class_=css, d="".join(drawn) + f"H{UNITS}")
+    return tag("path", class_=css, d="".join(drawn) + f"H{UNITS}")
 
 
 def tick_labels(axis: Axis, values: Sequence[float], side: str) -> list[Html]:
     """Write values at their places along a side, ``left`` or ``bottom``."""
     return [
-        element("span", axis.written(value), style=f"{side}:{100 * axis.scale.at(value):.2f}%")
+        tag("span", axis.written(value), style=f"{side}:{100 * axis.scale.at(value):.2f}%")
         for value in values
     ]
 

@@ -7,8 +7,6 @@ Shapes: N moments.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -19,9 +17,9 @@ import numpy as np
 
 from collision.files import write_whole
 from collision.metrics.alarms import Alarm
+from collision.report.html import Html, asset, document, tag
 from collision.types import Seconds
 
-_HERE = Path(__file__).parent
 _WIDTH, _HEIGHT = 600.0, 100.0  # of a curve, in its own units
 _MOST_POINTS = 1200  # of a curve: more than a card has pixels
 _ORDERS = {
@@ -95,24 +93,20 @@ def write_clips_page(
         about: By which predictor, and how.
     """
     ordered = sorted(cards, key=lambda card: (card.risk is None, -(card.risk or 0), card.name))
-    style, script = ((_HERE / f"clips.{kind}").read_text("utf-8") for kind in ("css", "js"))
-    policy = (
-        f"default-src 'none'; img-src data:; media-src 'self' file:; style-src '{_hash(style)}'; "
-        f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+    told = dict.fromkeys(warnings)
+    page = document(
+        "Predictions",
+        tag("h1", "Predictions", class_="over"),
+        tag("p", headline(cards), class_="headline"),
+        [tag("p", text, class_="warning", role="note") for text in told],
+        Html(_tools(ordered)) if len(cards) > 1 else None,
+        legend(ordered),
+        tag("div", Html("".join(map(_card, ordered))), class_="cards", id="cards"),
+        tag("footer", about),
+        styles=[asset("clips.css")],
+        scripts=[asset("clips.js")],
+        media="'self' file:",
     )
-    told = "".join(f'<p class="warning">{escape(text)}</p>\n' for text in dict.fromkeys(warnings))
-    page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width,initial-scale=1"><title>Predictions</title>
-<style>{style}</style></head><body>
-<h1>Predictions</h1>
-<p class="lead">{escape(headline(cards))}</p>
-{told}{_tools(ordered)}<main>
-{"".join(map(_card, ordered))}</main>
-<footer>{escape(about)}</footer>
-<script>{script}</script></body></html>
-"""
     write_whole(path, page)
 
 
@@ -135,11 +129,6 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
-
-
 def _tools(cards: Sequence[ClipCard]) -> str:
     kinds = {"all": "all clips", "alarm": "with an alarm", "quiet": "without", "failed": "failed"}
     there = {"all", *map(_kind, cards)}
@@ -147,15 +136,31 @@ def _tools(cards: Sequence[ClipCard]) -> str:
         f'<option value="{k}">{words}</option>' for k, words in kinds.items() if k in there
     )
     orders = "".join(f'<option value="{k}">{words}</option>' for k, words in _ORDERS.items())
-    return f"""<div class="tools">
+    return f"""<div class="controls">
 <label>name contains<input id="find" type="search"></label>
 <label>sorted by<select id="order">{orders}</select></label>
 <label>shown<select id="only">{shown}</select></label>
 <span id="count" role="status">{_count(len(cards), "clip")}</span></div>
-<p class="key"><i class="risk">&#9473;</i> probability of a collision, dotted where part of what it
-looks at was seen &nbsp; <i class="limit">&#9476;</i> threshold &nbsp; <i class="alarm">&#9632;</i>
-alarm &nbsp; <i class="event">&#9475;</i> event. Click a curve: its video goes there.</p>
 """
+
+
+def legend(cards: Sequence[ClipCard]) -> Html:
+    """Say what the marks of the curves are, of those that some card has."""
+    marks = {
+        "line c0": ("risk: probability of a collision", True),
+        "line dotted c0": ("risk from part of what it looks at", any(_is_dotted(c) for c in cards)),
+        "line dashed c1": ("threshold", any(card.threshold is not None for card in cards)),
+        "band c4": ("alarm", any(card.alarms for card in cards)),
+        "post c3": ("event", any(card.event_time is not None for card in cards)),
+    }
+    there = [(css, text) for css, (text, is_there) in marks.items() if is_there]
+    return tag(
+        "ul", [tag("li", tag("i", class_=css), text) for css, text in there], class_="legend"
+    )
+
+
+def _is_dotted(card: ClipCard) -> bool:
+    return bool(card.from_part.any())
 
 
 def _kind(card: ClipCard) -> str:
@@ -176,13 +181,13 @@ def _card(card: ClipCard) -> str:
         "distance": "" if card.distance is None else f"{card.distance:.3f}",
     }
     data = " ".join(f'data-{key}="{value}"' for key, value in sorts.items())
-    seeks = ' class="seeks"' if card.player else ""
+    seeks = " seeks" if card.player else ""
     failure = f'<p class="failure">{escape(card.failure)}</p>\n' if card.failure else ""
     seen = ""
     if card.risk is not None:  # else nothing could be read of it
         seen = f"{_picture(card)}{_curve(card)}{_alarms(card)}{_heat(card)}"
     return (
-        f"<article{seeks} {data}>\n<h2>{name}</h2>\n{_facts(card)}{failure}{seen}"
+        f'<article class="card{seeks}" {data}>\n<h2>{name}</h2>\n{_facts(card)}{failure}{seen}'
         f"{_details(card)}</article>\n"
     )
 
@@ -224,7 +229,8 @@ def _alarms(card: ClipCard) -> str:
         return ""
     rows = []
     for alarm in card.alarms:
-        words = f"{alarm.start:.2f}&ndash;{alarm.end:.2f} s, highest {alarm.score:.2f}"
+        until = "" if alarm.end == alarm.start else f"&ndash;{alarm.end:.2f}"
+        words = f"{alarm.start:.2f}{until} s, highest {alarm.score:.2f}"
         plain = f"<span>{words}</span>"
         button = f'<button type="button" data-time="{alarm.start:.3f}">{words}</button>'
         rows.append(f"<li>{button if card.player else plain}</li>")
@@ -275,14 +281,14 @@ def _curve(card: ClipCard) -> str:
     shapes += [band("alarm", alarm.start, alarm.end) for alarm in card.alarms]
     if card.threshold is not None:
         level = f"{(1 - card.threshold) * _HEIGHT:.1f}"
-        shapes.append(f'<line class="limit" x1="0" x2="{_WIDTH:g}" y1="{level}" y2="{level}"/>')
+        shapes.append(f'<line class="threshold" x1="0" x2="{_WIDTH:g}" y1="{level}" y2="{level}"/>')
     shapes += [f'<path class="{css}" d="{path}"/>' for css, path in _paths(card, length) if path]
     if card.event_time is not None:
         shapes.append(line("event", across(card.event_time)))
     cursor = line('cursor" visibility="hidden', "0")
     words = f"risk over {length:.1f} s, highest {card.risk:.2f} at {card.times[card.peak]:.2f} s"
     return (
-        f'<figure><svg class="curve" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" '
+        f'<figure><svg class="flat curve" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" '
         f'preserveAspectRatio="none" data-length="{length:.3f}" aria-label="{words}">'
         f'{"".join(shapes)}{cursor}</svg>\n<div class="axis"><span>0 s</span>'
         f"<span>risk 0 to 1</span><span>{length:.1f} s</span></div></figure>\n"

@@ -23,7 +23,7 @@ from collision.report.clips import Clips, read_clips
 from collision.report.comparison import differences_grid, reading, runs_grid
 from collision.report.curve import legend
 from collision.report.gallery import Card, Line, card_of, units_of
-from collision.report.html import Child, Html, document, tag
+from collision.report.html import Child, Html, asset, document, tag
 from collision.report.judged import Judged
 from collision.report.parts import command, paragraph, section, table, track
 from collision.report.results_page import scale_of
@@ -102,18 +102,19 @@ def write_compare_page(
             "is the largest difference to the reference; the outcome says which run is nearer to "
             "what happened."
         )
-        about = tag("p", said, class_="legend")
+        about = tag("p", said, class_="about")
         bodies.append(("clips", "Clips", [about, legend(names), gallery]))
     folders = Grid("", ["run", "folder"], [[n, str(p)] for n, p in compared.folders.items()])
     made = [command(compared.command), table(folders), tag("p", f"Commit {compared.commit}.")]
     bodies.append(("made", "How it was made", made))
     page = document(
         "Comparison of runs",
-        tag("h1", f"Comparison of {len(names)} runs on {compared.dataset}"),
+        tag("h1", f"Comparison of {len(names)} runs on {compared.dataset}", class_="over"),
         [tag("p", text, class_="headline") for text in sentences(comparison)],
         tag("nav", [tag("a", title, href=f"#{key}") for key, title, _ in bodies]),
         [section(key, title, body) for key, title, body in bodies],
-        scripts=("page.js", "gallery.js"),
+        styles=[asset("report.css")],
+        scripts=map(asset, ("page.js", "gallery.js")),
         media=" ".join(["data:", *media]),
     )
     write_whole(folder / "compare.html", page)
@@ -142,9 +143,9 @@ def _differences(comparison: Comparison) -> list[Html]:
     cells = [
         [row[0], track(one, scale, 0.0), *row[1:]] for row, one in zip(grid.rows, ones, strict=True)
     ]
-    header = [grid.header[0], "", *grid.header[1:]]
-    told = "Dotted: no difference. Orange: the interval does not hold it."
-    return [tag("p", told, class_="legend"), table(Grid("", header, rows), cells)]
+    header = [grid.header[0], "as a dot", *grid.header[1:]]
+    told = "Dotted: no difference. Filled: the interval does not hold it."
+    return [tag("p", told, class_="about"), table(Grid("", header, rows), cells)]
 
 
 def _slices(comparison: Comparison, slices: Sequence[SliceDifference]) -> list[Html]:
@@ -161,13 +162,13 @@ def _slices(comparison: Comparison, slices: Sequence[SliceDifference]) -> list[H
             rows.append([part.name, run, value, *rest])
             dots = "" if one is None else track(one, scale, 0.0)
             cells.append([part.name, run, dots, *rest])
-    header = ["slice", "run", "", "difference\n[95 % interval]", "examples", "note"]
+    header = ["slice", "run", "as a dot", "difference\n[95 % interval]", "examples", "note"]
     if len(comparison.differences) == 1:  # on a phone the dots come next to the slice
         header = [header[0], *header[2:]]
         rows = [[row[0], *row[2:]] for row in rows]
         cells = [[row[0], *row[2:]] for row in cells]
     told = "Intervals of slices are not corrected for their number: of twenty, one is off by luck."
-    return [tag("p", told, class_="legend"), table(Grid("", header, rows), cells)]
+    return [tag("p", told, class_="about"), table(Grid("", header, rows), cells)]
 
 
 def differing_cards(compared: Compared, most: int = MOST_CARDS) -> list[Card]:

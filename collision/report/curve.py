@@ -12,8 +12,9 @@ from collision.types import Seconds
 
 WIDTH, HEIGHT = 340, 118
 LEFT, RIGHT, TOP, BOTTOM = 26, 8, 16, 20  # margins
-_COLOURS = ("var(--blue)", "var(--orange)", "var(--purple)", "var(--green)", "var(--sky)")
-_DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 3")
+# Classes of look.css, whose colours and dashes tell runs apart; orange and red mean something else.
+_RUNS = ("c0", "c2", "c3", "c5")
+_KEYS = ("", " dotted", " dashed", "")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def curve(card: Card, axis: Axis) -> Html:
     parts.append(tag("line", class_="cursor", y1=str(TOP), y2=str(HEIGHT - BOTTOM), x1="0", x2="0"))
     said = _said(card)
     size = f"0 0 {WIDTH} {HEIGHT}"
-    return tag("svg", tag("title", said), parts, viewBox=size, class_="curve", role="img")
+    return tag("svg", tag("title", said), parts, viewBox=size, class_="worded curve", role="img")
 
 
 def _said(card: Card) -> str:
@@ -121,21 +122,18 @@ def _line(axis: Axis, line: Line, threshold: float | None, number: int) -> list[
         for time, score in zip(line.times, line.scores, strict=True)
         if axis.holds(time)
     ]
-    style = f"stroke:{_COLOURS[number % 5]}"
-    if _DASHES[number % 5]:
-        style += f";stroke-dasharray:{_DASHES[number % 5]}"
+    own = _RUNS[number % len(_RUNS)]
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in moments)
     parts = []
     if len(moments) > 1:
         kind = "risk" if line.is_dense else "risk cuts"
-        parts.append(tag("polyline", class_=kind, points=points, style=style))
+        parts.append(tag("polyline", class_=f"{kind} {own}", points=points))
     if line.is_dense:
         return parts
     for x, y, score in moments:
         if threshold is None or score < threshold:
-            own = f"stroke:{_COLOURS[number % 5]}"
             at = {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "3"}
-            parts.append(tag("circle", class_="dot", style=own, **at))
+            parts.append(tag("circle", class_=f"dot {own}", **at))
         else:  # an alarm is a diamond: told apart without its colour
             ends = ((x - 4, y), (x, y - 4), (x + 4, y), (x, y + 4))
             shape = "L".join(f"{across:.1f} {down:.1f}" for across, down in ends)
@@ -151,8 +149,6 @@ def legend(names: Sequence[str]) -> Html:
     """Say which line is whose."""
     parts = []
     for number, name in enumerate(names):
-        style = f"border-top-color:{_COLOURS[number % 5]}"
-        if number % 5:
-            style += ";border-top-style:" + ("dashed", "dotted", "double", "dotted")[number % 5 - 1]
-        parts.append(tag("span", tag("i", class_="key", style=style), name, class_="named"))
-    return tag("p", parts, class_="legend names")
+        place = number % len(_RUNS)
+        parts.append(tag("li", tag("i", class_=f"line {_RUNS[place]}{_KEYS[place]}"), name))
+    return tag("ul", parts, class_="legend")

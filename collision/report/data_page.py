@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from collision.report.page import Block, Code, Heading, Picture, Text, titled, write_page
-from collision.report.plots import BLUE, INK, MUTED, RED, drawable, styled_figure
+from collision.report.plots import BLUE, INK, MUTED, PURPLE, RED, drawable, styled_figure
 from collision.report.tables import Grid, as_rich, missing_grid
 
 # Longer lists are shortened on the page; data.json holds all of them.
 MAX_ROWS = 20
-_COLOURS = {"positive": RED, "negative": BLUE, "unlabelled": MUTED}
+_COLOURS = {"positive": PURPLE, "negative": BLUE, "unlabelled": MUTED}
 _NUM_BINS = 24  # of a histogram
 _COLUMNS = 4  # of histograms
 

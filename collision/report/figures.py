@@ -10,22 +10,15 @@ from typing import Any
 
 import matplotlib
 
-from collision.report import plots
 from collision.report.html import Html, tag
+from collision.report.html import shown as escaped
+from collision.report.palette import LIGHT, SERIES
 
 # What a plot is drawn with, and what the page's style sheet calls it.
 _COLOURS = {
-    plots.INK: "var(--ink)",
-    plots.MUTED: "var(--muted)",
-    plots.FAINT: "var(--line)",
-    plots.BLUE: "var(--blue)",
-    plots.ORANGE: "var(--orange)",
-    plots.GREEN: "var(--green)",
-    plots.RED: "var(--red)",
-    plots.PURPLE: "var(--purple)",
-    plots.SKY: "var(--sky)",
-    "#ffffff": "var(--paper)",
+    LIGHT[name]: f"var(--{name})" for name in (*SERIES, "ink", "muted", "line", "soft", "paper")
 }
+_PIXELS_A_POINT = 1.4
 _OUTSIDE = re.compile(
     r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", re.DOTALL
 )
@@ -35,8 +28,8 @@ _OWN_IDS = re.compile(r'\sid="[a-zA-Z.\d]+_\d+"')  # of its groups; what is refe
 
 def figure(caption: str, draw: Callable[..., None], *shown: Any) -> Html:
     """Draw a plot with its caption; ``draw`` takes what is shown and the file to write."""
-    picture = Html(themed(svg_of(draw, *shown)))
-    return tag("figure", picture, tag("figcaption", caption), class_="plot")
+    picture = Html(themed(svg_of(draw, *shown), caption))
+    return tag("figure", picture, tag("figcaption", caption), class_="drawing")
 
 
 def svg_of(draw: Callable[..., None], *shown: Any) -> str:
@@ -48,20 +41,24 @@ def svg_of(draw: Callable[..., None], *shown: Any) -> str:
         return path.read_text(encoding="utf-8")
 
 
-def themed(svg: str) -> str:
+def themed(svg: str, about: str) -> str:
     """Take off what an SVG file has around it, and let the page choose colours, font and width.
 
     Texts stay as they are: matplotlib has escaped them, so that none looks like an element.
     """
-    text = _TAG.sub(lambda found: _themed_tag(found[0]), _OUTSIDE.sub("", svg).strip())
+    text = _TAG.sub(lambda found: _themed_tag(found[0], about), _OUTSIDE.sub("", svg).strip())
     text = "".join(one if one.isprintable() or one == "\n" else "?" for one in text)
     return re.sub(r">\s+<", "><", text)
 
 
-def _themed_tag(text: str) -> str:
+def _themed_tag(text: str, about: str) -> str:
     if text.startswith("<svg"):
         size = re.search(r'viewBox="([\d. ]*)"', text)
-        return f'<svg viewBox="{size[1]}" role="img">' if size else text
+        if not size:
+            return text
+        # Letters of one size on a wide screen, whatever the plot's width; a narrow one shrinks it.
+        width = round(_PIXELS_A_POINT * float(size[1].split()[2]))
+        return f'<svg viewBox="{size[1]}" width="{width}" role="img" aria-label="{escaped(about)}">'
     text = _OWN_IDS.sub("", text)
     for colour, name in _COLOURS.items():
         text = re.sub(re.escape(colour), name, text, flags=re.IGNORECASE)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from functools import cache
 from html import escape
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-_HERE = Path(__file__).parent
+_ASSETS = Path(__file__).with_name("assets")
 _VOID = ("img", "input", "br", "hr", "meta")
 
 
@@ -61,31 +62,39 @@ def shown(text: str) -> str:
 
 
 @cache
-def part_of_page(name: str) -> str:
-    """Read a style sheet or a script that lies beside this file."""
-    return (_HERE / name).read_text(encoding="utf-8")
+def asset(name: str) -> str:
+    """Give a style sheet or a script that pages share: ``look.css``, ``paged_table.js``."""
+    return (_ASSETS / name).read_text(encoding="utf-8")
 
 
 def document(
     title: str,
     *body: Child,
+    styles: Iterable[str] = (),
     scripts: Iterable[str] = (),
+    data: Mapping[str, Any] | None = None,
     media: str = "data:",
     refresh: int | None = None,
 ) -> str:
-    """Put a page together: its style, its scripts, and a policy that forbids all others.
+    """Put a page together: the look of all pages, its scripts, and a policy that forbids all else.
 
     Args:
         title: Of the window.
         body: Elements.
-        scripts: Names of scripts beside this file.
+        styles: What is its own, after the look of all pages.
+        scripts: In their order; they run when the page is there.
+        data: What scripts find as JSON, each in the element of its name. NaN in it: ValueError.
         media: From where clips may come: ``data:``, or also files beside the page.
         refresh: Seconds after which a browser loads it again; None: never.
     """
-    texts = [part_of_page(name) for name in scripts]
-    allowed = " ".join(f"'sha256-{_digest(text)}'" for text in texts) or "'none'"
+    style, scripts = "".join((asset("look.css"), *styles)), list(scripts)
+    style = f"\n{style}"
+    allowed = " ".join(f"'sha256-{_digest(text)}'" for text in scripts) or "'none'"
+    whole = tag("main", *body)
+    # What stands at a place of its own, as a dot on its line, needs a style there; texts have no ".
+    styled = "'unsafe-inline'" if ' style="' in whole else f"'sha256-{_digest(style)}'"
     policy = (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        f"default-src 'none'; script-src {allowed}; style-src {styled}; img-src data:; "
         f"media-src {media}; base-uri 'none'; form-action 'none'"
     )
     head = [
@@ -96,13 +105,21 @@ def document(
         tag("meta", name="referrer", content="no-referrer"),
         Html(f'<meta http-equiv="refresh" content="{refresh}">') if refresh else None,
         tag("title", title),
-        Html(f"<style>{part_of_page('page.css')}</style>"),
+        Html(f"<style>{style}</style>"),
     ]
-    ends = [Html(f"<script>{text}</script>") for text in texts]
+    held = [_data(name, content) for name, content in (data or {}).items()]
+    ends = [Html(f"<script>{text}</script>\n") for text in scripts]
     return (
         '<!doctype html>\n<html lang="en"><head>'
-        f"{joined(head)}</head>\n<body>{tag('main', *body)}{joined(ends)}</body></html>\n"
+        f"{joined(head)}</head>\n<body>{whole}{joined(held, ends)}</body></html>\n"
     )
+
+
+def _data(name: str, content: Any) -> Html:
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&":  # a string of the data may not end the element
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Html(f'<script type="application/json" id="{shown(name)}">{text}</script>\n')
 
 
 def _digest(text: str) -> str:

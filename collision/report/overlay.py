@@ -14,13 +14,16 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from collision.report.plots import ORANGE, RED, SKY
+from collision.report.palette import DARK, LIGHT
 from collision.types import Seconds
 from collision.video.redraw import Draw
 
 _FINER = 3  # curves are drawn this much larger, and shrunk: lines without steps
 _SHADE = 0.6  # of the picture behind the curve and behind words
 _NOISE: Seconds = 1e-6
+# The band is dark; white letters stand on the alarm's red.
+RISK, LEVEL, ALARM, EVENT = DARK["blue"], DARK["orange"], DARK["red"], DARK["purple"]
+ALARM_PAPER = LIGHT["red"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,7 @@ class Painter:
         self.band = min(height, max(6, height // 6))
         self.text = max(7, min(round(height / 15), round(width / 16), self.band - 2))
         self.span = max(course.end, float(course.times[-1]), 1e-3)
-        self.bright, self.faint = self._panel(SKY, 255), self._panel("#FFFFFF", 110)
+        self.bright, self.faint = self._panel(RISK, 255), self._panel("#FFFFFF", 110)
 
     def __call__(self, picture: np.ndarray, time: Seconds) -> np.ndarray:
         """Paint what is known at a time, onto a copy of ``uint8 [H, W, 3]``."""
@@ -76,9 +79,9 @@ class Painter:
         across = self._put(painted, stamp, gap, "#FFFFFF", "#000000")
         across = self._put(painted, risk, across + gap, "#FFFFFF", "#000000")
         if place >= 0 and self.course.is_on[place]:
-            self._put(painted, "ALARM", across + gap, "#FFFFFF", RED)
+            self._put(painted, "ALARM", across + gap, "#FFFFFF", ALARM_PAPER)
             edge = max(1, self.height // 120)
-            colour = _rgb(RED)
+            colour = _rgb(ALARM_PAPER)
             painted[:edge], painted[-edge:] = colour, colour
             painted[:, :edge], painted[:, -edge:] = colour, colour
 
@@ -105,10 +108,10 @@ class Painter:
         if course.threshold is not None:
             _, level = at(0, course.threshold)
             for left in range(0, size[0], 8 * line):
-                pen.line([(left, level), (left + 4 * line, level)], ORANGE, max(1, line // 2))
+                pen.line([(left, level), (left + 4 * line, level)], LEVEL, max(1, line // 2))
         if course.event_time is not None:
             across, _ = at(course.event_time, 0)
-            pen.line([(across, 0), (across, size[1])], RED, line)
+            pen.line([(across, 0), (across, size[1])], EVENT, line)
         points = list(zip(course.times.tolist(), course.probabilities.tolist(), strict=True))
         ink = (*_rgb(colour), strength)
         for (time, value), (later, following) in zip(points, points[1:], strict=False):
@@ -118,7 +121,7 @@ class Painter:
             if not np.isnan(value):
                 across, level = at(time, value)
                 box = (across - line, level - line, across + line, level + line)
-                pen.ellipse(box, (*_rgb(RED), 255) if is_on else ink)
+                pen.ellipse(box, (*_rgb(ALARM), 255) if is_on else ink)
         small = image.resize((self.width, self.band), Image.Resampling.BOX)
         return np.asarray(small)
 

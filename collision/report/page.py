@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -10,8 +10,8 @@ from typing import TypeAlias
 from markdown_it import MarkdownIt
 
 from collision.files import write_whole
-from collision.report.html import Html, data_address, document, tag
-from collision.report.parts import command, table
+from collision.report.html import Html, asset, document, tag
+from collision.report.parts import command, picture, table
 from collision.report.tables import Grid, as_markdown
 
 # Names of files may look like HTML, links or pictures; a page that needs no other file has none.
@@ -42,10 +42,14 @@ class Code:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG in the run folder or below it."""
+    """A PNG in the run folder or below it.
+
+    With ``draw``, which is given a file to write, the HTML page draws it in its own colours.
+    """
 
     path: Path
     caption: str
+    draw: Callable[[Path], None] | None = None
 
 
 Block: TypeAlias = Heading | Text | Code | Picture | Grid
@@ -75,7 +79,12 @@ def as_markdown_page(blocks: Sequence[Block], folder: Path) -> str:
 def as_html_page(blocks: Sequence[Block]) -> str:
     """The blocks as one HTML file that needs no other file."""
     title = next((block.text for block in blocks if isinstance(block, Heading)), "Results")
-    return document(title, map(_as_html, blocks), scripts=("page.js",))
+    return document(
+        title,
+        map(_as_html, blocks),
+        styles=[asset("report.css")],
+        scripts=[asset("page.js")],
+    )
 
 
 def _as_markdown(block: Block, folder: Path) -> str:
@@ -94,10 +103,12 @@ def _as_markdown(block: Block, folder: Path) -> str:
 
 def _as_html(block: Block) -> Html:
     match block:
+        case Picture(draw=draw) if draw is not None:
+            from collision.report.figures import figure  # matplotlib: a second, only where it draws
+
+            return figure(block.caption, draw)
         case Picture():
-            address = data_address(block.path.read_bytes(), "image/png")
-            image = tag("img", alt=block.caption, src=address, class_="sheet")
-            return tag("figure", image)
+            return picture(block.path, block.caption)
         case Grid():
             return table(block)
         case Code():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from markdown_it import MarkdownIt
 
 from collision.metrics.estimate import Estimate
-from collision.report.html import Child, Html, tag
+from collision.report.html import Child, Html, data_address, tag
 from collision.report.tables import ABSENT, Grid
 
 # Names of files may look like HTML, links or pictures; a page that needs no other file has none.
@@ -29,12 +30,17 @@ def paragraph(text: str, **attributes: str) -> Html:
 
 
 def table(
-    grid: Grid, cells: Sequence[Sequence[Child]] | None = None, sortable: bool = True
+    grid: Grid,
+    cells: Sequence[Sequence[Child]] | None = None,
+    sortable: bool = True,
+    css: str = "",
 ) -> Html:
     """A table that sorts by its headings; ``cells`` may say otherwise what is shown of ``grid``.
 
-    Columns of numbers are set right, words left.
+    Columns of numbers are set right, words left. Without rows there is none.
     """
+    if not grid.rows:
+        return Html("")
     columns = range(len(grid.header))
     is_number = [_is_number([row[at] for row in grid.rows]) for at in columns]
     is_long = [any(len(row[at]) > _MANY_WORDS for row in grid.rows) for at in columns]
@@ -59,8 +65,20 @@ def table(
         for place, row in enumerate(grid.rows)
     ]
     body = tag("thead", tag("tr", head)), tag("tbody", rows)
-    whole = tag("table", *body, class_="sortable" if sortable and len(rows) > 2 else None)
-    return tag("div", whole, class_="wide")
+    kinds = f"sortable {css}" if sortable and len(rows) > 2 else css
+    label = grid.title or f"table: {', '.join(filter(None, grid.header[:3]))}".replace("\n", " ")
+    return scrolled(tag("table", *body, class_=kinds.strip() or None), label)
+
+
+def scrolled(inside: Html, label: str) -> Html:
+    """Let what is wider than the screen scroll, by keyboard too."""
+    return tag("div", inside, class_="scroll", role="group", aria_label=label, tabindex="0")
+
+
+def picture(path: Path, caption: str) -> Html:
+    """Put a PNG into the page."""
+    image = tag("img", alt=caption, src=data_address(path.read_bytes(), "image/png"))
+    return tag("figure", image, tag("figcaption", caption), class_="drawing")
 
 
 def _is_number(column: Iterable[str]) -> bool:
@@ -84,18 +102,18 @@ class Scale:
 def track(one: Estimate, scale: Scale, mark: float | None = None) -> Html:
     """A dot with its interval on a line; ``mark`` is dotted: chance, or no difference."""
     if one.value is None:
-        return tag("span", one.reason or "", class_="legend")
+        return tag("span", one.reason or "", class_="about")
     parts = [tag("u", style=f"left:{scale.at(mark)}")] if mark is not None else []
-    is_shown = False
+    is_held = False
     if one.interval is not None:
         low, high = one.interval
         width = f"calc({scale.at(high)} - {scale.at(low)})"
         parts.append(tag("i", style=f"left:{scale.at(low)};width:{width}"))
-        is_shown = mark is not None and not low <= mark <= high
+        is_held = mark is not None and low <= mark <= high
     parts.append(tag("b", style=f"left:{scale.at(one.value)}"))
     interval = "" if one.interval is None else f", interval {one.low:.3f} to {one.high:.3f}"
     said = f"{one.value:.3f}{interval}" + ("" if mark is None else f"; mark at {mark:.3f}")
-    kind = "track shown" if is_shown else "track"
+    kind = "track held" if is_held else "track"
     return tag("span", parts, class_=kind, role="img", aria_label=said, title=said)
 
 

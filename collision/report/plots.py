@@ -28,12 +28,12 @@ from collision.metrics.nexar import horizon_key
 from collision.metrics.rates import FalseAlarms, RecallByTime
 from collision.metrics.scored import Scored, ranked_rows, stand_in_weights
 from collision.metrics.summary import Summary
+from collision.report.palette import LIGHT, SERIES
 
-# Okabe and Ito's colours: told apart by colour-blind readers and in grey print.
-BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
-RED, PURPLE, SKY = "#D55E00", "#CC79A7", "#56B4E9"
-CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
-INK, MUTED, FAINT = "#222222", "#6B6B6B", "#DDDDDD"
+BLUE, ORANGE, GREEN = LIGHT["blue"], LIGHT["orange"], LIGHT["green"]
+RED, PURPLE = LIGHT["red"], LIGHT["purple"]
+CYCLE = tuple(LIGHT[name] for name in SERIES)
+INK, MUTED, FAINT = LIGHT["ink"], LIGHT["muted"], LIGHT["line"]
 WIDTH = 5.4  # inches of a plot: its letters can be read on a phone, and two stand side by side
 
 STYLE: dict[Any, Any] = {  # Any: matplotlib's stubs spell out every key
@@ -115,7 +115,7 @@ def ap_by_horizon(summary: Summary, path: Path | str) -> None:
         axes.set_title("Average precision by time before the event")
         axes.grid(axis="x", visible=False)
         known = any(entry.low is not None for entry in summary.ap.values())
-        label = "model, 95 % interval" if known else "model (no interval, see the table)"
+        label = "model, 95 % interval" if known else "model (no interval)"
         axes.plot([], [], "o", color=BLUE, label=label)
         axes.legend(loc="lower left", ncols=3)
 
@@ -182,13 +182,13 @@ def score_by_variant(scored: Scored, path: Path | str, tag: str = "variant") -> 
         for axes, horizon in zip(panels, horizons, strict=True):
             for place, name in enumerate(order):
                 rows = ranked & (scored.horizon == horizon) & (names == name)
-                colour = RED if positive_share[name] > 0.5 else BLUE
+                colour = PURPLE if positive_share[name] > 0.5 else BLUE
                 _cloud(axes, place, scored.judged_score[rows], colour)
             axes.set_yticks(range(len(order)), [drawable(name) or "unknown" for name in order])
             axes.set(xlim=(-0.02, 1.02), ylim=(len(order) - 0.5, -0.5))
             axes.set_title(f"{horizon_key(horizon)} s before", fontsize=10)
             axes.grid(axis="y", visible=False)
-        panels[-1].set_xlabel("probability of a collision (orange: collisions; bar: median)")
+        panels[-1].set_xlabel("probability of a collision (purple: collisions; bar: median)")
 
 
 def learning_curves(rows: Sequence[Mapping[str, str]], path: Path | str) -> None:
@@ -297,7 +297,7 @@ def _cloud(axes: Axes, place: float, scores: np.ndarray, colour: str) -> None:
     golden = (math.sqrt(5) - 1) / 2
     spread = np.empty(scores.size)
     spread[np.argsort(scores, kind="stable")] = np.arange(scores.size) * golden % 1.0 - 0.5
-    axes.plot(scores, place + 0.6 * spread, "o", color=colour, ms=3, alpha=0.5, mew=0)
+    axes.plot(scores, place + 0.6 * spread, "o", color=colour, ms=5, alpha=0.6, mew=0)
     axes.vlines(np.median(scores), place - 0.36, place + 0.36, INK, lw=1.8, zorder=3)
 
 

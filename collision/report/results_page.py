@@ -15,7 +15,7 @@ from collision.report.cards import Gallery
 from collision.report.figures import figure
 from collision.report.gallery import cards_of
 from collision.report.headline import NO_LABELS, beside, headline, measured_on
-from collision.report.html import Html, document, tag
+from collision.report.html import Html, asset, document, tag
 from collision.report.judged import Judged
 from collision.report.parts import Scale, command, paragraph, section, table, tile, track, warning
 from collision.report.tables import (
@@ -54,12 +54,13 @@ def write_results_page(
     links = [tag("a", title, href=f"#{name}") for name, title, _ in parts]
     page = document(
         run.title,
-        tag("h1", run.title),
+        tag("h1", run.title, class_="over"),
         [_head(one, len(judged) > 1) for one in judged],
         [warning(name, text) for one in judged for name, text in _warnings(one, len(judged) > 1)],
         tag("nav", links, aria_label="Parts of this page"),
         [section(name, title, body) for name, title, body in parts],
-        scripts=("page.js", "gallery.js"),
+        styles=[asset("report.css")],
+        scripts=map(asset, ("page.js", "gallery.js")),
         media=" ".join(["data:", *media]),
     )
     write_whole(folder / "results.html", page)
@@ -97,7 +98,7 @@ def _sections(
             (_result(one)),
         )
     if gallery is not None:
-        yield "clips", "Clips", [tag("p", _ABOUT_CARDS, class_="legend"), gallery]
+        yield "clips", "Clips", [tag("p", _ABOUT_CARDS, class_="about"), gallery]
     for one, _, place in shown:
         if one.numbers is None:
             continue
@@ -171,10 +172,10 @@ def _slices(one: Judged) -> list[Html]:
         mean, chance = part.ap["mean"], part.chance["mean"]
         rows.append([row[0], number(mean.value), *row[1:6], *row[6:]])
         cells.append([row[0], track(mean, scale, chance), *row[1:6], *row[6:]])
-    header = [grid.header[0], "", *grid.header[1:]]
+    header = [grid.header[0], "as a dot", *grid.header[1:]]
     ends = f"Dots: mAP with its interval, from {scale.low:.2f} to {scale.high:.2f}; "
-    told = ends + "dotted: the slice's own chance. Orange: the interval does not hold chance."
-    return [tag("p", told, class_="legend"), table(Grid("", header, rows), cells)]
+    told = ends + "dotted: the slice's own chance. Filled: the interval does not hold chance."
+    return [tag("p", told, class_="about"), table(Grid("", header, rows), cells)]
 
 
 def scale_of(values: Sequence[Estimate], marks: Sequence[float | None]) -> Scale:
@@ -228,7 +229,11 @@ def _interval(one: Estimate) -> str:
 
 
 def _about(run: RunDescription) -> Iterator[tuple[str, str, list[Html]]]:
-    facts = Grid("", ["property", "value"], [[k, str(v)] for k, v in run.facts.items()])
+    facts = Grid(
+        "",
+        ["property", "value"],
+        [[k, ABSENT if v in (None, "") else str(v)] for k, v in run.facts.items()],
+    )
     body = [command(run.command), table(facts, sortable=False) if facts.rows else Html("")]
     if run.counts:
         counts = table(counts_grid(run.counts), sortable=False)

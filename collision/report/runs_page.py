@@ -17,7 +17,7 @@ from urllib.parse import quote
 from collision.errors import CheckpointError, CollisionError
 from collision.files import write_whole
 from collision.metrics.estimate import Estimate
-from collision.report.html import Child, Html, document, tag
+from collision.report.html import Child, Html, asset, document, tag
 from collision.report.parts import Scale, section, table, tile, track
 from collision.report.results_page import scale_of
 from collision.report.saved import built, read_json
@@ -212,7 +212,7 @@ def write_runs_page(
 ) -> None:
     """Write the page; with ``refresh`` a browser loads it again every so many seconds."""
     now = datetime.now().astimezone()
-    made = f"Made {now:%Y-%m-%d %H:%M:%S %Z}"
+    made = f"In {', '.join(map(str, folders))}. Made {now:%Y-%m-%d %H:%M:%S %Z}"
     made += f"; loads itself again every {refresh} s." if refresh else "."
     states: list[str] = [run.state for run in runs]
     tiles = [
@@ -224,15 +224,15 @@ def write_runs_page(
     shown = (
         [section("runs", "Runs", _runs_table(path, runs))] if runs else [tag("p", "No run yet.")]
     )
-    where = ", ".join(str(folder) for folder in folders)
     page = document(
         "Runs",
-        tag("h1", f"Runs in {where}"),
+        tag("h1", "Runs"),
         tag("p", made, class_="measured"),
         tag("div", tiles, class_="tiles"),
         _going_on(runs),
         shown,
-        scripts=("page.js",),
+        styles=[asset("report.css")],
+        scripts=[asset("page.js")],
         refresh=refresh,
     )
     write_whole(path, page)
@@ -266,7 +266,7 @@ def _runs_table(path: Path, runs: Sequence[Run]) -> Html:
         ("state", lambda run: run.state, _state),
         ("data set", lambda run: run.dataset, lambda run: run.dataset),
         *((name, partial(_part, name), partial(_part, name)) for name in names),
-        ("", lambda run: number(run.ap.value), partial(_dot, scale)),
+        ("as a dot", lambda run: number(run.ap.value), partial(_dot, scale)),
         ("mAP\n[95 % interval]", _ap, _ap),
         ("chance", lambda run: number(run.chance), lambda run: number(run.chance)),
         ("seeds", lambda run: str(run.seeds or ""), lambda run: str(run.seeds or "")),

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from scipy.optimize import isotonic_regression
 
 from collision.errors import MetricError
-from collision.report.plots import BLUE, MUTED, ORANGE, RED, drawable, styled_figure
+from collision.report.plots import BLUE, MUTED, ORANGE, PURPLE, RED, drawable, styled_figure
 from collision.types import Seconds
 
 # Inches: of the picture, of the curve's axes within it, and of the frames below.
@@ -101,7 +101,7 @@ def draw_timeline(
         _curve(axes, timeline)
         _not_enough_yet(axes, start, first_time, end)
         if event_time is not None:
-            axes.axvline(event_time, color=RED, lw=1.8, label=f"event at {event_time:.2f} s")
+            axes.axvline(event_time, color=PURPLE, lw=1.8, label=f"event at {event_time:.2f} s")
         axes.set(xlim=(start, end), ylim=(-0.02, 1.02), ylabel="probability of a collision")
         axes.xaxis.set_major_formatter("{x:g} s")
         axes.set_title(drawable(timeline.title), pad=22)

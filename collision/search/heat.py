@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from collision.report.document import Html, element
+from collision.report.html import Html, tag
 from collision.report.tables import number
 from collision.search.outcomes import Outcome, score_of
 from collision.search.space import Dimension, Space
@@ -56,18 +56,18 @@ def heat_map(outcome: Outcome, down: Dimension, across: Dimension) -> Html:
     """Make the table: the best score in large, shaded; below it mean and number of trials."""
     found = niches(outcome, down.key, across.key)
     bests = [niche.best for niche in found.values()]
-    corner = element("th", f"{down.key} \\ {across.key}", scope="col")
-    names = (element("th", choice.name, scope="col") for choice in across.choices)
+    corner = tag("th", f"{down.key} \\ {across.key}", scope="col")
+    names = (tag("th", choice.name, scope="col") for choice in across.choices)
     rows = []
     for one in down.choices:
         cells = [_niche(found.get((one.name, other.name)), bests) for other in across.choices]
-        rows.append(element("tr", element("th", one.name, scope="row"), *cells))
-    head = element("thead", element("tr", corner, *names))
-    return element("table", head, element("tbody", *rows), class_="heat")
+        rows.append(tag("tr", tag("th", one.name, scope="row"), *cells))
+    head = tag("thead", tag("tr", corner, *names))
+    return tag("table", head, tag("tbody", *rows), class_="heat")
 
 
 def _niche(niche: Niche | None, bests: Sequence[float]) -> Html:
     if niche is None:
-        return element("td", "–", class_="none")
-    below = element("span", f"{number(niche.mean)} · {niche.count}")
-    return element("td", number(niche.best), below, class_=f"h{shade(niche.best, bests)}")
+        return tag("td", "–", class_="none")
+    below = tag("span", f"{number(niche.mean)} · {niche.count}")
+    return tag("td", number(niche.best), below, class_=f"h{shade(niche.best, bests)}")

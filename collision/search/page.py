@@ -8,17 +8,9 @@ from pathlib import Path
 
 from collision.files import write_whole
 from collision.report.charts import score_scale
-from collision.report.document import (
-    Html,
-    asset,
-    document,
-    element,
-    joined,
-    picture,
-    scrolled,
-    table,
-)
+from collision.report.html import Html, asset, document, tag
 from collision.report.page import Picture
+from collision.report.parts import command, picture, scrolled, table, tile
 from collision.report.tables import Grid, as_markdown
 from collision.search import words
 from collision.search.heat import choosable, heat_map
@@ -74,7 +66,7 @@ def as_html_page(
     pictures: Sequence[Picture] = (),
 ) -> str:
     """Give the page as one file."""
-    body = joined(
+    body = [
         *_head(name, space, outcome, facts),
         *_best(outcome, facts),
         *_growth(outcome),
@@ -86,7 +78,7 @@ def as_html_page(
         *_failures(outcome),
         *_trials(outcome),
         *_facts(facts),
-    )
+    ]
     return document(
         f"Search {name}",
         body,
@@ -130,20 +122,16 @@ def _line(space: Space, outcome: Outcome) -> str:
 
 
 def _head(name: str, space: Space, outcome: Outcome, facts: Mapping[str, str]) -> Iterator[Html]:
-    yield element("h1", f"Search {name}")
-    yield element("p", f"{_line(space, outcome)} Page made {facts['page made']}.", class_="muted")
+    yield tag("h1", f"Search {name}", class_="over")
+    yield tag("p", f"{_line(space, outcome)} Page made {facts['page made']}.", class_="muted")
     first, *rest = words.headline(outcome)
-    yield element("p", first, class_="headline")
-    yield from (element("p", text) for text in rest)
+    yield tag("p", first, class_="headline")
+    yield from (tag("p", text) for text in rest)
     yield from (
-        element("p", element("strong", "Warning. "), text, class_="warning", role="note")
+        tag("div", tag("b", "Warning"), text, class_="warning", role="note")
         for text in outcome.warnings()
     )
-    shown = (
-        element("div", element("b", own), element("span", text))
-        for own, text in words.tiles(outcome)
-    )
-    yield element("div", *shown, class_="tiles")
+    yield tag("div", [tile(own, text) for own, text in words.tiles(outcome)], class_="tiles")
 
 
 def _best(outcome: Outcome, facts: Mapping[str, str]) -> Iterator[Html]:
@@ -154,8 +142,8 @@ def _best(outcome: Outcome, facts: Mapping[str, str]) -> Iterator[Html]:
     yield from _titled(words.leaders_grid(outcome), "Chosen by these scores: luck has helped them.")
     if best := outcome.winner or outcome.leader:
         start = facts.get(COMMAND, DEFAULT_COMMAND)
-        yield element("p", f"To train {'the winner' if outcome.winner else 'the first'} again:")
-        yield element("pre", words.command(best.trials[0], start))
+        yield tag("p", f"To train {'the winner' if outcome.winner else 'the first'} again:")
+        yield command(words.command(best.trials[0], start))
 
 
 def _growth(outcome: Outcome) -> Iterator[Html]:
@@ -163,19 +151,19 @@ def _growth(outcome: Outcome) -> Iterator[Html]:
     if not over["number"]:
         return
     many = len(outcome.trials) > MANY
-    yield element("h2", "How the best grew")
+    yield tag("h2", "How the best grew")
     if over["hours"]:
         yield _switch({"growth-number": "by trial", "growth-hours": "by hours"})
     for by, drawn in over.items():
-        yield element("div", drawn, id=f"growth-{by}", class_="many" if many else None)
+        yield tag("div", drawn, id=f"growth-{by}", class_="many" if many else None)
     yield growth_legend(outcome)
 
 
 def _switch(names: Mapping[str, str]) -> Html:
     buttons = (
-        element("button", text, type="button", data_shows=shown) for shown, text in names.items()
+        tag("button", text, type="button", data_shows=shown) for shown, text in names.items()
     )
-    return element("div", *buttons, class_="controls screen", data_switch=True, hidden=True)
+    return tag("div", *buttons, class_="controls screen", data_switch=True, hidden=True)
 
 
 def _heat(space: Space, outcome: Outcome) -> Iterator[Html]:
@@ -186,29 +174,29 @@ def _heat(space: Space, outcome: Outcome) -> Iterator[Html]:
 
     def choice(name: str, title: str, options: Sequence[str], chosen: int) -> Html:
         listed = (
-            element("option", text, value=str(place), selected=place == chosen)
+            tag("option", text, value=str(place), selected=place == chosen)
             for place, text in enumerate(options)
         )
-        return element("label", title, element("select", *listed, name=name))
+        return tag("label", title, tag("select", *listed, name=name))
 
     keys = [dimension.key for dimension in dimensions]
     modes = (
-        element("option", text, value=value)
+        tag("option", text, value=value)
         for value, text in (("best", "best"), ("mean", "mean"), ("count", "number of trials"))
     )
     controls = (
         choice("down", "rows", keys, 0),
         choice("across", "columns", keys, 1),
-        element("label", "shade and large figure", element("select", *modes, name="mode")),
+        tag("label", "shade and large figure", tag("select", *modes, name="mode")),
     )
-    yield element("h2", f"{down.key} by {across.key}")
+    yield tag("h2", f"{down.key} by {across.key}")
     said = (
         "Large: the best mAP; small: mean and number of trials. Confirmations are left out. "
         "More trials, more luck: compare the best of two places only where their numbers are alike."
     )
-    yield element("p", said, class_="muted")
-    yield element("div", *controls, class_="controls screen", id="heat-controls", hidden=True)
-    whole = element("div", heat_map(outcome, down, across), id="heat")
+    yield tag("p", said, class_="muted")
+    yield tag("div", *controls, class_="controls screen", id="heat-controls", hidden=True)
+    whole = tag("div", heat_map(outcome, down, across), id="heat")
     yield scrolled(whole, f"{down.key} by {across.key}")
 
 
@@ -217,7 +205,7 @@ def _choices(space: Space, outcome: Outcome) -> Iterator[Html]:
     if not found:
         return
     scale = score_scale([float(trial.value or 0) for trial in outcome.searched])
-    yield element("h2", "What was chosen, and what it reached")
+    yield tag("h2", "What was chosen, and what it reached")
     said = (
         "Shares are omega squared, beyond what chance gives: beside the other dimensions, and of "
         "each alone. A search tries good choices more often, and good ones together, so the share "
@@ -225,8 +213,8 @@ def _choices(space: Space, outcome: Outcome) -> Iterator[Html]:
         "does. Bar: the middle half; line: median, of a number that of each fifth of the trials. "
         "Where there are very many trials, not all dots are drawn, but evenly spaced ones."
     )
-    yield element("p", said, class_="muted")
-    yield element("div", *(panel_picture(one, scale) for one in found), class_="panels")
+    yield tag("p", said, class_="muted")
+    yield tag("div", *(panel_picture(one, scale) for one in found), class_="panels")
 
 
 def front_grids(outcome: Outcome, objectives: Sequence[str]) -> list[tuple[Grid, Sequence[str]]]:
@@ -257,25 +245,25 @@ def _proposers(outcome: Outcome) -> Iterator[Html]:
 
 
 def _failures(outcome: Outcome) -> Iterator[Html]:
-    yield element("h2", "Failures")
-    yield element("p", words.about_failures(outcome))
-    yield table(words.failures_grid(outcome), class_="causes")
+    yield tag("h2", "Failures")
+    yield tag("p", words.about_failures(outcome))
+    yield table(words.failures_grid(outcome))
 
 
 def _trials(outcome: Outcome) -> Iterator[Html]:
-    yield element("h2", "All trials")
+    yield tag("h2", "All trials")
     if not outcome.trials:
-        yield element("p", "There is none yet.")
+        yield tag("p", "There is none yet.")
         return
     said = "A number opens its trial: the command that repeats it, and where it came from."
-    yield element("p", said, class_="muted screen")
-    yield element("noscript", element("p", "This table needs JavaScript, which is switched off."))
-    yield element("div", id="trials", class_="screen")
-    yield element("p", "They are in the page itself, as search.html.", class_="muted paper")
+    yield tag("p", said, class_="muted screen")
+    yield tag("noscript", tag("p", "This table needs JavaScript, which is switched off."))
+    yield tag("div", id="trials", class_="screen")
+    yield tag("p", "They are in the page itself, as search.html.", class_="muted paper")
 
 
 def _facts(facts: Mapping[str, str]) -> Iterator[Html]:
-    yield from _titled(_facts_grid(facts), "", class_="facts")
+    yield from _titled(_facts_grid(facts), "", css="facts")
 
 
 def _facts_grid(facts: Mapping[str, str]) -> Grid:
@@ -286,12 +274,12 @@ def _facts_grid(facts: Mapping[str, str]) -> Grid:
     )
 
 
-def _titled(grid: Grid, said: str, **attributes: str) -> Iterator[Html]:
+def _titled(grid: Grid, said: str, css: str = "") -> Iterator[Html]:
     if grid.rows:
-        yield element("h2", grid.title)
+        yield tag("h2", grid.title)
         if said:
-            yield element("p", said, class_="muted")
-        yield table(grid, **attributes)
+            yield tag("p", said, class_="muted")
+        yield table(grid, css=css)
 
 
 def _asset(name: str) -> str:

@@ -20,7 +20,7 @@ from collision.report.charts import (
     steps,
     tick_labels,
 )
-from collision.report.document import Html, element, joined
+from collision.report.html import Html, joined, tag
 from collision.report.tables import number
 from collision.search.outcomes import (
     Cell,
@@ -57,12 +57,12 @@ def growth(outcome: Outcome, by: str) -> Html:
     fresh = [(a, b) for a, b, trial in scored if trial.stage == CONFIRM]
     marks += [dots(x, y, fresh, "ring"), dots(x, y, fresh, "hole")]
     failed = (f"M{across(x, a)} {UNITS}v-160" for a, trial in placed if trial.state == FAILED)
-    marks.append(element("path", class_="failed", d="".join(failed)))
+    marks.append(tag("path", class_="failed", d="".join(failed)))
     if bests := running_best([(a, b) for a, b, t in scored if t.stage != CONFIRM]):
         marks.append(steps(x, y, bests))
     if outcome.winner:
         level = down(y, outcome.winner.score)
-        marks.append(element("path", class_="level", d=f"M0 {level}h{UNITS}"))
+        marks.append(tag("path", class_="level", d=f"M0 {level}h{UNITS}"))
     title = "trial" if by == "number" else "hours since the first trial began"
     axes = Axis(x, title, by), Axis(y, "mAP on validation", "map", "score")
     return chart(*axes, marks, "20rem", about=f"Every trial's mAP by {title}, and the best so far")
@@ -89,7 +89,7 @@ def place_of(outcome: Outcome, trial: Trial, by: str) -> float | None:
 def colours(outcome: Outcome) -> dict[str, str]:
     """Give each proposer's class of marks, the most frequent first; the last is for the rest."""
     names = [one.proposer for one in outcome.proposals()]
-    return {name: f"s{min(place, NUM_COLOURS - 1)}" for place, name in enumerate(names)}
+    return {name: f"c{min(place, NUM_COLOURS - 1)}" for place, name in enumerate(names)}
 
 
 def growth_legend(outcome: Outcome) -> Html:
@@ -105,12 +105,15 @@ def growth_legend(outcome: Outcome) -> Html:
         entries.append(("ring", "a fresh seed of one of the best"))
     if outcome.winner:
         entries.append(
-            ("level", f"the winner's mean over fresh seeds, {number(outcome.winner.score)}")
+            (
+                "line dashed level",
+                f"the winner's mean over fresh seeds, {number(outcome.winner.score)}",
+            )
         )
     if outcome.count(FAILED):
-        entries.append(("failed", "failed"))
-    items = (element("li", element("i", class_=f"mark {css}"), text) for css, text in entries)
-    return element("ul", *items, class_="legend")
+        entries.append(("post failed", "failed"))
+    items = (tag("li", tag("i", class_=f"mark {css}"), text) for css, text in entries)
+    return tag("ul", *items, class_="legend")
 
 
 def front_picture(
@@ -133,7 +136,7 @@ def front_picture(
     marks = [dots(x, y, places, "rest"), dots(x, y, best, "front")]
     if line and best:
         through = "L".join(f"{across(x, a)} {down(y, b)}" for a, b in sorted(best))
-        marks.append(element("path", class_="through", d=f"M{through}"))
+        marks.append(tag("path", class_="through", d=f"M{through}"))
     axes = Axis(x, title), Axis(y, "mAP on validation", kind="score")
     return chart(*axes, marks, "15rem", about=f"mAP by {title}; large: on the front")
 
@@ -198,25 +201,21 @@ def fifth_of(numbers: Sequence[float | None]) -> list[str]:
 
 def panel_picture(panel: Panel, y: Scale) -> Html:
     """Draw one panel; ``y`` is the scale of scores, which all share."""
-    head = joined(
-        element("h3", panel.dimension.key), element("div", _about(panel.share), class_="muted")
-    )
+    head = joined(tag("h3", panel.dimension.key), tag("div", _about(panel.share), class_="muted"))
     if isinstance(panel.dimension, Range):
-        return element("section", head, _by_number(panel, panel.dimension, y), class_="panel")
+        return tag("section", head, _by_number(panel, panel.dimension, y), class_="panel")
     rows = sorted(panel.groups.items(), key=lambda item: -float(np.median(item[1])))
     lines = [_strip(name, scores, y) for name, scores in rows]
-    ticks = element(
-        "div", *tick_labels(Axis(y, "", kind="score"), y.ticks(4), "left"), class_="axis-x"
-    )
-    end = element(
+    ticks = tag("div", *tick_labels(Axis(y, "", kind="score"), y.ticks(4), "left"), class_="axis-x")
+    end = tag(
         "div",
         Html("<span></span>"),
         ticks,
-        element("span", "median", class_="muted"),
-        element("span", "n", class_="muted"),
+        tag("span", "median", class_="muted"),
+        tag("span", "n", class_="muted"),
         class_="strip ends",
     )
-    return element("section", head, *lines, end, class_="panel")
+    return tag("section", head, *lines, end, class_="panel")
 
 
 def _about(share: Share) -> str:
@@ -238,21 +237,21 @@ def _strip(name: str, scores: Sequence[float], scale: Scale) -> Html:
     spread = (int(UNITS * (0.15 + 0.7 * (i * 0.618034 % 1))) for i in range(len(shown)))
     marks = "".join(f"M{across(scale, s)} {at}h0" for s, at in zip(shown, spread, strict=True))
     a, b, m = (across(scale, value) for value in (low, high, middle))
-    drawing = element(
+    drawing = tag(
         "svg",
-        element("path", class_="half", d=f"M{a} {UNITS // 2}H{b}"),
-        element("path", class_="dots rest", d=marks),
-        element("path", class_="middle", d=f"M{m} 0V{UNITS}"),
+        tag("path", class_="half", d=f"M{a} {UNITS // 2}H{b}"),
+        tag("path", class_="dots rest", d=marks),
+        tag("path", class_="middle", d=f"M{m} 0V{UNITS}"),
         viewBox=f"0 0 {UNITS} {UNITS}",
         preserveAspectRatio="none",
         aria_hidden="true",
     )
-    return element(
+    return tag(
         "div",
-        element("span", name, class_="name"),
+        tag("span", name, class_="name"),
         drawing,
-        element("span", number(middle)),
-        element("span", str(len(scores))),
+        tag("span", number(middle)),
+        tag("span", str(len(scores))),
         class_="strip",
     )
 
@@ -269,7 +268,7 @@ def _by_number(panel: Panel, dimension: Range, y: Scale) -> Html:
         cut += len(own)
         level = down(y, float(np.median(own)))
         middles.append(f"M{across(x, ends[0]) - 20} {level}H{across(x, ends[1]) + 20}")
-    marks.append(element("path", class_="line", d="".join(middles)))
+    marks.append(tag("path", class_="line", d="".join(middles)))
     axes = Axis(x, f"n = {len(panel.points)}"), Axis(y, "", kind="score")
     about = f"mAP by {dimension.key}, with the median of each fifth of the trials"
     return chart(*axes, marks, "9rem", about=about)

@@ -23,6 +23,7 @@ serves this page, and are removed with their card.</p>
 <label>predicted by<select id="run"></select></label>
 <label>clips<input id="files" type="file" multiple accept="video/*,.mkv,.ts,.avi"></label>
 <label class="check"><input id="overlay" type="checkbox">also paint an overlay</label>
+<label class="check"><input id="heatmap" type="checkbox">also show where it looked (slow)</label>
 </div>
 <p class="muted">Or drop clips here. <span id="limits"></span></p>
 </div>
@@ -37,20 +38,21 @@ serves this page, and are removed with their card.</p>
 <option value="name">name</option></select></label>
 <span id="count" role="status"></span>
 </div>
-<p class="key muted" id="key" hidden><i class="risk">━</i> risk, dotted where part of what it looks
-at was seen <i class="limit">┅</i> threshold <i class="alarm">■</i> alarm</p>
-<div id="cards"></div>
+<ul class="legend" id="key" hidden><li><i class="line c0"></i>risk: probability of a collision</li>
+<li><i class="line dotted c0"></i>risk from part of what it looks at</li>
+<li><i class="line dashed c1"></i>threshold</li><li><i class="band c4"></i>alarm</li></ul>
+<div id="cards" class="cards"></div>
 </section>
 <section aria-labelledby="runs">
 <h2 id="runs">Runs</h2>
 <div class="scroll" role="region" aria-label="table of runs" tabindex="0"><table>
-<thead><tr><th scope="col">compare</th><th scope="col" class="left">run</th>
-<th scope="col" class="left">data set</th><th scope="col">mAP [95 % interval]</th>
-<th scope="col">chance</th><th scope="col">made</th></tr></thead>
+<thead><tr><th scope="col">compare</th><th scope="col">run</th><th scope="col">data set</th>
+<th scope="col" class="n">mAP [95 % interval]</th><th scope="col" class="n">chance</th>
+<th scope="col">made</th></tr></thead>
 <tbody id="table"></tbody></table></div>
 <div class="controls"><button id="compare" type="button" disabled>Compare</button>
 <span class="muted">Choose two or more; the first is what the others are set against.</span></div>
-<div id="comparisons"></div>
+<div id="comparisons" class="cards"></div>
 </section>
 </main>
 <script type="module" src="/assets/serve.js"></script>

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 import signal
 import socket
@@ -88,7 +90,11 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((host, port), family=family)
     except (OSError, UnicodeError) as error:
-        what = getattr(error, "strerror", None) or str(error)
+        number, said = getattr(error, "errno", None), getattr(error, "strerror", None)
+        # Python puts the address into strerror, too, which the sentence names already.
+        if isinstance(number, int) and number in errno.errorcode:
+            said = os.strerror(number)
+        what = said or str(error)
         raise ConfigError(
             f"host={host} port={port}: cannot listen there ({what}). Give another port, or port=0 "
             "for any that is free."

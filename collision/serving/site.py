@@ -2,11 +2,11 @@
 
 GET    /                        the page;  /assets/NAME  its styles and scripts
 GET    /api/state               runs, limits, and the visitor's jobs
-POST   /api/clips?run=N         a clip, as the body
+POST   /api/clips?run=N         a clip, as the body; &overlay=1 and &heatmap=1 ask for more
 POST   /api/comparisons?run=N&run=M
 GET    /api/jobs/ID             a job with what came out
 DELETE /api/jobs/ID             cancel it; remove it, when it has ended
-GET    /jobs/ID/FILE            video, curve, picture, overlay, report
+GET    /jobs/ID/FILE            video, curve, picture, overlay, heat map, report
 GET    /runs/N                  a run's report
 """
 
@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from collision.report.document import asset
+from collision.report.html import asset
 from collision.serving.doors import REPORT_POLICY, Doors
 from collision.serving.jobs import Full, Job, Jobs
 from collision.serving.page import PAGE
@@ -41,6 +41,7 @@ _FILES = {
     "csv": (".csv", False),
     "png": (".png", False),
     "overlay": (".overlay.mp4", False),
+    "heat": (".heat.jpg", False),
     "report": (".html", True),
 }
 _MOST_COMPARED = 8
@@ -98,7 +99,7 @@ class Site:
             raise HTTPException(404)
         text = (_ASSETS / name).read_text(encoding="utf-8")
         if name.endswith(".css"):
-            text = asset("base.css") + text
+            text = asset("look.css") + text
         return Response(text, media_type=_KINDS[Path(name).suffix])
 
     def _state(self, request: Request) -> Response:
@@ -152,6 +153,7 @@ class Site:
                 "checkpoint": str(run.path),
                 "run_name": run.name,
                 "overlay": request.query_params.get("overlay") == "1",
+                "heatmap": request.query_params.get("heatmap") == "1",
             }
             job = Job(_visitor(request), "clip", name, task, folder)
             self.jobs.add(job)

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from collision.report.plots import BLUE, CYCLE, INK, MUTED, ORANGE, drawable, styled_figure
+from collision.report.plots import (
+    BLUE,
+    CYCLE,
+    INK,
+    MUTED,
+    ORANGE,
+    WIDTH,
+    drawable,
+    styled_figure,
+)
 from collision.study.analysis import Analysis
 from collision.study.best import CURVES, running_best
 from collision.study.efficiency import Efficiency
@@ -23,7 +32,7 @@ def effects(analysis: Analysis, path: Path | str) -> None:
     """Draw omega squared of every effect with its interval, the largest on top."""
     shown = [e for e in analysis.anova.effects if e.omega_squared is not None]
     shown.sort(key=lambda e: -(e.omega_squared or 0.0))
-    with styled_figure(path, 6.2, 1.3 + 0.36 * max(1, len(shown))) as figure:
+    with styled_figure(path, WIDTH, 1.3 + 0.36 * max(1, len(shown))) as figure:
         axes = figure.subplots()
         axes.axvline(0, color=MUTED, lw=1, ls="--", zorder=1)
         for place, effect in enumerate(shown):
@@ -49,7 +58,7 @@ def levels(analysis: Analysis, path: Path | str) -> None:
     factors = list(analysis.runs.factors)
     counts = [len(np.unique(c)) for c in analysis.runs.factors.values()]
     rng = np.random.default_rng(0)
-    with styled_figure(path, 6.2, 1 + sum(0.55 + 0.32 * count for count in counts)) as figure:
+    with styled_figure(path, WIDTH, 1 + sum(0.55 + 0.32 * count for count in counts)) as figure:
         panels = figure.subplots(
             len(factors), 1, sharex=True, squeeze=False, height_ratios=[c + 1 for c in counts]
         )[:, 0]
@@ -83,13 +92,13 @@ def pair(analysis: Analysis, path: Path | str) -> None:
     mean = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
     with styled_figure(path, 2.6 + 0.8 * len(others), 1.8 + 0.5 * len(rows)) as figure:
         axes = figure.subplots()
-        axes.set_facecolor("#EEEEEE")
+        axes.set_facecolor("#eeeeee")
         picture = axes.imshow(mean, cmap="cividis", aspect="auto")
         middle = (np.nanmin(mean) + np.nanmax(mean)) / 2
         for place in np.ndindex(*shape):
             text = f"{mean[place]:.3f}\nn {counts[place]:.0f}" if counts[place] else "none"
             dark = counts[place] and mean[place] < middle
-            colour = "white" if dark else INK
+            colour = "#fcfcfc" if dark else "#101010"  # on the cell, whatever the page's scheme
             axes.text(place[1], place[0], text, ha="center", va="center", fontsize=7, color=colour)
         axes.set_xticks(
             range(len(others)), [_short(str(n)) for n in others], rotation=30, ha="right"
@@ -116,7 +125,7 @@ def growth(analysis: Analysis, path: Path | str) -> None:
     rng = np.random.default_rng(0)
     shuffled = np.array([running_best(rng.permutation(score)) for _ in range(300)])
     low, high = np.quantile(shuffled, (0.025, 0.975), axis=0)
-    with styled_figure(path, 6.2, 4.2) as figure:
+    with styled_figure(path, WIDTH, 4.2) as figure:
         axes = figure.subplots()
         label = "the same runs in any order, 95 %"
         axes.fill_between(n, low, high, color=MUTED, alpha=0.2, lw=0, label=label)
@@ -140,7 +149,7 @@ def entropy(analysis: Analysis, path: Path | str) -> None:
     """Draw how varied what was tried was, over the runs."""
     assert analysis.growth is not None
     trajectory = analysis.growth.entropy
-    with styled_figure(path, 6.2, 3) as figure:
+    with styled_figure(path, WIDTH, 3) as figure:
         axes = figure.subplots()
         axes.plot(trajectory.runs, trajectory.value, "o-", color=BLUE, ms=3)
         possible = float(np.log2(len(np.unique(analysis.runs.cells))))
@@ -184,7 +193,7 @@ def slopes(ranked: Sequence[Ranked], path: Path | str) -> None:
 
 def efficiency_curves(one: Efficiency, path: Path | str) -> None:
     """Draw the mean best so far of every policy, with its interval."""
-    with styled_figure(path, 6.2, 4.4) as figure:
+    with styled_figure(path, WIDTH, 4.4) as figure:
         axes = figure.subplots()
         ordered = sorted(one.courses, key=lambda course: -course.mean[-1])
         for colour, style, course in zip(

@@ -53,7 +53,7 @@ def write_report(
             pictures.mkdir(exist_ok=True)
             path = pictures / f"{drawing.name}.png"
             drawing.draw(path)
-            blocks.append(Picture(path, drawing.caption))
+            blocks.append(Picture(path, drawing.caption, drawing.draw))
         for grid in section.grids:
             blocks += [Heading(grid.title, 3), grid] if len(section.grids) > 1 else [grid]
     blocks.append(Text(f"Commit {made['commit'] or 'unknown'}."))

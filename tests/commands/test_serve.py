@@ -1,5 +1,6 @@
 """`serve` as it is started: with a run's own predictor, over HTTP, ended by a signal."""
 
+import base64
 import signal
 import subprocess
 import sys
@@ -18,7 +19,15 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def page(workshop, tmp_path):
     """The page's process, its address, and where it keeps what it is sent."""
-    command = [sys.executable, "-m", "collision", "serve", str(workshop.run), "port=0"]
+    command = [
+        sys.executable,
+        "-m",
+        "collision",
+        "serve",
+        str(workshop.run),
+        "port=0",
+        "heat.cells=2",
+    ]
     env = {**environment(workshop.root), "TMPDIR": str(tmp_path)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, cwd=ROOT, env=env, **pipes)
@@ -37,18 +46,24 @@ def test_a_clip_gets_the_curve_that_predict_gives_and_the_end_leaves_nothing(
     client = httpx.Client(base_url=address, timeout=TIMEOUT)
     client.get("/")
     clip = ROOT / "examples" / "drive.mp4"
-    where = "/api/clips?run=0&overlay=1"
+    where = "/api/clips?run=0&overlay=1&heatmap=1"
     job = client.post(where, content=clip.read_bytes(), headers=OURS).json()["id"]
     end = time.monotonic() + TIMEOUT
     while (told := client.get(f"/api/jobs/{job}").json())["state"] in ("waiting", "working"):
         assert time.monotonic() < end
         time.sleep(0.2)
     assert told["state"] == "done", told
-    assert told["result"]["files"] == ["csv", "overlay", "png", "report", "video"]
+    assert told["result"]["files"] == ["csv", "heat", "overlay", "png", "report", "video"]
     output = tmp_path_factory.mktemp("out")
-    workshop.command("predict", clip, f"checkpoint={workshop.run}", f"output={output}")
+    given = f"checkpoint={workshop.run}", f"output={output}", "heatmap=true", "heat.cells=2"
+    workshop.command("predict", clip, *given)
     assert client.get(f"/jobs/{job}/csv").text == (output / "drive.csv").read_text()
     assert client.get(f"/jobs/{job}/video").content == clip.read_bytes()
+    heat = client.get(f"/jobs/{job}/heat")
+    assert heat.content == (output / "drive.heat.jpg").read_bytes()
+    assert 'filename="clip.heat.jpg"' in heat.headers["content-disposition"]
+    assert base64.b64decode(told["result"]["heat"]) == heat.content
+    assert told["result"]["heat"] in client.get(f"/jobs/{job}/report").text
     assert len(list(spool.glob("collision-serve-*/*/clip.mp4"))) == 1
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=TIMEOUT)

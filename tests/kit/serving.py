@@ -57,6 +57,9 @@ def result(task):
     for kind in ("csv", "png", *(["overlay"] if task["overlay"] else [])):
         (path.parent / "out" / kind).write_text(f"{kind} of {task['name']}")
         files[kind] = f"out/{kind}"
+    if task["heatmap"]:
+        (path.parent / "out" / "heat").write_bytes(base64.b64decode(poster()))
+        files["heat"] = "out/heat"
     return {
         "times": [n * EVERY for n in range(count)],
         "probabilities": [None, *risks[1:]],
@@ -74,6 +77,7 @@ def result(task):
         "notes": [HOSTILE],
         "warnings": [HOSTILE],
         "poster": poster(),
+        "heat": poster() if task["heatmap"] else "",
         "files": files,
     }
 

@@ -79,7 +79,7 @@ def test_numbers_of_a_card_are_those_of_the_clip(tmp_path):
     ):
         assert words in page.text, words
     assert [b["data-time"] for b in page.all("button")] == ["0.750", "1.500"]
-    (limit,) = page.all("line", "limit")
+    (limit,) = page.all("line", "threshold")
     assert limit["y1"] == "50.0"
     (event,) = page.all("line", "event")
     assert float(event["x1"]) == pytest.approx(600 * 1.9 / 2)

@@ -84,7 +84,7 @@ def test_the_page_is_whole_and_its_numbers_are_the_comparisons(two, tmp_path):
     for part in slices:
         assert signed(part.differences["<b>"].value) in html and part.name in html
     assert html.count('<article class="card') == 24
-    assert html.count('class="risk cuts"') == 48
+    assert html.count('class="risk cuts c') == 48
 
 
 def test_a_sentence_for_each_verdict(tmp_path):

@@ -121,7 +121,7 @@ def test_the_picture_marks_cut_alert_event_threshold_and_alarms() -> None:
     for kind, time in (("event", 3.0), ("alert", 1.5), ("cut", 2.5)):
         x = LEFT + inner * time / 4
         assert f'<line class="{kind}" x1="{x:.1f}"' in picture
-    assert picture.count('class="dot alarm"') == 1 and picture.count('class="dot"') == 1
+    assert picture.count('class="dot alarm"') == 1 and picture.count('class="dot c0"') == 1
     assert 'class="threshold"' in picture
     assert "0.90 at 2.50 s; threshold 0.60" in picture.replace("0.40 at 2.00 s, ", "")
 

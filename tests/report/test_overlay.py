@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from collision.report.overlay import Course, Painter, label_of
+from collision.report.overlay import ALARM_PAPER, EVENT, LEVEL, RISK, Course, Painter, label_of
 from collision.video.frames import read_frames
 from collision.video.index import index_video
 from collision.video.redraw import redraw
@@ -69,21 +69,22 @@ def test_an_alarm_shows_from_its_moment_on_and_in_words():
     before, after = painter(frame, first - 0.01), painter(frame, first)
     middle = slice(30, 150)
     assert (before[middle] == frame[middle]).all()  # the road is left as it is
-    assert share_of(before[:30], "#D55E00") == 0 and share_of(after[:30], "#D55E00") > 0.03
+    assert share_of(before[:30], ALARM_PAPER) == 0 and share_of(after[:30], ALARM_PAPER) > 0.03
     assert (after[middle, 2:-2] == frame[middle, 2:-2]).all() and (frame == 90).all()
     quiet = Painter(course(is_on=VALUES > 9, threshold=None), 180, 320)
-    assert share_of(quiet(frame, 2.9), "#D55E00") == 0
+    assert share_of(quiet(frame, 2.9), ALARM_PAPER) == 0
 
 
 def test_the_curve_is_bright_up_to_now_and_its_threshold_and_event_are_there():
     frame = np.zeros((360, 640, 3), np.uint8)
     painter = Painter(course(event_time=2.5), 360, 640)
     early, late = (painter(frame, time)[300:] for time in (0.6, 2.9))
-    assert share_of(late, "#56B4E9") > 2 * share_of(early, "#56B4E9") > 0
+    assert share_of(late, RISK) > 2 * share_of(early, RISK) > 0
     bare = Painter(course(threshold=None, is_on=VALUES > 9), 360, 640)(frame, 2.9)[300:]
-    assert share_of(late, "#E69F00") > share_of(bare, "#E69F00") == 0
-    red = np.argwhere(np.abs(late.astype(int) - (213, 94, 0)).max(axis=2) < 12)[:, 1]
-    assert np.abs(red - 2.5 / 3 * 639).min() < 3
+    assert share_of(late, LEVEL) > share_of(bare, LEVEL) == 0
+    own = [int(EVENT[i : i + 2], 16) for i in (1, 3, 5)]
+    event = np.argwhere(np.abs(late.astype(int) - own).max(axis=2) < 12)[:, 1]
+    assert len(event) and np.abs(event - 2.5 / 3 * 639).max() < 3
     # The cursor stands at now.
     white = np.flatnonzero((painter(frame, 1.5)[300:] == 255).all(axis=2).all(axis=0))
     assert len(white) and abs(white.mean() - 319.5) < 2

@@ -196,13 +196,13 @@ def test_shades_rise_with_the_score_and_outliers_do_not_take_them_all():
 def test_every_trial_is_a_mark(ended):
     _, trials, _, text, _ = ended
     (drawn,) = re.findall(r'id="growth-number".*?id="growth-hours"', text, re.DOTALL)
-    marks = dict.fromkeys(("s", "ring", "failed"), 0)
+    marks = dict.fromkeys(("c", "ring", "failed"), 0)
     for css, path in re.findall(r'<path class="(?:dots )?(\w+)" d="([^"]*)"', drawn):
-        kind = "s" if re.fullmatch(r"s\d", css) else css
+        kind = "c" if re.fullmatch(r"c\d", css) else css
         if kind in marks:
             marks[kind] += path.count("M")
     done = [t for t in trials if t.state == DONE]
-    assert marks["s"] == sum(t.stage == SEARCH for t in done)
+    assert marks["c"] == sum(t.stage == SEARCH for t in done)
     assert marks["ring"] == sum(t.stage == CONFIRM for t in done)
     assert marks["failed"] == sum(t.state == FAILED for t in trials)
 

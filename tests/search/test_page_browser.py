@@ -1,33 +1,18 @@
-"""The page in a browser; skipped where there is none: playwright from PyPI, Debian's chromium."""
+"""The page of a search in a browser; skipped where there is none."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from collision.search.page import write_page
 from collision.search.words import command
+from tests.kit.browser import LOOKS, check_look, visited
 from tests.kit.trials import search_of
 from tests.search.test_page import FACTS, START
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
-)
-CHROMIUM = shutil.which("chromium")
-if not CHROMIUM:
-    pytest.skip("Chromium is not installed: apt-get install chromium", allow_module_level=True)
-
 SPACE, TRIALS = search_of(120, proposers=("random", "tpe", "</script><img src=x onerror=alert(1)>"))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +23,8 @@ def path(tmp_path_factory) -> Path:
 @pytest.fixture
 def page(browser, path):
     """The page, of which nothing may complain."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    opened, said = context.new_page(), []
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on("dialog", lambda dialog: said.append(dialog.message))
-    opened.on("request", lambda request: said.append(request.url))
-    opened.goto(path.as_uri())
-    yield opened
-    assert said == [path.as_uri()]
-    context.close()
+    with visited(browser, path.as_uri()) as opened:
+        yield opened
 
 
 def column(page, title: str) -> list[str]:
@@ -146,14 +123,11 @@ def test_the_pointer_names_a_trial_and_a_click_opens_it(page):
     assert page.locator("tr.details pre").inner_text() == command(best, START)
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_runs_out_of_the_screen(browser, path, width, scheme):
-    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
-    opened = context.new_page()
-    opened.goto(path.as_uri())
-    assert opened.evaluate("document.documentElement.scrollWidth") == width
-    context.close()
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_axe_finds_nothing_and_nothing_runs_out_of_the_screen(browser, path, width, scheme):
+    with visited(browser, path.as_uri(), width, scheme) as opened:
+        opened.locator("button.open").first.press("Enter")
+        check_look(opened)
 
 
 def test_without_javascript_all_but_the_table_is_there(browser, path):

@@ -1,31 +1,21 @@
-"""The page in a browser; skipped where there is none: Debian's chromium, driven by Playwright."""
+"""The served page in a browser; skipped where there is none."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.kit.browser import LOOKS, PATIENCE, check_look, until, visited
 from tests.kit.serving import HOSTILE
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="Playwright is not installed: uv sync"
 )
-axe = pytest.importorskip(
-    "axe_playwright_python.sync_playwright",
-    reason="axe-playwright-python is not installed: uv sync",
-)
-CHROMIUM = shutil.which("chromium")
-if not CHROMIUM:
-    pytest.skip("Chromium is not installed: apt-get install chromium", allow_module_level=True)
-
 CLIP = (ROOT / "examples" / "drive.mp4").read_bytes()
-PATIENCE = 60_000  # milliseconds: a busy machine is slow
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -37,51 +27,23 @@ def address(tmp_path_factory):
     server.communicate()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 @pytest.fixture
 def visit(browser, address):
     """Open the page as a visitor of one's own; nothing may complain, nor go elsewhere."""
-    contexts, said = [], []
+    playwright.expect.set_options(timeout=PATIENCE)
+    with ExitStack() as visits:
 
-    def open_page(width=1280, scheme="light"):
-        view = {"width": width, "height": 900}
-        contexts.append(browser.new_context(viewport=view, color_scheme=scheme))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(PATIENCE)
-        playwright.expect.set_options(timeout=PATIENCE)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: said.append(dialog.message))
-        page.on("request", lambda r: r.url.startswith((address, "data:")) or said.append(r.url))
-        page.goto(address)
-        playwright.expect(page.locator("#run option")).to_have_count(2)
-        return page
+        def open_page(width=1280, scheme="light"):
+            page = visits.enter_context(visited(browser, address, width, scheme))
+            playwright.expect(page.locator("#run option")).to_have_count(2)
+            return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert said == []
+        yield open_page
 
 
 def give(page, *names, content=CLIP):
     files = [{"name": name, "mimeType": "video/mp4", "buffer": content} for name in names]
     page.set_input_files("#files", files)
-
-
-def until(page, expression):
-    """Wait for what the page's own policy lets nobody wait for within it."""
-    for _ in range(PATIENCE // 50):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"never: {expression}")
 
 
 def card(page, name):
@@ -97,6 +59,7 @@ def in_state(page, name, state):
 def test_a_clip_is_sent_played_and_sought_in_step_with_its_curve(visit):
     page = visit()
     page.get_by_label("also paint an overlay").check()
+    page.get_by_label("also show where it looked").check()
     give(page, "drive.mp4")
     done = in_state(page, "drive.mp4", "done")
     done.locator("video").evaluate("video => { video.muted = true; return video.play(); }")
@@ -118,7 +81,9 @@ def test_a_clip_is_sent_played_and_sought_in_step_with_its_curve(visit):
     done.get_by_role("button", name="2.00–3.50 s").click()
     until(page, "Math.abs(document.querySelector('video').currentTime - 2.0) < 0.02")
     links = done.locator(".links a").all_inner_texts()
-    assert links == ["curve (CSV)", "picture", "overlay", "report"]
+    assert links == ["curve (CSV)", "picture", "overlay", "heat map", "report"]
+    heat = done.get_by_alt_text("drive.mp4: where the model looked at 5.00 s, coloured magenta")
+    assert heat.is_visible() and heat.evaluate("image => image.naturalWidth") == 32
     with page.expect_download() as download:
         done.get_by_role("link", name="curve (CSV) of drive.mp4").click()
     assert download.value.suggested_filename == "drive.csv"
@@ -235,10 +200,10 @@ def test_nothing_that_others_write_is_markup_and_reports_reach_nothing(visit):
     assert report.title() == "own"  # `reached`, had its script been answered
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_axe_finds_nothing_and_nothing_runs_out_of_the_screen(visit, width, scheme):
     page = visit(width, scheme)
+    page.get_by_label("also show where it looked").check()
     give(
         page,
         "drive.mp4",
@@ -250,8 +215,6 @@ def test_axe_finds_nothing_and_nothing_runs_out_of_the_screen(visit, width, sche
     page.locator("#cards article[data-state=done]").nth(1).wait_for()
     give(page, "slow.mp4")
     in_state(page, "slow.mp4", "working")
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth") == width
+    check_look(page)
     card(page, "slow.mp4").get_by_role("button", name="Cancel slow.mp4").click()
     in_state(page, "slow.mp4", "cancelled")

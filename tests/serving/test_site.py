@@ -254,7 +254,7 @@ def test_the_page_and_its_answers_carry_their_policies(shop):
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
     assert "sandbox" in client.get("/runs/1").headers["content-security-policy"]
-    assert client.get("/assets/serve.css").text.count("--ground") > 3  # with the shared look
+    assert client.get("/assets/serve.css").text.count("--paper") > 3  # with the shared look
 
 
 def test_runs_are_compared_two_or_more_each_once(shop, worker):

@@ -59,7 +59,9 @@
     say("on", owners[row]);
     const hours = data.hours[row];
     say("ended", hours === null ? "" : `${hours.toFixed(2)} h after the search began`);
-    return make("div", "", list, make("pre", command(row)), button);
+    const made = make("div", "", list, make("pre", command(row)), button);
+    made.className = "fit";  // as wide as the screen, however wide the table
+    return made;
   }
 
   const table = pagedTable(document.getElementById("trials"), {

@@ -49,7 +49,7 @@ function paths(result, length) {
 
 function curveOf(job, result, length) {
   const words = `risk over ${length.toFixed(1)} s, highest ${result.peak[1].toFixed(2)} at ${seconds(result.peak[0])}`;
-  const curve = shape("svg", {class: "curve", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img",
+  const curve = shape("svg", {class: "flat curve", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img",
     preserveAspectRatio: "none", "aria-label": words});
   const band = (css, start, end) => curve.append(shape("rect", {class: css, y: 0, height: HEIGHT,
     x: start / length * WIDTH, width: Math.max(2, (end - start) / length * WIDTH)}));
@@ -57,7 +57,7 @@ function curveOf(job, result, length) {
   for (const alarm of result.alarms) band("alarm", alarm.start, alarm.end);
   if (result.threshold !== null) {
     const level = (1 - result.threshold) * HEIGHT;
-    curve.append(shape("line", {class: "limit", x1: 0, x2: WIDTH, y1: level, y2: level}));
+    curve.append(shape("line", {class: "threshold", x1: 0, x2: WIDTH, y1: level, y2: level}));
   }
   for (const [css, d] of Object.entries(paths(result, length))) if (d) curve.append(shape("path", {class: css, d}));
   curve.append(shape("line", {class: "cursor", x1: 0, x2: 0, y1: 0, y2: HEIGHT}));
@@ -112,12 +112,14 @@ function player(job, result) {
   });
   show(0);
   const alarms = make("ul", {class: "alarms", "aria-label": "alarms"}, ...result.alarms.map((one) => {
-    const words = `${one.start.toFixed(2)}–${seconds(one.end)}, highest ${one.score.toFixed(2)}`;
+    const until = one.end === one.start ? "" : `–${one.end.toFixed(2)}`;
+    const words = `${one.start.toFixed(2)}${until} s, highest ${one.score.toFixed(2)}`;
     const button = make("button", {type: "button"}, words);
     button.addEventListener("click", () => seek(one.start));
     return make("li", {}, button);
   }));
-  const parts = [video, make("p", {class: "now"}, clock, risk), curve, slider];
+  const axis = make("div", {class: "axis"}, ...["0 s", "risk 0 to 1", `${length.toFixed(1)} s`].map((text) => make("span", {}, text)));
+  const parts = [video, make("p", {class: "now"}, clock, risk), curve, axis, slider];
   return result.alarms.length ? [...parts, alarms] : parts;
 }
 
@@ -131,7 +133,15 @@ function factsOf(result) {
   return facts;
 }
 
-const LINKS = {csv: "curve (CSV)", png: "picture", overlay: "overlay", report: "report"};
+// Where the model looked at the highest risk, where that was asked for.
+function heatOf(job, result) {
+  if (!result.heat) return [];
+  const words = `where the model looked at ${seconds(result.peak[0])}`;
+  return [make("figure", {class: "heat"}, make("img", {src: `data:image/jpeg;base64,${result.heat}`,
+    alt: `${job.name}: ${words}, coloured magenta`}), make("figcaption", {}, words))];
+}
+
+const LINKS = {csv: "curve (CSV)", png: "picture", overlay: "overlay", heat: "heat map", report: "report"};
 
 function linksOf(job, files) {
   return Object.entries(LINKS).filter(([kind]) => files.includes(kind)).map(([kind, words]) => {
@@ -166,16 +176,16 @@ export function renew(card, job) {
 }
 
 export function cardOf(job, result, onEnd) {
-  const card = make("article", {"data-id": job.id, "data-state": job.state}, make("h3", {}, job.name));
+  const card = make("article", {class: "card", "data-id": job.id, "data-state": job.state}, make("h3", {}, job.name));
   const goesOn = ["waiting", "working", "coming"].includes(job.state);
   const words = goesOn ? "Cancel" : "Remove";
   const button = make("button", {type: "button", "aria-label": `${words} ${job.name}`}, words);
   button.addEventListener("click", () => onEnd(job));
-  if (job.state === "done" && job.kind === "clip") card.append(factsOf(result), ...player(job, result));
+  if (job.state === "done" && job.kind === "clip") card.append(factsOf(result), ...player(job, result), ...heatOf(job, result));
   else {
     card.append(make("p", {class: "state facts"}, wordsOf(job)));
     if (goesOn) card.append(make("progress", {max: 1, value: job.share, "aria-label": `progress of ${job.name}`}));
-    if (job.error) card.append(make("p", {class: "on"}, job.error));
+    if (job.error) card.append(make("p", {class: "failure"}, job.error));
     if (job.state === "done") card.querySelector(".state").textContent = "compared";
   }
   card.append(make("div", {class: "links"}, ...(result ? linksOf(job, result.files) : []), button));

@@ -195,7 +195,7 @@ function send({file, job}) {
     sendNext();
     look();
   };
-  const where = `/api/clips?run=${$("run").value}${$("overlay").checked ? "&overlay=1" : ""}`;
+  const where = `/api/clips?run=${$("run").value}${wanted("overlay")}${wanted("heatmap")}`;
   request.open("POST", where);
   request.setRequestHeader("X-Collision", "1");
   request.setRequestHeader("X-Clip-Name", encodeURIComponent(file.name));
@@ -211,6 +211,8 @@ function send({file, job}) {
   coming.set(job.id, () => request.abort());
   request.send(file);
 }
+
+const wanted = (name) => ($(name).checked ? `&${name}=1` : "");
 
 function answer(request) {
   try {
@@ -266,8 +268,8 @@ function rowsOf(run, place) {
     box.addEventListener("change", choose);
     const link = run.page ? make("a", {href: `/runs/${place}`, target: "_blank", rel: "noopener"}, run.name) : run.name;
     return make("tr", {}, make("td", {}, line || !run.comparable ? "" : box),
-      make("td", {class: "left"}, line ? "" : link), make("td", {class: "left"}, one.dataset),
-      make("td", {}, one.ap), make("td", {}, one.chance), make("td", {}, one.started));
+      make("td", {}, line ? "" : link), make("td", {}, one.dataset),
+      make("td", {class: "n"}, one.ap), make("td", {class: "n"}, one.chance), make("td", {}, one.started));
   });
 }
 

@@ -1,7 +1,7 @@
 "use strict";
 // Sorts and filters the cards; a video and the cursor on its curve move together.
-const main = document.querySelector("main");
-const cards = [...main.querySelectorAll("article")];
+const all = document.getElementById("cards");
+const cards = [...all.querySelectorAll("article")];
 const find = document.getElementById("find");
 const order = document.getElementById("order");
 const only = document.getElementById("only");
@@ -38,12 +38,15 @@ function show() {
 }
 
 function sort() {
-  main.append(...[...cards].sort(compare));
+  all.append(...[...cards].sort(compare));
 }
 
-find.addEventListener("input", show);
-only.addEventListener("change", show);
-order.addEventListener("change", sort);
+if (find) { // one clip alone needs no choice
+  find.addEventListener("input", show);
+  only.addEventListener("change", show);
+  order.addEventListener("change", sort);
+  show();
+}
 
 for (const card of cards) {
   const video = card.querySelector("video");
@@ -85,4 +88,3 @@ for (const card of cards) {
     button.addEventListener("click", () => { seek(Number(button.dataset.time)); video.focus(); });
   }
 }
-show();

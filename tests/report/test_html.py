@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from collision.report.document import Html, document, element, joined, table
+from collision.report.html import Html, document, joined, tag
+from collision.report.parts import table
 from collision.report.tables import Grid
 from tests.kit.pages import Tags
 
@@ -15,9 +16,7 @@ HOSTILE = "</script><script>alert(1)</script>\"'&<!--${x}\0\ud800"
 
 
 def test_text_is_escaped_everywhere_and_markup_is_kept():
-    made = element(
-        "p", HOSTILE, element("b", "x"), title=HOSTILE, data_of="1", hidden=True, id=None
-    )
+    made = tag("p", HOSTILE, tag("b", "x"), title=HOSTILE, data_of="1", hidden=True, id=None)
     assert made.count("<") == made.count(">") == 4
     assert '<p title="&lt;/script&gt;' in made and "<b>x</b></p>" in made
     assert ' data-of="1" hidden>' in made and " id" not in made
@@ -33,7 +32,7 @@ def test_a_table_of_hostile_cells_has_no_more_elements_than_cells():
     assert table(Grid("none", ["a"], [])) == ""
 
 
-def test_data_come_back_and_cannot_end_their_element():
+def test_data_come_back_and_cannot_end_their_tag():
     content = {HOSTILE.replace("\ud800", ""): [1.25, None, "<!--<script>"]}
     page = document("t", Html(""), data={"mine": content})
     (held,) = re.findall(
@@ -46,7 +45,7 @@ def test_data_come_back_and_cannot_end_their_element():
 
 def test_the_policy_allows_the_page_s_own_scripts_and_nothing_from_elsewhere():
     script = "let x = 1;\n"
-    page = document("t", Html(""), scripts=[script])
+    page = document("t", scripts=[script])
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -58,5 +58,5 @@ for (const table of document.querySelectorAll("table")) {
     say();
   });
   say();
-  table.closest(".wide").after(button);
+  table.closest(".scroll").after(button);
 }

@@ -17,6 +17,14 @@ tags:
 - collision-anticipation
 ---
 """
+_SCRIPT = """`run_onnx.py` does it all in 60 lines, without dashcam-collision:
+
+```sh
+pip install av numpy onnxruntime
+python run_onnx.py clip.mp4
+```
+
+It prints the seconds and the probability, every `steps.stride` seconds."""
 _OWN_LICENCE = (
     "The head's weights have no licence until you give them one: add a line `license:` at the top "
     "of this card. The data that they were trained on may set terms, too."
@@ -29,10 +37,12 @@ def model_card(
     files: Sequence[Exported],
     left_out: Sequence[str],
     version: str,
+    *,
+    has_script: bool = False,
 ) -> str:
     """Write the card, in Markdown; ``metrics`` as in a run's ``metrics.json``, None: not measured.
 
-    ``left_out``: what has no ONNX, a sentence each.
+    ``left_out``: what has no ONNX, a sentence each. ``has_script``: ``run_onnx.py`` lies there.
     """
     parts = predictor.parts
     named = ", ".join(f"{group} `{one.name or one.target}`" for group, one in parts.items())
@@ -49,6 +59,7 @@ def model_card(
     lines += ["## What it learned from", _learned(predictor)]
     lines += ["## Licences", *_licences(predictor)]
     lines += ["## ONNX", *_onnx(predictor, files, left_out)]
+    lines += [_SCRIPT] if has_script else []
     return "\n\n".join(lines) + "\n"
 
 
@@ -59,7 +70,7 @@ def _use(predictor: Predictor) -> str:
     )
     return (
         "```sh\ncollision predict clip.mp4 checkpoint=FOLDER\n"
-        "collision evaluate FOLDER datasets=[clips.csv]\n```\n\n"
+        "collision evaluate FOLDER 'datasets=[clips.csv]'\n```\n\n"
         f"FOLDER is this one. {known} Probabilities are `sigmoid(logit / "
         f"{predictor.temperature:.4f})`."
     )
@@ -129,8 +140,11 @@ def _onnx(predictor: Predictor, files: Sequence[Exported], left_out: Sequence[st
     rows += [f"- Not exported: {_plain(text)}" for text in left_out]
     spec = predictor.spec
     how = (
-        f"Frames are RGB, squashed to {spec.height} x {spec.width}; `config.json` says which "
-        "frames make a window and which windows an example."
+        f"Frames are RGB, the whole picture squashed to {spec.height} x {spec.width} by FFmpeg's "
+        "bilinear filter; at a time, the frame that was shown last. In `config.json`, `backbones` "
+        "has the frames of a window (`num_frames`, 1 / `fps` seconds apart, the last one at its "
+        "end), `steps` the windows of an example (`windows`, `stride` seconds apart) and the "
+        "`times` that the head is given."
     )
     return ["\n".join(rows), how]
 

@@ -21,6 +21,8 @@ from collision.learning.predictor import Predictor
 from collision.learning.predictor_files import BASELINE_FOLDER, FILE_NAME, find_predictors
 from collision.option_groups import Folders
 from collision.report.judged import read_metrics
+from collision.sampling.windows import step_times
+from collision.types import PLAIN
 from collision.untrusted import read_config
 
 # Of a run's files: what tells how it was trained and judged, and not where.
@@ -35,6 +37,7 @@ _METRICS = (
     *("bootstrap", "calibration", "operating_points", "temperatures", "baseline", "warnings"),
 )
 DATA = Folders.data_root
+SCRIPT = "run_onnx.py"
 _PATH = re.compile(r"(?<![\w.:/\\])(?:~?/|[A-Za-z]:[\\/])[^\s'\",;)]+")
 
 
@@ -63,7 +66,10 @@ def write_folder(
         write_json(output / "metrics.json", metrics)
     files, left_out = _export(model, output, onnx)
     write_json(output / "config.json", _described(predictors[0], files))
-    card = model_card(predictors[0], metrics, files, left_out, __version__)
+    has_script = _is_run_alone(predictors[0], files)
+    if has_script:
+        write_whole(output / SCRIPT, (Path(__file__).parent / SCRIPT).read_text(encoding="utf-8"))
+    card = model_card(predictors[0], metrics, files, left_out, __version__, has_script=has_script)
     write_whole(output / "README.md", card)
     return files, left_out
 
@@ -113,15 +119,28 @@ def _export(model: Model, output: Path, onnx: Sequence[str]) -> tuple[list[Expor
     return files, left_out
 
 
+def _is_run_alone(predictor: Predictor, files: Sequence[Exported]) -> bool:
+    """Whether the script does as ``predict``: one backbone that looks at frames in one way."""
+    made = {one.file for one in files}
+    return made == {"head.onnx", "backbone.onnx"} and tuple(predictor.policy.views) == (PLAIN,)
+
+
 def _described(predictor: Predictor, files: Sequence[Exported]) -> dict[str, Any]:
     """Say what whoever runs the ONNX files must know."""
-    point = predictor.threshold
+    point, policy, spec = predictor.threshold, predictor.policy, predictor.spec
+    windows, stride = policy.num_windows(spec), policy.window_stride
+    times = [round(float(time), 6) for time in step_times(spec, windows, stride)]
     return {
         "model_type": "dashcam-collision",
         "version": __version__,
         "backbones": [one.spec.as_dict() for one in predictor.fingerprint.parts],
         "parts": {group: one.as_saved() for group, one in predictor.parts.items()},
-        "sampling": asdict(predictor.policy),
+        "sampling": asdict(policy),
+        "steps": {
+            "windows": windows,
+            "stride": stride,
+            "times": [round(float(t), 6) for t in times],
+        },
         "temperature": predictor.temperature,
         "threshold": point.threshold if point else None,
         "onnx": {one.file: dict(one.inputs) for one in files},

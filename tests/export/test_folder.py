@@ -1,6 +1,8 @@
 """What is handed on holds nothing of the machine, and scores as the run does."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +13,11 @@ import yaml
 from collision import api
 from collision.errors import ConfigError
 from collision.export.card import model_card
-from collision.export.folder import without_paths, write_folder
+from collision.export.folder import _is_run_alone, without_paths, write_folder
 from collision.export.onnx import Exported
 from collision.learning.predictor import load_predictor
 from collision.untrusted import read_config
-from tests.conftest import DATA
+from tests.conftest import DATA, TIMEOUT
 
 
 def files_in(folder):
@@ -117,3 +119,33 @@ def test_names_of_others_are_no_markup(handed):
     card = model_card(replace(predictor, origin=origin), metrics, [made], [hostile], "1")
     assert "<script>" not in card and "\n# Title" not in card
     assert card.count("\\<script\\>\\`x\\`\\|") == 5
+
+
+@pytest.mark.slow
+def test_its_onnx_files_are_run_without_the_package(workshop, tmp_path):
+    pytest.importorskip("onnxruntime")
+    model = api.load(workshop.run, cache_root=workshop.root / "cache")
+    write_folder(model, tmp_path / "made")
+    clip = next((workshop.root / "data").rglob("*.mp4"))
+    command = [sys.executable, "run_onnx.py", clip]
+    said = subprocess.run(
+        command, cwd=tmp_path / "made", capture_output=True, text=True, timeout=TIMEOUT
+    )
+    assert said.returncode == 0, said.stderr
+    curve = np.array([line.split() for line in said.stdout.splitlines()], float)
+    wanted = model.predict(clip)
+    known = ~wanted.from_part & np.isfinite(wanted.probabilities)
+    np.testing.assert_allclose(curve[:, 0], wanted.times[known], atol=0.006)
+    np.testing.assert_allclose(curve[:, 1], wanted.probabilities[known], atol=2e-3)
+
+
+def test_what_the_script_cannot_do_it_is_not_there_for(handed):
+    assert not (handed / "run_onnx.py").exists()
+    predictor = load_predictor(handed / "seed_0" / "predictor.safetensors")
+    both = [Exported(name, 0.0, {}) for name in ("head.onnx", "backbone.onnx")]
+    assert _is_run_alone(predictor, both) and not _is_run_alone(predictor, both[:1])
+    flipped = replace(predictor, policy=replace(predictor.policy, flip=True))
+    assert not _is_run_alone(flipped, both)
+    assert "python run_onnx.py" in model_card(predictor, None, both, [], "1", has_script=True)
+    steps = json.loads((handed / "config.json").read_text())["steps"]
+    assert len(steps["times"]) == steps["windows"] == 8 and steps["times"][-1] == 0

@@ -16,7 +16,10 @@ def run(options: ExportOptions, paths: list[str]) -> int:
         load_exporter()
     console = Console()
     model = api.load(paths[0], trust=options.trust, cache_root=options.cache_root)
-    with console.status("Exporting: tracing takes some seconds, of large heads a minute or two"):
+    doing = "Exporting: tracing takes some seconds, of large heads a minute or two"
+    if not console.is_terminal:  # a log shows no spinner
+        console.print(doing)
+    with console.status(doing):
         files, left_out = write_folder(model, options.output, options.onnx)
     for one in files:
         text = f"{one.file}: onnxruntime differs by {one.difference:.1e} at most (limit 1e-4)"

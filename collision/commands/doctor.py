@@ -51,7 +51,8 @@ def _lines(made: Iterable[Finding], found: list[Finding]) -> Iterator[str]:
         names = ", ".join(dict.fromkeys(one.name for one in broken))
         yield f"\nThe demo cannot run here: {names}. What to do stands beside each."
     else:
-        yield f"\nThe demo can run here: make demo, or collision train. Optional and missing: {missing}."
+        said = "The demo can run here: make demo, or collision train."
+        yield f"\n{said} Optional and missing: {missing}."
 
 
 def as_text(one: Finding) -> str:

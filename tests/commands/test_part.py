@@ -41,6 +41,7 @@ def checkout(tmp_path_factory):
     return copy
 
 
+@pytest.mark.slow
 def test_an_agent_adds_a_head(workshop, checkout, tmp_path):
     answers, folder = [], tmp_path
     for number, proposed in enumerate(agent(answers)):

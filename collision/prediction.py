@@ -256,18 +256,35 @@ def predict(
     threshold = predictor.threshold.threshold if predictor.threshold else None
     first_time, from_part = start + history(policy, specs), exist & ~whole
     distance = predictor.known.distances(data).get(record.id) if predictor.known else None
-    known = threshold, moments.event_time, index, from_part, distance, doubts(predictor, distance)
+    content = source.digests.content(path, rate, stream)
+    doubted = doubts(predictor, distance, content)
+    known = threshold, moments.event_time, index, from_part, distance, doubted
     return Prediction(path, times, probabilities, first_time, *known)
 
 
-def doubts(predictor: Predictor, distance: float | None) -> tuple[str, ...]:
-    """Say why the scores of a video so far from a predictor's own should not be believed."""
+UNLIKE = "This video is unlike those that the predictor learned from"
+
+
+def doubts(
+    predictor: Predictor, distance: float | None, content: str | None = None
+) -> tuple[str, ...]:
+    """Say why the scores of a video so far from a predictor's own should not be believed.
+
+    ``content``: the video's digest, by which a predictor knows one that it has learned from.
+    """
     found = []
+    if content and (seen := predictor.seen((), [content])):
+        splits = " and ".join(split for split, count in seen.items() if count)
+        if splits:
+            found.append(
+                f"The predictor knows this very video from its own training ({splits}): its scores "
+                "flatter. Judge the predictor on videos that it has not seen."
+            )
     if predictor.known and distance is not None and distance > 1:
         share = predictor.known.share_beyond(distance)
         of_own = f"{share:.1%}" if share else "none"
         found.append(
-            f"This video is unlike those that the predictor learned from: its distance is "
+            f"{UNLIKE}: its distance is "
             f"{distance:.2f}, where 19 of 20 videos like them stay within 1 and {of_own} of its "
             "own goes so far. Its scores need not mean here what they meant there."
         )

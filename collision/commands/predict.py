@@ -36,7 +36,7 @@ from collision.heatmap.maps import HeatMap
 from collision.learning.predictor_files import find_predictors
 from collision.metrics.alarms import AlarmRule, alarming
 from collision.options import PredictOptions
-from collision.prediction import Moments, Prediction, small_picture
+from collision.prediction import UNLIKE, Moments, Prediction, small_picture
 from collision.report.clips_page import ClipCard, write_clips_page
 from collision.types import Seconds
 from collision.video.addresses import is_live
@@ -86,13 +86,17 @@ def run(options: PredictOptions, paths: list[str]) -> int:
             progress.start("Predicting", steps, len(clips), "clips")
             for clip in clips:
                 outcomes.append(work.outcome(clip))
-                for line in lines_of(outcomes[-1], told):
+                for line in lines_of(outcomes[-1], told, len(clips) > 1):
                     console.print(line, markup=False, highlight=False, soft_wrap=True)
                 progress.advance(clip.source, 1)
     finally:  # also of those that were finished before something ended it
         if outcomes:
             work.write_all(outcomes)
+    for text in _common(outcomes) if len(outcomes) > 1 else ():
+        if text not in told:
+            console.print(f"warning: {text}", markup=False, highlight=False, soft_wrap=True)
     page = options.output / "predictions.html"
+    say_result(_alarms_said(outcomes))
     text = f"All clips: {page}, with summary.csv and alarms.csv beside it"
     say_result(text)
     if failures := [one.failure for one in outcomes if one.failure]:
@@ -310,10 +314,13 @@ def _suffix(kind: str) -> str:
 def _common(outcomes: Sequence[Outcome]) -> list[str]:
     """Give what the page says of all clips: what all are warned of, and how many are strange."""
     said = [one.prediction for one in outcomes if one.prediction is not None]
+    if len(said) == 1:
+        return list(said[0].warnings)
     everywhere = [set(one.warnings) for one in said]
-    shared = [text for text in (said[0].warnings if said else ()) if len(said) > 1]
+    shared = said[0].warnings if said else ()
     found = [text for text in shared if all(text in own for own in everywhere)]
     strange = sum(one.distance is not None and one.distance > 1 for one in said)
+    found = [text for text in found if not text.startswith(UNLIKE)]
     if strange:
         found.append(
             f"{strange} of {len(said)} clips are unlike the videos that the predictor learned from "
@@ -322,8 +329,26 @@ def _common(outcomes: Sequence[Outcome]) -> list[str]:
     return found
 
 
-def lines_of(outcome: Outcome, told: set[str]) -> list[str]:
-    """Give what is to be known of a clip; a warning already ``told`` of an earlier one is not."""
+def _alarms_said(outcomes: Sequence[Outcome]) -> str:
+    """Count the alarms of all clips, and how often that is."""
+    done = [(o.finished, o.prediction) for o in outcomes if o.finished and o.prediction]
+    known = [(kept, said) for kept, said in done if said.threshold is not None]
+    if not known:
+        return "Alarms: not known, for the predictor has no threshold."
+    counts = [len(said.alarms) for _, said in known]
+    hours = sum(kept.duration for kept, _ in known) / 3600
+    often = f" ({sum(counts) / hours:.0f} an hour)" if hours and sum(counts) else ""
+    return (
+        f"Alarms: {sum(counts)} in {60 * hours:.1f} minutes of video{often}, in "
+        f"{sum(map(bool, counts))} of {len(known)} clips"
+    )
+
+
+def lines_of(outcome: Outcome, told: set[str], is_one_of_many: bool = False) -> list[str]:
+    """Give what is to be known of a clip; a warning already ``told`` of an earlier one is not.
+
+    Of many clips, that one is unlike the training's is a mark, and told of all at the end.
+    """
     said = outcome.prediction
     if said is None or outcome.finished is None:
         return [f"failed: {outcome.failure}"]
@@ -332,8 +357,11 @@ def lines_of(outcome: Outcome, told: set[str]) -> list[str]:
     lines = [f"{said} -> {outcome.finished.name}{before}: {made}"]
     lines += [f"  note: {note}" for note in outcome.finished.notes]
     if said.distance is not None:
-        lines.append(f"  distance from the training's videos: {said.distance:.2f} (limit 1)")
-    lines += [f"  warning: {one}" for one in said.warnings if one not in told]
+        mark = ": unlike them" if said.distance > 1 else ""
+        text = f"  distance from the training's videos: {said.distance:.2f} (limit 1){mark}"
+        lines.append(text)
+    full = [w for w in said.warnings if not (is_one_of_many and w.startswith(UNLIKE))]
+    lines += [f"  warning: {one}" for one in full if one not in told]
     lines += [f"  failed: {outcome.failure}"] if outcome.failure else []
     told.update(said.warnings)
     return lines

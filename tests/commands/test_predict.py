@@ -43,6 +43,10 @@ class Bright:
     threshold = SimpleNamespace(threshold=0.5)
     known, origin = None, SimpleNamespace(is_painted=True)
     policy = SamplingPolicy()
+    learned = ()  # digests of videos that it has learned from
+
+    def seen(self, groups, digests):
+        return {"train": sum(digest in self.learned for digest in digests), "val": 0}
 
     def probabilities(self, data, device):
         return np.array(
@@ -110,6 +114,34 @@ def test_folders_are_kept_apart_and_one_broken_clip_ends_nothing(shop, capsys):
     page = (shop.out / "predictions.html").read_text()
     assert page.count("<article") == 4 and "1 clip failed" in page
     assert 'src="../cam1/a.mp4"' in page  # it is played where it lies
+
+
+def test_a_clip_that_the_predictor_has_learned_from_is_told(shop, capsys):
+    other = write_video(shop.root / "other.mp4", numbered_frames(60, 48, 64), fps=20)
+    digest = shop.model.source.digests.content(other, None, None)
+    shop.model.predictors[0].learned = (digest,)
+    shop.run("cam1/a.mp4", "other.mp4")
+    lines = capsys.readouterr().out.splitlines()
+    (told,) = (number for number, line in enumerate(lines) if "knows this very video" in line)
+    assert "(train)" in lines[told] and any("other.mp4" in line for line in lines[:told])
+    assert (shop.out / "predictions.html").read_text().count("knows this very video") == 1
+
+
+def test_what_holds_of_all_clips_is_told_once_and_alarms_are_counted(shop, capsys):
+    far = SimpleNamespace(distances=lambda data: {"a": 2.0, "b": 3.0}, share_beyond=lambda _: 0)
+    shop.model.predictors[0].known = far
+    shop.run("cam1/a.mp4", "cam2/b.mp4")
+    said = capsys.readouterr().out
+    assert said.count("(limit 1): unlike them") == 2 and "This video is unlike" not in said
+    assert said.count("warning: 2 of 2 clips are unlike the videos") == 1
+    assert said.count("painted scenes alone") == 1
+    assert "Alarms: 2 in 0.1 minutes of video (889 an hour), in 2 of 2 clips" in said
+    shop.run("cam1/a.mp4", "output=one")
+    said = capsys.readouterr().out
+    assert "warning: This video is unlike those" in said and "in 1 of 1 clips" in said
+    page = (shop.root / "one" / "predictions.html").read_text()
+    before_cards = page.partition("<article")[0]
+    assert "painted scenes alone" in before_cards and "This video is unlike" in before_cards
 
 
 def test_finished_clips_are_not_computed_again(shop, monkeypatch, capsys):

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import textwrap
+from difflib import get_close_matches
 from pathlib import Path
 
 import collision.commands
@@ -51,7 +52,10 @@ def _main(arguments: list[str]) -> int:
         return 0
     verb = arguments[0]
     if verb not in known:
-        print(f"error: there is no verb {verb!r}. There are: {', '.join(known)}.", file=sys.stderr)
+        close = get_close_matches(verb, known, n=1)
+        meant = f" Did you mean {close[0]}?" if close else ""
+        there = f"There are: {', '.join(known)}."
+        print(f"error: there is no verb {verb!r}.{meant} {there}", file=sys.stderr)
         return 2
     try:
         from collision.commands._entry import run_verb

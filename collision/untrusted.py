@@ -170,6 +170,8 @@ def read_config(run_folder: Path) -> dict[str, Any]:
     """
     path = run_folder / "config.yaml"
     if not path.is_file():
+        if not run_folder.exists():
+            raise CheckpointError(f"There is no folder {str(run_folder)!r}.")
         there = sorted(p.name for p in run_folder.iterdir())[:8] if run_folder.is_dir() else []
         raise CheckpointError(
             f"{str(run_folder)!r} is not a run folder: no config.yaml there (found: "

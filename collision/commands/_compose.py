@@ -182,8 +182,10 @@ def _explained(config_name: str, overrides: Sequence[str]) -> str | None:
             part = name.partition(".")[0]
             whose = f"; what its YAML leaves out is added with +{name}=VALUE"
             is_elsewhere = part not in choices or _same_word(name, there)
+            said = _no_option(name, there)
+            whose = "" if "Did you mean" in said else whose  # it would only repeat the slip
             whose = "" if is_elsewhere else f" ({part}={choices[part]}{whose})"
-            return _no_option(name, there) + whose
+            return said + whose
     return None
 
 

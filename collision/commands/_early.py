@@ -139,7 +139,10 @@ def _check_search(options: SearchOptions, paths: Sequence[str]) -> None:
     check_storage(options.storage)
     if options.space is None:
         spaces = ", ".join(names_of("space"))
-        raise ConfigError(f"space must be given: space=NAME. There are: {spaces}; or a YAML file.")
+        begun = f"There is no search {options.name!r} to go on with. " if options.name else ""
+        raise ConfigError(
+            f"{begun}space must be given: space=NAME. There are: {spaces}; or a YAML file."
+        )
     if options.design is not None and options.budget is not None:
         raise ConfigError(
             f"budget={options.budget}: a design has the trials that it lists. Leave it out; "

@@ -227,5 +227,6 @@ def guarded(job: Callable[[], int]) -> int:
 
 def _tell(message: str, code: int) -> int:
     sys.stdout.flush()
-    print(f"error: {message}", file=sys.stderr)
+    # Whoever ends a command by a signal, as a page is ended, has met no error.
+    print(message if code > 128 else f"error: {message}", file=sys.stderr)
     return code

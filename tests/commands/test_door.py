@@ -402,7 +402,7 @@ WITHOUT_TORCH = {
     ("evaluate", "nothere"): "No trained predictor in 'nothere'",
     ("train", "seeds=0"): "seeds=0: give 1 or more.",
     ("train", "dataset=nexr"): "Did you mean nexar?",
-    ("train", "resume=nothere"): "not a run folder",
+    ("train", "resume=nothere"): "There is no folder",
     ("extract", "backbones=[vjepa2,nope]"): "No backbone is called 'nope'",
 }
 
@@ -428,7 +428,7 @@ def test_without_a_verb_they_are_listed(capfd):
     assert main([]) == 0
     assert set(OPTIONS) <= set(capfd.readouterr().out.split())
     assert main(["trian"]) == 2
-    assert "no verb 'trian'" in capfd.readouterr().err
+    assert "no verb 'trian'. Did you mean train?" in capfd.readouterr().err
 
 
 def test_a_path_with_a_comma_is_one_path(asked):

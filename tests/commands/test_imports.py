@@ -44,6 +44,7 @@ REFUSED = {
     ("train", "evaluate_on=[ccd]", "data_root=nowhere"): "nowhere/ccd",
     ("train", "init_from=empty"): "No trained predictor in 'empty'",
     ("train", "resume=empty"): "'empty' is not a run folder",
+    ("train", "resume=nowhere"): "There is no folder 'nowhere'",
     ("train", "ensemble=true"): "ensemble=true needs several seeds",
     ("search", "space=offline"): "Say how long",
     ("search", "space=ofline", "budget=9"): "Did you mean offline?",

@@ -138,6 +138,7 @@ def test_a_trial_that_cannot_be_built_ends_nothing(home):
 
 REFUSED = {
     ("search",): "space must be given: space=NAME. There are: core",
+    ("search", "name=nn"): "There is no search 'nn' to go on with. space must be given",
     ("search", "space=offline"): "Say how long: budget=N trials, hours=H, or both",
     ("search", "space=ofline", "budget=3"): "No space is called 'ofline'. Did you mean offline?",
     ("search", "space=offline", "budget=3", "policy=tpee"): "Did you mean tpe?",

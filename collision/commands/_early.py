@@ -35,6 +35,7 @@ from collision.options import (
     TrainOptions,
 )
 from collision.records.files import ListedVideos, prepare
+from collision.records.splits import require_splits
 from collision.sampling.shards import Shard
 from collision.search.accepting import check_passed, siblings_of, tree_for
 from collision.search.folder import folder_of, read_name
@@ -116,10 +117,14 @@ def _check_training(options: TrainOptions, skip: bool) -> None:
 
 
 def _check_datasets(parts: Iterable[Part], splits: Sequence[Split] | None, skip: bool) -> None:
-    """Refuse data sets whose files are not there. Those that make their files do so later."""
+    """Refuse data sets whose files or splits are not there. Those that make files do so later."""
     for part in parts:
         if issubclass(part.imported(), ListedVideos):
-            prepare(part.build(), splits, skip)
+            dataset = part.build()
+            prepare(dataset, splits, skip)
+            # Validation may be made of training later.
+            sure = [split for split in splits or () if split != "val"]
+            require_splits(dataset.name, dataset.records() if sure else [], sure)
 
 
 def _check_search(options: SearchOptions, paths: Sequence[str]) -> None:

@@ -98,6 +98,11 @@ def write_list(file: Path, folder: Path, console: Console) -> int:
     listed = list_videos(folder, file)
     _write_csv(file, COLUMNS, listed.rows)
     say = [f"{len(listed.rows)} videos: {file}"]
+    if groups := listed.groups:
+        most = [f"{name} ({count})" for name, count in groups.most_common(5)]
+        most += [f"{len(groups) - 5} more"] if len(groups) > 5 else []
+        said = "clips of one drive or event belong together, others do not"
+        say += [f"Groups from folders: {', '.join(most)}; check them: {said}."]
     if listed.num_unlabelled:
         say += [f"Fill in the label of {listed.num_unlabelled}: 1 for a collision, or nearly one."]
     if listed.num_untimed or listed.num_unlabelled:

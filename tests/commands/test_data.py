@@ -192,6 +192,16 @@ def test_the_list_of_a_folder_is_read_as_its_hint_says(clips, collision_data, tm
         assert "write=" in capfd.readouterr().err
 
 
+def test_the_list_of_a_folder_says_which_groups_it_took(tmp_path, capfd):
+    for number in range(7):
+        (tmp_path / f"drive_{number}").mkdir()
+        (tmp_path / f"drive_{number}" / "a.mp4").touch()
+    (tmp_path / "drive_3" / "b.mp4").touch()
+    assert main(["data", str(tmp_path), f"write={tmp_path / 'clips.csv'}"]) == 0
+    said = capfd.readouterr().out
+    assert "Groups from folders: drive_3 (2), drive_0 (1)" in said and "2 more; check them" in said
+
+
 def test_examples_are_those_that_train_learns_from(clips, collision_data, tmp_path):
     """Near-and-far cuts have no curve: none is listed, whatever `dense` says."""
     file = tmp_path / "examples.csv"

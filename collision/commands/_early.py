@@ -91,7 +91,7 @@ def check_contents(options: Any, paths: Sequence[str]) -> None:
         _check_training(options, skip)
     elif isinstance(options, ExtractOptions):
         _check_datasets(options.datasets, None, skip)
-    elif isinstance(options, DataOptions) and options.write is None:
+    elif isinstance(options, DataOptions) and not paths:
         _check_listed(options.dataset)
     elif isinstance(options, CompareOptions):
         for folder in named_runs(list(paths)).values():
@@ -238,8 +238,11 @@ def _check_data(options: DataOptions, paths: Sequence[str]) -> None:
     for option in ("examples", "write"):
         if (file := getattr(options, option)) is not None:
             _check_output(option, file)
-    if paths and options.write is None:
-        raise ConfigError(f"data {paths[0]}: say where the list goes, as in write=clips.csv.")
+    if paths and options.examples is not None:
+        raise ConfigError(
+            f"examples={options.examples}: the videos of a folder have no labels, so no moment can "
+            "be cut. Make a list of them with write=clips.csv, and complete it."
+        )
     if options.write is not None and not paths:
         raise ConfigError("write= lists the videos of a folder: collision data FOLDER write=FILE.")
     if options.write is not None and options.write.exists():

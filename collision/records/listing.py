@@ -12,6 +12,7 @@ from pathlib import Path
 from collision.errors import ConfigError
 from collision.files import list_folder
 from collision.records.near import SUFFIXES
+from collision.types import UNLABELLED, VideoRecord
 
 COLUMNS = ("video", "label", "event_time", "group")
 # What folders are called whose videos all have one label; `-`, `_` and blanks count alike.
@@ -56,19 +57,31 @@ def list_videos(folder: Path, list_file: Path) -> Listed:
     out; links to folders are followed. Paths are relative to the folder of ``list_file``, if it
     holds the videos, else to ``folder``.
     """
-    if not folder.is_dir():
-        raise ConfigError(f"{str(folder)!r} is no folder; give the one that holds your videos.")
+    found = find_videos(folder)
     folder, base = folder.absolute(), list_file.absolute().parent
     root = base if folder.is_relative_to(base) else folder
+    numbered = Counter(_without_numbers(place) for place in {path.parent for path in found})
+    series = {place for place in numbered if numbered[place] > 1}
+    return Listed(root, [_row(folder, root, path, series) for path in found])
+
+
+def find_videos(folder: Path) -> list[Path]:
+    """Give the videos in a folder and those below it, sorted; ConfigError: there are none."""
+    if not folder.is_dir():
+        raise ConfigError(f"{str(folder)!r} is no folder; give the one that holds your videos.")
     found: list[Path] = []
-    for place, below, _ in os.walk(folder, followlinks=True):
+    for place, below, _ in os.walk(folder.absolute(), followlinks=True):
         below[:] = [name for name in below if not name.startswith(".")]
         found += list_folder(Path(place), SUFFIXES)
     if not found:
         raise ConfigError(f"{str(folder)!r} holds no video ({', '.join(SUFFIXES)}).")
-    numbered = Counter(_without_numbers(place) for place in {path.parent for path in found})
-    series = {place for place in numbered if numbered[place] > 1}
-    return Listed(root, [_row(folder, root, path, series) for path in sorted(found)])
+    return sorted(found)
+
+
+def unlabelled_records(folder: Path) -> list[VideoRecord]:
+    """Give a record of each video in a folder, of which nothing is known but the file."""
+    names = {path: path.relative_to(folder.absolute()).as_posix() for path in find_videos(folder)}
+    return [VideoRecord(name, path, UNLABELLED, "test", name) for path, name in names.items()]
 
 
 def _row(folder: Path, root: Path, path: Path, series: Collection[str]) -> dict[str, str]:

@@ -80,7 +80,7 @@ def at_threshold(
 
 
 def rates_at(
-    labels: ArrayLike, scores: ArrayLike, threshold: ArrayLike, weights: ArrayLike = 1.0
+    labels: ArrayLike, scores: ArrayLike, threshold: float | np.ndarray, weights: ArrayLike = 1.0
 ) -> Rates:
     """Count what a threshold does, on ``[N]`` labels, scores and weights; it may be ``[N]``, too.
 

@@ -18,6 +18,7 @@ CLASSES = {1: "positive", 0: "negative", -1: "unlabelled"}
 # Of a tag with more values than that, such as a free text, only the most frequent ones are listed.
 MAX_VALUES = 20
 _LISTED_OF_MANY = 5
+_DIFFERENT = 0.9  # from this share of distinct values on a tag tells nothing by its values
 _QUANTILES = {"min": 0.0, "p5": 0.05, "median": 0.5, "p95": 0.95, "max": 1.0}
 
 # What is measured of a video, by name as it stands in reports; None where it has no such thing.
@@ -61,8 +62,12 @@ def count_videos(records: Iterable[VideoRecord]) -> dict[str, dict[str, int]]:
 
 
 def count_tags(records: Iterable[VideoRecord]) -> dict[str, dict[str, dict[str, int]]]:
-    """Count classes by tag and value, the most frequent values first."""
-    return _counted((record, *tag) for record in records for tag in record.tags.items())
+    """Count classes by tag and value, the most frequent values first.
+
+    A tag that names videos rather than kinds of them, such as a checksum, is not listed.
+    """
+    counts = _counted((record, *tag) for record in records for tag in record.tags.items())
+    return {tag: _if_different(values) or _most_frequent(values) for tag, values in counts.items()}
 
 
 def count_kinds(
@@ -75,17 +80,26 @@ def count_kinds(
         for record in known
         for kind, value_of in _KINDS.items()
     )
-    return {kind: counts.get(kind, {}) for kind in _KINDS}
+    return {kind: _most_frequent(counts.get(kind, {})) for kind in _KINDS}
 
 
 def _counted(
     values: Iterable[tuple[VideoRecord, str, str]],
-) -> dict[str, dict[str, dict[str, int]]]:
+) -> dict[str, dict[str, Counter[str]]]:
     """Count classes by what was found of each record, and its value."""
     counts: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for record, what, value in values:
         counts[what][value][CLASSES[record.label]] += 1
-    return {what: _most_frequent(by_value) for what, by_value in counts.items()}
+    return {what: dict(by_value) for what, by_value in counts.items()}
+
+
+def _if_different(values: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
+    """Sum up values of which (nearly) every video has its own; else give nothing."""
+    total = sum(values.values(), Counter())
+    if len(values) <= _LISTED_OF_MANY or len(values) < _DIFFERENT * total.total():
+        return {}
+    is_all = len(values) == total.total()
+    return {"all different" if is_all else f"{len(values)} different values": dict(total)}
 
 
 def _most_frequent(values: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:

@@ -35,6 +35,7 @@ from collision.options import (
     TrainOptions,
 )
 from collision.records.files import ListedVideos, prepare
+from collision.records.splits import require_splits
 from collision.sampling.shards import Shard
 from collision.search.accepting import check_passed, siblings_of, tree_for
 from collision.search.folder import folder_of, read_name
@@ -90,7 +91,7 @@ def check_contents(options: Any, paths: Sequence[str]) -> None:
         _check_training(options, skip)
     elif isinstance(options, ExtractOptions):
         _check_datasets(options.datasets, None, skip)
-    elif isinstance(options, DataOptions) and options.write is None:
+    elif isinstance(options, DataOptions) and not paths:
         _check_listed(options.dataset)
     elif isinstance(options, CompareOptions):
         for folder in named_runs(list(paths)).values():
@@ -116,10 +117,14 @@ def _check_training(options: TrainOptions, skip: bool) -> None:
 
 
 def _check_datasets(parts: Iterable[Part], splits: Sequence[Split] | None, skip: bool) -> None:
-    """Refuse data sets whose files are not there. Those that make their files do so later."""
+    """Refuse data sets whose files or splits are not there. Those that make files do so later."""
     for part in parts:
         if issubclass(part.imported(), ListedVideos):
-            prepare(part.build(), splits, skip)
+            dataset = part.build()
+            prepare(dataset, splits, skip)
+            # Validation may be made of training later.
+            sure = [split for split in splits or () if split != "val"]
+            require_splits(dataset.name, dataset.records() if sure else [], sure)
 
 
 def _check_search(options: SearchOptions, paths: Sequence[str]) -> None:
@@ -236,8 +241,11 @@ def _check_data(options: DataOptions, paths: Sequence[str]) -> None:
     for option in ("examples", "write"):
         if (file := getattr(options, option)) is not None:
             _check_output(option, file)
-    if paths and options.write is None:
-        raise ConfigError(f"data {paths[0]}: say where the list goes, as in write=clips.csv.")
+    if paths and options.examples is not None:
+        raise ConfigError(
+            f"examples={options.examples}: the videos of a folder have no labels, so no moment can "
+            "be cut. Make a list of them with write=clips.csv, and complete it."
+        )
     if options.write is not None and not paths:
         raise ConfigError("write= lists the videos of a folder: collision data FOLDER write=FILE.")
     if options.write is not None and options.write.exists():

@@ -18,9 +18,15 @@ from collision.report.compare_page import (
     differences_by_slice,
     write_compare_page,
 )
-from collision.report.comparison import differences_grid, forest, reading, runs_grid
+from collision.report.comparison import (
+    differences_grid,
+    for_terminal,
+    forest,
+    reading,
+    runs_grid,
+)
 from collision.report.page import Block, Code, Heading, Picture, Text, as_markdown_page
-from collision.report.tables import Grid, as_rich
+from collision.report.tables import Grid
 from collision.runs.folder import create_run_folder
 from collision.runs.provenance import provenance
 
@@ -59,7 +65,7 @@ def run(options: CompareOptions, paths: list[str]) -> int:
     write_page(folder, comparison, result["folders"], made)
     write_compare_page(folder, compared, slices, options.clips, console)
     for grid in (runs_grid(comparison), differences_grid(comparison)):
-        console.print(as_rich(grid))
+        console.print(for_terminal(grid, comparison, console))
     say_result(reading(comparison))
     say_result(f"Results: {folder}")
     return 0

@@ -36,7 +36,7 @@ from collision.features.digest import VideoDigests
 from collision.files import write_json, write_whole
 from collision.options import DataOptions
 from collision.records.check import records_of
-from collision.records.listing import COLUMNS, list_videos
+from collision.records.listing import COLUMNS, list_videos, unlabelled_records
 from collision.records.splits import limited, with_validation
 from collision.report.data_page import print_report, write_data_page
 from collision.runs.folder import create_run_folder
@@ -76,11 +76,17 @@ def run(options: DataOptions, paths: list[str]) -> int:
     if options.write is not None:  # then there is a folder: see ``collision.commands._early``
         return write_list(options.write, user_path(paths[0]), Console())
     policy: SamplingPolicy = options.sampling.build()
-    dataset: Dataset = options.dataset.build()
-    listed, complaint = list_records(dataset, options)
-    dataset_facts = gather(dataset.name, listed, policy, options)
+    if paths:  # without labels nothing can give them away
+        videos, options = user_path(paths[0]), replace(options, shortcuts=False)
+        name, listed, complaint = videos.absolute().name, unlabelled_records(videos), ""
+    else:
+        dataset: Dataset = options.dataset.build()
+        name, (listed, complaint) = dataset.name, list_records(dataset, options)
+    dataset_facts = gather(name, listed, policy, options)
+    if paths:  # nor is there a moment to cut
+        dataset_facts.index = None
     report, measures = make_report(dataset_facts, options)
-    folder = create_run_folder(options.runs_root, f"data_{dataset.name}")
+    folder = create_run_folder(options.runs_root, f"data_{name}")
     write_json(folder / "data.json", report)
     write_data_page(folder, report, measures, report["provenance"]["command"])
     print_report(report, console)
@@ -98,6 +104,11 @@ def write_list(file: Path, folder: Path, console: Console) -> int:
     listed = list_videos(folder, file)
     _write_csv(file, COLUMNS, listed.rows)
     say = [f"{len(listed.rows)} videos: {file}"]
+    if groups := listed.groups:
+        most = [f"{name} ({count})" for name, count in groups.most_common(5)]
+        most += [f"{len(groups) - 5} more"] if len(groups) > 5 else []
+        said = "clips of one drive or event belong together, others do not"
+        say += [f"Groups from folders: {', '.join(most)}; check them: {said}."]
     if listed.num_unlabelled:
         say += [f"Fill in the label of {listed.num_unlabelled}: 1 for a collision, or nearly one."]
     if listed.num_untimed or listed.num_unlabelled:

@@ -16,6 +16,7 @@ from collision.commands._early import datasets_after
 from collision.commands._work import Work, print_plain, steps_of
 from collision.console import progress_console, say_result, warning_console
 from collision.devices import device_of, precision_of
+from collision.evaluation import guards
 from collision.evaluation.evaluation import Evaluation, Judging, evaluate_heads
 from collision.evaluation.scores import write_submission
 from collision.experiment import Experiment, prepare_all
@@ -82,6 +83,7 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     judging = Judging(device_of(options.trainer.accelerator), options.num_resamples)
     judged = experiment.judged_split
     evaluation = evaluate_heads(experiment, judged_heads, judged, judging, audits, baselines)
+    evaluation.findings += guards.found([threshold_finding(options, judged_heads)])
     metrics = {
         "version": 1,
         **evaluation.as_json(),
@@ -169,6 +171,15 @@ def examples_by_split(experiment: Experiment) -> dict[str, dict[str, dict[str, i
     """Count the first fold's examples, without the moments along whole videos."""
     data = experiment.folds[0].data
     return count_examples({split: part.examples for split, part in data.items() if split != DENSE})
+
+
+def threshold_finding(
+    options: TrainOptions, heads: Mapping[int, Sequence[FittedHead]]
+) -> guards.Finding | None:
+    """Tell, once for all heads, where the suggested threshold is not as it was wanted."""
+    points = [head.predictor.threshold for of_seed in heads.values() for head in of_seed]
+    kind = "folds" if len(heads) == 1 else "heads"
+    return guards.threshold_not_reached(points, options.threshold, kind)
 
 
 def run_facts(

@@ -33,6 +33,7 @@ from collision.metrics.comparison import compare
 from collision.metrics.curves import Curve, curves_to_csv
 from collision.metrics.scored import Scored
 from collision.metrics.summary import beside_chance
+from collision.metrics.threshold import Threshold
 from collision.sampling.index import DENSE
 from collision.types import UNLABELLED
 
@@ -92,6 +93,25 @@ class Evaluation:
     def origins(self) -> list[Origin]:
         """What each head's predictor says of its training."""
         return [head.predictor.origin for heads in self.heads.values() for head in heads]
+
+    @property
+    def thresholds(self) -> list[Threshold]:
+        """The threshold of each seed's head; of folds by video, since each has its own."""
+        found: list[Threshold] = []
+        for heads in self.heads.values():
+            known = [one.threshold for head in heads if (one := head.predictor.threshold)]
+            if len(heads) == 1:
+                found += known
+            elif len(known) == len(heads):
+                found.append(
+                    {
+                        record.id: own
+                        for fold, own in zip(self.experiment.folds, known, strict=True)
+                        for record in fold.index.records.values()
+                        if record.split == self.split
+                    }
+                )
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """Give everything that ``metrics.json`` says of this data set."""
@@ -197,11 +217,7 @@ def _video_scores(
 def _numbers(evaluation: Evaluation, judging: Judging) -> Numbers:
     experiment = evaluation.experiment
     seeds = list(evaluation.scores.values())
-    thresholds = [
-        float(np.mean([one.threshold for one in known]))
-        for heads in evaluation.heads.values()
-        if (known := [h.predictor.threshold for h in heads if h.predictor.threshold])
-    ]
+    thresholds = evaluation.thresholds
     policy = experiment.policy
     is_cut_like_oracle = evaluation.split == "test" and policy.within is None
     is_whole = len(experiment.folds) == 1 and experiment.selection.limit is None

@@ -18,6 +18,8 @@ from collision.learning.predictor import PAINTED
 from collision.metrics.calibration import Calibration
 from collision.metrics.estimate import Difference, Estimate, Plain, Z
 from collision.metrics.scored import Counts
+from collision.metrics.threshold import OperatingPoint
+from collision.option_groups import ThresholdOptions
 from collision.sampling.policy import SamplingPolicy
 
 SATURATED = 0.985  # the study behind this project validated at this AP, and tested at .70
@@ -296,6 +298,35 @@ def no_better_than_baseline(against: Against | None) -> Finding | None:
         f"{difference.second:.3f}. The difference, {difference.value:+.3f}{interval}, does not "
         "show that the head is better: head=logistic may do as well, and is trained in seconds.",
         difference.as_json(),
+    )
+
+
+def threshold_not_reached(
+    points: Sequence[OperatingPoint | None], wanted: ThresholdOptions, heads: str = "heads"
+) -> Finding | None:
+    """Tell of how many heads no threshold has on validation what was wanted of the suggested one.
+
+    Theirs is that of the best F1; ``heads`` says what the points are of.
+    """
+    known = [point for point in points if point]
+    if wanted.precision is not None:
+        got = [p.precision for p in known if p.precision < wanted.precision]
+        what, share = f"a precision of {wanted.precision:g}", "a precision of"
+        remedy = "threshold.precision=SHARE asks for less"
+    else:
+        rate = wanted.false_alarm_rate or 0.0
+        got = [p.false_alarm_rate for p in known if p.false_alarm_rate > rate]
+        what, share = f"a false-alarm rate of {rate:g} or less", "a rate of"
+        remedy = "threshold.false_alarm_rate=RATE allows more"
+    if not got:
+        return None
+    where = f"In {len(got)} of {len(known)} {heads} no" if len(known) > 1 else "No"
+    low, high = f"{min(got):.3f}", f"{max(got):.3f}"
+    return Finding(
+        "threshold_not_reached",
+        f"{where} threshold has {what} on validation. The one with the best F1 there is taken "
+        f"instead, with {share} {low if low == high else f'{low} to {high}'}. {remedy}.",
+        {"heads": len(got), "of": len(known), "low": min(got), "high": max(got)},
     )
 
 

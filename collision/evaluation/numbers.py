@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from collision.metrics.anticipation import (
@@ -19,7 +19,7 @@ from collision.metrics.horizons import auc_by_horizon
 from collision.metrics.rates import FalseAlarms, RecallByTime, false_alarms_per_hour, recall_by_time
 from collision.metrics.scored import NEGATIVES_FROM, Scored, ranked_rows, stand_in_weights
 from collision.metrics.summary import Summary, summarise
-from collision.metrics.threshold import Rates, rates_at
+from collision.metrics.threshold import Rates, Threshold, levels, middle_and_range, rates_at
 from collision.metrics.warned import Warned, warned
 from collision.types import Dataset
 
@@ -75,7 +75,7 @@ def judge(
     oracle: Mapping[str, Any] | None = None,
     num_resamples: int = 10_000,
     slices: Sequence[str] | None = None,
-    thresholds: Sequence[float] = (),
+    thresholds: Sequence[Threshold] = (),
 ) -> Numbers:
     """Judge the scores of each seed's selected weights, with the AP of the last ones beside them.
 
@@ -96,7 +96,7 @@ def judge(
 
 
 def judge_curves(
-    curves_by_seed: Sequence[Sequence[Curve]], thresholds: Sequence[float], num_resamples: int
+    curves_by_seed: Sequence[Sequence[Curve]], thresholds: Sequence[Threshold], num_resamples: int
 ) -> AlongVideos:
     """Judge scores along whole videos, with each seed's threshold from validation."""
     return AlongVideos(
@@ -124,10 +124,13 @@ def oracle_of(dataset: Dataset) -> dict[str, float] | None:
     return {key: entry["value"] for key, entry in by_horizon.items() if key != "mean"}
 
 
-def _rates(scored: Scored, threshold: float) -> Rates:
+def _rates(scored: Scored, threshold: Threshold) -> Rates:
     rows = ranked_rows([scored])
     weights = stand_in_weights(scored.label, rows)
-    return rates_at(scored.label[rows], scored.judged_score[rows], threshold, weights)
+    own = levels(threshold, scored.video[rows])
+    found = rates_at(scored.label[rows], scored.judged_score[rows], own, weights)
+    middle, spread = middle_and_range(threshold)
+    return replace(found, threshold=middle, threshold_range=spread)
 
 
 def _unfolded(parts: dict[str, Any], name: str) -> dict[str, Any]:

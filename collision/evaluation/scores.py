@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from collision.learning.datamodule import FeatureDataset
+from collision.metrics.curves import COLUMNS as CURVE_COLUMNS
 from collision.metrics.curves import Curve
 from collision.metrics.scored import COLUMNS, NEGATIVES_FROM, Scored
 from collision.sampling.index import DataIndex
 from collision.sampling.policy import SamplingPolicy
 from collision.types import UNLABELLED, Dataset, Example, VideoRecord
+
+_TAKEN = {*COLUMNS, *CURVE_COLUMNS}
 
 
 def concatenated(parts: Sequence[Scored]) -> Scored:
@@ -61,8 +64,9 @@ def scored_examples(
         for horizon in _horizons_of(record, policy):
             if (record.id, round(horizon, 6)) not in seen:
                 rows.append((record, Example(record.id, -1.0, record.label, horizon), np.nan))
-    names = sorted({name for record, _, _ in rows for name in record.tags})
-    tags = {name: [record.tags.get(name, "") for record, _, _ in rows] for name in names}
+    own_tags = [_tags_of(record) for record, _, _ in rows]
+    names = sorted({name for own in own_tags for name in own})
+    tags = {name: [own.get(name, "") for own in own_tags] for name in names}
     if policy.within is not None:
         kinds = {True: "crash videos", False: "normal videos"}
         tags[NEGATIVES_FROM] = ["" if e.label else kinds[e.hard_negative] for _, e, _ in rows]
@@ -100,8 +104,16 @@ def curves_of(
             event_time = index.durations.get(record.id, 0.0) + record.cut_horizon
         own = np.array(sorted(moments.get(record.id, []))).reshape(-1, 2)
         about = (record.id, record.group, record.label, event_time)
-        curves.append(Curve(*about, own[:, 0], own[:, 1], dict(record.tags)))
+        curves.append(Curve(*about, own[:, 0], own[:, 1], _tags_of(record)))
     return curves
+
+
+def _tags_of(record: VideoRecord) -> dict[str, str]:
+    """Give a record's tags, but for those called like a column of the files of scores.
+
+    Such a one is left over in a person's list, where another column was mapped to that name.
+    """
+    return {name: text for name, text in record.tags.items() if name not in _TAKEN}
 
 
 def probability_of_videos(data: FeatureDataset, scores: np.ndarray) -> dict[str, float]:

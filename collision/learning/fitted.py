@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -173,13 +172,13 @@ def calibrate(
 def suggested_threshold(
     labels: np.ndarray, scores: np.ndarray, wanted: ThresholdOptions
 ) -> OperatingPoint:
-    """Give the threshold of the wanted precision or false-alarm rate, else of the best F1."""
+    """Give the threshold of the wanted precision or false-alarm rate, else of the best F1.
+
+    ``guards.threshold_not_reached`` tells of the latter, for all heads together.
+    """
     try:
         if wanted.precision is not None:
             return threshold_at_precision(labels, scores, wanted.precision)
         return threshold_at_false_alarm_rate(labels, scores, wanted.false_alarm_rate or 0.0)
-    except MetricError as error:
-        logging.getLogger(__name__).warning(
-            f"{error} The suggested threshold is the one with the best F1 on validation instead."
-        )
+    except MetricError:
         return threshold_at_best_f1(labels, scores)

@@ -18,6 +18,7 @@ from collision.metrics.alarms import DEFAULT_RULE, AlarmRule, alarms_in
 from collision.metrics.calibration import wilson
 from collision.metrics.curves import Curve, check_curves
 from collision.metrics.estimate import LEVEL, Plain
+from collision.metrics.threshold import Threshold, levels, middle_and_range
 
 if TYPE_CHECKING:  # plain numbers need no torch
     from collision.types import Seconds
@@ -48,7 +49,8 @@ class AlarmRate(Plain):
 class FalseAlarms(Plain):
     """False alarms at a threshold; ``step`` is the median distance of scores in seconds.
 
-    ``refractory``, ``hysteresis`` and ``min_length`` are the ``AlarmRule``.
+    ``refractory``, ``hysteresis`` and ``min_length`` are the ``AlarmRule``; ``threshold_range`` as
+    in ``Warned``.
     """
 
     threshold: float
@@ -59,6 +61,7 @@ class FalseAlarms(Plain):
     before_events: AlarmRate
     hysteresis: float = 0.0
     min_length: Seconds = 0.0
+    threshold_range: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,12 @@ class RecallByTime(Plain):
     high: Sequence[float] = ()
     scored: Sequence[float] = ()
     reason: str | None = None
+    threshold_range: Sequence[float] | None = None
 
 
 def false_alarms_per_hour(
     curves: Sequence[Curve],
-    threshold: float,
+    threshold: Threshold,
     *,
     rule: AlarmRule = DEFAULT_RULE,
     gap: Seconds = GAP,
@@ -103,16 +107,21 @@ def false_alarms_per_hour(
     for label in (0, 1):
         quiet = [curve.before_event(gap) for curve in curves if curve.label == label]
         quiet = [curve for curve in quiet if curve.times.size]
-        alarms = sum(len(alarms_in(c.times, c.scores, threshold, rule)) for c in quiet)
+        own = levels(threshold, (curve.video for curve in quiet)).tolist()
+        alarms = sum(
+            len(alarms_in(c.times, c.scores, level, rule))
+            for c, level in zip(quiet, own, strict=True)
+        )
         hours = sum(curve.times.size for curve in quiet) * (step or 0.0) / 3600
         rates.append(_rate(len(quiet), hours, alarms))
     normal, before = rates
-    how = rule.hysteresis, rule.min_length
-    return FalseAlarms(float(threshold), rule.refractory, gap, step, normal, before, *how)
+    middle, spread = middle_and_range(threshold)
+    how = rule.hysteresis, rule.min_length, spread
+    return FalseAlarms(middle, rule.refractory, gap, step, normal, before, *how)
 
 
 def recall_by_time(
-    curves: Sequence[Curve], threshold: float, *, leads: Sequence[Seconds] = LEADS
+    curves: Sequence[Curve], threshold: Threshold, *, leads: Sequence[Seconds] = LEADS
 ) -> RecallByTime:
     """Share of positives that have alarmed at least so many seconds (leads) before their event.
 
@@ -121,16 +130,21 @@ def recall_by_time(
     _check(curves, threshold, **{f"leads[{place}]": lead for place, lead in enumerate(leads)})
     positives = [curve.before_event() for curve in curves if curve.label]
     num_groups = len({curve.group for curve in positives})
-    result = RecallByTime(float(threshold), len(positives), num_groups)
+    middle, spread = middle_and_range(threshold)
+    result = RecallByTime(middle, len(positives), num_groups, threshold_range=spread)
     if not positives:
         return replace(result, reason="there are no positives")
 
-    def shares(least: float) -> list[float]:
+    def shares(least: np.ndarray) -> list[float]:
         """Of positives whose earliest score of at least so much has a lead of at least so much."""
-        earliest = [c.leads[c.scores >= least].max(initial=-np.inf) for c in positives]
+        earliest = [
+            c.leads[c.scores >= level].max(initial=-np.inf)
+            for c, level in zip(positives, least, strict=True)
+        ]
         return [float(np.mean(np.array(earliest) >= round(lead, 3))) for lead in leads]
 
-    recall, scored = shares(threshold), shares(-np.inf)
+    recall = shares(levels(threshold, (curve.video for curve in positives)))
+    scored = shares(np.full(len(positives), -np.inf))
     low, high = np.reshape([wilson(share, num_groups) for share in recall], (-1, 2)).T.tolist()
     seconds = [float(lead) for lead in leads]
     return replace(result, seconds=seconds, recall=recall, low=low, high=high, scored=scored)
@@ -146,9 +160,9 @@ def _rate(videos: int, hours: float, alarms: int) -> AlarmRate:
     return AlarmRate(videos, hours, alarms, alarms / hours, low / hours, high / hours)
 
 
-def _check(curves: Sequence[Curve], threshold: float, **seconds: Seconds) -> None:
+def _check(curves: Sequence[Curve], threshold: Threshold, **seconds: Seconds) -> None:
     check_curves(curves)
-    if np.isnan(threshold):
+    if np.isnan(middle_and_range(threshold)[0]):
         raise MetricError("The threshold is NaN. Choose one on validation scores.")
     for name, value in seconds.items():
         if not 0 <= value < np.inf:

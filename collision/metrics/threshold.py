@@ -9,6 +9,7 @@ Shapes: N examples, K distinct scores.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,9 @@ from numpy.typing import ArrayLike
 from collision.errors import MetricError
 from collision.metrics.estimate import Plain
 from collision.metrics.nexar import rankable
+
+# One for all videos; or by video, where each was judged by the head of its own fold.
+Threshold = float | Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -37,19 +41,51 @@ class OperatingPoint(Plain):
 class Rates(Plain):
     """What a threshold does on other examples than those it was chosen on.
 
-    A share is None where nothing alarms, or where a class is missing.
+    A share is None where nothing alarms, or where a class is missing. Where each fold has its own
+    threshold, their lowest and highest are ``threshold_range``, and ``threshold`` is their mean.
     """
 
     threshold: float
     precision: float | None
     recall: float | None
     false_alarm_rate: float | None
+    threshold_range: Sequence[float] | None = None
+
+
+def levels(threshold: Threshold, videos: Iterable[str]) -> np.ndarray:
+    """``[N]`` the threshold at which each of N videos is judged."""
+    if isinstance(threshold, Mapping):
+        return np.array([threshold[str(video)] for video in videos], dtype=np.float64)
+    return np.array([threshold for _ in videos], dtype=np.float64)
+
+
+def middle_and_range(threshold: Threshold) -> tuple[float, tuple[float, float] | None]:
+    """The threshold itself; or of those by fold the mean, and the lowest and the highest."""
+    if not isinstance(threshold, Mapping):
+        return float(threshold), None
+    own = sorted(set(threshold.values()))
+    return float(np.mean(own)), (own[0], own[-1])
+
+
+def at_threshold(
+    threshold: float,
+    spread: Sequence[float] | None,
+    written: Callable[[float], str] = "{:.3f}".format,
+) -> str:
+    """Say in words at which threshold from validation something is counted."""
+    if spread is None:
+        return f"at the threshold {written(threshold)} from validation"
+    low, high = map(written, spread)
+    return f"at each fold's own threshold from validation, {low} to {high}"
 
 
 def rates_at(
-    labels: ArrayLike, scores: ArrayLike, threshold: float, weights: ArrayLike = 1.0
+    labels: ArrayLike, scores: ArrayLike, threshold: float | np.ndarray, weights: ArrayLike = 1.0
 ) -> Rates:
-    """Count what a threshold does, on ``[N]`` labels, scores and weights."""
+    """Count what a threshold does, on ``[N]`` labels, scores and weights; it may be ``[N]``, too.
+
+    Of several ``threshold`` is the mean over the examples.
+    """
     labels, alarms = np.asarray(labels), np.asarray(scores, dtype=np.float64) >= threshold
 
     def share(rows: np.ndarray, of: np.ndarray) -> float | None:
@@ -58,7 +94,7 @@ def rates_at(
 
     positive, negative = labels == 1, labels == 0
     shares = share(positive, alarms), share(alarms, positive), share(alarms, negative)
-    return Rates(float(threshold), *shares)
+    return Rates(float(np.mean(threshold)), *shares)
 
 
 def threshold_at_best_f1(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:

@@ -7,6 +7,7 @@ seed: a threshold belongs to one model. Shapes: N examples.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from collision.metrics.calibration import wilson
 from collision.metrics.estimate import MIN_GROUPS, Estimate, Plain
 from collision.metrics.scored import NEGATIVES_FROM, Scored
+from collision.metrics.threshold import Threshold, levels, middle_and_range
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Warned(Plain):
     moment that counts, in seconds before the event. ``chance`` is the recall of alarms that know
     nothing and come as often: the share of false alarms. ``unscored`` negatives are left out, a
     positive without a score is missed. ``within``: negatives are (also) moments of crash videos,
-    long before their events.
+    long before their events. Where each fold has its own threshold, their lowest and highest are
+    ``threshold_range``, and ``threshold`` is their mean.
     """
 
     threshold: float
@@ -36,10 +39,12 @@ class Warned(Plain):
     false_alarms: Estimate
     chance: float | None
     within: bool = False
+    threshold_range: Sequence[float] | None = None
 
 
-def warned(scored: Scored, threshold: float) -> Warned:
-    """Count the clips of which a threshold warns."""
+def warned(scored: Scored, threshold: Threshold) -> Warned:
+    """Count the clips of which a threshold warns; each by its own, where there is one by video."""
+    middle, spread = middle_and_range(threshold)
     shares, counts, unscored = {}, {}, 0
     for label in (1, 0):
         rows = np.flatnonzero(scored.label == label)
@@ -48,13 +53,14 @@ def warned(scored: Scored, threshold: float) -> Warned:
         np.maximum.at(highest, clip_of, np.nan_to_num(scored.score[rows], nan=-np.inf))
         group = np.empty(len(videos), dtype=scored.group.dtype)
         group[clip_of] = scored.group[rows]
+        alarmed = highest >= levels(threshold, videos)
         kept = np.isfinite(highest) | (label == 1)
         unscored += int((~kept).sum())
         counts[label] = int(kept.sum())
-        shares[label] = _share(highest[kept] >= threshold, np.unique(group[kept]).size)
+        shares[label] = _share(alarmed[kept], np.unique(group[kept]).size)
     kinds = scored.tags.get(NEGATIVES_FROM)
     return Warned(
-        threshold=float(threshold),
+        threshold=middle,
         least_horizon=float(scored.horizon.min()),
         positives=counts[1],
         negatives=counts[0],
@@ -63,6 +69,7 @@ def warned(scored: Scored, threshold: float) -> Warned:
         false_alarms=shares[0],
         chance=shares[0].value,
         within=kinds is not None and "crash videos" in kinds,
+        threshold_range=spread,
     )
 
 

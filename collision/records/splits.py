@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from collision.errors import ConfigError
-from collision.types import SPLITS, UNLABELLED, VideoRecord
+from collision.types import SPLITS, UNLABELLED, Split, VideoRecord
 
 
 def fraction_from(text: str) -> float:
@@ -40,6 +40,18 @@ def with_validation(
     return [
         replace(r, split="val") if r.split == "train" and r.group in moved else r for r in records
     ]
+
+
+def require_splits(name: str, records: Sequence[VideoRecord], splits: Sequence[Split]) -> None:
+    """Refuse a wanted split of a data set that holds no video, by a ConfigError."""
+    found = [split for split in SPLITS if any(r.split == split for r in records)]
+    for split in splits:
+        if split not in found:
+            raise ConfigError(
+                f"Data set {name!r} has no video in the split {split!r}, "
+                f"only in: {', '.join(found) or 'none'}. `train` can make its own by "
+                "cross-validation, folds=5; `evaluate` scores another with split=NAME."
+            )
 
 
 def folded(records: Sequence[VideoRecord], folds: int, fold: int, seed: int) -> list[VideoRecord]:

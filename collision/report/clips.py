@@ -32,6 +32,7 @@ class Clip:
     Attributes:
         size: Of its file in bytes, by which another file of that name is told; None of a folder.
         cuts: Seconds at which what was scored ends, by horizon.
+        threshold: Of its own fold's head, of the first seed; None where all have the same.
     """
 
     video: str
@@ -42,6 +43,7 @@ class Clip:
     frame_rate: float | None = None
     video_stream: int | None = None
     cuts: dict[str, Seconds] = field(default_factory=dict)
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ def clips_of(evaluation: Evaluation) -> Clips:
             own = cuts.setdefault(example.video, {})
             if example.end_time >= 0:
                 own[horizon_key(example.horizon)] = round(float(example.end_time), 6)
+    first = next(iter(evaluation.thresholds), None)
+    own_threshold = first if isinstance(first, Mapping) else {}
     clips = {}
     for name, record in experiment.records.items():
         is_judged = record.split == split or name in cuts
@@ -69,7 +73,8 @@ def clips_of(evaluation: Evaluation) -> Clips:
             continue
         path = Path(record.path).absolute()
         timing = record.event_time, record.alert_time, record.frame_rate, record.video_stream
-        clips[name] = Clip(name, str(path), size_of(path), *timing, cuts.get(name, {}))
+        more = cuts.get(name, {}), own_threshold.get(name)
+        clips[name] = Clip(name, str(path), size_of(path), *timing, *more)
     return Clips(round(max(_reach(experiment, split), default=0.0), 6), clips)
 
 

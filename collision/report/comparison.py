@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from collision.metrics.comparison import Comparison
 from collision.report.plots import BLUE, INK, MUTED, drawable, styled_figure
-from collision.report.tables import ABSENT, Grid, number, percent, signed, with_interval
+from collision.report.tables import ABSENT, Grid, as_rich, number, percent, signed, with_interval
+
+_WIDE = 10_000  # columns, in which everything fits
 
 
 def runs_grid(comparison: Comparison) -> Grid:
@@ -28,6 +37,23 @@ def differences_grid(comparison: Comparison) -> Grid:
         rows.append([name, with_interval(one, signed), *p_values, one.reason or ""])
     header = ["run", "difference\n[95 % interval]", "p", "p, Holm", "note"]
     return Grid(f"Against {comparison.reference}", header, rows)
+
+
+def for_terminal(grid: Grid, comparison: Comparison, console: Console) -> Table:
+    """Give a grid of runs as a table; where it is too wide, without what all names begin with."""
+    table = as_rich(grid)
+    if console.measure(table, options=console.options.update(width=_WIDE)).maximum > console.width:
+        short = short_names(list(comparison.runs))
+        table = as_rich(replace(grid, rows=[[short[row[0]], *row[1:]] for row in grid.rows]))
+        table.columns[0].overflow = "fold"  # else their ends, which differ, would be cut off
+    return table
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Put an ellipsis in place of the words with which all names begin."""
+    words = zip(*(re.split("(?<=[-_/ =])", name) for name in names), strict=False)
+    end = sum(len(row[0]) for row in takewhile(lambda row: len(set(row)) == 1, words))
+    return {name: f"…{name[end:]}" if end > 1 else name for name in names}
 
 
 def reading(comparison: Comparison) -> str:

@@ -90,7 +90,7 @@ def cards_of(judged: Judged, counts: Mapping[str, int] | None = None) -> list[Ca
     wrong = _both(sorted((c for c in scored if c.choice == WRONG), key=lambda c: -c.error))
     chosen = wrong[: counts[WRONG]]
     taken = {id(card) for card in chosen}
-    near = sorted(scored, key=lambda card: abs((card.score or 0.0) - threshold))
+    near = sorted(scored, key=lambda card: abs((card.score or 0.0) - (card.threshold or 0.0)))
     hard = [card for card in near if id(card) not in taken][: counts[HARD]]
     taken |= {id(card) for card in hard}
     right = sorted((c for c in scored if c.choice == RIGHT), key=lambda c: c.error)
@@ -142,6 +142,8 @@ def card_of(judged: Judged, unit: Unit, threshold: float) -> Card:
     top = int(np.nanargmax(mean)) if is_scored else 0
     score = float(mean[top]) if is_scored else None
     clip = judged.clips.clips.get(video)
+    if clip is not None and clip.threshold is not None:
+        threshold = clip.threshold
     horizons = [horizon_key(value) for value in first.horizon[rows]]
     times = [clip.cuts.get(key) if clip else None for key in horizons]
     known = all(time is not None for time in times)

@@ -6,6 +6,7 @@ import math
 
 from collision.metrics.estimate import Estimate
 from collision.metrics.nexar import horizon_key
+from collision.metrics.threshold import at_threshold
 from collision.metrics.warned import Warned
 from collision.report.judged import Judged
 
@@ -46,7 +47,8 @@ def beside(judged: Judged) -> list[str]:
     if one is not None and one.recall.value is not None and one.false_alarms.value is not None:
         said += [_shares(one), _chance(one)]
         of_first = f", of the first of {len(numbers.warned)} seeds" * (len(numbers.warned) > 1)
-        said.append(f"At the threshold {one.threshold:.3f} from validation{of_first}.")
+        where = at_threshold(one.threshold, one.threshold_range)
+        said.append(f"{where[:1].upper()}{where[1:]}{of_first}.")
     said.append(f"Ranking: {numbers.summary.headline}.")
     return said
 

@@ -28,6 +28,7 @@ from collision.metrics.nexar import horizon_key
 from collision.metrics.rates import FalseAlarms, RecallByTime
 from collision.metrics.scored import Scored, ranked_rows, stand_in_weights
 from collision.metrics.summary import Summary
+from collision.metrics.threshold import at_threshold
 from collision.report.palette import LIGHT, SERIES
 
 BLUE, ORANGE, GREEN = LIGHT["blue"], LIGHT["orange"], LIGHT["green"]
@@ -263,7 +264,8 @@ def recall_by_time(recall: RecallByTime, rates: FalseAlarms, path: Path | str) -
         axes.set(xlim=(furthest, 0), ylim=(0, 1.02))  # time runs to the right, to the event
         axes.set_xlabel(f"seconds before the event\n\n{_false_alarms(rates)}")
         axes.set_ylabel("share of positives")
-        axes.set_title(f"Recall before the event at threshold {recall.threshold:.2f}")
+        where = at_threshold(recall.threshold, recall.threshold_range, "{:.2f}".format)
+        axes.set_title(f"Recall before the event {where}")
         figure.legend(loc="outside lower center", ncols=2)
         if not seconds:
             reason = recall.reason or "no time was asked for"

@@ -20,6 +20,7 @@ from collision.metrics.estimate import Estimate
 from collision.metrics.nexar import horizon_key
 from collision.metrics.scored import NEGATIVES_FROM, Scored
 from collision.metrics.summary import NEGATIVES, Summary, fraction_to_oracle, lift_of
+from collision.metrics.threshold import at_threshold
 from collision.video.notes import counted
 
 if TYPE_CHECKING:  # tables of plain numbers need no torch
@@ -238,7 +239,7 @@ def numbers_grid(numbers: Numbers) -> Grid:
     points = numbers.operating_points
     of_first = _first_of(len(points), "seeds")
     for point in points[:1]:
-        threshold = f"at the threshold {number(point.threshold)} from validation{of_first}"
+        threshold = f"{at_threshold(point.threshold, point.threshold_range, number)}{of_first}"
         rows.append(["precision", number(point.precision), threshold])
         rows.append(["recall", number(point.recall), threshold])
         rows.append(["false alarm rate", number(point.false_alarm_rate), threshold])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from collision.errors import ConfigError
 from collision.records.check import records_of
 from collision.records.files import prepare
-from collision.records.splits import limited, shared_groups, with_validation
+from collision.records.splits import limited, require_splits, shared_groups, with_validation
 from collision.sampling.anchors import (
     anchors,
     lengths_of_others,
@@ -100,13 +99,7 @@ def index_records(
         records = with_validation(records, selection.val_fraction, policy.seed)
     found = [split for split in SPLITS if any(r.split == split for r in records)]
     splits = found if selection.splits is None else selection.splits
-    for split in splits:
-        if split not in found:
-            raise ConfigError(
-                f"Data set {name!r} has no video in the split {split!r}, "
-                f"only in: {', '.join(found) or 'none'}. `train` can make its own by "
-                "cross-validation, folds=5; `evaluate` scores another with split=NAME."
-            )
+    require_splits(name, records, splits)
     # Validation's mock events are drawn with training's, whether that is wanted too or not.
     pools = {split for r in records if r.split in splits for split in mock_event_pool(r)}
     around = limited([r for r in records if r.split in pools], selection.limit)

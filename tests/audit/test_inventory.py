@@ -29,16 +29,27 @@ def test_counts():
 
 def test_tags_with_many_values_are_summed_up():
     records = [
-        made_up_record(n, n % 2, tags={"weather": "Rain" if n % 4 else "Clear", "note": str(n)})
-        for n in range(30)
+        made_up_record(
+            n, n % 2, tags={"weather": "Rain" if n % 4 else "Clear", "note": str(n // 3)}
+        )
+        for n in range(90)
     ]
     tags = count_tags(records)
     assert tags["weather"] == {
-        "Rain": {"positive": 15, "negative": 7},
-        "Clear": {"negative": 8},
+        "Rain": {"positive": 45, "negative": 22},
+        "Clear": {"negative": 23},
     }
     assert len(tags["note"]) == 6
-    assert sum(tags["note"]["25 other values"].values()) == 25
+    assert sum(tags["note"]["25 other values"].values()) == 75
+
+
+def test_a_tag_that_names_videos_is_not_listed():
+    tags = [{"sha256": f"{n:x}", "source": f"{max(n, 1)}.mp4"} for n in range(30)]
+    found = count_tags(made_up_record(n, n % 2, tags=tags[n]) for n in range(30))
+    assert found["sha256"] == {"all different": {"positive": 15, "negative": 15}}
+    assert list(found["source"]) == ["29 different values"]
+    few = count_tags(made_up_record(n, 0, tags=tags[n]) for n in range(3))
+    assert list(few["sha256"]) == ["0", "1", "2"]
 
 
 def test_kinds_and_measures():

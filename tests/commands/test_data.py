@@ -187,9 +187,43 @@ def test_the_list_of_a_folder_is_read_as_its_hint_says(clips, collision_data, tm
     capfd.readouterr()
     assert main(["data", str(folder), f"write={file}"]) == 2
     assert "it is there already" in capfd.readouterr().err
-    for half in ([str(folder)], [f"write={tmp_path / 'x.csv'}"]):
-        assert main(["data", *half]) == 2
-        assert "write=" in capfd.readouterr().err
+    assert main(["data", f"write={tmp_path / 'x.csv'}"]) == 2
+    assert "write=" in capfd.readouterr().err
+
+
+def test_a_folder_without_labels_is_reported_on(clips, collision_data, tmp_path, capfd):
+    """``collision_data`` stands for its environment alone."""
+    folder = tmp_path / "own"
+    (folder / "day").mkdir(parents=True)
+    for number in (0, 1, 9):
+        shutil.copy(clips / f"{number}.mp4", folder / "day")
+    assert main(["data", str(folder), "check=full", *QUICK]) == 0
+    said = capfd.readouterr().out
+    assert "Every frame of 3 videos was decoded" in said
+    (made,) = (tmp_path / "runs").glob("*_data_own")
+    report = json.loads((made / "data.json").read_text())
+    assert report["counts"]["test"]["unlabelled"] == 3 and not report["failures"]
+    assert report["measures"]["duration [s]"]["unlabelled"]["number"] == 3
+    assert report["kinds"]["frames/s"] == {"10": {"unlabelled": 3}}
+    assert [pair["first"] for pair in report["duplicates"]["pairs"]] == ["day/0.mp4"]
+    assert "shortcuts" not in report and "no_cuts" not in report and "anchor" not in said
+    assert "Examples without frames" not in said
+
+    (folder / "day" / "1.mp4").write_bytes((clips / "1.mp4").read_bytes()[:600])
+    assert main(["data", str(folder), *QUICK]) == 2
+    output = "".join(capfd.readouterr())
+    assert "1 of the videos are missing or damaged" in output and "day/1.mp4" in output
+    assert main(["data", str(folder), "skip_failures=true", *QUICK]) == 0
+
+
+def test_the_list_of_a_folder_says_which_groups_it_took(tmp_path, capfd):
+    for number in range(7):
+        (tmp_path / f"drive_{number}").mkdir()
+        (tmp_path / f"drive_{number}" / "a.mp4").touch()
+    (tmp_path / "drive_3" / "b.mp4").touch()
+    assert main(["data", str(tmp_path), f"write={tmp_path / 'clips.csv'}"]) == 0
+    said = capfd.readouterr().out
+    assert "Groups from folders: drive_3 (2), drive_0 (1)" in said and "2 more; check them" in said
 
 
 def test_examples_are_those_that_train_learns_from(clips, collision_data, tmp_path):

@@ -41,6 +41,7 @@ REFUSED = {
     ("train", "heat=gru"): "Did you mean head?",
     ("train", "head=nope"): "No head is called 'nope'",
     ("train", "dataset=nexar", "data_root=nowhere"): "nowhere/nexar",
+    ("train", "dataset=manifest", "dataset.csv=clips.csv"): "no video in the split 'train', only",
     ("train", "evaluate_on=[ccd]", "data_root=nowhere"): "nowhere/ccd",
     ("train", "init_from=empty"): "No trained predictor in 'empty'",
     ("train", "resume=empty"): "'empty' is not a run folder",
@@ -75,6 +76,7 @@ def run_in_turn(folder, root, commands):
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "clips.csv").write_text("video,label,event_time\nclip.mp4,1,0.1\n")
     (tmp_path / "text.txt").write_text("no predictor")
     write_video(tmp_path / "clip.mp4", numbered_frames(4))
     return tmp_path

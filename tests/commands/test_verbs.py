@@ -116,6 +116,12 @@ def test_folds_score_every_video_once_and_start_from_a_trained_head(workshop, fo
     assert metrics["oracle"] is None  # it knows the test split alone
     assert set(metrics["steps"]) == {"0 fold_0", "0 fold_1", "0 fold_2"}
     assert "learned_from_judged" in {warning["name"] for warning in metrics["warnings"]}
+    (known,) = json.loads((folds / "clips.json").read_text())["datasets"].values()
+    own = [clip["threshold"] for clip in known["clips"].values()]
+    assert metrics["warned"][0]["threshold_range"] == [min(own), max(own)] and len(set(own)) == 3
+    assert (
+        "At each fold&#x27;s own threshold from validation" in (folds / "results.html").read_text()
+    )
     with (folds / "predictions_seed0.csv").open() as file:
         rows = [(row["video"], row["horizon"]) for row in csv.DictReader(file)]
     assert len(set(rows)) == len(rows) == 28 * 3

@@ -9,6 +9,8 @@ from collision.metrics.calibration import calibration
 from collision.metrics.estimate import Difference, Estimate
 from collision.metrics.nexar import area_under_roc
 from collision.metrics.scored import Counts
+from collision.metrics.threshold import OperatingPoint
+from collision.option_groups import ThresholdOptions
 from collision.sampling.policy import SamplingPolicy
 from tests.kit.scores import made_up_scores
 
@@ -167,3 +169,21 @@ def test_found_keeps_what_was_found_as_plain_data():
     finding = guards.judged_on("val")
     assert guards.found([None, finding]) == [finding]
     assert finding.as_json()["name"] == "judged_on_validation"
+
+
+def point(precision=0.9, rate=0.1):
+    return OperatingPoint(0.5, precision, 0.5, rate, 0.6)
+
+
+def test_a_wish_for_the_threshold_that_no_head_grants_is_told_once():
+    wanted = ThresholdOptions()  # a false-alarm rate of .1
+    assert guards.threshold_not_reached([point(), point(rate=0.05), None], wanted) is None
+    some = [point(rate=0.25), point(), point(rate=0.5)]
+    finding = guards.threshold_not_reached(some, wanted, "folds")
+    assert finding.message.startswith("In 2 of 3 folds no threshold has a false-alarm rate of 0.1")
+    assert "a rate of 0.250 to 0.500" in finding.message
+    assert "threshold.false_alarm_rate=RATE allows more" in finding.message
+    one = guards.threshold_not_reached([point(precision=0.6)], ThresholdOptions(precision=0.8))
+    assert one.message.startswith("No threshold has a precision of 0.8")
+    assert "a precision of 0.600. threshold.precision=SHARE" in one.message
+    assert guards.threshold_not_reached([point()], ThresholdOptions(precision=0.8)) is None

@@ -1,9 +1,16 @@
+import json
+
 import numpy as np
 import pytest
 
+from collision.evaluation.numbers import judge, judge_curves
 from collision.metrics.calibration import wilson
+from collision.metrics.curves import Curve
 from collision.metrics.scored import NEGATIVES_FROM, Scored
 from collision.metrics.warned import warned
+from collision.report.headline import beside
+from collision.report.judged import Judged
+from collision.report.saved import numbers_from
 
 
 def table(rows, tags=None):
@@ -55,3 +62,35 @@ def test_within_clips_a_video_counts_on_both_sides():
 def test_without_a_class_there_is_a_reason():
     found = warned(table([("a", "g", 1, 0.5, 0.9)]), 0.5)
     assert found.false_alarms.value is None and found.false_alarms.reason and found.chance is None
+
+
+def test_each_clip_of_a_cross_validation_is_judged_at_the_threshold_of_its_fold():
+    """At the mean of both, .5, all four would alarm otherwise."""
+    rows = [("a", "g", 1, 0.5, 0.3), ("b", "h", 1, 0.5, 0.6)]
+    rows += [("c", "i", 0, 0.5, 0.3), ("d", "j", 0, 0.5, 0.6)]
+    own = {"a": 0.2, "c": 0.2, "b": 0.8, "d": 0.8}
+    numbers = judge([table(rows)], num_resamples=20, thresholds=[own])
+    found, rates = numbers.warned[0], numbers.operating_points[0]
+    assert (found.recall.value, found.false_alarms.value) == (0.5, 0.5)
+    assert (rates.recall, rates.false_alarm_rate, rates.precision) == (0.5, 0.5, 0.5)
+    for one in (found, rates):
+        assert (one.threshold, one.threshold_range) == (0.5, (0.2, 0.8))
+
+    again = numbers_from(json.loads(json.dumps(numbers.as_json())))
+    said = beside(Judged("d", "5 folds", 4, again))
+    assert "At each fold's own threshold from validation, 0.200 to 0.800." in said
+
+
+def test_curves_of_a_cross_validation_are_judged_at_the_thresholds_of_their_folds():
+    times = np.arange(10.0)
+    curves = [
+        Curve("a", "g", 1, 12.0, times, np.full(10, 0.3)),
+        Curve("b", "h", 1, 12.0, times, np.full(10, 0.6)),
+        Curve("c", "i", 0, None, times, np.full(10, 0.3)),
+        Curve("d", "j", 0, None, times, np.full(10, 0.6)),
+    ]
+    own = {"a": 0.2, "c": 0.2, "b": 0.8, "d": 0.8}
+    along = judge_curves([curves], [own], 20)
+    assert along.false_alarms_per_hour.normal_videos.alarms == 1  # of c
+    assert along.recall_by_time.recall[0] == 0.5  # of a
+    assert along.recall_by_time.threshold_range == (0.2, 0.8)

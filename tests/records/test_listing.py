@@ -42,3 +42,36 @@ def test_what_is_no_folder_of_videos_is_said(tmp_path: Path):
         list_videos(tmp_path / "pictures", tmp_path / "clips.csv")
     with pytest.raises(ConfigError, match="is no folder"):
         list_videos(tmp_path / "nowhere", tmp_path / "clips.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "is_group"),
+    [
+        ("ccd_crash", "1", False),
+        ("Crash-1500", "1", False),
+        ("normal driving", "0", False),
+        ("near_miss_2024", "1", False),
+        ("fleet-no-crash", "0", False),
+        ("non crashes", "0", False),
+        ("crash_and_normal", "", True),  # of both
+        ("crashcam", "", True),  # no word of its own
+        ("event_12", "", True),
+        ("drive_7", "", True),
+    ],
+)
+def test_a_word_of_a_folders_name_is_its_label(name, label, is_group, tmp_path: Path):
+    (row,) = list_videos(touched(tmp_path, f"{name}/a.mp4"), tmp_path / "clips.csv").rows
+    assert (row["label"], row["group"]) == (label, name * is_group)
+
+
+def test_folders_numbered_one_by_one_are_groups_with_a_label(tmp_path: Path):
+    """Views of one crash belong together."""
+    names = ("crash_01/a.mp4", "crash_01/b.mp4", "crash_02/a.mp4", "normal/a.mp4")
+    listed = list_videos(touched(tmp_path, *names), tmp_path / "clips.csv")
+    assert [row["label"] for row in listed.rows] == ["1", "1", "1", "0"]
+    assert listed.groups == {"crash_01": 2, "crash_02": 1}
+
+
+def test_the_listed_folder_itself_must_be_called_just_like_a_label(tmp_path: Path):
+    folder = touched(tmp_path / "crash_study", "a.mp4")
+    assert list_videos(folder, tmp_path / "clips.csv").rows[0]["label"] == ""

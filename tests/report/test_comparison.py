@@ -1,7 +1,16 @@
 from __future__ import annotations
 
+from rich.console import Console
+
 from collision.metrics.comparison import compare
-from collision.report.comparison import differences_grid, forest, reading, runs_grid
+from collision.report.comparison import (
+    differences_grid,
+    for_terminal,
+    forest,
+    reading,
+    runs_grid,
+    short_names,
+)
 from collision.report.plots import BLUE
 from tests.kit.pages import share_of
 from tests.kit.scores import made_up_scores
@@ -31,3 +40,27 @@ def test_a_comparison_in_words_and_as_a_forest(tmp_path) -> None:
     assert "corrected for" not in reading(few)
     forest(few, tmp_path / "few.png")
     assert share_of(tmp_path / "many.png", BLUE) > share_of(tmp_path / "few.png", BLUE) > 0
+
+
+def printed(grid, comparison, width):
+    console = Console(width=width)
+    with console.capture() as said:
+        console.print(for_terminal(grid, comparison, console))
+    return said.get()
+
+
+def test_names_are_told_apart_in_a_narrow_terminal() -> None:
+    names = [f"manifest_efficientnet_lite0_{head}_with_some_options" for head in ("gru", "linear")]
+    runs = {name: [made_up_scores(40, seed=seed)] for seed, name in enumerate(names)}
+    comparison = compare(runs, num_resamples=20)
+    for grid in (runs_grid(comparison), differences_grid(comparison)):
+        assert names[1] in printed(grid, comparison, 160)
+        assert names[1] not in printed(grid, comparison, 80)
+        assert "…linear" in printed(grid, comparison, 80)
+    assert "…gru" in printed(runs_grid(comparison), comparison, 80)
+
+
+def test_short_names_lose_whole_words_that_all_begin_with() -> None:
+    assert short_names(["a_grid", "a_gru"]) == {"a_grid": "…grid", "a_gru": "…gru"}
+    assert short_names(["a_b", "a_b_2"]) == {"a_b": "…b", "a_b_2": "…b_2"}
+    assert short_names(["plain", "player"]) == {"plain": "plain", "player": "player"}

@@ -10,6 +10,7 @@ from collision.metrics.threshold import at_threshold
 from collision.metrics.warned import Warned
 from collision.report.judged import Judged
 
+NO_BETTER = "no_better_than_chance"  # a warning's name
 NO_LABELS = "The labels are secret: nothing is judged."
 
 
@@ -26,6 +27,14 @@ def headline(judged: Judged) -> str:
         others = "100 clips at moments long before a collision, or without one"
     count = whole(one.false_alarms.value)
     alarms = "false alarm" if count == "1" else "false alarms"
+    if any(name == NO_BETTER for name, _ in judged.warnings):
+        # In so few clips a share says more than is known.
+        warned, vain = one.recall.value * one.positives, one.false_alarms.value * one.negatives
+        return (
+            f"Not shown to be better than chance: it warns of {warned:.0f} of {one.positives} "
+            f"collisions, {horizon_key(one.least_horizon)} s before or earlier, and alarms in "
+            f"{vain:.0f} of {one.negatives} others."
+        )
     return (
         f"Warns of {whole(one.recall.value)} % of collisions, {horizon_key(one.least_horizon)} s "
         f"before or earlier, at {count} {alarms} in {others}."

@@ -13,7 +13,9 @@ import pytest
 from collision.errors import CheckpointError
 from collision.report.cards import FOLDER
 from collision.report.clips import Clip, Clips, write_clips
+from collision.report.headline import headline
 from collision.report.html import document, tag
+from collision.report.judged import read_judged
 from collision.report.run_page import remake
 from tests.kit.curves import made_up_curves
 from tests.kit.pages import Tags
@@ -85,6 +87,18 @@ def test_the_first_sentence_is_of_metrics_json(run):
     ap = metrics["ap"]["mean"]
     assert f"mAP {ap['value']:.3f} [{ap['low']:.3f}, {ap['high']:.3f}] (chance 0.500" in html
     assert "of the first of 2 seeds" in html
+
+
+def test_what_is_not_shown_to_beat_chance_is_told_first_in_counts(run):
+    folder, metrics, _ = run
+    (judged,) = read_judged(folder, metrics)
+    assert headline(judged).startswith("Warns of ")
+    one = judged.numbers.warned[0]
+    said = headline(replace(judged, warnings=[("no_better_than_chance", "It is not.")]))
+    assert said.startswith("Not shown to be better than chance: it warns of ")
+    counts = [int(n) for n in re.findall(r"\b(\d+)\b(?! s|\.\d)", said.replace("0.5 s", ""))]
+    recall, alarms = one.recall.value * one.positives, one.false_alarms.value * one.negatives
+    assert counts == [round(recall), one.positives, round(alarms), one.negatives]
 
 
 def test_every_number_of_the_tiles_and_tables_is_of_metrics_json(run):

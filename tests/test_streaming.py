@@ -36,6 +36,9 @@ class Summing:
     def __init__(self, policy):
         self.policy = policy
 
+    def seen(self, groups, digests):
+        return {}
+
     def probabilities(self, data, device):
         batch = data.__getitems__(range(len(data)))
         steps = batch["mask"] * (1 + batch["times"].float() / 7) / 3

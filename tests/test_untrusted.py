@@ -241,5 +241,5 @@ def test_what_is_no_run_folder_is_told(tmp_path):
     (tmp_path / "a.txt").touch()
     with pytest.raises(CheckpointError, match=r"no config.yaml there \(found: a.txt\)"):
         read_config(tmp_path)
-    with pytest.raises(CheckpointError, match="found: nothing"):
+    with pytest.raises(CheckpointError, match=r"There is no folder '.*absent'"):
         read_config(tmp_path / "absent")

@@ -107,7 +107,7 @@ def test_a_run_whose_optimizer_brought_the_schedule_goes_on_by_it(run, form, sch
 
 
 def test_no_run_and_no_trust(run):
-    with pytest.raises(CheckpointError, match="not a run folder"):
+    with pytest.raises(CheckpointError, match="There is no folder"):
         compose("train", f"resume={run / 'nothing'}")
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["head"] = {"target": "os.path.Head", "options": {}}

@@ -129,6 +129,7 @@ def test_folds_score_every_video_once_and_start_from_a_trained_head(workshop, fo
     assert "another head" in output
 
 
+@pytest.mark.slow
 def test_the_oracle_of_fixed_cuts_does_not_judge_cuts_within_clips(workshop):
     before = runs_in(workshop.root)
     # Nothing is learned, so the first validation stays the best.
@@ -188,6 +189,7 @@ def test_the_baseline_is_a_predictor_like_any_other(workshop):
     shutil.rmtree(run)
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_scored_and_used_as_one(workshop):
     before = runs_in(workshop.root)
     options = (*SMALL, "extract=false", "audit=false", "seeds=2", "ensemble=true")
@@ -323,6 +325,7 @@ def test_predict_agrees_with_evaluate(workshop, tmp_path):
     assert float(curve[round(cut, 3)]) == pytest.approx(float(row["score"]), abs=2e-3)
 
 
+@pytest.mark.slow
 def test_sigterm_during_extraction_exits_143_and_keeps_what_is_done(workshop, tmp_path):
     process = subprocess.Popen(
         [

@@ -44,6 +44,7 @@ class ClipCard:
         player: Address of a video that a browser plays, relative to the page; empty for none.
         heat: A JPEG in base64 of where the model looked at the highest risk; empty for none.
         links: Other files of the clip, by what they are called; relative to the page.
+        marks: In a few words each, why its scores should not be believed.
     """
 
     name: str
@@ -63,6 +64,7 @@ class ClipCard:
     player: str = ""
     heat: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
+    marks: Sequence[str] = ()
 
     @classmethod
     def without_scores(cls, name: str, source: str, failure: str) -> Self:
@@ -207,6 +209,7 @@ def _facts(card: ClipCard) -> str:
         parts.append(f"event at {card.event_time:.2f} s")
         if card.alarms and card.alarms[0].start < card.event_time:
             parts.append(f"warned {card.event_time - card.alarms[0].start:.2f} s before")
+    parts += [f"<b>{escape(mark)}</b>" for mark in card.marks]
     return f'<p class="facts">{"; ".join(parts)}</p>\n'
 
 

@@ -44,9 +44,11 @@ class Bright:
     known, origin = None, SimpleNamespace(is_painted=True)
     policy = SamplingPolicy()
     learned = ()  # digests of videos that it has learned from
+    knows_whole = False
 
-    def seen(self, groups, digests):
-        return {"train": sum(digest in self.learned for digest in digests), "val": 0}
+    def seen(self, groups, digests, whole_digests=()):
+        known = {*digests, *whole_digests} & {*self.learned}
+        return {"train": len(known), "val": 0}
 
     def probabilities(self, data, device):
         return np.array(
@@ -116,15 +118,25 @@ def test_folders_are_kept_apart_and_one_broken_clip_ends_nothing(shop, capsys):
     assert 'src="../cam1/a.mp4"' in page  # it is played where it lies
 
 
-def test_a_clip_that_the_predictor_has_learned_from_is_told(shop, capsys):
+def test_clips_that_the_predictor_has_learned_from_are_marked_and_counted(shop, capsys):
     other = write_video(shop.root / "other.mp4", numbered_frames(60, 48, 64), fps=20)
-    digest = shop.model.source.digests.content(other, None, None)
-    shop.model.predictors[0].learned = (digest,)
-    shop.run("cam1/a.mp4", "other.mp4")
+    digest = shop.model.source.digests.content
+    clip = shop.root / "cam1" / "a.mp4"
+    shop.model.predictors[0].learned = (digest(clip),)
+    shop.run("cam1/a.mp4", "cam2/a.mp4", "other.mp4")
     lines = capsys.readouterr().out.splitlines()
-    (told,) = (number for number, line in enumerate(lines) if "knows this very video" in line)
-    assert "(train)" in lines[told] and any("other.mp4" in line for line in lines[:told])
-    assert (shop.out / "predictions.html").read_text().count("knows this very video") == 1
+    marked = [before for before, line in zip(lines, lines[1:], strict=False) if "  known" in line]
+    assert [line.partition(":")[0] for line in marked] == ["cam1/a.mp4", "cam2/a.mp4"]
+    told = [line for line in lines if "The predictor knows" in line]
+    assert len(told) == 1 and "knows 2 of the 3 clips from its own training" in told[0]
+    page = (shop.out / "predictions.html").read_text()
+    before_cards, _, cards = page.partition("<article")
+    assert "knows 2 of the 3 clips" in before_cards
+    assert cards.count("<b>known from the training</b>") == 2
+    shop.model.predictors[0].learned = (shop.model.source.digests.whole(other),)
+    shop.model.predictors[0].knows_whole = True  # as one of earlier versions does
+    shop.run("other.mp4", "output=alone")
+    assert "knows this very video from its own training (train)" in capsys.readouterr().out
 
 
 def test_what_holds_of_all_clips_is_told_once_and_alarms_are_counted(shop, capsys):
@@ -133,6 +145,8 @@ def test_what_holds_of_all_clips_is_told_once_and_alarms_are_counted(shop, capsy
     shop.run("cam1/a.mp4", "cam2/b.mp4")
     said = capsys.readouterr().out
     assert said.count("(limit 1): unlike them") == 2 and "This video is unlike" not in said
+    page = (shop.out / "predictions.html").read_text()
+    assert page.count("<b>unlike the training&#x27;s videos</b>") == 2
     assert said.count("warning: 2 of 2 clips are unlike the videos") == 1
     assert said.count("painted scenes alone") == 1
     assert "Alarms: 2 in 0.1 minutes of video (889 an hour), in 2 of 2 clips" in said
@@ -142,6 +156,13 @@ def test_what_holds_of_all_clips_is_told_once_and_alarms_are_counted(shop, capsy
     page = (shop.root / "one" / "predictions.html").read_text()
     before_cards = page.partition("<article")[0]
     assert "painted scenes alone" in before_cards and "This video is unlike" in before_cards
+
+
+def test_lines_name_clips_of_one_name_by_their_paths(shop, capsys):
+    shop.run("cam1", "cam2/a.mp4")
+    lines = capsys.readouterr().out.splitlines()
+    for path in ("cam1/a.mp4", "cam2/a.mp4"):
+        assert sum(line.startswith(f"{path}: highest 0.88 at 1.00 s") for line in lines) == 1
 
 
 def test_finished_clips_are_not_computed_again(shop, monkeypatch, capsys):

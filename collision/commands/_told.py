@@ -22,8 +22,8 @@ def marks_of(said: Prediction) -> list[str]:
     return [mark for kind, mark in _MARKS.items() if _has(said, kind)]
 
 
-def lines_of(outcome: Outcome, is_one_of_many: bool) -> list[str]:
-    """Give what is to be known of a clip; of many, its warnings are marks, told in full at the end.
+def lines_of(outcome: Outcome) -> list[str]:
+    """Give what is to be known of a clip; its warnings are marks here, told in full at the end.
 
     Clips of one file name are told apart by the path that was given.
     """
@@ -37,9 +37,7 @@ def lines_of(outcome: Outcome, is_one_of_many: bool) -> list[str]:
     if said.distance is not None:
         mark = ": unlike them" if _has(said, UNLIKE) else ""
         lines.append(f"  distance from the training's videos: {said.distance:.2f} (limit 1){mark}")
-    if not is_one_of_many:
-        lines += [f"  warning: {one}" for one in said.warnings]
-    elif _has(said, KNOWN):
+    if _has(said, KNOWN):
         lines.append(f"  {_MARKS[KNOWN]}")
     return lines + ([f"  failed: {outcome.failure}"] if outcome.failure else [])
 
@@ -64,8 +62,8 @@ def _has(said: Prediction, kind: str) -> bool:
     return any(text.startswith(kind) for text in said.warnings)
 
 
-def alarms_said(outcomes: Sequence[Outcome]) -> str:
-    """Count the alarms of all clips, and how often that is."""
+def alarms_said(outcomes: Sequence[Outcome], is_fallback: bool = False) -> str:
+    """Count the alarms of all clips, and how often that is; mark a threshold that is a fallback."""
     done = [(o.finished, o.prediction) for o in outcomes if o.finished and o.prediction]
     known = [(kept, said) for kept, said in done if said.threshold is not None]
     if not known:
@@ -73,7 +71,8 @@ def alarms_said(outcomes: Sequence[Outcome]) -> str:
     counts = [len(said.alarms) for _, said in known]
     hours = sum(kept.duration for kept, _ in known) / 3600
     often = f" ({sum(counts) / hours:.0f} an hour)" if hours and sum(counts) else ""
+    mark = ", at a threshold that is a fallback" if is_fallback else ""
     return (
         f"Alarms: {sum(counts)} in {60 * hours:.1f} minutes of video{often}, in "
-        f"{sum(map(bool, counts))} of {len(known)} clips"
+        f"{sum(map(bool, counts))} of {len(known)} clips{mark}"
     )

@@ -30,7 +30,7 @@ from collision.commands._predicted import (
     write_tables,
 )
 from collision.commands._told import alarms_said, lines_of, marks_of, told_of_all
-from collision.console import progress_console, say_result
+from collision.console import progress_console, say_result, warning_console
 from collision.errors import CollisionError, VideoDecodeError
 from collision.features.progress import ExtractionProgress
 from collision.files import write_whole
@@ -40,6 +40,7 @@ from collision.metrics.alarms import AlarmRule, alarming
 from collision.options import PredictOptions
 from collision.prediction import Moments, Prediction, small_picture
 from collision.report.clips_page import ClipCard, write_clips_page
+from collision.runs.doubts import NO_DISTANCE, Doubts
 from collision.types import Seconds
 from collision.video.addresses import is_live
 from collision.video.index import VideoIndex
@@ -87,16 +88,18 @@ def run(options: PredictOptions, paths: list[str]) -> int:
             progress.start("Predicting", steps, len(clips), "clips")
             for clip in clips:
                 outcomes.append(work.outcome(clip))
-                for line in lines_of(outcomes[-1], len(clips) > 1):
+                for line in lines_of(outcomes[-1]):
                     console.print(line, markup=False, highlight=False, soft_wrap=True)
                 progress.advance(clip.source, 1)
     finally:  # also of those that were finished before something ended it
         if outcomes:
             work.write_all(outcomes)
-    for text in told_of_all(outcomes) if len(clips) > 1 else ():
-        console.print(f"warning: {text}", markup=False, highlight=False, soft_wrap=True)
+    for text in (*told_of_all(outcomes), *work.warnings):
+        warning_console(console).print(
+            f"warning: {text}", markup=False, highlight=False, soft_wrap=True
+        )
     page = options.output / "predictions.html"
-    say_result(alarms_said(outcomes))
+    say_result(alarms_said(outcomes, work.doubts.is_fallback))
     text = f"All clips: {page}, with summary.csv and alarms.csv beside it"
     say_result(text)
     if failures := [one.failure for one in outcomes if one.failure]:
@@ -116,6 +119,7 @@ class Work:
         self.rule = AlarmRule(**asdict(options.alarms))
         self.moments = Moments(options.every, options.frame_rate, None, options.video_stream)
         self.shelf = Shelf(options.output)
+        self.doubts = Doubts.of(model.predictors[0], model.path)
         predictor = find_predictors(model.path)[0].read_bytes()
         asked = [
             hashlib.sha256(predictor).hexdigest(),
@@ -124,6 +128,12 @@ class Work:
         ]
         self.asked = json.dumps(asked)
         self.on_heat: Callable[[str, float], None] = lambda name, share: None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why the predictor's scores should not be believed, whatever clip they are of."""
+        is_measured = self.model.predictors[0].known is not None
+        return (*self.doubts.texts, *(() if is_measured else (NO_DISTANCE,)))
 
     def outcome(self, clip: Clip) -> Outcome:
         """Predict a clip; whatever is wrong with it is what came out."""
@@ -166,7 +176,8 @@ class Work:
         about += f"alarms: hysteresis {self.rule.hysteresis:g}, at least "
         about += f"{self.rule.min_length:g} s, one in {self.rule.refractory:g} s."
         cards = [self.card(outcome) for outcome in outcomes]
-        write_clips_page(output / "predictions.html", cards, told_of_all(outcomes), about)
+        told = (*told_of_all(outcomes), *self.warnings)
+        write_clips_page(output / "predictions.html", cards, told, about)
 
     def card(self, outcome: Outcome) -> ClipCard:
         """Give what a page shows of a clip."""
@@ -200,6 +211,7 @@ class Work:
             self.shelf.coded(kept, suffix("look")) if self.options.heatmap else "",
             links,
             marks_of(said),
+            self.doubts.is_fallback,
         )
 
 

@@ -45,6 +45,7 @@ class ClipCard:
         heat: A JPEG in base64 of where the model looked at the highest risk; empty for none.
         links: Other files of the clip, by what they are called; relative to the page.
         marks: In a few words each, why its scores should not be believed.
+        is_fallback: Whether no threshold did on validation what was wanted of this one.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ClipCard:
     heat: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
     marks: Sequence[str] = ()
+    is_fallback: bool = False
 
     @classmethod
     def without_scores(cls, name: str, source: str, failure: str) -> Self:
@@ -148,10 +150,11 @@ def _tools(cards: Sequence[ClipCard]) -> str:
 
 def legend(cards: Sequence[ClipCard]) -> Html:
     """Say what the marks of the curves are, of those that some card has."""
+    level = "threshold (a fallback)" if any(card.is_fallback for card in cards) else "threshold"
     marks = {
         "line c0": ("risk: probability of a collision", True),
         "line dotted c0": ("risk from part of what it looks at", any(_is_dotted(c) for c in cards)),
-        "line dashed c1": ("threshold", any(card.threshold is not None for card in cards)),
+        "line dashed c1": (level, any(card.threshold is not None for card in cards)),
         "band c4": ("alarm", any(card.alarms for card in cards)),
         "post c3": ("event", any(card.event_time is not None for card in cards)),
     }

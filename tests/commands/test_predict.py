@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import html
 import json
 import os
 import shutil
@@ -17,7 +18,8 @@ import numpy as np
 import pytest
 
 from collision import api
-from collision.commands import _predicted, _streamed, predict
+from collision.commands import _predicted, _served, _streamed, predict
+from collision.commands._clips import Clip
 from collision.errors import CollisionError, ConfigError
 from collision.features.digest import VideoDigests
 from collision.features.fingerprint import fingerprint
@@ -26,6 +28,7 @@ from collision.features.store import FeatureStore
 from collision.heatmap import look as heatmap
 from collision.heatmap.maps import HeatMap
 from collision.metrics.alarms import AlarmWatch
+from collision.metrics.threshold import OperatingPoint
 from collision.sampling.policy import SamplingPolicy
 from collision.streaming import Moment
 from collision.video.frames import read_frames
@@ -156,6 +159,44 @@ def test_what_holds_of_all_clips_is_told_once_and_alarms_are_counted(shop, capsy
     page = (shop.root / "one" / "predictions.html").read_text()
     before_cards = page.partition("<article")[0]
     assert "painted scenes alone" in before_cards and "This video is unlike" in before_cards
+
+
+def told_by_the_page(shop, clip):
+    """Give what `serve` tells of a clip."""
+    output = shop.root / "served" / "out"
+    given = "checkpoint=model.safetensors", "extraction.num_workers=0", f"output={output}"
+    work = predict.Work(compose("predict", *given, "clips=small"), shop.model, {})
+    output.mkdir(parents=True)
+    task = {"name": "a.mp4", "path": clip, "run_name": "run"}
+    return _served._Told(work, work.outcome(Clip(clip, "clip")), task, output).all()
+
+
+def test_what_its_training_run_was_warned_of_is_told_once(shop, capsys):
+    shop.model.predictors[0].threshold = OperatingPoint(0.5, 0.6, 0.9, 0.25, 0.7)
+    found = {"name": "no_better_than_chance", "message": "Nothing shows that it is better."}
+    (shop.root / "metrics.json").write_text(json.dumps({"warnings": [found]}))
+    (shop.root / "config.yaml").write_text("threshold: {false_alarm_rate: 0.1}\n")
+    shop.run("cam1/a.mp4", "cam2/b.mp4")
+    said = capsys.readouterr().out
+    page = (shop.out / "predictions.html").read_text()
+    before_cards = html.unescape(page.partition("<article")[0])
+    for text in (
+        "Of the predictor's own test: Nothing shows that it is better.",
+        "none has a false-alarm rate of 0.1 or less on validation, and this one has 0.250 there",
+        "How far videos are from those of the training is not known",
+    ):
+        assert said.count(text) == 1 and before_cards.count(text) == 1, text
+    assert "in 2 of 2 clips, at a threshold that is a fallback" in said
+    assert "threshold (a fallback)" in before_cards
+    served = told_by_the_page(shop, "cam1/a.mp4")
+    assert served["marks"] == ["the threshold is a fallback"]
+    assert sum("own test: Nothing shows" in text for text in served["warnings"]) == 1
+    shop.model.predictors[0].known = SimpleNamespace(distances=lambda data: {})
+    (shop.root / "metrics.json").unlink()
+    (shop.root / "config.yaml").unlink()
+    shop.run("cam1/a.mp4", "output=sound")
+    said = capsys.readouterr().out + (shop.root / "sound" / "predictions.html").read_text()
+    assert "own test" not in said and "fallback" not in said and "How far videos" not in said
 
 
 def test_lines_name_clips_of_one_name_by_their_paths(shop, capsys):

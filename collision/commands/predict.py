@@ -47,7 +47,7 @@ from collision.video.index import VideoIndex
 
 SMALL = 360  # pixels on the shorter side of a clip that is coded anew for the page
 HEAT = "1"  # raise it when heat maps are made otherwise
-OVERLAY = "2"  # raise it when overlays are painted otherwise
+OVERLAY = "3"  # raise it when overlays are painted otherwise
 # What browsers play, as it is: suffixes, and the codecs in them.
 _PLAYED = {
     **dict.fromkeys(("mp4", "m4v", "mov"), ("h264", "av1", "vp9")),
@@ -290,7 +290,7 @@ class _Files:
         if said.threshold is not None:
             is_on = alarming(said.times, said.probabilities, said.threshold, said.rule)
         times, end = (said.times, said.probabilities, is_on), float(index.frame_times[-1])
-        course = Course(*times, said.threshold, said.event_time, end)
+        course = Course(*times, said.threshold, said.event_time, end, said.from_part)
         under = self._heat().lay_over if self.work.options.heatmap else None
         note = redraw(index, target, Painter(course, index.height, index.width, under))
         self._note(note)

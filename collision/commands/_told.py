@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from collision.commands._predicted import Outcome, suffix
 from collision.prediction import KNOWN, UNLIKE, Prediction
+from collision.report.clips_page import an_hour, brief_alarms
 
 # How a kind of warning is marked on a clip, and told of many: with their number, of so many.
 _MARKS = {KNOWN: "known from the training", UNLIKE: "unlike the training's videos"}
@@ -70,9 +71,10 @@ def alarms_said(outcomes: Sequence[Outcome], is_fallback: bool = False) -> str:
         return "Alarms: not known, for the predictor has no threshold."
     counts = [len(said.alarms) for _, said in known]
     hours = sum(kept.duration for kept, _ in known) / 3600
-    often = f" ({sum(counts) / hours:.0f} an hour)" if hours and sum(counts) else ""
+    hint = brief_alarms([alarm for _, said in known for alarm in said.alarms])
     mark = ", at a threshold that is a fallback" if is_fallback else ""
+    often = an_hour(sum(counts), hours)
     return (
         f"Alarms: {sum(counts)} in {60 * hours:.1f} minutes of video{often}, in "
-        f"{sum(map(bool, counts))} of {len(known)} clips{mark}"
+        f"{sum(map(bool, counts))} of {len(known)} clips{mark}" + (f". {hint}" if hint else "")
     )

@@ -22,6 +22,7 @@ from collision.types import Seconds
 
 _WIDTH, _HEIGHT = 600.0, 100.0  # of a curve, in its own units
 _MOST_POINTS = 1200  # of a curve: more than a card has pixels
+_FEW = 3  # alarms, from which on it is said that most are brief
 _ORDERS = {
     "peak down": "highest risk",
     "first up": "first alarm",
@@ -123,10 +124,32 @@ def headline(cards: Sequence[ClipCard]) -> str:
     length = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"
     text = f"{_count(len(scored), 'clip')} ({length})"
     if any(card.threshold is not None for card in scored):
-        text += f": {_count(alarmed, 'clip')} with {_count(alarms, 'alarm')}"
+        text += (
+            f": {_count(alarmed, 'clip')} with {_count(alarms, 'alarm')}{an_hour(alarms, hours)}"
+        )
     if failed := sum(bool(card.failure) for card in cards):
         text += f"; {_count(failed, 'clip')} failed"
-    return f"{text}."
+    hint = brief_alarms([alarm for card in scored for alarm in card.alarms])
+    return f"{text}. {hint}".rstrip()
+
+
+def an_hour(alarms: int, hours: float) -> str:
+    """Say how often alarms come, in brackets; nothing of none."""
+    if not alarms or not hours:
+        return ""
+    rate = alarms / hours
+    return f" ({rate:.0f} an hour)" if rate >= 10 else f" ({rate:.1f} an hour)"
+
+
+def brief_alarms(alarms: Sequence[Alarm]) -> str:
+    """Say what helps where most alarms, of a few at least, last no time; empty elsewhere."""
+    brief = sum(alarm.end <= alarm.start for alarm in alarms)
+    if len(alarms) < _FEW or brief <= len(alarms) / 2:
+        return ""
+    return (
+        f"{brief} of {len(alarms)} alarms last no longer than a moment: alarms.min_length=SECONDS "
+        "counts only those that last."
+    )
 
 
 def _count(number: int, word: str) -> str:

@@ -20,6 +20,7 @@ import pytest
 from collision import api
 from collision.commands import _predicted, _served, _streamed, predict
 from collision.commands._clips import Clip
+from collision.console import talking
 from collision.errors import CollisionError, ConfigError
 from collision.features.digest import VideoDigests
 from collision.features.fingerprint import fingerprint
@@ -153,12 +154,22 @@ def test_what_holds_of_all_clips_is_told_once_and_alarms_are_counted(shop, capsy
     assert said.count("warning: 2 of 2 clips are unlike the videos") == 1
     assert said.count("painted scenes alone") == 1
     assert "Alarms: 2 in 0.1 minutes of video (889 an hour), in 2 of 2 clips" in said
+    assert "2 clips with 2 alarms (889 an hour)" in page
     shop.run("cam1/a.mp4", "output=one")
     said = capsys.readouterr().out
     assert "warning: This video is unlike those" in said and "in 1 of 1 clips" in said
     page = (shop.root / "one" / "predictions.html").read_text()
     before_cards = page.partition("<article")[0]
     assert "painted scenes alone" in before_cards and "This video is unlike" in before_cards
+
+
+def test_brief_alarms_get_a_hint_and_quiet_says_how_many_clips_alarm(shop, capsys):
+    with talking("quiet"):
+        shop.run("cam1", "cam2/b.mp4", "every=1", "alarms.refractory=0", "formats=[csv]")
+    said = capsys.readouterr().out
+    assert "Alarms: 4 in 0.1 minutes of video (1778 an hour), in 2 of 2 clips" in said
+    assert "4 of 4 alarms last no longer than a moment: alarms.min_length=SECONDS" in said
+    assert "highest" not in said
 
 
 def told_by_the_page(shop, clip):

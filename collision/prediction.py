@@ -93,8 +93,12 @@ class Prediction:
         return alarms_in(self.times, self.probabilities, self.threshold, self.rule)
 
     def __str__(self) -> str:
-        highest = self.probabilities[self.peak]
-        text = f"{self.path.name}: highest {highest:.2f} at {self._moment(self.peak)}"
+        return f"{self.path.name}: {self.words}"
+
+    @property
+    def words(self) -> str:
+        """What came out, without the video's name."""
+        text = f"highest {self.probabilities[self.peak]:.2f} at {self._moment(self.peak)}"
         if self.threshold is None:
             return text
         if not self.alarms:
@@ -257,28 +261,32 @@ def predict(
     first_time, from_part = start + history(policy, specs), exist & ~whole
     distance = predictor.known.distances(data).get(record.id) if predictor.known else None
     content = source.digests.content(path, rate, stream)
-    doubted = doubts(predictor, distance, content)
+    whole = source.digests.whole(path, rate, stream) if predictor.knows_whole else ""
+    doubted = doubts(predictor, distance, content, whole)
     known = threshold, moments.event_time, index, from_part, distance, doubted
     return Prediction(path, times, probabilities, first_time, *known)
 
 
+# How a kind of doubt begins, whatever its numbers are.
+KNOWN = "The predictor knows this very video from its own training"
 UNLIKE = "This video is unlike those that the predictor learned from"
 
 
 def doubts(
-    predictor: Predictor, distance: float | None, content: str | None = None
+    predictor: Predictor, distance: float | None, content: str | None = None, whole: str = ""
 ) -> tuple[str, ...]:
     """Say why the scores of a video so far from a predictor's own should not be believed.
 
-    ``content``: the video's digest, by which a predictor knows one that it has learned from.
+    ``content``: the video's digest, by which a predictor knows one that it has learned from;
+    ``whole``: that of every byte, which one needs that ``knows_whole``.
     """
     found = []
-    if content and (seen := predictor.seen((), [content])):
+    if content and (seen := predictor.seen((), [content], [whole])):
         splits = " and ".join(split for split, count in seen.items() if count)
         if splits:
             found.append(
-                f"The predictor knows this very video from its own training ({splits}): its scores "
-                "flatter. Judge the predictor on videos that it has not seen."
+                f"{KNOWN} ({splits}): its scores flatter. Judge the predictor on videos "
+                "that it has not seen."
             )
     if predictor.known and distance is not None and distance > 1:
         share = predictor.known.share_beyond(distance)

@@ -31,11 +31,12 @@ class Counting:
 
     threshold = SimpleNamespace(threshold=0.5)
     known, origin = None, SimpleNamespace(is_painted=False)
+    knows_whole = False
 
     def __init__(self, policy):
         self.policy = policy
 
-    def seen(self, groups, digests):
+    def seen(self, groups, digests, whole_digests=()):
         return {}
 
     def probabilities(self, data, device):

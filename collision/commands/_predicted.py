@@ -192,10 +192,17 @@ class Outcome:
     failure: str = ""
     player: str = ""  # the video that the page plays, relative to it
     is_new: bool = False  # whether anything had to be made
+    given: str = ""  # as the user named it
 
     def failed(self, reason: str) -> Outcome:
         """Add why it failed, after all or later."""
         return replace(self, failure=reason)
+
+
+def suffix(kind: str) -> str:
+    """Give the suffix of a kind of file."""
+    known = {"overlay": ".overlay.mp4", "small": ".small.mp4", "look": ".heat.jpg"}
+    return known.get(kind, ".heat.safetensors" if kind == "heat" else f".{kind}")
 
 
 def write_curve(prediction: Prediction, target: Path, kind: str) -> None:

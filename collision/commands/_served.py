@@ -175,11 +175,23 @@ class _Told:
             "alarms": [_alarm(one.start, one.peak, one.end, one.score) for one in said.alarms],
             "distance": kept.distance,
             "notes": [_shown(text, self.task) for text in kept.notes],
-            "warnings": [*kept.warnings, *filter(None, [_shown(self.outcome.failure, self.task)])],
+            "warnings": [*self._warnings, *filter(None, [_shown(self.outcome.failure, self.task)])],
+            "marks": self._marks,
             "poster": kept.poster,
             "heat": self.work.card(self.outcome).heat,
             "files": files,
         }
+
+    @property
+    def _warnings(self) -> tuple[str, ...]:
+        return (*self.outcome.finished.warnings, *self.work.warnings)
+
+    @property
+    def _marks(self) -> list[str]:
+        from collision.commands._told import marks_of
+
+        fallback = ["the threshold is a fallback"] if self.work.doubts.is_fallback else []
+        return [*marks_of(self.outcome.prediction), *fallback]
 
     def _report(self) -> str:
         """Write one page that needs no other file: without the player."""
@@ -193,7 +205,7 @@ class _Told:
             f"Run: {self.task['run_name']}; a probability every {every:g} s; alarms: hysteresis "
             f"{rule.hysteresis:g}, at least {rule.min_length:g} s, one in {rule.refractory:g} s."
         )
-        write_clips_page(self.output / "report.html", [card], self.outcome.finished.warnings, about)
+        write_clips_page(self.output / "report.html", [card], self._warnings, about)
         return "out/report.html"
 
 

@@ -15,6 +15,7 @@ from collision.errors import CollisionError
 from collision.metrics.alarms import AlarmRule, AlarmWatch
 from collision.options import PredictOptions
 from collision.prediction import doubts
+from collision.runs.doubts import Doubts
 from collision.streaming import Moment, StreamScorer
 from collision.video.addresses import shown
 from collision.video.live import Frames, LiveVideo, Reading
@@ -32,7 +33,7 @@ def follow(options: PredictOptions, name: str) -> int:
     predictor = model.predictors[0]
     scorer = StreamScorer(predictor, model.source, options.extraction.accelerator)
     reading = reading_of(options, name)
-    for warning in doubts(predictor, None):
+    for warning in (*doubts(predictor, None), *Doubts.of(predictor, model.path).texts):
         _tell(f"warning: {warning}")
     watch = None
     if predictor.threshold is not None:

@@ -25,10 +25,12 @@ from collision.commands._predicted import (
     Shelf,
     finished_of,
     load_parquet,
+    suffix,
     write_curve,
     write_tables,
 )
-from collision.console import progress_console, say_result
+from collision.commands._told import alarms_said, lines_of, marks_of, told_of_all
+from collision.console import progress_console, say_result, warning_console
 from collision.errors import CollisionError, VideoDecodeError
 from collision.features.progress import ExtractionProgress
 from collision.files import write_whole
@@ -36,15 +38,16 @@ from collision.heatmap.maps import HeatMap
 from collision.learning.predictor_files import find_predictors
 from collision.metrics.alarms import AlarmRule, alarming
 from collision.options import PredictOptions
-from collision.prediction import UNLIKE, Moments, Prediction, small_picture
+from collision.prediction import Moments, Prediction, small_picture
 from collision.report.clips_page import ClipCard, write_clips_page
+from collision.runs.doubts import NO_DISTANCE, Doubts
 from collision.types import Seconds
 from collision.video.addresses import is_live
 from collision.video.index import VideoIndex
 
 SMALL = 360  # pixels on the shorter side of a clip that is coded anew for the page
 HEAT = "1"  # raise it when heat maps are made otherwise
-OVERLAY = "2"  # raise it when overlays are painted otherwise
+OVERLAY = "3"  # raise it when overlays are painted otherwise
 # What browsers play, as it is: suffixes, and the codecs in them.
 _PLAYED = {
     **dict.fromkeys(("mp4", "m4v", "mov"), ("h264", "av1", "vp9")),
@@ -78,7 +81,6 @@ def run(options: PredictOptions, paths: list[str]) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     work = Work(options, model, events)
     outcomes: list[Outcome] = []
-    told: set[str] = set()
     try:
         with ExtractionProgress(len(clips) > 1 or options.heatmap) as progress:
             work.on_heat = lambda name, share: progress.slowest(f"heat map of {name}: {share:.0%}")
@@ -86,17 +88,18 @@ def run(options: PredictOptions, paths: list[str]) -> int:
             progress.start("Predicting", steps, len(clips), "clips")
             for clip in clips:
                 outcomes.append(work.outcome(clip))
-                for line in lines_of(outcomes[-1], told, len(clips) > 1):
+                for line in lines_of(outcomes[-1]):
                     console.print(line, markup=False, highlight=False, soft_wrap=True)
                 progress.advance(clip.source, 1)
     finally:  # also of those that were finished before something ended it
         if outcomes:
             work.write_all(outcomes)
-    for text in _common(outcomes) if len(outcomes) > 1 else ():
-        if text not in told:
-            console.print(f"warning: {text}", markup=False, highlight=False, soft_wrap=True)
+    for text in (*told_of_all(outcomes), *work.warnings):
+        warning_console(console).print(
+            f"warning: {text}", markup=False, highlight=False, soft_wrap=True
+        )
     page = options.output / "predictions.html"
-    say_result(_alarms_said(outcomes))
+    say_result(alarms_said(outcomes, work.doubts.is_fallback))
     text = f"All clips: {page}, with summary.csv and alarms.csv beside it"
     say_result(text)
     if failures := [one.failure for one in outcomes if one.failure]:
@@ -116,6 +119,7 @@ class Work:
         self.rule = AlarmRule(**asdict(options.alarms))
         self.moments = Moments(options.every, options.frame_rate, None, options.video_stream)
         self.shelf = Shelf(options.output)
+        self.doubts = Doubts.of(model.predictors[0], model.path)
         predictor = find_predictors(model.path)[0].read_bytes()
         asked = [
             hashlib.sha256(predictor).hexdigest(),
@@ -125,9 +129,15 @@ class Work:
         self.asked = json.dumps(asked)
         self.on_heat: Callable[[str, float], None] = lambda name, share: None
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why the predictor's scores should not be believed, whatever clip they are of."""
+        is_measured = self.model.predictors[0].known is not None
+        return (*self.doubts.texts, *(() if is_measured else (NO_DISTANCE,)))
+
     def outcome(self, clip: Clip) -> Outcome:
         """Predict a clip; whatever is wrong with it is what came out."""
-        nothing = Outcome(clip.name, clip.source)
+        nothing = Outcome(clip.name, clip.source, given=_shown(clip))
         try:
             with local_file(clip.given) as path:
                 return self._predicted(clip, path)
@@ -150,7 +160,7 @@ class Work:
         event_time = self.events.get(clip.source, options.event_time)
         shown = path if not clip.is_address else Path(Path(clip.name).name)
         said = kept.prediction(shown, event_time, self.rule)
-        outcome = Outcome(kept.name, clip.source, kept, said)
+        outcome = Outcome(kept.name, clip.source, kept, said, given=_shown(clip))
         files = _Files(self, clip, path, kept, said)
         try:
             player = files.make_all()
@@ -166,7 +176,8 @@ class Work:
         about += f"alarms: hysteresis {self.rule.hysteresis:g}, at least "
         about += f"{self.rule.min_length:g} s, one in {self.rule.refractory:g} s."
         cards = [self.card(outcome) for outcome in outcomes]
-        write_clips_page(output / "predictions.html", cards, _common(outcomes), about)
+        told = (*told_of_all(outcomes), *self.warnings)
+        write_clips_page(output / "predictions.html", cards, told, about)
 
     def card(self, outcome: Outcome) -> ClipCard:
         """Give what a page shows of a clip."""
@@ -174,7 +185,7 @@ class Work:
         if kept is None or said is None:
             return ClipCard.without_scores(outcome.name, outcome.source, outcome.failure)
         links = {
-            _WHAT.get(kind, kind): quote(os.fsencode(f"{kept.name}{_suffix(kind)}"))
+            _WHAT.get(kind, kind): quote(os.fsencode(f"{kept.name}{suffix(kind)}"))
             for kind in (
                 *self.options.formats,
                 *(["overlay"] if self.options.overlay else []),
@@ -197,8 +208,10 @@ class Work:
             outcome.failure,
             kept.poster,
             outcome.player,
-            self.shelf.coded(kept, _suffix("look")) if self.options.heatmap else "",
+            self.shelf.coded(kept, suffix("look")) if self.options.heatmap else "",
             links,
+            marks_of(said),
+            self.doubts.is_fallback,
         )
 
 
@@ -227,7 +240,7 @@ class _Files:
         return self._player()
 
     def _make(self, kind: str, how: str, make: object) -> Path:
-        target = self.work.shelf.file(self.kept, _suffix(kind))
+        target = self.work.shelf.file(self.kept, suffix(kind))
         if self.kept.made.get(kind) != how or not target.exists():
             assert callable(make)
             make(target)
@@ -277,7 +290,7 @@ class _Files:
         if said.threshold is not None:
             is_on = alarming(said.times, said.probabilities, said.threshold, said.rule)
         times, end = (said.times, said.probabilities, is_on), float(index.frame_times[-1])
-        course = Course(*times, said.threshold, said.event_time, end)
+        course = Course(*times, said.threshold, said.event_time, end, said.from_part)
         under = self._heat().lay_over if self.work.options.heatmap else None
         note = redraw(index, target, Painter(course, index.height, index.width, under))
         self._note(note)
@@ -306,65 +319,9 @@ class _Files:
             self.kept = replace(self.kept, notes=(*self.kept.notes, note))
 
 
-def _suffix(kind: str) -> str:
-    known = {"overlay": ".overlay.mp4", "small": ".small.mp4", "look": ".heat.jpg"}
-    return known.get(kind, ".heat.safetensors" if kind == "heat" else f".{kind}")
-
-
-def _common(outcomes: Sequence[Outcome]) -> list[str]:
-    """Give what the page says of all clips: what all are warned of, and how many are strange."""
-    said = [one.prediction for one in outcomes if one.prediction is not None]
-    if len(said) == 1:
-        return list(said[0].warnings)
-    everywhere = [set(one.warnings) for one in said]
-    shared = said[0].warnings if said else ()
-    found = [text for text in shared if all(text in own for own in everywhere)]
-    strange = sum(one.distance is not None and one.distance > 1 for one in said)
-    found = [text for text in found if not text.startswith(UNLIKE)]
-    if strange:
-        found.append(
-            f"{strange} of {len(said)} clips are unlike the videos that the predictor learned from "
-            "(distance above 1): their scores need not mean here what they meant there."
-        )
-    return found
-
-
-def _alarms_said(outcomes: Sequence[Outcome]) -> str:
-    """Count the alarms of all clips, and how often that is."""
-    done = [(o.finished, o.prediction) for o in outcomes if o.finished and o.prediction]
-    known = [(kept, said) for kept, said in done if said.threshold is not None]
-    if not known:
-        return "Alarms: not known, for the predictor has no threshold."
-    counts = [len(said.alarms) for _, said in known]
-    hours = sum(kept.duration for kept, _ in known) / 3600
-    often = f" ({sum(counts) / hours:.0f} an hour)" if hours and sum(counts) else ""
-    return (
-        f"Alarms: {sum(counts)} in {60 * hours:.1f} minutes of video{often}, in "
-        f"{sum(map(bool, counts))} of {len(known)} clips"
-    )
-
-
-def lines_of(outcome: Outcome, told: set[str], is_one_of_many: bool = False) -> list[str]:
-    """Give what is to be known of a clip; a warning already ``told`` of an earlier one is not.
-
-    Of many clips, that one is unlike the training's is a mark, and told of all at the end.
-    """
-    said = outcome.prediction
-    if said is None or outcome.finished is None:
-        return [f"failed: {outcome.failure}"]
-    made = ", ".join(_suffix(kind) for kind in outcome.finished.made)
-    before = "" if outcome.is_new else " (finished before)"
-    lines = [f"{said} -> {outcome.finished.name}{before}: {made}"]
-    lines += [f"  note: {note}" for note in outcome.finished.notes]
-    if said.distance is not None:
-        mark = ": unlike them" if said.distance > 1 else ""
-        text = f"  distance from the training's videos: {said.distance:.2f} (limit 1){mark}"
-        lines.append(text)
-    full = [w for w in said.warnings if not (is_one_of_many and w.startswith(UNLIKE))]
-    lines += [f"  warning: {one}" for one in full if one not in told]
-    lines += [f"  failed: {outcome.failure}"] if outcome.failure else []
-    told.update(said.warnings)
-    return lines
+def _shown(clip: Clip) -> str:
+    """Name a clip as it was given; of an address, which may hold a password, its file alone."""
+    return clip.name if clip.is_address else clip.given
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from collision.types import Seconds
 
 _WIDTH, _HEIGHT = 600.0, 100.0  # of a curve, in its own units
 _MOST_POINTS = 1200  # of a curve: more than a card has pixels
+_FEW = 3  # alarms, from which on it is said that most are brief
 _ORDERS = {
     "peak down": "highest risk",
     "first up": "first alarm",
@@ -44,6 +45,8 @@ class ClipCard:
         player: Address of a video that a browser plays, relative to the page; empty for none.
         heat: A JPEG in base64 of where the model looked at the highest risk; empty for none.
         links: Other files of the clip, by what they are called; relative to the page.
+        marks: In a few words each, why its scores should not be believed.
+        is_fallback: Whether no threshold did on validation what was wanted of this one.
     """
 
     name: str
@@ -63,6 +66,8 @@ class ClipCard:
     player: str = ""
     heat: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
+    marks: Sequence[str] = ()
+    is_fallback: bool = False
 
     @classmethod
     def without_scores(cls, name: str, source: str, failure: str) -> Self:
@@ -119,10 +124,32 @@ def headline(cards: Sequence[ClipCard]) -> str:
     length = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"
     text = f"{_count(len(scored), 'clip')} ({length})"
     if any(card.threshold is not None for card in scored):
-        text += f": {_count(alarmed, 'clip')} with {_count(alarms, 'alarm')}"
+        text += (
+            f": {_count(alarmed, 'clip')} with {_count(alarms, 'alarm')}{an_hour(alarms, hours)}"
+        )
     if failed := sum(bool(card.failure) for card in cards):
         text += f"; {_count(failed, 'clip')} failed"
-    return f"{text}."
+    hint = brief_alarms([alarm for card in scored for alarm in card.alarms])
+    return f"{text}. {hint}".rstrip()
+
+
+def an_hour(alarms: int, hours: float) -> str:
+    """Say how often alarms come, in brackets; nothing of none."""
+    if not alarms or not hours:
+        return ""
+    rate = alarms / hours
+    return f" ({rate:.0f} an hour)" if rate >= 10 else f" ({rate:.1f} an hour)"
+
+
+def brief_alarms(alarms: Sequence[Alarm]) -> str:
+    """Say what helps where most alarms, of a few at least, last no time; empty elsewhere."""
+    brief = sum(alarm.end <= alarm.start for alarm in alarms)
+    if len(alarms) < _FEW or brief <= len(alarms) / 2:
+        return ""
+    return (
+        f"{brief} of {len(alarms)} alarms last no longer than a moment: alarms.min_length=SECONDS "
+        "counts only those that last."
+    )
 
 
 def _count(number: int, word: str) -> str:
@@ -146,10 +173,11 @@ def _tools(cards: Sequence[ClipCard]) -> str:
 
 def legend(cards: Sequence[ClipCard]) -> Html:
     """Say what the marks of the curves are, of those that some card has."""
+    level = "threshold (a fallback)" if any(card.is_fallback for card in cards) else "threshold"
     marks = {
         "line c0": ("risk: probability of a collision", True),
         "line dotted c0": ("risk from part of what it looks at", any(_is_dotted(c) for c in cards)),
-        "line dashed c1": ("threshold", any(card.threshold is not None for card in cards)),
+        "line dashed c1": (level, any(card.threshold is not None for card in cards)),
         "band c4": ("alarm", any(card.alarms for card in cards)),
         "post c3": ("event", any(card.event_time is not None for card in cards)),
     }
@@ -207,6 +235,7 @@ def _facts(card: ClipCard) -> str:
         parts.append(f"event at {card.event_time:.2f} s")
         if card.alarms and card.alarms[0].start < card.event_time:
             parts.append(f"warned {card.event_time - card.alarms[0].start:.2f} s before")
+    parts += [f"<b>{escape(mark)}</b>" for mark in card.marks]
     return f'<p class="facts">{"; ".join(parts)}</p>\n'
 
 

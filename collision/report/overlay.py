@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -30,7 +31,8 @@ ALARM_PAPER = LIGHT["red"]
 class Course:
     """What is painted: probabilities ``[N]`` (NaN: nothing seen) at rising seconds ``[N]``.
 
-    ``is_on [N]`` says when it alarms; ``end`` is the video's, in seconds.
+    ``is_on [N]`` says when it alarms; ``end`` is the video's, in seconds; ``from_part [N]`` says
+    where less was seen than the head looks at, which is dotted.
     """
 
     times: np.ndarray
@@ -39,6 +41,7 @@ class Course:
     threshold: float | None
     event_time: Seconds | None
     end: Seconds
+    from_part: np.ndarray
 
 
 class Painter:
@@ -114,11 +117,21 @@ class Painter:
             pen.line([(across, 0), (across, size[1])], EVENT, line)
         points = list(zip(course.times.tolist(), course.probabilities.tolist(), strict=True))
         ink = (*_rgb(colour), strength)
-        for (time, value), (later, following) in zip(points, points[1:], strict=False):
-            if not np.isnan(value + following):
-                pen.line([at(time, value), at(later, following)], ink, line)
-        for (time, value), is_on in zip(points, course.is_on.tolist(), strict=True):
-            if not np.isnan(value):
+        is_part, walked = course.from_part.tolist(), 0.0
+        for number, (first, second) in enumerate(pairwise(points)):
+            if np.isnan(first[1] + second[1]):
+                continue
+            ends = at(*first), at(*second)
+            if is_part[number] or is_part[number + 1]:
+                walked = _dot(pen, ends, ink, line, walked)
+            else:
+                pen.line(ends, ink, line)
+        values = np.append(course.probabilities, np.nan)  # so that the first and last have two
+        for number, ((time, value), is_on) in enumerate(
+            zip(points, course.is_on.tolist(), strict=True)
+        ):
+            is_alone = np.isnan(values[number - 1]) and np.isnan(values[number + 1])
+            if not np.isnan(value) and (is_on or is_alone or not is_part[number]):
                 across, level = at(time, value)
                 box = (across - line, level - line, across + line, level + line)
                 pen.ellipse(box, (*_rgb(ALARM), 255) if is_on else ink)
@@ -136,6 +149,28 @@ def label_of(words: str, size: int, ink: str, paper: str) -> np.ndarray:
     image = Image.new("RGB", (int(right - left) + 2 * margin, up + down), paper)
     ImageDraw.Draw(image).text((margin - left, 0), words, ink, font)
     return np.asarray(image)
+
+
+def _dot(
+    pen: ImageDraw.ImageDraw,
+    ends: tuple[tuple[float, float], tuple[float, float]],
+    ink: tuple[int, int, int, int],
+    line: int,
+    walked: float,
+) -> float:
+    """Draw a dotted line between two points that goes on from one ``walked`` so far; give how far.
+
+    A dot is as long as the line is thick, a gap twice as long.
+    """
+    first, second = map(np.array, ends)
+    length = float(np.linalg.norm(second - first))
+    places = np.arange(-(walked % (3 * line)), length, 3 * line)
+    for start in places:
+        low, high = max(0.0, start), min(length, start + line)
+        if high > low:
+            piece = [tuple(first + (second - first) * (at / length)) for at in (low, high)]
+            pen.line(piece, ink, line)
+    return walked + length
 
 
 def _blend(room: np.ndarray, panel: np.ndarray) -> None:

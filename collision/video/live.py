@@ -45,6 +45,10 @@ _LAG: Seconds = 1.0  # a stream that is further behind is caught up with
 _MOST_PACKETS = 4096
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # s, before a stream is opened anew
 _ENDED = "it ended"
+_PIPED = (
+    "A plain mp4 cannot, for its index lies at its end: give the file's name instead, or send it "
+    "as MPEG-TS or Matroska, as `ffmpeg -i FILE -c copy -f mpegts -` does"
+)
 _LEAP: Seconds = 10.0  # a clock that leaps further has been set anew
 
 
@@ -173,8 +177,8 @@ class LiveVideo:
                 reason = f"nothing came for {self.reading.timeout:g} s"
             except (av.FFmpegError, OSError) as error:
                 reason = error.strerror or str(error)
-                if self.is_pipe:  # of an mp4 with its index behind its frames, too
-                    self.reason = f"it cannot be read as it comes. FFmpeg: {reason}"
+                if self.is_pipe:
+                    self.reason = f"it cannot be read as it comes ({reason}). {_PIPED}"
             if self.is_pipe or self._gives_up(failures, reason):
                 break
             failures += 1

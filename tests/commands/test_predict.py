@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import html
 import json
 import os
 import shutil
@@ -17,7 +18,9 @@ import numpy as np
 import pytest
 
 from collision import api
-from collision.commands import _predicted, _streamed, predict
+from collision.commands import _predicted, _served, _streamed, predict
+from collision.commands._clips import Clip
+from collision.console import talking
 from collision.errors import CollisionError, ConfigError
 from collision.features.digest import VideoDigests
 from collision.features.fingerprint import fingerprint
@@ -26,6 +29,7 @@ from collision.features.store import FeatureStore
 from collision.heatmap import look as heatmap
 from collision.heatmap.maps import HeatMap
 from collision.metrics.alarms import AlarmWatch
+from collision.metrics.threshold import OperatingPoint
 from collision.sampling.policy import SamplingPolicy
 from collision.streaming import Moment
 from collision.video.frames import read_frames
@@ -44,9 +48,11 @@ class Bright:
     known, origin = None, SimpleNamespace(is_painted=True)
     policy = SamplingPolicy()
     learned = ()  # digests of videos that it has learned from
+    knows_whole = False
 
-    def seen(self, groups, digests):
-        return {"train": sum(digest in self.learned for digest in digests), "val": 0}
+    def seen(self, groups, digests, whole_digests=()):
+        known = {*digests, *whole_digests} & {*self.learned}
+        return {"train": len(known), "val": 0}
 
     def probabilities(self, data, device):
         return np.array(
@@ -116,15 +122,25 @@ def test_folders_are_kept_apart_and_one_broken_clip_ends_nothing(shop, capsys):
     assert 'src="../cam1/a.mp4"' in page  # it is played where it lies
 
 
-def test_a_clip_that_the_predictor_has_learned_from_is_told(shop, capsys):
+def test_clips_that_the_predictor_has_learned_from_are_marked_and_counted(shop, capsys):
     other = write_video(shop.root / "other.mp4", numbered_frames(60, 48, 64), fps=20)
-    digest = shop.model.source.digests.content(other, None, None)
-    shop.model.predictors[0].learned = (digest,)
-    shop.run("cam1/a.mp4", "other.mp4")
+    digest = shop.model.source.digests.content
+    clip = shop.root / "cam1" / "a.mp4"
+    shop.model.predictors[0].learned = (digest(clip),)
+    shop.run("cam1/a.mp4", "cam2/a.mp4", "other.mp4")
     lines = capsys.readouterr().out.splitlines()
-    (told,) = (number for number, line in enumerate(lines) if "knows this very video" in line)
-    assert "(train)" in lines[told] and any("other.mp4" in line for line in lines[:told])
-    assert (shop.out / "predictions.html").read_text().count("knows this very video") == 1
+    marked = [before for before, line in zip(lines, lines[1:], strict=False) if "  known" in line]
+    assert [line.partition(":")[0] for line in marked] == ["cam1/a.mp4", "cam2/a.mp4"]
+    told = [line for line in lines if "The predictor knows" in line]
+    assert len(told) == 1 and "knows 2 of the 3 clips from its own training" in told[0]
+    page = (shop.out / "predictions.html").read_text()
+    before_cards, _, cards = page.partition("<article")
+    assert "knows 2 of the 3 clips" in before_cards
+    assert cards.count("<b>known from the training</b>") == 2
+    shop.model.predictors[0].learned = (shop.model.source.digests.whole(other),)
+    shop.model.predictors[0].knows_whole = True  # as one of earlier versions does
+    shop.run("other.mp4", "output=alone")
+    assert "knows this very video from its own training (train)" in capsys.readouterr().out
 
 
 def test_what_holds_of_all_clips_is_told_once_and_alarms_are_counted(shop, capsys):
@@ -133,15 +149,72 @@ def test_what_holds_of_all_clips_is_told_once_and_alarms_are_counted(shop, capsy
     shop.run("cam1/a.mp4", "cam2/b.mp4")
     said = capsys.readouterr().out
     assert said.count("(limit 1): unlike them") == 2 and "This video is unlike" not in said
+    page = (shop.out / "predictions.html").read_text()
+    assert page.count("<b>unlike the training&#x27;s videos</b>") == 2
     assert said.count("warning: 2 of 2 clips are unlike the videos") == 1
     assert said.count("painted scenes alone") == 1
     assert "Alarms: 2 in 0.1 minutes of video (889 an hour), in 2 of 2 clips" in said
+    assert "2 clips with 2 alarms (889 an hour)" in page
     shop.run("cam1/a.mp4", "output=one")
     said = capsys.readouterr().out
     assert "warning: This video is unlike those" in said and "in 1 of 1 clips" in said
     page = (shop.root / "one" / "predictions.html").read_text()
     before_cards = page.partition("<article")[0]
     assert "painted scenes alone" in before_cards and "This video is unlike" in before_cards
+
+
+def test_brief_alarms_get_a_hint_and_quiet_says_how_many_clips_alarm(shop, capsys):
+    with talking("quiet"):
+        shop.run("cam1", "cam2/b.mp4", "every=1", "alarms.refractory=0", "formats=[csv]")
+    said = capsys.readouterr().out
+    assert "Alarms: 4 in 0.1 minutes of video (1778 an hour), in 2 of 2 clips" in said
+    assert "4 of 4 alarms last no longer than a moment: alarms.min_length=SECONDS" in said
+    assert "highest" not in said
+
+
+def told_by_the_page(shop, clip):
+    """Give what `serve` tells of a clip."""
+    output = shop.root / "served" / "out"
+    given = "checkpoint=model.safetensors", "extraction.num_workers=0", f"output={output}"
+    work = predict.Work(compose("predict", *given, "clips=small"), shop.model, {})
+    output.mkdir(parents=True)
+    task = {"name": "a.mp4", "path": clip, "run_name": "run"}
+    return _served._Told(work, work.outcome(Clip(clip, "clip")), task, output).all()
+
+
+def test_what_its_training_run_was_warned_of_is_told_once(shop, capsys):
+    shop.model.predictors[0].threshold = OperatingPoint(0.5, 0.6, 0.9, 0.25, 0.7)
+    found = {"name": "no_better_than_chance", "message": "Nothing shows that it is better."}
+    (shop.root / "metrics.json").write_text(json.dumps({"warnings": [found]}))
+    (shop.root / "config.yaml").write_text("threshold: {false_alarm_rate: 0.1}\n")
+    shop.run("cam1/a.mp4", "cam2/b.mp4")
+    said = capsys.readouterr().out
+    page = (shop.out / "predictions.html").read_text()
+    before_cards = html.unescape(page.partition("<article")[0])
+    for text in (
+        "Of the predictor's own test: Nothing shows that it is better.",
+        "none has a false-alarm rate of 0.1 or less on validation, and this one has 0.250 there",
+        "How far videos are from those of the training is not known",
+    ):
+        assert said.count(text) == 1 and before_cards.count(text) == 1, text
+    assert "in 2 of 2 clips, at a threshold that is a fallback" in said
+    assert "threshold (a fallback)" in before_cards
+    served = told_by_the_page(shop, "cam1/a.mp4")
+    assert served["marks"] == ["the threshold is a fallback"]
+    assert sum("own test: Nothing shows" in text for text in served["warnings"]) == 1
+    shop.model.predictors[0].known = SimpleNamespace(distances=lambda data: {})
+    (shop.root / "metrics.json").unlink()
+    (shop.root / "config.yaml").unlink()
+    shop.run("cam1/a.mp4", "output=sound")
+    said = capsys.readouterr().out + (shop.root / "sound" / "predictions.html").read_text()
+    assert "own test" not in said and "fallback" not in said and "How far videos" not in said
+
+
+def test_lines_name_clips_of_one_name_by_their_paths(shop, capsys):
+    shop.run("cam1", "cam2/a.mp4")
+    lines = capsys.readouterr().out.splitlines()
+    for path in ("cam1/a.mp4", "cam2/a.mp4"):
+        assert sum(line.startswith(f"{path}: highest 0.88 at 1.00 s") for line in lines) == 1
 
 
 def test_finished_clips_are_not_computed_again(shop, monkeypatch, capsys):

@@ -76,6 +76,7 @@ def result(task):
         "distance": None,
         "notes": [HOSTILE],
         "warnings": [HOSTILE],
+        "marks": ["the threshold is a fallback"],
         "poster": poster(),
         "heat": poster() if task["heatmap"] else "",
         "files": files,

@@ -64,6 +64,16 @@ def test_cards_come_by_their_highest_risk_and_failures_last(tmp_path):
     assert "it is broken" in page.text and "1 clip failed" in page.text
 
 
+def test_the_headline_says_how_often_alarms_come_and_what_helps_against_brief_ones():
+    brief, long = Alarm(1.0, 1.0, 1.0, 0.9), Alarm(1.0, 2.0, 1.0, 0.9)
+    said = headline([card("a", alarms=[brief, brief], duration=1800), card("b", duration=1800)])
+    assert said == "2 clips (1.0 h): 1 clip with 2 alarms (2.0 an hour)."
+    said = headline([card("a", alarms=[brief, long, brief], duration=600)])
+    assert "with 3 alarms (18 an hour). 2 of 3 alarms last no longer than a moment" in said
+    assert "alarms.min_length=SECONDS" in said
+    assert "moment" not in headline([card("a", alarms=[brief, long, long, brief])])
+
+
 def test_numbers_of_a_card_are_those_of_the_clip(tmp_path):
     alarms = [Alarm(0.75, 1.0, 0.75, 0.9), Alarm(1.5, 1.75, 1.75, 0.7)]
     one = card("a", 0.9, alarms, event_time=1.9, distance=2.5, player="a.mp4", notes=["odd"])
@@ -131,6 +141,7 @@ def test_the_policy_lets_its_own_script_run_and_nothing_be_fetched(tmp_path):
 
 def test_the_headline_counts():
     alarms = [Alarm(0.75, 1.0, 0.75, 0.9)]
-    assert headline([card(alarms=alarms), card()]) == "2 clips (0.1 min): 1 clip with 1 alarm."
+    said = headline([card(alarms=alarms), card()])
+    assert said == "2 clips (0.1 min): 1 clip with 1 alarm (900 an hour)."
     assert headline([card(threshold=None)]) == "1 clip (0.0 min)."
     assert headline([]) == "0 clips (0.0 min)."

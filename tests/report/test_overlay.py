@@ -15,7 +15,8 @@ VALUES = np.where(TIMES < 0.5, np.nan, np.round(0.2 + 0.06 * np.arange(12), 2))
 
 
 def course(**changes):
-    given = {"is_on": VALUES >= 0.6, "threshold": 0.6, "event_time": None, "end": 3.0, **changes}
+    given = {"is_on": VALUES >= 0.6, "threshold": 0.6, "event_time": None, "end": 3.0}
+    given |= {"from_part": np.zeros(12, bool), **changes}
     return Course(TIMES, VALUES, **given)
 
 
@@ -88,6 +89,25 @@ def test_the_curve_is_bright_up_to_now_and_its_threshold_and_event_are_there():
     # The cursor stands at now.
     white = np.flatnonzero((painter(frame, 1.5)[300:] == 255).all(axis=2).all(axis=0))
     assert len(white) and abs(white.mean() - 319.5) < 2
+
+
+def test_what_is_from_part_of_a_window_is_dotted():
+    frame = np.zeros((360, 640, 3), np.uint8)
+    quiet = {"is_on": VALUES > 9, "threshold": None}
+    whole = Painter(course(**quiet), 360, 640)(frame, 2.9)[300:]
+    part = Painter(course(**quiet, from_part=TIMES < 1.5), 360, 640)(frame, 2.9)[300:]
+    ours = slice(round(640 * 0.55 / 3), round(640 * 1.4 / 3)), slice(round(640 * 1.6 / 3), 580)
+
+    def painted(picture, columns):
+        """Say of each column whether the curve is in it."""
+        own = [int(RISK[i : i + 2], 16) for i in (1, 3, 5)]
+        near = np.abs(picture[:, columns].astype(int) - own).max(axis=2) < 60
+        return near.any(axis=0)
+
+    assert painted(whole, ours[0]).all() and painted(part, ours[1]).all()
+    assert 0.2 < painted(part, ours[0]).mean() < 0.7
+    starts = np.diff(painted(part, ours[0]).astype(int)) == 1
+    assert starts.sum() > 10  # dots, from one moment to the next
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (2, 2), (7, 301), (720, 40), (1080, 1920)])

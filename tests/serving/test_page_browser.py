@@ -80,6 +80,7 @@ def test_a_clip_is_sent_played_and_sought_in_step_with_its_curve(visit):
     assert done.locator(".now").inner_text().split("\n")[-1].strip() == "risk 0.50, ALARM"
     done.get_by_role("button", name="2.00–3.50 s").click()
     until(page, "Math.abs(document.querySelector('video').currentTime - 2.0) < 0.02")
+    assert "; the threshold is a fallback" in done.locator(".facts").inner_text()
     links = done.locator(".links a").all_inner_texts()
     assert links == ["curve (CSV)", "picture", "overlay", "heat map", "report"]
     heat = done.get_by_alt_text("drive.mp4: where the model looked at 5.00 s, coloured magenta")

@@ -1,7 +1,9 @@
 """Streams as they come: pipes, UDP, TCP and RTSP on the loopback, with painted frame numbers."""
 
+import contextlib
 import os
 import socket
+import struct
 import threading
 import time
 from types import SimpleNamespace
@@ -13,7 +15,7 @@ from collision.video import live
 from collision.video.addresses import is_live, shown
 from collision.video.live import LiveVideo, Reading
 from tests.kit.senders import FPS, encoded, free_port, sending
-from tests.kit.video import read_number
+from tests.kit.video import numbered_frames, read_number, write_video
 
 SIZE = (48, 64)
 EVERY = 0.25
@@ -74,6 +76,26 @@ def test_a_pipe_that_is_no_video_ends_with_a_reason(tmp_path):
     ).start()
     seen, _, video = follow(tmp_path / "pipe", Reading(drop=False))
     assert seen == [] and "cannot be read as it comes" in video.reason
+
+
+def test_a_plain_mp4_in_a_pipe_gets_a_way_out(tmp_path):
+    clip = write_video(tmp_path / "a.mp4", numbered_frames(40, 48, 64), fps=20)
+    content = clip.read_bytes()
+    place = content.index(b"moov") - 4  # its index, which lies at its end
+    assert place > content.index(b"mdat")
+    size = 2**20  # of an empty box: more than FFmpeg keeps to go back to
+    content = (
+        content[:place] + struct.pack(">I4s", size, b"free") + bytes(size - 8) + content[place:]
+    )
+    os.mkfifo(tmp_path / "pipe")
+    threading.Thread(target=lambda: fill(tmp_path / "pipe", content), daemon=True).start()
+    seen, _, video = follow(tmp_path / "pipe", Reading(drop=False))
+    assert seen == [] and "its index lies at its end: give the file's name" in video.reason
+
+
+def fill(pipe, content):
+    with contextlib.suppress(BrokenPipeError):  # the reader may have seen enough
+        pipe.write_bytes(content)
 
 
 def test_udp():

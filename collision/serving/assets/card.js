@@ -130,6 +130,7 @@ function factsOf(result) {
     facts.append(make("span", {class: "on"}, count(result.alarms.length, "alarm")),
       ", the first at ", make("b", {}, seconds(result.alarms[0].start)));
   } else facts.append(result.threshold === null ? "no threshold is known" : "no alarm");
+  for (const mark of result.marks) facts.append("; ", make("b", {}, mark));
   return facts;
 }
 

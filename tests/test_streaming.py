@@ -30,13 +30,13 @@ OPTIONS = ExtractionOptions(accelerator="cpu", batch_size=8, num_workers=0, time
 class Summing:
     """A predictor whose probability hangs on every feature, its step's place, and the mask."""
 
-    threshold, known = None, None
+    threshold, known, knows_whole = None, None, False
     origin = SimpleNamespace(is_painted=False)
 
     def __init__(self, policy):
         self.policy = policy
 
-    def seen(self, groups, digests):
+    def seen(self, *videos):
         return {}
 
     def probabilities(self, data, device):

@@ -53,6 +53,8 @@ def commands(pages: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
         blocks += inline_commands(page)
         for line in [line for block in blocks for line in block.splitlines()]:
             words = shlex.split(line, comments=True)
+            while words and re.match(r"[A-Z_]+=", words[0]):  # for this command's environment
+                del words[0]
             start = {"train.py": 1, "-m": 2}.get("".join(words[1:2]), 0)
             if words[:1] in (["srun"], ["torchrun"]) and "collision" in words:
                 start = words.index("collision")

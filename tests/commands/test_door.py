@@ -18,6 +18,7 @@ from collision.config import names_of, use_config_dirs
 from collision.errors import ConfigError, Interrupted
 from collision.learning.asked import setup_of
 from collision.options import OPTIONS
+from collision.serving.server import Stopped
 from tests.conftest import ROOT
 
 AWKWARD = (
@@ -385,6 +386,12 @@ def test_an_interrupt_says_how_to_go_on(capfd):
 
     assert guarded(interrupted) == 143
     assert "Go on with resume=runs/x." in capfd.readouterr().err
+
+    def page_ended():  # as Ctrl-C ends `serve`
+        raise Stopped(signal.SIGINT)
+
+    assert guarded(page_ended) == 130
+    assert capfd.readouterr().err.startswith("The page has ended")  # which is no error
 
 
 def test_a_full_disk_is_a_sentence_and_a_bug_is_not(capfd):

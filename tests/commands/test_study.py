@@ -79,7 +79,7 @@ def test_the_page_needs_no_other_file_and_holds_pictures_and_numbers(analyse):
     assert code == 0, output
     page = (folder / "study.html").read_text()
     assert page.count("<svg") == len(list((folder / "plots").glob("*.png"))) >= 4
-    assert "src=" not in page.replace('src="data:', "") and "href=\"http" not in page
+    assert "src=" not in page.replace('src="data:', "") and 'href="http' not in page
     assert "36 runs in 3 of 3 combinations" in page and "<pre><code" in page
     text = (folder / "study.md").read_text()
     assert "![Effects with intervals](plots/effects.png)" in text

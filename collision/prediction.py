@@ -261,8 +261,8 @@ def predict(
     first_time, from_part = start + history(policy, specs), exist & ~whole
     distance = predictor.known.distances(data).get(record.id) if predictor.known else None
     content = source.digests.content(path, rate, stream)
-    whole = source.digests.whole(path, rate, stream) if predictor.knows_whole else ""
-    doubted = doubts(predictor, distance, content, whole)
+    every_byte = source.digests.whole(path, rate, stream) if predictor.knows_whole else ""
+    doubted = doubts(predictor, distance, content, every_byte)
     known = threshold, moments.event_time, index, from_part, distance, doubted
     return Prediction(path, times, probabilities, first_time, *known)
 

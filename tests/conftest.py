@@ -36,6 +36,12 @@ SMALL = (*DATA, "trainer.max_steps=12", "trainer.validations=3", "num_resamples=
 TIMEOUT = 900  # seconds: a busy machine is slow, and only a command that hangs takes longer
 
 
+@pytest.fixture(autouse=True)
+def own_folders(monkeypatch):
+    """Let no test leave a --config-dir behind, in which the next ones would find parts."""
+    monkeypatch.setattr("collision.config._own_dirs", [])
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Keep each file in one process, and all users of the workshop: it is trained once."""

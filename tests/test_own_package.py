@@ -1,5 +1,6 @@
 """Parts from a person's own package: trained, saved, and loaded by those who trust it."""
 
+import sys
 import textwrap
 
 import pytest
@@ -70,7 +71,9 @@ def package(tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(textwrap.dedent(text))
     monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path
+    yield tmp_path
+    for name in [one for one in sys.modules if one.partition(".")[0] == "my_package"]:
+        del sys.modules[name]
 
 
 def test_own_parts_are_trained_saved_and_loaded_by_trust(workshop, package):

@@ -129,11 +129,11 @@ def test_a_table_sorts_by_keyboard_and_unfolds(browser, addresses):
 def test_predicted_clips_are_filtered_sorted_and_sought(browser, addresses):
     with visited(browser, addresses["clips"]) as page:
         names = page.locator(".card:visible h2")
-        assert names.all_inner_texts() == ["drive", LONG, "broken"]
+        assert names.all_text_contents() == ["drive", LONG, "broken"]
         page.get_by_label("sorted by").select_option(label="name")
-        assert names.all_inner_texts() == [LONG, "broken", "drive"]
+        assert names.all_text_contents() == [LONG, "broken", "drive"]
         page.get_by_label("name contains").fill("DRI")
-        assert names.all_inner_texts() == ["drive"]
+        assert names.all_text_contents() == ["drive"]
         assert page.get_by_role("status").inner_text() == "1 of 3 clips"
         card = page.locator(".card:visible")
         card.get_by_role("button", name="2.00–3.50 s").press("Enter")

@@ -1,7 +1,7 @@
 """The assembly line that the verbs share: records, the moments to score, their features.
 
     experiment = Experiment.index(dataset, policy, source, selection)
-    experiment.extract(options)      # or experiment.require_features()
+    experiment.collect(options, console)
     experiment.load()
 
 Heads are then fitted on its folds (``collision.learning``) and judged (``collision.evaluation``).
@@ -31,7 +31,7 @@ from collision.features.source import FeatureSource
 from collision.features.sources import Source, in_turn
 from collision.learning.alignment import load_features
 from collision.learning.datamodule import FeatureDataset
-from collision.option_groups import ExtractionOptions
+from collision.option_groups import ExtractionOptions, OfTraining
 from collision.records.check import records_of
 from collision.records.files import prepare
 from collision.records.splits import folded
@@ -176,6 +176,17 @@ class Experiment:
                     "extract` with the same options first, or leave extract=false out."
                 )
             self.failures = distinct([*self.failures, *failed])
+
+    def collect(self, asked: OfTraining, console: Console) -> None:
+        """Extract what is missing, or with ``extract=false`` check that nothing is.
+
+        CollisionError: something is missing, or videos failed and may not be skipped.
+        """
+        if asked.extract:
+            self.extract(asked.extraction)
+        else:
+            self.require_features()
+        self.check_failures(asked.skip_failures, console)
 
     def check_failures(self, skip: bool, console: Console) -> None:
         """Tell of videos that could not be read; a CollisionError unless the user skips them."""

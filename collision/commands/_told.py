@@ -66,6 +66,8 @@ def _has(said: Prediction, kind: str) -> bool:
 def alarms_said(outcomes: Sequence[Outcome], is_fallback: bool = False) -> str:
     """Count the alarms of all clips, and how often that is; mark a threshold that is a fallback."""
     done = [(o.finished, o.prediction) for o in outcomes if o.finished and o.prediction]
+    if not done:
+        return "Alarms: not known, for no clip was predicted."
     known = [(kept, said) for kept, said in done if said.threshold is not None]
     if not known:
         return "Alarms: not known, for the predictor has no threshold."

@@ -124,11 +124,7 @@ def collect_features(experiment: Experiment, options: TrainOptions, console: Con
     nothing can be learned from it; or a signal asked to stop.
     """
     experiment.tell_short(console)
-    if options.extract:
-        experiment.extract(options.extraction)
-    else:
-        experiment.require_features()
-    experiment.check_failures(options.skip_failures, console)
+    experiment.collect(options, console)
     experiment.load()
     print_missing(console, experiment.missing.as_json())
     experiment.missing.check(*SPLITS)

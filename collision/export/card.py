@@ -17,7 +17,7 @@ tags:
 - collision-anticipation
 ---
 """
-_SCRIPT = """`run_onnx.py` does it all in 60 lines, without dashcam-collision:
+_SCRIPT = """`run_onnx.py` does it all in one short file, without dashcam-collision:
 
 ```sh
 pip install av numpy onnxruntime

@@ -39,10 +39,14 @@ def main(path: str) -> None:
     config = json.loads((FOLDER / "config.json").read_text())
     spec, steps = config["backbones"][0], config["steps"]
     backbone, head = session("backbone.onnx"), session("head.onnx")
-    shown, pictures = decoded(path, spec["height"], spec["width"])
+    try:
+        shown, pictures = decoded(path, spec["height"], spec["width"])
+    except (OSError, av.FFmpegError, IndexError, ValueError) as error:  # no stream, no frame
+        sys.exit(f"error: cannot read {path}: {error}")
     # A window's frames: at its end, and so many times 1 / fps before it.
     back = np.arange(spec["num_frames"] - 1, -1, -1) / spec["fps"]
     features: dict[float, np.ndarray] = {}
+    num_scored = 0
     for moment in np.arange(shown[0], shown[-1] + 1e-6, steps["stride"]):
         # The frame that is visible at a time: the last one that was shown by then.
         visible = np.searchsorted(shown, moment - back + 1e-6, side="right") - 1
@@ -60,8 +64,13 @@ def main(path: str) -> None:
         }
         wanted = {one.name: given[one.name] for one in head.get_inputs()}
         (logit,) = head.run(None, wanted)
+        num_scored += 1
         print(f"{moment:.2f} {1 / (1 + np.exp(-logit[0] / config['temperature'])):.4f}")
+    if not num_scored:
+        sys.exit(f"error: {path} is too short: the head looks at more than it shows.")
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     main(sys.argv[1])

@@ -188,10 +188,7 @@ def collect(options: TrainOptions, console: Console) -> None:
     experiment = indexed(options)
     if options.extract:
         experiment.tell_short(console)
-        experiment.extract(options.extraction)
-    else:
-        experiment.require_features()
-    experiment.check_failures(options.skip_failures, console)
+    experiment.collect(options, console)
 
 
 def loaded(options: TrainOptions) -> Loaded:

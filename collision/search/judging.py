@@ -48,11 +48,7 @@ class TestSplits:
                     f"dataset {dataset.name}: its test split has no labels, on which a design "
                     "could be scored. Name another one in evaluate_on, or search instead."
                 )
-            if options.extract:
-                experiment.extract(options.extraction)
-            else:
-                experiment.require_features()
-            experiment.check_failures(options.skip_failures, console)
+            experiment.collect(options, console)
             experiment.load()
             experiment.missing.check("test")
             found[f"test/{experiment.dataset.name}"] = experiment.folds[0].data["test"]

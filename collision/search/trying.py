@@ -46,11 +46,7 @@ def experiment_of(options: TrainOptions, source: Source, console: Console) -> Ex
     policy, skip = options.sampling.build(), options.skip_failures
     selection = Selection(("train", "val"), options.limit, options.val_fraction, skip_missing=skip)
     experiment = Experiment.index(options.dataset.build(), policy, source, selection)
-    if options.extract:
-        experiment.extract(options.extraction)
-    else:
-        experiment.require_features()
-    experiment.check_failures(options.skip_failures, console)
+    experiment.collect(options, console)
     experiment.load()
     print_missing(console, experiment.missing.as_json())
     experiment.missing.check("train", "val")

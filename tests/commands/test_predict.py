@@ -143,6 +143,12 @@ def test_clips_that_the_predictor_has_learned_from_are_marked_and_counted(shop, 
     assert "knows this very video from its own training (train)" in capsys.readouterr().out
 
 
+def test_where_nothing_was_predicted_the_threshold_is_not_to_blame(shop, capsys):
+    with pytest.raises(CollisionError, match="Cannot read"):
+        shop.run("cam2/bad.mp4")
+    assert "Alarms: not known, for no clip was predicted." in capsys.readouterr().out
+
+
 def test_what_holds_of_all_clips_is_told_once_and_alarms_are_counted(shop, capsys):
     far = SimpleNamespace(distances=lambda data: {"a": 2.0, "b": 3.0}, share_beyond=lambda _: 0)
     shop.model.predictors[0].known = far

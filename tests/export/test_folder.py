@@ -133,6 +133,14 @@ def test_its_onnx_files_are_run_without_the_package(workshop, tmp_path):
     )
     assert said.returncode == 0, said.stderr
     curve = np.array([line.split() for line in said.stdout.splitlines()], float)
+    (tmp_path / "bad.mp4").write_text("no video")
+    for name in ("bad.mp4", "gone.mp4"):
+        command[-1] = tmp_path / name
+        said = subprocess.run(
+            command, cwd=tmp_path / "made", capture_output=True, text=True, timeout=TIMEOUT
+        )
+        assert said.returncode == 1 and said.stderr.startswith("error: cannot read")
+        assert len(said.stderr.splitlines()) == 1
     wanted = model.predict(clip)
     known = ~wanted.from_part & np.isfinite(wanted.probabilities)
     np.testing.assert_allclose(curve[:, 0], wanted.times[known], atol=0.006)

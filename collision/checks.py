@@ -150,7 +150,8 @@ _QUOTES = "'\""  # of examples, around what a shell would read
 def must_be_given(option: str, examples: str = "") -> str:
     """Say that an option is missing, with the value that some text shows for it."""
     found = re.search(rf"(?<![\w.]){re.escape(option)}=(\S+)", examples)
-    return f"{option} must be given: {option}={found[1].strip(_QUOTES) if found else 'VALUE'}."
+    value = found[1].rstrip(";,").strip(_QUOTES) if found else "VALUE"
+    return f"{option} must be given: {option}={value}."
 
 
 def unknown_option(name: str, there: Iterable[str]) -> str:

@@ -314,8 +314,9 @@ def _complain(report: Mapping[str, Any], complaint: str) -> None:
     failed = {one["video"] for one in report["failures"]}
     failed |= {one["video"] for one in report.get("check", {}).get("damaged", ())}
     if failed:
+        are = "is" if len(failed) == 1 else "are"
         damage = (
-            f"{len(failed)} of the videos are missing or damaged; the report lists them. "
+            f"{len(failed)} of the videos {are} missing or damaged; the report lists them. "
             "Mend or remove them; skip_failures=true reports them and exits with 0."
         )
         complaint = f"{complaint}\n{damage}".lstrip()

@@ -75,14 +75,22 @@ def run(options: SearchOptions, paths: list[str]) -> int:
     return 0
 
 
+def named(options: SearchOptions, space: Space) -> SearchOptions:
+    """Give a search a name, if it has none."""
+    if options.name is not None:
+        return options
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    how = options.design or options.policy.name
+    return replace(options, name=f"{stamp}_{space.name}_{how}")
+
+
 def search(options: SearchOptions, console: Console) -> None:
     """Begin a search, go on with one, or join one."""
     assert options.space is not None, "looked at before"
+    if options.design is None:
+        options.policy.build()  # what is wrong with it is told before any work
     whole, text = Space.load(options.space), text_of_space(options.space)
-    if options.name is None:
-        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        how = options.design or options.policy.name
-        options = replace(options, name=f"{stamp}_{whole.name}_{how}")
+    options = named(options, whole)
     recipe = Recipe.of(
         whole,
         of_trainings(options.typed, is_design=options.design is not None),

@@ -212,7 +212,7 @@ def test_a_folder_without_labels_is_reported_on(clips, collision_data, tmp_path,
     (folder / "day" / "1.mp4").write_bytes((clips / "1.mp4").read_bytes()[:600])
     assert main(["data", str(folder), *QUICK]) == 2
     output = "".join(capfd.readouterr())
-    assert "1 of the videos are missing or damaged" in output and "day/1.mp4" in output
+    assert "1 of the videos is missing or damaged" in output and "day/1.mp4" in output
     assert main(["data", str(folder), "skip_failures=true", *QUICK]) == 0
 
 

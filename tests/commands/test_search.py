@@ -137,6 +137,9 @@ def test_a_trial_that_cannot_be_built_ends_nothing(home):
 
 
 REFUSED = {
+    ("search", "space=offline", "policy=cmaes", "policy.converged=x", "budget=2"): (
+        "policy.converged=x: give a number"
+    ),
     ("search",): "space must be given: space=NAME. There are: core",
     ("search", "name=nn"): "There is no search 'nn' to go on with. space must be given",
     ("search", "space=offline"): "Say how long: budget=N trials, hours=H, or both",

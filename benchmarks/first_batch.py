@@ -31,6 +31,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.kit import Target, print_profile, print_targets
 from collision.devices import memory_kept
 from collision.features.fingerprint import Fingerprint
 from collision.features.packed import pack_store
@@ -45,6 +46,7 @@ from collision.sampling.windows import needed_windows
 from collision.types import BackboneSpec, VideoRecord
 
 STRIDE = 0.25
+MOST_SECONDS, MOST_MEMORY, LEAST_OF_BARE = 10, 1.2, 0.8
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,8 @@ def in_a_fresh_process(folder: Path, size: Size, batch_size: int) -> dict[str, f
     return found
 
 
-def gathering(data: FeatureDataset, batch_size: int, repeats: int) -> dict[str, float]:
-    """Seconds a batch: of the loader, of the bare gathering, and of that with the cast."""
+def gathering(data: FeatureDataset, batch_size: int, repeats: int) -> dict[str, np.ndarray]:
+    """Seconds a batch, run by run: of the loader, of the bare gathering, and with the cast."""
     module = FeatureDataModule(data, data, batch_size, 64, seed=0)
     loader = module.train_dataloader()
     rows = data.window_index.flatten()
@@ -181,19 +183,28 @@ def gathering(data: FeatureDataset, batch_size: int, repeats: int) -> dict[str, 
         for _ in loader:
             pass
 
-    ways: dict[str, Callable[[], None]] = {"batches": batches, "bare": bare, "cast": cast}
-    found: dict[str, list[float]] = {name: [] for name in ways}
     with memory_kept():  # as training does
-        for repeat in range(repeats + 1):
-            for name, way in ways.items():
-                begin = time.perf_counter()
-                way()
-                if repeat:  # the first is a warm-up
-                    found[name].append((time.perf_counter() - begin) / len(loader))
-    return {name: statistics.median(times) for name, times in found.items()}
+        found = in_turn({"batches": batches, "bare": bare, "cast": cast}, repeats)
+    if np.median(found["bare"] / found["batches"]) < LEAST_OF_BARE:
+        print_profile("batches of one pass", batches)
+    return {name: times / len(loader) for name, times in found.items()}
 
 
-def measure(size: Size, batch_size: int, repeats: int) -> None:
+def in_turn(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str, np.ndarray]:
+    """Give the seconds of each, run by run; the first of each is a warm-up."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for repeat in range(repeats + 1):
+        for name, way in ways.items():
+            begin = time.perf_counter()
+            way()
+            if repeat:
+                found[name].append(time.perf_counter() - begin)
+    return {name: np.array(times) for name, times in found.items()}
+
+
+def measure(size: Size, batch_size: int, repeats: int) -> list[Target]:
+    """Measure and print all of it; give the ratios that have a target."""
+    targets = []
     gigabytes = size.bytes / 1e9
     print(f"{size.videos} videos x {size.windows} x [{size.steps}, {size.dim}]: {gigabytes:.2f} GB")
     print(f"{torch.get_num_threads()} threads; medians of {repeats}")
@@ -213,10 +224,15 @@ def measure(size: Size, batch_size: int, repeats: int) -> None:
                 f"{name:<18} {middle['seconds']:>8.2f} {middle['processor']:>12.2f} "
                 f"{middle['memory']:>23.2f}"
             )
+            seconds, memory = (np.array([run[k] for run in runs]) for k in ("seconds", "memory"))
+            targets.append(Target(f"{name}: seconds", seconds, most=MOST_SECONDS))
+            targets.append(Target(f"{name}: memory / features", memory, most=MOST_MEMORY))
         found = gathering(load(store.folder, size)["train"], batch_size, repeats)
-    print(f"\nbatches of {batch_size}      ms  x bare")
-    for name, seconds in found.items():
-        print(f"{name:<12} {1000 * seconds:>8.2f} {found['bare'] / seconds:>7.2f}")
+    print(f"\nbatches of {batch_size}      ms")
+    for name, times in found.items():
+        print(f"{name:<12} {1000 * np.median(times):>8.2f}")
+    ratios = found["bare"] / found["batches"]
+    return [*targets, Target("batches: bare gathering / ours", ratios, least=LEAST_OF_BARE)]
 
 
 def main() -> None:
@@ -231,7 +247,7 @@ def main() -> None:
     if options.child:
         first_batch(options.child, size, options.batch)
     else:
-        measure(size, options.batch, options.repeats)
+        print_targets(measure(size, options.batch, options.repeats))
 
 
 if __name__ == "__main__":

@@ -16,8 +16,6 @@ the other one by that of ours, in turn; above 1 ours is faster.
 from __future__ import annotations
 
 import argparse
-import cProfile
-import pstats
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -31,7 +29,7 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.kit import Target, print_targets
+from benchmarks.kit import Target, print_profile, print_targets
 from collision.config import part
 from collision.devices import memory_kept, threads_at_most
 from collision.learning.datamodule import FeatureDataset, epoch_seed
@@ -233,7 +231,10 @@ def measure(data: Splits, runs: int, names: list[str]) -> list[Target]:
     for name in names:
         setup = setup_of(name)
         times = Timed.of(lambda s=setup: trained(s, data), lambda s=setup: bare(s, data), runs)
-        targets.append(times.target(f"{name}: bare loop / ours", LEAST_OF_BARE))
+        target = times.target(f"{name}: bare loop / ours", LEAST_OF_BARE)
+        targets.append(target)
+        if not target.is_met:
+            print_profile(f"{name}, ours", lambda s=setup: trained(s, data))
     if "linear" in names:
         targets.append(beside_the_study(data, runs))
     return targets
@@ -248,16 +249,10 @@ def beside_the_study(data: Splits, runs: int) -> Target:
         files = [write_files(Path(folder) / name, data[name]) for name in ("train", "val")]
         about = epochs, schedule.batch_size, train.bank.shape[-1]
         times = Timed.of(lambda: trained(setup, data), lambda: study(*files, *about), runs)
-    return times.target(f"linear: the study's way / ours ({epochs} epochs)", LEAST_OF_STUDY)
-
-
-def profile(setup: TrainingSetup, data: Splits) -> None:
-    """Print what a training spends its time on, functions first that take longest themselves."""
-    trained(setup, data)
-    with cProfile.Profile() as found:
-        trained(setup, data)
-    for order in ("tottime", "cumulative"):
-        pstats.Stats(found).strip_dirs().sort_stats(order).print_stats(40)
+    target = times.target(f"linear: the study's way / ours ({epochs} epochs)", LEAST_OF_STUDY)
+    if not target.is_met:
+        print_profile("linear, ours beside the study's way", lambda: trained(setup, data))
+    return target
 
 
 def main() -> None:
@@ -275,7 +270,8 @@ def main() -> None:
         "val": made(max(4, options.videos // 5), 2, *shape, seed=1),
     }
     if options.profile:
-        profile(setup_of(options.profile), data)
+        setup = setup_of(options.profile)
+        print_profile(options.profile, lambda: trained(setup, data), 40)
     else:
         print(f"{len(data['train'])} rows, {schedule_of(TRAINER, len(data['train']))}")
         print_targets(measure(data, options.runs, options.heads))

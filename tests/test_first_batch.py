@@ -16,4 +16,7 @@ def test_it_reads_the_features_that_it_made_packed_or_not(tmp_path, monkeypatch)
     monkeypatch.setattr(FeatureStore, "_decode", None)
     packed = load(store.folder, SIZE)
     assert all(packed[split].bank.equal(data[split].bank) for split in data)
-    assert set(gathering(packed["train"], 32, 1)) == {"batches", "bare", "cast"}
+    found = gathering(packed["train"], 32, 2)
+    assert set(found) == {"batches", "bare", "cast"} and all(
+        len(some) == 2 for some in found.values()
+    )

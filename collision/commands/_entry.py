@@ -66,6 +66,8 @@ _OF_THE_RUN = (
     *("optimizer", "scheduler", "trainer"),
 )
 _VERBS_ON_RUNS = ("compare", "evaluate", "export", "predict", "serve")
+# Verbs that would say nothing for seconds: torch and Optuna are loaded before their first word.
+_LONG_TO_LOAD = ("search",)
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -142,6 +144,8 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
 def _run_job(verb: str, options: Any, paths: list[str]) -> int:
     check_contents(options, paths)
     begun = time.monotonic()
+    if verb in _LONG_TO_LOAD and not paths and not is_quiet():
+        print(f"Loading what a {verb} needs ...", flush=True)
     try:
         return importlib.import_module(f"collision.commands.{verb}").run(options, paths)
     finally:

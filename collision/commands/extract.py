@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from collision.console import progress_console, say_result
+from collision.console import progress_console, say_result, wide_console
 from collision.devices import precision_of
 from collision.errors import CollisionError, ConfigError, Interrupted
 from collision.experiment import Experiment, prepare_all
@@ -65,7 +65,7 @@ def _run(options: ExtractOptions, precision: str) -> int:
     if complaints:
         raise CollisionError("\n".join(complaints))
     if plans:
-        Console().print(plan_table(plans))
+        wide_console().print(plan_table(plans))
         if all(planned.is_done for _, _, planned in plans):
             say_result("Nothing to do: everything is in the cache.")
     return 0

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from collision.metrics.comparison import Comparison
+from collision.report.fitting import Fitted
 from collision.report.plots import BLUE, INK, MUTED, drawable, styled_figure
 from collision.report.tables import ABSENT, Grid, as_rich, number, percent, signed, with_interval
-
-_WIDE = 10_000  # columns, in which everything fits
 
 
 def runs_grid(comparison: Comparison) -> Grid:
@@ -39,13 +37,12 @@ def differences_grid(comparison: Comparison) -> Grid:
     return Grid(f"Against {comparison.reference}", header, rows)
 
 
-def for_terminal(grid: Grid, comparison: Comparison, console: Console) -> Table:
+def for_terminal(grid: Grid, comparison: Comparison, console: Console) -> Fitted:
     """Give a grid of runs as a table; where it is too wide, without what all names begin with."""
     table = as_rich(grid)
-    if console.measure(table, options=console.options.update(width=_WIDE)).maximum > console.width:
+    if table.natural_width > console.width:
         short = short_names(list(comparison.runs))
         table = as_rich(replace(grid, rows=[[short[row[0]], *row[1:]] for row in grid.rows]))
-        table.columns[0].overflow = "fold"  # else their ends, which differ, would be cut off
     return table
 
 

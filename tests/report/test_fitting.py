@@ -15,7 +15,7 @@ HEADER = [
     "mAP\n[95 % interval]",
     "parameters",
     "windows/s",
-    "seconds\na run",
+    "seconds\neach",
     "by",
     "p",
 ]

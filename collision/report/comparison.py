@@ -32,9 +32,19 @@ def differences_grid(comparison: Comparison) -> Grid:
     rows = []
     for name, one in comparison.differences.items():
         p_values = _p_value(one.p_value), _p_value(one.p_adjusted)
-        rows.append([name, with_interval(one, signed), *p_values, one.reason or ""])
+        note = "; ".join(filter(None, (one.reason, _of_seeds(comparison, name))))
+        rows.append([name, with_interval(one, signed), *p_values, note])
     header = ["run", "difference\n[95 % interval]", "p", "p, Holm", "note"]
     return Grid(f"Against {comparison.reference}", header, rows)
+
+
+def _of_seeds(comparison: Comparison, name: str) -> str:
+    """Say of which runs one seed alone is there."""
+    counts = [len(comparison.runs[one].seeds) for one in (name, comparison.reference)]
+    if min(counts) > 1:
+        return ""
+    of = "1 seed each" if max(counts) == 1 else f"seeds: {counts[0]} against {counts[1]}"
+    return f"{of}, sd unknown"
 
 
 def for_terminal(grid: Grid, comparison: Comparison, console: Console) -> Fitted:
@@ -72,6 +82,11 @@ def reading(comparison: Comparison) -> str:
         "A p-value accounts for the choice of clips, not for that of seeds: hold a difference "
         "against the sd over seeds too."
     )
+    if min(len(one.seeds) for one in comparison.runs.values()) < 2:
+        sentences.append(
+            "Of a run with one seed the sd is unknown: its difference is that of this one "
+            "training, and the interval is over groups alone. Train it with seeds=3."
+        )
     return " ".join(sentences)
 
 

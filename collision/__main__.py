@@ -58,10 +58,10 @@ def _main(arguments: list[str]) -> int:
     verb = arguments[0]
     if verb.startswith("-"):
         given = next((word for word in arguments if word in known), None)
-        meant = [given or "VERB", *(word for word in arguments if word != given)]
+        typed = [given or "VERB", *(word for word in arguments if word != given)]
         print(
             f"error: {verb} stands before the verb, where -q and -v alone may. "
-            f"Type: {shlex.join(['collision', *first, *meant])}",
+            f"Type: {shlex.join(['collision', *first, *typed])}",
             file=sys.stderr,
         )
         return 2

@@ -66,9 +66,9 @@ def _run(options: ExtractOptions, precision: str) -> int:
         raise CollisionError("\n".join(complaints))
     if plans:
         wide_console().print(plan_table(plans))
-        for name, backbone, planned in plans:
+        for name, embedded_by, planned in plans:
             if planned.rate:
-                say_result(f"Time of {name} with {backbone}: at {planned.rate}.")
+                say_result(f"Time of {name} with {embedded_by}: at {planned.rate}.")
         if all(planned.is_done for _, _, planned in plans):
             say_result("Nothing to do: everything is in the cache.")
     return 0

@@ -115,9 +115,9 @@ def _measure_speed(
         probe.extract(probes, options, progress=False)
         speed = _read_speed(probe.store, options)
     count = sum(len(request.end_times) for request in probes)
-    videos = f"{len(probes)} video{'s' * (len(probes) > 1)}"
+    of = f"{len(probes)} video{'s' * (len(probes) > 1)}"
     where = _device_name(options)
-    return speed, f"measured now on the last {count} missing windows of {videos}, on {where}"
+    return speed, f"measured now on the last {count} missing windows of {of}, on {where}"
 
 
 def _device_name(options: ExtractionOptions) -> str:

@@ -131,8 +131,8 @@ def _result(one: Judged) -> list[Html]:
         summary,
     )
     told = [tag("p", summary.headline, class_="measured"), paragraph(reading(one.numbers))]
-    if said := hardly_left(summary, one.baseline):
-        told.append(paragraph(said))
+    if why := hardly_left(summary, one.baseline):
+        told.append(paragraph(why))
     if one.submission:
         told.append(tag("p", f"Scores for the owners' own judging: {one.submission}"))
     if one.distances:

@@ -68,6 +68,9 @@ def test_seeds_that_hardly_differ_are_explained_where_all_start_as_one_regressio
     found = against_baseline(start, [start, moved], 50, is_start=True)
     said = hardly_left(summarise(start, moved, num_resamples=50), found)
     assert "over 2 seeds" in said and f"{found.added:.2%} of the variance" in said
+    assert "hardly left" in said
+    far = hardly_left(summarise(start, moved, num_resamples=50), replace(found, added=0.4))
+    assert "40.00% of the variance" in far and "hardly left" not in far
     other = made_up_scores(seed=4, skill=1.0)
     assert hardly_left(summarise(start, other, num_resamples=50), found) == ""
     assert hardly_left(summarise(start, num_resamples=50), found) == ""

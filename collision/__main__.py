@@ -5,15 +5,18 @@ from __future__ import annotations
 import ast
 import io
 import os
+import shlex
 import signal
 import sys
 import textwrap
 from difflib import get_close_matches
+from itertools import takewhile
 from pathlib import Path
 
 import collision.commands
 
 _FOLDER = Path(collision.commands.__file__).parent
+_TALK = ("-q", "--quiet", "-v", "--verbose")  # these may stand before the verb, too
 
 
 def verbs() -> dict[str, str]:
@@ -40,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _main(arguments: list[str]) -> int:
     known = verbs()
+    first = list(takewhile(_TALK.__contains__, arguments))
+    arguments = arguments[len(first) :]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print("usage: collision VERB [FILES] [key=value ...]\n")
         for name, line in known.items():
@@ -51,6 +56,15 @@ def _main(arguments: list[str]) -> int:
         print(collision.__version__)
         return 0
     verb = arguments[0]
+    if verb.startswith("-"):
+        given = next((word for word in arguments if word in known), None)
+        typed = [given or "VERB", *(word for word in arguments if word != given)]
+        print(
+            f"error: {verb} stands before the verb, where -q and -v alone may. "
+            f"Type: {shlex.join(['collision', *first, *typed])}",
+            file=sys.stderr,
+        )
+        return 2
     if verb not in known:
         close = get_close_matches(verb, known, n=1)
         meant = f" Did you mean {close[0]}?" if close else ""
@@ -64,7 +78,7 @@ def _main(arguments: list[str]) -> int:
         print(f"error: this installation is not whole: {error}. Run {mend}", file=sys.stderr)
         return 2
 
-    return run_verb(verb, arguments[1:])
+    return run_verb(verb, [*arguments[1:], *first])
 
 
 if __name__ == "__main__":

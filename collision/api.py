@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
-from rich.console import Console
 
 from collision.checks import arguments_of, user_path
 from collision.config import FUSION, Part, described, names_of, part
+from collision.console import wide_console
 from collision.devices import device_of, precision_of
 from collision.errors import (
     CheckpointError,
@@ -239,9 +239,9 @@ def evaluate(
         (request.split,), request.limit, model.val_fraction, skip_missing=request.skip_failures
     )
     experiment = Experiment.index(dataset, policy, model.source, selection)
-    experiment.tell_short(Console(stderr=True))
+    experiment.tell_short(wide_console(stderr=True))
     experiment.extract(request.extraction)
-    experiment.check_failures(request.skip_failures, Console(stderr=True))
+    experiment.check_failures(request.skip_failures, wide_console(stderr=True))
     experiment.load()
     experiment.missing.check(request.split)
     heads = {one.origin.seed: [FittedHead(one)] for one in model.predictors}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,6 +12,8 @@ from typing import Any, Literal, TypeAlias
 from rich.console import Console
 
 Talk: TypeAlias = Literal["quiet", "plain", "verbose"]
+
+_WIDE = 10_000  # characters: wider than any table
 
 _talk: ContextVar[Talk] = ContextVar("talk", default="plain")
 
@@ -43,14 +46,25 @@ def is_verbose() -> bool:
     return _talk.get() == "verbose"
 
 
+def wide_console(**options: Any) -> Console:
+    """Make a console; where it is no terminal, as a pipe or a log, no line or table is narrowed.
+
+    COLUMNS, where it is set, says how wide a console is.
+    """
+    made = Console(**options)
+    if not (made.is_terminal or made.is_jupyter or os.environ.get("COLUMNS", "").isdigit()):
+        made.width = _WIDE
+    return made
+
+
 def progress_console(**options: Any) -> Console:
     """Make the console for what a verb says on its way; with ``-q`` nothing of it is shown."""
-    return Console(quiet=is_quiet(), **options)
+    return wide_console(quiet=is_quiet(), **options)
 
 
 def warning_console(console: Console) -> Console:
     """Give where warnings go: beside the rest, or, with ``-q``, to standard error."""
-    return Console(stderr=True) if is_quiet() else console
+    return wide_console(stderr=True) if is_quiet() else console
 
 
 def say_result(text: str) -> None:

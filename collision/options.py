@@ -255,7 +255,7 @@ class SearchOptions(TrainOptions):
     memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     objectives: tuple[Literal["map", "parameters", "windows_per_second"], ...] = ("map",)
     confirm: Whole = 3
-    confirm_seeds: Annotated[int, Field(ge=2)] = 3
+    confirm_seeds: Whole = 3
     retries: Whole = 1
     lease: Annotated[Seconds, Field(ge=5, allow_inf_nan=False)] = 120
     saturated: Literal["stop", "go_on"] = "stop"
@@ -271,6 +271,12 @@ class SearchOptions(TrainOptions):
             raise ConfigError(
                 f"objectives=[{','.join(self.objectives)}]: the first is map; others come behind "
                 "it, each once."
+            )
+        if self.confirm and self.confirm_seeds < 2:
+            raise ConfigError(
+                f"confirm_seeds={self.confirm_seeds}: a mean of fresh seeds needs two at least, as "
+                "one seed does not say how far seeds move the score. Give confirm_seeds=2 or more; "
+                "or confirm=0, and nothing is confirmed."
             )
         if self.design is None and self.draws > 1:
             raise ConfigError(

@@ -66,6 +66,8 @@ _OF_THE_RUN = (
     *("optimizer", "scheduler", "trainer"),
 )
 _VERBS_ON_RUNS = ("compare", "evaluate", "export", "predict", "serve")
+# Verbs that would say nothing for seconds: torch and Optuna are loaded before their first word.
+_LONG_TO_LOAD = ("search",)
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -142,14 +144,30 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
 def _run_job(verb: str, options: Any, paths: list[str]) -> int:
     check_contents(options, paths)
     begun = time.monotonic()
+    if verb in _LONG_TO_LOAD and not paths and not is_quiet():
+        print(f"Loading what a {verb} needs ...", flush=True)
     try:
-        return importlib.import_module(f"collision.commands.{verb}").run(options, paths)
+        return _loaded(verb).run(options, paths)
     finally:
         if is_verbose():
             took = timedelta(seconds=round(time.monotonic() - begun))
             unit = 2**30 if sys.platform == "darwin" else 2**20  # bytes there, KiB elsewhere
             most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
             print(f"{verb}: {took}, {most:.2f} GiB memory at most", file=sys.stderr)
+
+
+def _loaded(verb: str) -> Any:
+    """Load a verb; ConfigError: it needs a package that is not installed."""
+    try:
+        return importlib.import_module(f"collision.commands.{verb}")
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "collision"):
+            raise
+        raise ConfigError(
+            f"{verb} needs the package {package}, which is not installed. What to type: "
+            "collision doctor"
+        ) from error
 
 
 class _Flags(argparse.ArgumentParser):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 WIDTH = 80
 # Of every verb; the rest of its help is in its YAML.
 FLAGS = """\
-Flags of every verb
+Flags of every verb; these two may stand before it, too
   -q, --quiet        errors, warnings and the result alone; no progress
   -v, --verbose      and libraries' logs, an error's traceback, time, memory
 """

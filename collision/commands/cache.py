@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from collision.checks import user_path
-from collision.console import progress_console
+from collision.console import progress_console, wide_console
 from collision.errors import CollisionError, ConfigError
 from collision.features.packed import drop_packed, pack_store, stored_keys
 from collision.features.upgrade import Moved, merge, upgrade
@@ -46,7 +46,7 @@ def run(options: CacheOptions, paths: list[str]) -> int:
             f"There is no cache in {str(options.cache_root)!r}: there is no such folder. Give "
             "another one, cache_root=FOLDER, or fill it with collision extract."
         )
-    console = Console()
+    console = wide_console()
     return ACTIONS[action](options, [user_path(folder) for folder in folders], console)
 
 

@@ -30,7 +30,7 @@ from collision.audit.jobs import Job, Pool, find_jobs
 from collision.audit.missing import UNREADABLE, count_missing, guess_units, why_unseen
 from collision.audit.shortcuts import audit, one_cut_a_video
 from collision.checks import user_path
-from collision.console import progress_console, say_result
+from collision.console import progress_console, say_result, wide_console
 from collision.errors import AnnotationError, CollisionError, ConfigError, DatasetNotFoundError
 from collision.features.digest import VideoDigests
 from collision.files import write_json, write_whole
@@ -74,7 +74,7 @@ def run(options: DataOptions, paths: list[str]) -> int:
     """Look at a data set, print the report, and write it to a folder of its own."""
     console = progress_console()
     if options.write is not None:  # then there is a folder: see ``collision.commands._early``
-        return write_list(options.write, user_path(paths[0]), Console())
+        return write_list(options.write, user_path(paths[0]), wide_console())
     policy: SamplingPolicy = options.sampling.build()
     if paths:  # without labels nothing can give them away
         videos, options = user_path(paths[0]), replace(options, shortcuts=False)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-
 from collision import api
+from collision.console import wide_console
 from collision.export.folder import write_folder
 from collision.export.onnx import load_exporter
 from collision.options import ExportOptions
@@ -14,7 +13,7 @@ def run(options: ExportOptions, paths: list[str]) -> int:
     """Export a run's predictors."""
     if options.onnx:
         load_exporter()
-    console = Console()
+    console = wide_console()
     model = api.load(paths[0], trust=options.trust, cache_root=options.cache_root)
     doing = "Exporting: tracing takes some seconds, of large heads a minute or two"
     if not console.is_terminal:  # a log shows no spinner

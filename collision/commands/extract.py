@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from collision.console import progress_console, say_result
+from collision.console import progress_console, say_result, wide_console
 from collision.devices import precision_of
 from collision.errors import CollisionError, ConfigError, Interrupted
 from collision.experiment import Experiment, prepare_all
@@ -65,7 +65,10 @@ def _run(options: ExtractOptions, precision: str) -> int:
     if complaints:
         raise CollisionError("\n".join(complaints))
     if plans:
-        Console().print(plan_table(plans))
+        wide_console().print(plan_table(plans))
+        for name, embedded_by, planned in plans:
+            if planned.rate:
+                say_result(f"Time of {name} with {embedded_by}: at {planned.rate}.")
         if all(planned.is_done for _, _, planned in plans):
             say_result("Nothing to do: everything is in the cache.")
     return 0

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from collision.config import Part
+from collision.console import wide_console
 from collision.errors import CollisionError, ConfigError
 from collision.learning.asked import setup_of, source_of
 from collision.options import PartOptions, TrainOptions
@@ -56,7 +57,7 @@ def run(options: PartOptions, paths: list[str]) -> int:
     """Do one of the actions; give 2 where a part does not pass."""
     action, *files = paths
     actions = {"check": _check, "try": _try, "accept": _accept}
-    return actions[action](options, Proposed.read(options.kind, files), Console())
+    return actions[action](options, Proposed.read(options.kind, files), wide_console())
 
 
 def _check(options: PartOptions, proposed: Proposed, console: Console) -> int:

@@ -17,7 +17,7 @@ from collision.commands._compose import options_for
 from collision.commands._early import datasets_after
 from collision.commands._shown import Shown, follow
 from collision.config import config_dirs
-from collision.console import progress_console, say_result
+from collision.console import progress_console, say_result, wide_console
 from collision.devices import device_of, num_cores
 from collision.errors import CollisionError
 from collision.files import write_whole
@@ -57,7 +57,7 @@ _MOST_ON_A_GPU = 4  # processes: each has a context of its own there
 
 def run(options: SearchOptions, paths: list[str]) -> int:
     """Search, or do one of the actions on a search that was begun."""
-    console = Console() if paths else progress_console()
+    console = wide_console() if paths else progress_console()
     if not paths:
         search(options, console)
     elif paths[0] == "status":
@@ -96,6 +96,7 @@ def search(options: SearchOptions, console: Console) -> None:
         of_trainings(options.typed, is_design=options.design is not None),
         partial(options_for, "train"),
     )
+    _say(console, f"Looking up the backbones of {whole.name} and their features ...")
     sets, unbuildable = found_features(whole, recipe, console)
     space = without(whole, unbuildable, skip=options.skip_unbuildable)
     design = planned_of(options, space)
@@ -104,30 +105,33 @@ def search(options: SearchOptions, console: Console) -> None:
     for name, why in unbuildable.items():
         _say(console, f"  left out, {name}: {why}")
     for number, one in enumerate(sets, start=1):
-        if len(sets) > 1:
-            _say(console, f"Features {number} of {len(sets)}: {one.backbone.name}")
+        _say(console, f"Features {number} of {len(sets)}: {one.backbone.name}")
         collect(one, console)
     tests = None
     if design is not None:
         tests = TestSplits([options.dataset, *datasets_after(options)])
+        _say(console, "Features of the test splits, on which a design is scored ...")
         for one in sets:
             tests.collect(one, console)
     folder = make_folder(options, text)
     has_gpu = _has_gpu(options)
     shelf = Shelf(_bytes(options.memory))
     if not has_gpu:  # processes that are forked share it
+        _say(console, "Reading the features, and solving what heads start from ...")
         shelf.fill(sets)
     kitchen = Kitchen(recipe, space, options.objectives, folder, tests=tests)
     kitchen = replace(kitchen, shelf=None if has_gpu else shelf, memory=_bytes(options.memory))
     lasting = {**identity(options), "space": digest_of(text), "left_out": sorted(unbuildable)}
+    plan = replace(plan_of(options, has_gpu, lasting), design=design)
     engine = Engine(
         orders_of(options, space, folder, kitchen),
-        replace(plan_of(options, has_gpu, lasting), design=design),
+        plan,
         has_gpu=has_gpu,
         how_to_go_on=f"Go on with: collision search name={shlex.quote(str(options.name))}",
     )
     about = about_of(read_begun(options.runs_root, str(options.name)), options)
     about = about if design is None else replace(about, budget=len(design))
+    _say(console, f"Starting {plan.workers} worker{'s' * (plan.workers > 1)} ...")
     with Shown(console, about) as shown:
         ending = engine.run(shown)
     if ending.others_go_on:
@@ -172,7 +176,11 @@ def found_features(
     sets: list[TrainOptions] = []
     unbuildable: dict[str, str] = {}
     for name, one in track(
-        asked.values(), "Looking for backbones", console=console, transient=True
+        asked.values(),
+        "Looking for backbones",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
     ):
         if name in unbuildable:
             continue

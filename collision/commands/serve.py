@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 
-from rich.console import Console
-
 from collision.checks import user_path
+from collision.console import wide_console
 from collision.errors import ConfigError
 from collision.options import ServeOptions
 
@@ -29,7 +28,7 @@ def run(options: ServeOptions, paths: list[str]) -> int:
     from collision.serving.spool import spool
     from collision.serving.uploads import MIB
 
-    console = Console()
+    console = wide_console()
     runs = served_runs([user_path(path) for path in paths])
     limits = Limits(options.max_size * MIB, options.max_length, options.types)
 

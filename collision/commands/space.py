@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from collision.console import progress_console
+from collision.console import progress_console, wide_console
 from collision.options import SpaceOptions
 from collision.search.obstacles import backbone_choices, obstacles
 from collision.search.space import Dimension, Range, Space
@@ -18,7 +18,7 @@ from collision.search.space import Dimension, Range, Space
 
 def run(options: SpaceOptions, paths: list[str]) -> int:
     """Print it."""
-    space, console = Space.load(paths[0]), Console()
+    space, console = Space.load(paths[0]), wide_console()
     _say(console, space.about)
     console.print(_table(space))
     inside = f", each with {len(space.within)} more dimensions within it" if space.within else ""

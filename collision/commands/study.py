@@ -10,6 +10,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from collision.checks import user_path
+from collision.console import wide_console
 from collision.options import StudyOptions
 from collision.report.tables import as_rich
 from collision.runs.folder import create_run_folder
@@ -28,7 +29,7 @@ from collision.study.table import Parts
 def run(options: StudyOptions, paths: list[str]) -> int:
     """Read the table, analyse it, print and write what it says."""
     action, file = paths
-    console = Console()
+    console = wide_console()
     left_out = ""
     if user_path(file).is_dir():
         options, table, found = of_folder(options, user_path(file))

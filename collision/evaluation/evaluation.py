@@ -27,7 +27,7 @@ from collision.evaluation.scores import (
 )
 from collision.experiment import Experiment
 from collision.learning.fitted import FittedHead
-from collision.learning.predictor import Origin
+from collision.learning.predictor import BASELINE, Origin
 from collision.learning.scoring import probabilities
 from collision.metrics.comparison import compare
 from collision.metrics.curves import Curve, curves_to_csv
@@ -177,11 +177,19 @@ def evaluate_heads(
         if baselines:
             scored = _score(experiment, baselines, split, judging.device).best
             own = [scores.best for scores in result.scores.values()]
-            result.baseline = against_baseline(scored, own, judging.num_resamples)
+            is_start = all(_starts_from_baseline(head) for row in heads.values() for head in row)
+            result.baseline = against_baseline(
+                scored, own, judging.num_resamples, is_start=is_start
+            )
     # What the training's videos look like does not hang on the seed.
     result.distances = distances_of(experiment.folds, next(iter(heads.values())), split)
     result.findings = _guard(result, judging, audits)
     return result
+
+
+def _starts_from_baseline(head: FittedHead) -> bool:
+    prior = head.predictor.parts.get("prior")
+    return prior is not None and prior.name == BASELINE
 
 
 def _score(

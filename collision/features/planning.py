@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from collision.devices import device_of
 from collision.features.clips import WindowRequest, max_distinct_frames
 from collision.features.missing import WantedVideo, decoded_together, look_up
 from collision.features.store import FeatureStore
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # A note for the next plan: what it does not know, or cannot read, is measured again.
 _SPEED_FILE = "speed.json"
+_OF_THE_LAST = "that of the last extraction into this cache with the same options"
 _PROBE_WINDOWS = 4  # of each of some videos
 _PROBE_VIDEOS = 3
 
@@ -31,7 +33,8 @@ class Plan:
     """What an extraction would do; ``num_frames`` is a bound.
 
     ``expected_seconds`` are at the speed of the last extraction into this store with the same
-    options; before one, at that of a few windows extracted now. None if none could be.
+    options; before one, at that of a few windows extracted now. None if none could be. ``rate``
+    says which of the two, and how it was measured.
     """
 
     num_videos: int
@@ -41,6 +44,7 @@ class Plan:
     num_bytes: int
     expected_seconds: Seconds | None
     failures: list[Failure]
+    rate: str = ""
 
     @property
     def is_done(self) -> bool:
@@ -56,7 +60,9 @@ def plan(
     videos, failures = look_up(requests, source.store, source.looks)
     todo = [video for video in videos if len(video.missing)]
     num_windows = sum(len(video.missing) for video in todo)
-    speed = _read_speed(source.store, options) or _measure_speed(source, todo, options)
+    speed, how = _read_speed(source.store, options), _OF_THE_LAST
+    if speed is None:
+        speed, how = _measure_speed(source, todo, options)
     decoded = [same_frames[0].unmirrored for same_frames in decoded_together(todo)]
     num_bytes = spec.num_steps * spec.feature_dim * np.dtype(spec.dtype).itemsize
     return Plan(
@@ -67,6 +73,7 @@ def plan(
         num_bytes=num_windows * num_bytes,
         expected_seconds=num_windows / speed if speed else (None if todo else 0.0),
         failures=failures,
+        rate=f"{speed:,.1f} windows a second: {how}" if todo and speed else "",
     )
 
 
@@ -88,19 +95,36 @@ def _read_speed(store: FeatureStore, options: ExtractionOptions) -> float | None
 
 def _measure_speed(
     source: FeatureSource, videos: Sequence[WantedVideo], options: ExtractionOptions
-) -> float | None:
-    """Extract a few windows into a folder that is thrown away; gives windows a second."""
+) -> tuple[float | None, str]:
+    """Extract a few windows into a folder that is thrown away.
+
+    Gives windows a second, and how that was measured.
+    """
     # The last ones: the first may begin before the video does.
     probes = [
         replace(video.unmirrored, end_times=video.missing[-_PROBE_WINDOWS:])
         for video in videos[: max(_PROBE_VIDEOS, options.num_workers or 0)]
     ]
     if not probes:
-        return None
+        return None, ""
     first = replace(probes[0], end_times=probes[0].end_times[:1])
     source.backbone()
     with TemporaryDirectory() as folder:
         probe = replace(source, store=FeatureStore(Path(folder), source.fingerprint))
         probe.extract([first], options, progress=False)  # sets up the device
         probe.extract(probes, options, progress=False)
-        return _read_speed(probe.store, options)
+        speed = _read_speed(probe.store, options)
+    count = sum(len(request.end_times) for request in probes)
+    of = f"{len(probes)} video{'s' * (len(probes) > 1)}"
+    where = _device_name(options)
+    return speed, f"measured now on the last {count} missing windows of {of}, on {where}"
+
+
+def _device_name(options: ExtractionOptions) -> str:
+    """Name the device that extracts."""
+    device = device_of(options.accelerator)
+    if device.type != "cuda":
+        return "the CPU" if device.type == "cpu" else device.type
+    import torch
+
+    return torch.cuda.get_device_name(device)

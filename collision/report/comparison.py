@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from collision.metrics.comparison import Comparison
+from collision.report.fitting import Fitted
 from collision.report.plots import BLUE, INK, MUTED, drawable, styled_figure
 from collision.report.tables import ABSENT, Grid, as_rich, number, percent, signed, with_interval
-
-_WIDE = 10_000  # columns, in which everything fits
 
 
 def runs_grid(comparison: Comparison) -> Grid:
@@ -34,18 +32,27 @@ def differences_grid(comparison: Comparison) -> Grid:
     rows = []
     for name, one in comparison.differences.items():
         p_values = _p_value(one.p_value), _p_value(one.p_adjusted)
-        rows.append([name, with_interval(one, signed), *p_values, one.reason or ""])
+        note = "; ".join(filter(None, (one.reason, _of_seeds(comparison, name))))
+        rows.append([name, with_interval(one, signed), *p_values, note])
     header = ["run", "difference\n[95 % interval]", "p", "p, Holm", "note"]
     return Grid(f"Against {comparison.reference}", header, rows)
 
 
-def for_terminal(grid: Grid, comparison: Comparison, console: Console) -> Table:
+def _of_seeds(comparison: Comparison, name: str) -> str:
+    """Say of which runs one seed alone is there."""
+    counts = [len(comparison.runs[one].seeds) for one in (name, comparison.reference)]
+    if min(counts) > 1:
+        return ""
+    of = "1 seed each" if max(counts) == 1 else f"seeds: {counts[0]} against {counts[1]}"
+    return f"{of}, sd unknown"
+
+
+def for_terminal(grid: Grid, comparison: Comparison, console: Console) -> Fitted:
     """Give a grid of runs as a table; where it is too wide, without what all names begin with."""
     table = as_rich(grid)
-    if console.measure(table, options=console.options.update(width=_WIDE)).maximum > console.width:
+    if table.natural_width > console.width:
         short = short_names(list(comparison.runs))
         table = as_rich(replace(grid, rows=[[short[row[0]], *row[1:]] for row in grid.rows]))
-        table.columns[0].overflow = "fold"  # else their ends, which differ, would be cut off
     return table
 
 
@@ -75,6 +82,11 @@ def reading(comparison: Comparison) -> str:
         "A p-value accounts for the choice of clips, not for that of seeds: hold a difference "
         "against the sd over seeds too."
     )
+    if min(len(one.seeds) for one in comparison.runs.values()) < 2:
+        sentences.append(
+            "Of a run with one seed the sd is unknown: its difference is that of this one "
+            "training, and the interval is over groups alone. Train it with seeds=3."
+        )
     return " ".join(sentences)
 
 

@@ -135,7 +135,13 @@ def _baseline(path: Path, data: Mapping[str, Any] | None) -> Baseline | None:
         return None
     against = built(Against, data) if "baseline" in data else None
     within = data.get("within_crash_videos")
-    return Baseline(Scored.from_csv(path), against, built(Against, within) if within else None)
+    added = data.get("added_variance")
+    return Baseline(
+        Scored.from_csv(path),
+        against,
+        built(Against, within) if within else None,
+        None if added is None else float(added),
+    )
 
 
 def read_curves(path: Path) -> list[Curve]:

@@ -14,7 +14,7 @@ from collision.report import plots
 from collision.report.cards import Gallery
 from collision.report.figures import figure
 from collision.report.gallery import cards_of
-from collision.report.headline import NO_LABELS, beside, headline, measured_on
+from collision.report.headline import NO_LABELS, beside, hardly_left, headline, measured_on
 from collision.report.html import Html, asset, document, tag
 from collision.report.judged import Judged
 from collision.report.parts import Scale, command, paragraph, section, table, tile, track, warning
@@ -131,6 +131,8 @@ def _result(one: Judged) -> list[Html]:
         summary,
     )
     told = [tag("p", summary.headline, class_="measured"), paragraph(reading(one.numbers))]
+    if why := hardly_left(summary, one.baseline):
+        told.append(paragraph(why))
     if one.submission:
         told.append(tag("p", f"Scores for the owners' own judging: {one.submission}"))
     if one.distances:

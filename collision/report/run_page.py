@@ -16,6 +16,7 @@ from collision.evaluation.numbers import Numbers
 from collision.metrics.scored import Scored
 from collision.option_groups import ClipsMode
 from collision.report import plots
+from collision.report.headline import hardly_left
 from collision.report.judged import Judged, read_judged, read_metrics
 from collision.report.page import Block, Code, Heading, Picture, Text, titled, write_markdown
 from collision.report.results_page import write_results_page
@@ -95,6 +96,8 @@ def result_blocks(
         blocks += [Text(note) for note in judged.notes]
     blocks += [Heading("Result", level), Text(f"**{summary.headline}**")]
     blocks.append(final_grid(summary, numbers.last_step, judged.baseline))
+    if said := hardly_left(summary, judged.baseline):
+        blocks.append(Text(said))
     blocks += [Text(reading(numbers)), *_draw(pictures, numbers, scored, log)]
     if judged.distances:
         blocks.append(Text(distances_sentence(judged.distances)))

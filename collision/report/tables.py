@@ -10,10 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from collision.evaluation.baseline import Baseline
 from collision.metrics.estimate import Estimate
@@ -21,6 +18,7 @@ from collision.metrics.nexar import horizon_key
 from collision.metrics.scored import NEGATIVES_FROM, Scored
 from collision.metrics.summary import NEGATIVES, Summary, fraction_to_oracle, lift_of
 from collision.metrics.threshold import at_threshold
+from collision.report.fitting import Fitted
 from collision.video.notes import counted
 
 if TYPE_CHECKING:  # tables of plain numbers need no torch
@@ -99,7 +97,7 @@ def print_missing(
     print_warnings(console, [{"message": sentence} for sentence in units])
 
 
-def plan_table(plans: Iterable[tuple[str, str, Plan]]) -> Table:
+def plan_table(plans: Iterable[tuple[str, str, Plan]]) -> Fitted:
     """What extractions would cost: a line for each ``(data set, backbone, plan)``."""
     header = ["data set", "backbone", "videos", "windows", "reused", "frames", "MiB", "time"]
     rows = []
@@ -297,14 +295,9 @@ def print_notes(
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def as_rich(grid: Grid) -> Table:
+def as_rich(grid: Grid) -> Fitted:
     """The grid for the terminal; text from files is not taken for markup."""
-    table = Table(title=escape(grid.title), box=box.SIMPLE_HEAD, title_justify="left", padding=0)
-    for position, name in enumerate(grid.header):
-        table.add_column(escape(name), justify="left" if position == 0 else "right", min_width=5)
-    for row in grid.rows:
-        table.add_row(*(escape(cell) for cell in row))
-    return table
+    return Fitted(grid.title, grid.header, grid.rows)
 
 
 def as_markdown(grid: Grid) -> str:

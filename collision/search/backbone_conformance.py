@@ -15,16 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from collision.config import part
 from collision.features.clips import Clip, ClipDataset, WindowRequest
 from collision.features.digest import VideoDigests
 from collision.features.fingerprint import fingerprint
+from collision.features.ranks import Ranks
 from collision.features.source import FeatureSource
 from collision.features.store import FeatureStore
+from collision.heatmap.occlusion import of_occlusion
+from collision.learning.head import build_model
+from collision.learning.predictor import Predictor
 from collision.option_groups import ExtractionOptions
 from collision.report.footage import encoded
+from collision.sampling.index import DataIndex
+from collision.sampling.policy import SamplingPolicy
 from collision.search.backbone_subject import BackboneSubject
 from collision.search.verdicts import NotConformant, check_close, named
-from collision.types import BackboneSpec
+from collision.types import UNLABELLED, BackboneSpec, Example, VideoRecord
 
 if TYPE_CHECKING:
     from collision.config import Part
@@ -47,11 +54,11 @@ class Frames(nn.Module):
         return self._subject.embed(frames)
 
 
-def source_of_subject(subject: BackboneSubject, part: Part, cache: Path) -> FeatureSource:
+def source_of_subject(subject: BackboneSubject, own: Part, cache: Path) -> FeatureSource:
     """Give an empty cache of its features, in a folder of its own."""
     module = Frames(subject)
     store = FeatureStore(cache, fingerprint(module))
-    return FeatureSource(store, VideoDigests(cache / "videos.json"), part, _backbone=module)
+    return FeatureSource(store, VideoDigests(cache / "videos.json"), own, _backbone=module)
 
 
 def _windows(spec: BackboneSpec, count: int = 3, seed: int = 0) -> Tensor:
@@ -231,6 +238,41 @@ def cached_features_are_live_ones(subject: BackboneSubject) -> None:
             check_close(found, live.float(), 2 * _TOLERANCE, "cached features, against live ones")
 
 
+def heat_maps_of_it_are_finite(subject: BackboneSubject) -> None:
+    """Where a head on it looked is found by occlusion, as ``heatmap=true`` does it."""
+    spec = subject.facts.spec
+    span, longer = (spec.num_frames - 1) / spec.fps, 3
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "clip.mp4"
+        path.write_bytes(encoded(_painted(int((span + 1) * _RATE) + 1, seed=2), _RATE))
+        source = source_of_subject(subject, None, Path(place) / "cache")  # type: ignore[arg-type]
+        record = VideoRecord("clip", path, UNLABELLED, "test", "")
+        moment = Example(record.id, round(span + 0.5, 2), UNLABELLED, 0.0)
+        about = DataIndex("clip", {record.id: record}, {"test": [moment]})
+        fabric = Ranks("cpu", source.fingerprint.precision, 1, 1, is_task=True).fabric
+        falls = of_occlusion(
+            _untrained(source), [(source, fabric)], about, (4, longer), lambda _: None
+        )
+    wanted = (1, 2, longer)  # of a picture of 96 x 144
+    if falls.shape != wanted:
+        raise NotConformant(f"A heat map of one moment is {list(falls.shape)}, not {list(wanted)}.")
+    if not np.isfinite(falls).all():
+        raise NotConformant(
+            "Its heat map is not finite: with a part of the picture painted over in one colour, "
+            "it gives features that are not."
+        )
+
+
+def _untrained(source: FeatureSource) -> Predictor:
+    """Give a linear head as it begins, on the last window alone."""
+    parts = {group: part(group, name) for group, name in (("head", "linear"), ("pooling", "last"))}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build_model(parts["head"], parts["pooling"], source.spec.feature_dim)
+    policy = SamplingPolicy(context=0.0)
+    return Predictor(model.eval(), parts, policy, source.fingerprint)
+
+
 def _painted(count: int, seed: int) -> np.ndarray:
     """Paint blocks that move, ``uint8 [N, H, W, 3]``."""
     blocks = np.random.default_rng(seed).integers(0, 256, (8, 12, 3), np.uint8)
@@ -250,4 +292,5 @@ CHECKS = named(
     shorter_windows_have_fewer_steps,
     odd_sizes_work_or_are_refused,
     cached_features_are_live_ones,
+    heat_maps_of_it_are_finite,
 )

@@ -1,9 +1,9 @@
 """The desk of a search: who comes gets a trial that nobody else has, and says how it went.
 
-What has to be trained once (a failed trial again, a seed of a cell that is confirmed) is put down
-as a waiting trial by whoever notices. Several may notice at once, on several machines, and whoever
-notices may end before it is put down: nothing holds a lock. Of several such trials the first
-counts, by number, which is the same for all; the others are void.
+What has to be trained once (a failed trial again, a seed of an experiment that is confirmed) is
+put down as a waiting trial by whoever notices. Several may notice at once, on several machines, and
+whoever notices may end before it is put down: nothing holds a lock. Of several such trials the
+first counts, by number, which is the same for all; the others are void.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from collision.search.proposing import (
     values_of,
 )
 from collision.search.reading import (
-    CELL,
     CHANGES,
     ERROR,
+    EXPERIMENT,
     GONE,
     KIND,
     OVERHEAD,
@@ -65,7 +65,7 @@ class Terms:
 
     Attributes:
         budget: Trials that policies may ask; None: any number.
-        seed: Of a cell's first trial.
+        seed: Of an experiment's first trial.
         retries: How often a trial that failed by an error is repeated.
         lease: Without a sign of life for so long, a worker is gone.
     """
@@ -168,18 +168,18 @@ class Desk:
         return Job(trial.number, trial._trial_id, point, seed, SEARCH)
 
     def _claim_seed(self, trial: OptunaTrial, point: Point) -> int:
-        """Take a seed that no other trial of the cell has.
+        """Take a seed that no other trial of the experiment has.
 
         Two may take the same at the same moment; whoever sees that takes another one.
         """
-        seed, cell, mine = self.terms.seed, point.key, trial._trial_id
-        others = self._seeds(cell, mine)
+        seed, experiment, mine = self.terms.seed, point.key, trial._trial_id
+        others = self._seeds(experiment, mine)
         if others:
             seed = max(others.values()) + 1
         note(self.study, mine, SEED, seed)
-        note(self.study, mine, CELL, cell)
+        note(self.study, mine, EXPERIMENT, experiment)
         while True:
-            others = self._seeds(cell, mine)
+            others = self._seeds(experiment, mine)
             rivals = [number for number, taken in others.items() if taken == seed]
             if not rivals:
                 return seed
@@ -187,12 +187,12 @@ class Desk:
             seed = max(others.values()) + 1 + below
             note(self.study, mine, SEED, seed)
 
-    def _seeds(self, cell: str, but: int) -> dict[int, int]:
-        """Give the seeds of a cell's other trials, by number."""
+    def _seeds(self, experiment: str, but: int) -> dict[int, int]:
+        """Give the seeds of an experiment's other trials, by number."""
         return {
             one.number: int(one.user_attrs[SEED])
             for one in self.study.get_trials(deepcopy=False)
-            if one.user_attrs.get(CELL) == cell and one._trial_id != but
+            if one.user_attrs.get(EXPERIMENT) == experiment and one._trial_id != but
         }
 
     def _hold(self, trial_id: int) -> None:
@@ -278,7 +278,7 @@ class Caretaker:
             void(self.study, trial._trial_id, cause)
 
     def _repeat(self, trial: FrozenTrial) -> None:
-        kept = (CELL, SEED, STAGE, CHANGES, PROPOSER, PARENTS)
+        kept = (EXPERIMENT, SEED, STAGE, CHANGES, PROPOSER, PARENTS)
         noted = {name: trial.user_attrs[name] for name in kept if name in trial.user_attrs}
         put_down(self.study, trial, {**noted, RETRY_OF: trial.number})
 
@@ -293,7 +293,13 @@ def put_down_planned(study: Study, space: Space, planned: Planned) -> None:
     point, known = planned.point, distributions(space)
     params = values_of(space, point)
     changes = dict(point.changes)
-    noted = {CELL: point.key, SEED: planned.seed, STAGE: DESIGN, CHANGES: changes, PROPOSER: DESIGN}
+    noted = {
+        EXPERIMENT: point.key,
+        SEED: planned.seed,
+        STAGE: DESIGN,
+        CHANGES: changes,
+        PROPOSER: DESIGN,
+    }
     _add(study, params, {name: known[name] for name in params}, noted)
 
 
@@ -320,10 +326,10 @@ def void(study: Study, trial_id: int, why: str) -> None:
 
 
 def is_same_task(one: FrozenTrial, other: FrozenTrial) -> bool:
-    """Whether both repeat the same trial, or are the same seed of a cell that is confirmed."""
+    """Whether both repeat the same trial, or the same seed of what is confirmed."""
     if VOID in one.user_attrs or STAGE not in one.user_attrs:
         return False
-    names = (STAGE, CELL, SEED, RETRY_OF)
+    names = (STAGE, EXPERIMENT, SEED, RETRY_OF)
     return all(one.user_attrs.get(name) == other.user_attrs.get(name) for name in names)
 
 
@@ -343,7 +349,7 @@ def num_asked(trials: Iterable[FrozenTrial]) -> int:
 def not_put_down(trials: Iterable[FrozenTrial], planned: Sequence[Planned]) -> list[Planned]:
     """List what of a design is no trial yet, in its order."""
     there = {
-        (trial.user_attrs[CELL], trial.user_attrs[SEED])
+        (trial.user_attrs[EXPERIMENT], trial.user_attrs[SEED])
         for trial in counted(trials)
         if trial.user_attrs.get(STAGE) == DESIGN
     }

@@ -2,7 +2,7 @@
 
     searching     the policy is asked, until budget or hours are spent
     finishing     what was begun, or failed and is to be repeated, is trained
-    confirming    the best cells are trained again with fresh seeds
+    confirming    the best experiment of each of the best cells is trained again with fresh seeds
 
 Every step follows from the study alone, so that any number of commands on any number of machines
 can do it together, and each can end at any moment.
@@ -32,8 +32,8 @@ from collision.search.desk import (
 )
 from collision.search.proposing import PARENTS, PROPOSER
 from collision.search.reading import (
-    CELL,
     CHANGES,
+    EXPERIMENT,
     OWNER,
     SEED,
     STAGE,
@@ -59,7 +59,7 @@ class Plan:
 
     Attributes:
         hours: Of this command, until nothing more is asked.
-        confirm: Cells that are trained again at the end, each with ``confirm_seeds``.
+        confirm: Cells whose best experiment is trained again, each with ``confirm_seeds``.
         stop_saturated: End where validation tells trials apart no more.
         lasting: What all trials share, as plain data; another search's is refused.
         design: Trainings that are listed; None: a policy searches.
@@ -201,7 +201,7 @@ class Engine:
         planned = self._to_confirm(trials)
         for best, seed in planned:
             like = frozen[best.number]
-            kept = {name: like.user_attrs[name] for name in (CELL, CHANGES, PROPOSER)}
+            kept = {name: like.user_attrs[name] for name in (EXPERIMENT, CHANGES, PROPOSER)}
             noted = {**kept, SEED: seed, STAGE: CONFIRM, PARENTS: [best.number]}
             put_down(study, like, noted)
         return None if planned else Ending(trials)
@@ -234,7 +234,7 @@ class Engine:
     def _to_confirm(self, trials: Sequence[Trial]) -> list[tuple[Trial, int]]:
         plan = self._plan
         best = best_cells(trials, plan.confirm)
-        # A seed after the other: where it ends early, all cells have as many.
+        # A seed after the other: where it ends early, all have as many.
         missing = [(one, fresh_seeds(trials, one, plan.confirm_seeds)) for one in best]
         rounds = max((len(seeds) for _, seeds in missing), default=0)
         return [(one, seeds[n]) for n in range(rounds) for one, seeds in missing if n < len(seeds)]

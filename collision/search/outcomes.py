@@ -1,5 +1,5 @@
-"""What the trials of a search come to: which cell is best and how much of that is luck, which are
-on the front of several objectives, what failed, and what was made from what.
+"""What the trials of a search come to: which experiment is best and how much of that is luck, which
+are on the front of several objectives, what failed, and what was made from what.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from collision.metrics.luck import expected_best
 from collision.search.space import Point
-from collision.search.trials import CONFIRM, DONE, FAILED, RUNNING, WAITING, Trial
+from collision.search.trials import CONFIRM, DONE, FAILED, RUNNING, WAITING, Trial, lost_ones
 
 # Objectives: what they are of a trial; of these alone, less is better.
 MEASURES = {
@@ -42,7 +42,7 @@ def objective_of(trial: Trial, name: str) -> float | None:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TriedExperiment:
     """The trials of one experiment that have a score; they differ in their seeds.
 
     Attributes:
@@ -78,7 +78,7 @@ class Cell:
     def score(self) -> float:
         """The mean of the fresh seeds where there are some, else of those that the search saw."""
         score = self.fresh_score if self.fresh else self.search_score
-        assert score is not None, "a cell has trials"
+        assert score is not None, "an experiment has trials"
         return score
 
     @property
@@ -89,7 +89,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Spread:
-    """The sd between seeds of one cell, over all cells with several; its degrees of freedom."""
+    """The sd between seeds of one experiment, over all with several; its degrees of freedom."""
 
     sd: float
     df: int
@@ -126,31 +126,42 @@ class Outcome:
     """What all trials come to.
 
     Attributes:
-        cells: Those with a score: confirmed ones first, then by what the search saw.
+        experiments: Those with a score: confirmed ones first, then by what the search saw.
     """
 
     trials: tuple[Trial, ...]
-    cells: tuple[Cell, ...]
+    experiments: tuple[TriedExperiment, ...]
 
     @classmethod
     def of(cls, trials: Iterable[Trial]) -> Outcome:
-        """Sort trials into cells."""
+        """Sort trials into experiments."""
         listed = tuple(sorted(trials, key=lambda trial: trial.number))
         found: dict[str, list[Trial]] = defaultdict(list)
         for trial in listed:
             if score_of(trial) is not None:
-                found[trial.cell].append(trial)
-        cells = []
+                found[trial.experiment].append(trial)
+        experiments = []
         for key, own in found.items():
             searched = tuple(trial for trial in own if trial.stage != CONFIRM)
             fresh = tuple(trial for trial in own if trial.stage == CONFIRM)
-            cells.append(Cell(key, searched, fresh))
-        cells.sort(key=lambda cell: (not cell.fresh, -cell.score))
-        return cls(listed, tuple(cells))
+            experiments.append(TriedExperiment(key, searched, fresh))
+        experiments.sort(key=lambda one: (not one.fresh, -one.score))
+        return cls(listed, tuple(experiments))
 
     def count(self, state: str) -> int:
         """Count the trials in a state."""
         return sum(trial.state == state for trial in self.trials)
+
+    @cached_property
+    def lost(self) -> tuple[Trial, ...]:
+        """The trials that a lost worker left and that were asked again."""
+        return tuple(lost_ones(self.trials))
+
+    @cached_property
+    def failed(self) -> tuple[Trial, ...]:
+        """The trials that failed, without ``lost``."""
+        lost = {trial.number for trial in self.lost}
+        return tuple(t for t in self.trials if t.state == FAILED and t.number not in lost)
 
     @cached_property
     def began(self) -> float | None:
@@ -174,35 +185,35 @@ class Outcome:
         return any(t.stage == CONFIRM and t.state in open_states for t in self.trials)
 
     @property
-    def confirmed(self) -> tuple[Cell, ...]:
-        """The cells with fresh seeds, the best first."""
-        return tuple(cell for cell in self.cells if cell.fresh)
+    def confirmed(self) -> tuple[TriedExperiment, ...]:
+        """The experiments with fresh seeds, the best first."""
+        return tuple(one for one in self.experiments if one.fresh)
 
     @property
-    def winner(self) -> Cell | None:
+    def winner(self) -> TriedExperiment | None:
         """The best by fresh seeds alone; None: nothing is confirmed, or not all of it yet."""
         return self.confirmed[0] if self.confirmed and not self.confirming else None
 
     @property
-    def leader(self) -> Cell | None:
+    def leader(self) -> TriedExperiment | None:
         """The best by what the search saw, which luck has helped."""
-        seen = [cell for cell in self.cells if cell.search_score is not None]
-        return max(seen, key=lambda cell: cell.search_score or -math.inf, default=None)
+        seen = [one for one in self.experiments if one.search_score is not None]
+        return max(seen, key=lambda one: one.search_score or -math.inf, default=None)
 
     @property
     def num_searched(self) -> int:
-        """Count the cells among which the best was looked for."""
-        return sum(bool(cell.searched) for cell in self.cells)
+        """Count the experiments among which the best was looked for."""
+        return sum(bool(experiment.searched) for experiment in self.experiments)
 
     @cached_property
     def spread(self) -> Spread | None:
-        """The sd between seeds; None: no cell has two of a kind.
+        """The sd between seeds; None: no experiment has two of a kind.
 
-        Fresh seeds of a cell and those that the search saw are two groups, as their means differ.
+        Fresh seeds of one and those that the search saw are two groups, as their means differ.
         """
         squares, df = 0.0, 0
-        for cell in self.cells:
-            for group in (cell.searched, cell.fresh):
+        for experiment in self.experiments:
+            for group in (experiment.searched, experiment.fresh):
                 scores = list({trial.seed: float(trial.value or 0) for trial in group}.values())
                 if len(scores) > 1:
                     squares += float(np.var(scores)) * len(scores)
@@ -211,29 +222,28 @@ class Outcome:
 
     @property
     def luck(self) -> float | None:
-        """How far the best of as many equal cells would lie above their mean; None: not known."""
+        """How far the best of as many equal ones would lie above their mean; None: not known."""
         if self.spread is None or not self.num_searched:
             return None
         return expected_best(self.num_searched) * self.spread.sd
 
-    def front(self, objectives: Sequence[str]) -> tuple[Cell, ...]:
-        """Give the cells that no other one beats in all objectives, the best mAP first."""
-        rows, cells = [], []
-        for cell in self.cells:
-            values = [value_of(cell, name) for name in objectives]
+    def front(self, objectives: Sequence[str]) -> tuple[TriedExperiment, ...]:
+        """Give the experiments that no other one beats in all objectives, the best mAP first."""
+        rows, experiments = [], []
+        for experiment in self.experiments:
+            values = [value_of(experiment, name) for name in objectives]
             if None not in values:
                 signs = [-1 if name in LESS_IS_BETTER else 1 for name in objectives]
                 rows.append([s * float(v or 0) for s, v in zip(signs, values, strict=True)])
-                cells.append(cell)
-        kept = not_dominated(np.array(rows).reshape(len(cells), len(objectives)))
-        return tuple(sorted((cells[i] for i in kept), key=lambda cell: -cell.score))
+                experiments.append(experiment)
+        kept = not_dominated(np.array(rows).reshape(len(experiments), len(objectives)))
+        return tuple(sorted((experiments[i] for i in kept), key=lambda one: -one.score))
 
     def failures(self) -> list[Failures]:
         """Group the failed trials by cause, the most frequent first."""
         groups: dict[str, list[Trial]] = defaultdict(list)
-        for trial in self.trials:
-            if trial.state == FAILED:
-                groups[re.sub(r"\d+(\.\d+)?", "0", trial.cause)].append(trial)
+        for trial in self.failed:
+            groups[re.sub(r"\d+(\.\d+)?", "0", trial.cause)].append(trial)
         found = [
             Failures(own[0].cause or "no cause was noted", tuple(own)) for own in groups.values()
         ]
@@ -241,7 +251,8 @@ class Outcome:
 
     def retried(self) -> tuple[int, int]:
         """Count the failed trials that were tried again, and those of which one came through."""
-        by_number = {trial.number: trial for trial in self.trials}
+        lost = {trial.number for trial in self.lost}
+        by_number = {t.number: t for t in self.trials if t.number not in lost}
         again, through = set(), set()
         for trial in self.trials:
             first = trial
@@ -274,10 +285,10 @@ class Outcome:
             found.append(Proposals(proposer, tuple(own), reached, made, better, len(gains)))
         return sorted(found, key=lambda one: -len(one.trials))
 
-    def line_of(self, cell: Cell) -> list[Trial]:
-        """Give a cell's descent: its first trial, the best of that one's parents, and so on."""
+    def line_of(self, experiment: TriedExperiment) -> list[Trial]:
+        """Give its descent: its first trial, the best of that one's parents, and so on."""
         by_number = {trial.number: trial for trial in self.trials}
-        line = [cell.searched[0] if cell.searched else cell.trials[0]]
+        line = [experiment.searched[0] if experiment.searched else experiment.trials[0]]
         while True:
             parents = [
                 by_number[p] for p in line[-1].parents if p in by_number and p < line[-1].number
@@ -302,7 +313,7 @@ class Outcome:
     def warnings(self) -> list[str]:
         """Say what a reader must know before believing the numbers."""
         said = []
-        finished, failed, tied = self.count(DONE), self.count(FAILED), self.tied()
+        finished, failed, tied = self.count(DONE), len(self.failed), self.tied()
         if len(self.searched) >= FEWEST_FOR_SATURATION and tied > SATURATED * len(self.searched):
             said.append(
                 f"Saturated: {tied} of {len(self.searched)} trials share the best score exactly. "
@@ -320,17 +331,17 @@ class Outcome:
             )
         if self.winner:
             fewest = len(self.winner.fresh)
-            most = max(len(cell.fresh) for cell in self.confirmed)
+            most = max(len(experiment.fresh) for experiment in self.confirmed)
             if fewest < most:
                 said.append(f"The winner has {fewest} fresh seeds, others have {most}.")
         return said
 
 
-def value_of(cell: Cell, objective: str) -> float | None:
-    """Give an objective of a cell: the mean over the trials behind its score that have it."""
+def value_of(experiment: TriedExperiment, objective: str) -> float | None:
+    """Give an objective: the mean over the trials behind the score that have it."""
     if objective == "map":
-        return cell.score
-    values = [v for trial in cell.judged if (v := objective_of(trial, objective)) is not None]
+        return experiment.score
+    values = [v for trial in experiment.judged if (v := objective_of(trial, objective)) is not None]
     return float(np.mean(values)) if values else None
 
 

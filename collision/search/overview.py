@@ -16,7 +16,16 @@ from collision.report.tables import ABSENT, Grid, as_rich, number, signed
 from collision.search.pareto import MAP, front, value_of
 from collision.search.reading import command_of, done, failures
 from collision.search.space import Space
-from collision.search.trials import CONFIRM, DESIGN, FAILED, RUNNING, SEARCH, WAITING, Trial
+from collision.search.trials import (
+    CONFIRM,
+    DESIGN,
+    FAILED,
+    RUNNING,
+    SEARCH,
+    WAITING,
+    Trial,
+    lost_ones,
+)
 from collision.search.winner import Confirmed, Luck, best_cells, confirmed, luck_of
 from collision.types import Seconds
 
@@ -61,21 +70,26 @@ def progress(trials: Sequence[Trial], about: About, now: float) -> list[str]:
     asked = [trial for trial in trials if trial.stage != CONFIRM and trial.retry_of is None]
     ended = sum(trial.state not in (WAITING, RUNNING) for trial in asked)
     of_budget = f"{ended:,} of {about.budget:,}" if about.budget else f"{ended:,}"
-    again = sum(trial.retry_of is not None for trial in trials)
+    lost = {trial.number for trial in lost_ones(trials)}
+    again = sum(trial.retry_of not in (None, *lost) for trial in trials)
     more = sum(trial.stage == CONFIRM for trial in trials)
     beside = [
         f"{states[RUNNING]} running",
         *([f"{states[WAITING]} waiting"] if states[WAITING] else []),
-        f"{states[FAILED]} failed",
-        *([f"{again} of them again"] if again else []),
+        f"{states[FAILED] - len(lost)} failed",
+        *([f"{again} of them asked again"] if again else []),
+        *([f"{len(lost)} lost with their worker, asked again"] if lost else []),
         *([f"{more} to confirm the best"] if more else []),
     ]
-    cells = len({trial.cell for trial in done(trials)})
+    ended_well = done(trials)
+    experiments = len({trial.experiment for trial in ended_well})
+    cells = len({tuple(trial.point.cell.values()) for trial in ended_well})
     lines = [f"{about.name}: {of_budget} trials of the search ended; {', '.join(beside)}"]
     rate = per_hour(trials, now)
-    said = f"{cells:,} experiments of {about.space.name}"
+    said = f"{_some(experiments, 'experiment')} in {_some(cells, 'cell')} of {about.space.name}"
     if rate is None:
-        lines.append(f"{said}; nothing is running")
+        is_idle = any(trial.ended for trial in trials) or not (states[RUNNING] or states[WAITING])
+        lines.append(f"{said}; {'nothing is running' if is_idle else 'nothing has ended yet'}")
     else:
         left = ""
         if about.budget and rate and ended < about.budget:
@@ -83,6 +97,10 @@ def progress(trials: Sequence[Trial], about: About, now: float) -> list[str]:
             left = f", {timedelta(seconds=round(seconds))} left"
         lines.append(f"{said}; {rate:,.0f} trials an hour{left}")
     return lines
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def per_hour(trials: Sequence[Trial], now: float) -> float | None:
@@ -99,31 +117,31 @@ def per_hour(trials: Sequence[Trial], now: float) -> float | None:
 
 
 def best_grid(trials: Sequence[Trial], about: About) -> Grid | None:
-    """The best cells by the search's own scores, which flatter the first."""
+    """The best cells, each by its best experiment, by scores which flatter the first."""
     best = best_cells(trials, _SHOWN)
     if not best:
         return None
-    of_cell: dict[str, list[float]] = defaultdict(list)
+    scores: dict[str, list[float]] = defaultdict(list)
     for trial in done(trials):
         if trial.stage == SEARCH and trial.value is not None:
-            of_cell[trial.cell].append(trial.value)
+            scores[trial.experiment].append(trial.value)
     rows = []
     for trial in best:
-        own = of_cell[trial.cell]
+        own = scores[trial.experiment]
         mean = f"{number(float(np.mean(own)))} ({len(own)})" if len(own) > 1 else number(own[0])
         rows.append([chosen(trial), str(trial.number), mean, *_sizes(trial), trial.proposer])
-    header = ["what", "trial", "val mAP", "parameters", "windows/s", "by"]
-    return Grid("Best so far, not confirmed", header, rows)
+    header = ["experiment", "trial", "val mAP", "parameters", "windows/s", "by"]
+    return Grid("Best so far by cell, not confirmed", header, rows)
 
 
 def confirmed_grid(trials: Sequence[Trial], about: About) -> Grid | None:
-    """The cells that were trained again, by fresh seeds."""
+    """The experiments that were trained again, by fresh seeds."""
     rows = []
     for one in confirmed(trials):
         sd = number(float(np.std(one.values, ddof=1))) if len(one.values) > 1 else ABSENT
         own = [number(one.mean), sd, str(len(one.values)), number(one.searched)]
         rows.append([chosen(one.trial), str(one.trial.number), *own])
-    header = ["what", "trial", "fresh mAP", "sd", "seeds", "in the search"]
+    header = ["experiment", "trial", "fresh mAP", "sd", "seeds", "in the search"]
     return Grid("Confirmed by fresh seeds", header, rows) if rows else None
 
 
@@ -135,7 +153,7 @@ def front_grid(trials: Sequence[Trial], about: About) -> Grid | None:
         values = [_shown(name, one.values[name]) for name in about.objectives]
         rows.append([chosen(one.trial), str(one.trial.number), *values])
     more = f" (the best {_MOST_OF_FRONT} of {len(best)})" if len(best) > _MOST_OF_FRONT else ""
-    header = ["what", "trial", *(_TITLES[name] for name in about.objectives)]
+    header = ["experiment", "trial", *(_TITLES[name] for name in about.objectives)]
     return Grid(f"Pareto front{more}", header, rows) if rows else None
 
 

@@ -137,7 +137,7 @@ def _head(name: str, space: Space, outcome: Outcome, facts: Mapping[str, str]) -
 def _best(outcome: Outcome, facts: Mapping[str, str]) -> Iterator[Html]:
     confirmed = words.confirmed_grid(outcome)
     if confirmed.rows:
-        said = "Seeds that no policy saw, trained after the search chose these cells."
+        said = "Seeds that no policy saw, trained after the search chose these experiments."
         yield from _titled(confirmed, said)
     yield from _titled(words.leaders_grid(outcome), "Chosen by these scores: luck has helped them.")
     if best := outcome.winner or outcome.leader:
@@ -230,8 +230,8 @@ def front_grids(outcome: Outcome, objectives: Sequence[str]) -> list[tuple[Grid,
 def _fronts(outcome: Outcome, objectives: Sequence[str]) -> Iterator[Html]:
     for grid, names in front_grids(outcome, objectives):
         said = (
-            "Cells that no other one equals or beats in everything. Scores of fresh seeds where "
-            "there are some; the others were looked for, and luck has helped them."
+            "Experiments that no other one equals or beats in everything. Scores of fresh seeds "
+            "where there are some; the others were looked for, and luck has helped them."
         )
         yield from _titled(grid, said)
         front = outcome.front(names)

@@ -23,8 +23,8 @@ from collision.report.charts import (
 from collision.report.html import Html, joined, tag
 from collision.report.tables import number
 from collision.search.outcomes import (
-    Cell,
     Outcome,
+    TriedExperiment,
     score_of,
     value_of,
 )
@@ -117,22 +117,22 @@ def growth_legend(outcome: Outcome) -> Html:
 
 
 def front_picture(
-    outcome: Outcome, front: Sequence[Cell], objective: str, title: str, *, line: bool
+    outcome: Outcome, front: Sequence[TriedExperiment], objective: str, title: str, *, line: bool
 ) -> Html:
-    """Draw mAP over another objective, a dot a cell; those on the front large, or in a line.
+    """Draw mAP over another objective, a dot an experiment; those on the front large, or in a line.
 
     Of more than two objectives the front is no line.
     """
     places = [
-        (value, cell.score)
-        for cell in outcome.cells
-        if (value := value_of(cell, objective)) is not None and value > 0
+        (value, experiment.score)
+        for experiment in outcome.experiments
+        if (value := value_of(experiment, objective)) is not None and value > 0
     ]
     if not places:
         return Html("")
     x = Scale.over([value for value, _ in places], log=True)
     y = score_scale([score for _, score in places])
-    best = [(value, cell.score) for cell in front if (value := value_of(cell, objective))]
+    best = [(value, one.score) for one in front if (value := value_of(one, objective))]
     marks = [dots(x, y, places, "rest"), dots(x, y, best, "front")]
     if line and best:
         through = "L".join(f"{across(x, a)} {down(y, b)}" for a, b in sorted(best))

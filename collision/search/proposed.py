@@ -11,6 +11,7 @@ import importlib.util
 import json
 import keyword
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,7 @@ class Proposed:
                 f"{script.name} and {config.name}: both files of a part are called like it, "
                 f"as {script.stem}.py and {script.stem}.yaml."
             )
+        _check_not_importable(script)
         return cls.of(kind, script.stem, code, text)
 
     @classmethod
@@ -207,6 +209,23 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, bool | int | float | str)
+
+
+def _check_not_importable(script: Path) -> None:
+    """ConfigError: Python was started so that it takes modules from the folder of the part."""
+    try:
+        spec = importlib.util.find_spec(script.stem)
+    except (ImportError, ValueError):
+        return
+    if spec is None or spec.origin is None or Path(spec.origin).resolve() != script.resolve():
+        return
+    folder = script.resolve().parent
+    raise ConfigError(
+        f"Python takes modules from {str(folder)!r}, where it was started: what lies there and is "
+        "called like a library would run outside of the sandbox. Go up first: "
+        f"cd .. && python -m collision part check {shlex.quote(folder.name)}; or, from here: "
+        "collision part check ."
+    )
 
 
 def _both_files(paths: Sequence[str]) -> tuple[Path, Path]:

@@ -14,10 +14,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from collision.search.proposing import PARENTS, PROPOSER
 from collision.search.space import Space
-from collision.search.trials import DONE, FAILED, SEARCH, Trial
+from collision.search.trials import DONE, FAILED, SEARCH, Trial, lost_ones
 
 # User attributes of a trial that the engine sets.
-CELL, SEED, STAGE, CHANGES = "cell", "seed", "stage", "changes"
+# The experiment's name is kept as "cell", as it was called once: older studies are read, too.
+EXPERIMENT, SEED, STAGE, CHANGES = "cell", "seed", "stage", "changes"
 OWNER, SEEN, CAUSE, RETRY_OF = "owner", "seen", "cause", "retry_of"
 PARAMETERS, RATE, SCORES = "num_parameters", "windows_per_second", "scores"
 SECONDS, OVERHEAD = "seconds", "overhead"
@@ -74,7 +75,7 @@ def trial_of(space: Space, frozen: FrozenTrial) -> Trial | None:
     ConfigError: Its point is none of the space.
     """
     noted = frozen.user_attrs
-    if VOID in noted or CELL not in noted:
+    if VOID in noted or EXPERIMENT not in noted:
         return None
     values = frozen.values or [None]
     return Trial(
@@ -93,6 +94,7 @@ def trial_of(space: Space, frozen: FrozenTrial) -> Trial | None:
         ended=_unix(frozen.datetime_complete),
         owner=noted.get(OWNER, ""),
         cause=noted.get(CAUSE, "") if frozen.state is TrialState.FAIL else "",
+        lost=frozen.state is TrialState.FAIL and noted.get(KIND, GONE) in (GONE, STOPPED),
         proposer=noted.get(PROPOSER, ""),
         parents=tuple(noted.get(PARENTS, ())),
         retry_of=noted.get(RETRY_OF),
@@ -131,7 +133,7 @@ def as_csv(trials: Sequence[Trial], space: Space, base: Sequence[str]) -> str:
 
 
 def _row(trial: Trial | None, base: Sequence[str], scores: Sequence[str]) -> Mapping[str, Any]:
-    names = ("number", "state", "stage", "cell", "seed")
+    names = ("number", "state", "stage", "experiment", "seed")
     further = ("seconds", "overhead", "proposer", "parents", "cause", "retry_of")
     row: dict[str, Any] = {name: getattr(trial, name, "") for name in names}
     row["map"] = "" if trial is None or trial.value is None else trial.value
@@ -154,9 +156,10 @@ def done(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def failures(trials: Sequence[Trial]) -> dict[str, int]:
-    """Count the failed ones by their cause, the most frequent first."""
+    """Count the failed ones by their cause, the most frequent first; without ``lost_ones``."""
     counts: dict[str, int] = {}
+    lost = {trial.number for trial in lost_ones(trials)}
     for trial in trials:
-        if trial.state == FAILED:
+        if trial.state == FAILED and trial.number not in lost:
             counts[trial.cause] = counts.get(trial.cause, 0) + 1
     return dict(sorted(counts.items(), key=lambda pair: -pair[1]))

@@ -40,14 +40,14 @@ class Seen:
 
     Attributes:
         values: By dimension, under the space's own names.
-        cell: Trials of one cell differ in their seeds alone.
+        experiment: Trials of one experiment differ in their seeds alone.
         scores: Of the objectives; the first is mAP on validation. None where it has not ended well.
     """
 
     number: int
     state: str
     values: Mapping[str, str | float]
-    cell: str
+    experiment: str
     scores: tuple[float, ...] | None = None
     cause: str = ""
     proposer: str = ""
@@ -125,13 +125,15 @@ def told(
 
 
 def leaderboard(mask: Mask, trials: Iterable[Seen], higher: bool) -> list[dict[str, Any]]:
-    """List the best cells by their mean over seeds, with its spread."""
-    cells = defaultdict(list)
+    """List the best experiments by their mean over seeds, with its spread."""
+    experiments = defaultdict(list)
     for trial in trials:
         if trial.state == "done":
-            cells[trial.cell].append(trial)
+            experiments[trial.experiment].append(trial)
     sign = -1 if higher else 1
-    ordered = sorted(cells.values(), key=lambda own: sign * statistics.fmean(t.score for t in own))
+    ordered = sorted(
+        experiments.values(), key=lambda own: sign * statistics.fmean(t.score for t in own)
+    )
     return [
         {
             "point": shown(mask, own[0].values),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -28,6 +28,7 @@ class Trial:
         started: Unix time; so ``ended``.
         owner: The worker that leased it.
         cause: Why it failed.
+        lost: Whether it failed as its worker was lost or stopped, by no fault of its own.
         proposer: Who proposed the point: a policy's name, or an agent's.
         parents: Numbers of the trials that the point was made from.
         retry_of: The number of the failed trial that it repeats.
@@ -48,11 +49,21 @@ class Trial:
     ended: float | None = None
     owner: str = ""
     cause: str = ""
+    lost: bool = False
     proposer: str = ""
     parents: tuple[int, ...] = ()
     retry_of: int | None = None
 
     @property
-    def cell(self) -> str:
-        """Name the experiment: trials of one cell differ in their seeds alone."""
+    def experiment(self) -> str:
+        """Name the experiment; its trials differ in their seeds alone."""
         return self.point.key
+
+
+def lost_ones(trials: Sequence[Trial]) -> list[Trial]:
+    """Give those that a lost worker left and that were asked again: they are no failures.
+
+    One that has cost too many workers is not asked again, and stays a failure.
+    """
+    again = {trial.retry_of for trial in trials}
+    return [trial for trial in trials if trial.lost and trial.number in again]

@@ -19,7 +19,7 @@ MOST_AT_BEST, FEWEST = 0.05, 40
 
 @dataclass(frozen=True)
 class Confirmed:
-    """A cell that was trained again with fresh seeds.
+    """An experiment that was trained again with fresh seeds.
 
     Attributes:
         trial: The best of its trials of the search.
@@ -43,7 +43,7 @@ class Luck:
 
     Attributes:
         count: Trials of the search.
-        sd: Between seeds of a cell, pooled; None: no cell was trained twice.
+        sd: Between seeds of an experiment, pooled; None: none was trained twice.
         df: Degrees of freedom behind it.
     """
 
@@ -57,22 +57,33 @@ class Luck:
         return None if self.sd is None else self.sd * expected_maximum(self.count)
 
 
-def best_cells(trials: Sequence[Trial], count: int) -> list[Trial]:
-    """Give the best trial of each of the cells with the highest mean in the search, best first."""
-    of_cell: dict[str, list[Trial]] = defaultdict(list)
+def best_experiments(trials: Sequence[Trial]) -> list[Trial]:
+    """Give the best trial of each experiment, by their mean in the search, the best first."""
+    found: dict[str, list[Trial]] = defaultdict(list)
     for trial in done(trials):
         if trial.stage == SEARCH:
-            of_cell[trial.cell].append(trial)
-    means = {cell: _mean(own) for cell, own in of_cell.items()}
-    first = {cell: min(trial.number for trial in own) for cell, own in of_cell.items()}
-    order = sorted(means, key=lambda cell: (-means[cell], first[cell]))
-    return [max(of_cell[c], key=lambda t: (t.value or 0.0, -t.number)) for c in order[:count]]
+            found[trial.experiment].append(trial)
+    ordered = sorted(found.values(), key=lambda own: (-_mean(own), min(t.number for t in own)))
+    return [max(own, key=lambda t: (t.value or 0.0, -t.number)) for own in ordered]
+
+
+def best_cells(trials: Sequence[Trial], count: int) -> list[Trial]:
+    """Give the best experiment of each of the best cells, as ``best_experiments`` does.
+
+    Where the search has seen fewer cells, their next best experiments come after them.
+    """
+    first: dict[tuple[str, ...], Trial] = {}
+    others = []
+    for trial in best_experiments(trials):
+        if first.setdefault(tuple(trial.point.cell.values()), trial) is not trial:
+            others.append(trial)
+    return [*first.values(), *others][:count]
 
 
 def fresh_seeds(trials: Sequence[Trial], best: Trial, count: int) -> list[int]:
-    """List the seeds with which a cell is still to be confirmed: the same ones for all cells."""
+    """List the seeds with which an experiment is still to be confirmed: the same ones for all."""
     first = 1 + max((trial.seed for trial in trials if trial.stage == SEARCH), default=0)
-    own = [one for one in trials if one.cell == best.cell and one.stage == CONFIRM]
+    own = [one for one in trials if one.experiment == best.experiment and one.stage == CONFIRM]
     have = {one.seed for one in own}
     wanted = max(0, count - len(have))
     seeds = (seed for seed in range(first, first + count + len(have)) if seed not in have)
@@ -80,25 +91,25 @@ def fresh_seeds(trials: Sequence[Trial], best: Trial, count: int) -> list[int]:
 
 
 def confirmed(trials: Sequence[Trial]) -> list[Confirmed]:
-    """List the cells that have fresh seeds, the best by those first."""
+    """List the experiments that have fresh seeds, the best by those first."""
     found = []
-    for best in best_cells(trials, len(trials)):
-        own = [one for one in done(trials) if one.cell == best.cell]
+    for best in best_experiments(trials):
+        own = [one for one in done(trials) if one.experiment == best.experiment]
         fresh = tuple(_value(one) for one in own if one.stage == CONFIRM)
         if fresh:
             searched = _mean([one for one in own if one.stage == SEARCH])
             found.append(Confirmed(best, searched, fresh))
     most = max((len(one.values) for one in found), default=0)
-    # Of a cell of which some seeds failed the mean is of less.
+    # Of one of which some seeds failed the mean is of less.
     return sorted(found, key=lambda one: (len(one.values) < most, -one.mean))
 
 
 def luck_of(trials: Sequence[Trial]) -> Luck:
     """Say how far the search's best would lie above the others by seeds alone."""
-    of_cell: dict[str, dict[int, float]] = defaultdict(dict)
+    found: dict[str, dict[int, float]] = defaultdict(dict)
     for trial in done(trials):
-        of_cell[trial.cell][trial.seed] = _value(trial)
-    groups = [np.array(list(own.values())) for own in of_cell.values() if len(own) > 1]
+        found[trial.experiment][trial.seed] = _value(trial)
+    groups = [np.array(list(own.values())) for own in found.values() if len(own) > 1]
     count = sum(trial.stage == SEARCH for trial in done(trials))
     df = sum(len(group) - 1 for group in groups)
     if not df:

@@ -9,7 +9,7 @@ from statistics import median
 
 from collision.report.charts import short
 from collision.report.tables import ABSENT, Grid, number, signed
-from collision.search.outcomes import Cell, Outcome, Spread, hours, value_of
+from collision.search.outcomes import Outcome, Spread, TriedExperiment, hours, value_of
 from collision.search.trials import DONE, FAILED, RUNNING, WAITING, Trial
 
 LEVEL = 0.95
@@ -22,9 +22,11 @@ NUM_LEADERS = 10
 LONGEST_LINE = 8  # generations of a descent that are listed
 
 
-def described(cell: Cell) -> str:
-    """Name a cell by its choices."""
-    return " · ".join(cell.point.cell.values())
+def described(experiment: TriedExperiment) -> str:
+    """Name an experiment: its cell, and in parentheses what it chose within that."""
+    point = experiment.point
+    within = ", ".join(f"{key.rpartition('.')[2]} {name}" for key, name in point.within.items())
+    return " · ".join(point.cell.values()) + (f" ({within})" if within else "")
 
 
 def command(trial: Trial, start: str) -> str:
@@ -43,7 +45,7 @@ def headline(outcome: Outcome) -> list[str]:
     return said
 
 
-def _of_winner(outcome: Outcome, winner: Cell) -> list[str]:
+def _of_winner(outcome: Outcome, winner: TriedExperiment) -> list[str]:
     lead = "Still running; confirmed so far: " if outcome.running else "Confirmed: "
     many = len(winner.fresh)
     seeds = f"{many} fresh seed{'s' * (many > 1)}"
@@ -65,7 +67,7 @@ def _of_winner(outcome: Outcome, winner: Cell) -> list[str]:
     return said
 
 
-def _beside_next(winner: Cell, other: Cell, spread: Spread | None) -> str:
+def _beside_next(winner: TriedExperiment, other: TriedExperiment, spread: Spread | None) -> str:
     gap = winner.score - other.score
     said = f"The next, {described(other)}, lies {number(gap)} below"
     if spread is None:
@@ -81,15 +83,15 @@ def _beside_next(winner: Cell, other: Cell, spread: Spread | None) -> str:
     )
 
 
-def _of_leader(outcome: Outcome, leader: Cell) -> list[str]:
+def _of_leader(outcome: Outcome, leader: TriedExperiment) -> list[str]:
     if outcome.confirming:
         state = "The best are being confirmed"
     else:
         state = "Running, not confirmed" if outcome.running else "Not confirmed"
     seeds = f"{len(leader.searched)} seed{'s' * (len(leader.searched) > 1)}"
     first = (
-        f"{state}: the best of {outcome.num_searched:,} cells has {number(leader.search_score)} "
-        f"mAP on validation with {seeds}: {described(leader)}."
+        f"{state}: the best of {outcome.num_searched:,} experiments has "
+        f"{number(leader.search_score)} mAP on validation with {seeds}: {described(leader)}."
     )
     return [first, luck(outcome)]
 
@@ -98,13 +100,13 @@ def luck(outcome: Outcome) -> str:
     """Say how far luck alone lifts the best of so many."""
     if outcome.luck is None or outcome.spread is None:
         return (
-            "How much of that is luck is not known: no cell has two seeds, so how far seeds move "
-            "the score was never seen."
+            "How much of that is luck is not known: no experiment has two seeds, so how far seeds "
+            "move the score was never seen."
         )
     return (
-        f"Luck of the maximum: were all {outcome.num_searched:,} cells equal, the best would still "
-        f"lie {number(outcome.luck)} above their mean (seeds of one cell differ by an sd of "
-        f"{sd(outcome.spread)}, {outcome.spread.df} degrees of freedom)."
+        f"Luck of the maximum: were all {outcome.num_searched:,} experiments equal, the best would "
+        f"still lie {number(outcome.luck)} above their mean (seeds of one experiment differ by an "
+        f"sd of {sd(outcome.spread)}, {outcome.spread.df} degrees of freedom)."
     )
 
 
@@ -113,12 +115,13 @@ def sd(spread: Spread) -> str:
     return f"{spread.sd:.2g}".removeprefix("0")
 
 
-def with_seeds(cell: Cell, spread: Spread | None) -> str:
-    """Write a cell's score, with the interval that the spread between seeds leaves."""
+def with_seeds(experiment: TriedExperiment, spread: Spread | None) -> str:
+    """Write an experiment's score, with the interval that the spread between seeds leaves."""
     if spread is None:
-        return number(cell.score)
-    reach = _quantile(spread.df) * spread.sd / math.sqrt(len(cell.judged))
-    return f"{number(cell.score)} [{number(cell.score - reach)}, {number(cell.score + reach)}]"
+        return number(experiment.score)
+    reach = _quantile(spread.df) * spread.sd / math.sqrt(len(experiment.judged))
+    score = experiment.score
+    return f"{number(score)} [{number(score - reach)}, {number(score + reach)}]"
 
 
 def _quantile(df: int) -> float:
@@ -146,7 +149,8 @@ def tiles(outcome: Outcome) -> list[tuple[str, str]]:
 
 
 def _states(outcome: Outcome) -> str:
-    counts = ((state, outcome.count(state)) for state in (DONE, FAILED, RUNNING, WAITING))
+    counts = [(state, outcome.count(state)) for state in (DONE, RUNNING, WAITING)]
+    counts[1:1] = [(FAILED, len(outcome.failed)), ("lost with their worker", len(outcome.lost))]
     listed = ", ".join(f"{count:,} {state}" for state, count in counts if count)
     return f"trials: {listed}" if listed else "trials"
 
@@ -159,59 +163,59 @@ def duration(time: float) -> str:
 
 
 def confirmed_grid(outcome: Outcome) -> Grid:
-    """A line for each cell with fresh seeds."""
+    """A line for each experiment with fresh seeds."""
     rows = []
-    for cell in outcome.confirmed:
-        gap = ABSENT if cell.search_score is None else signed(cell.score - cell.search_score)
-        fresh = with_seeds(cell, outcome.spread), str(len(cell.fresh))
-        rows.append([described(cell), *fresh, number(cell.search_score), gap, first_of(cell)])
-    header = ["cell", "mAP, fresh seeds\n[95 %]", "fresh\nseeds", "in the\nsearch"]
+    for one in outcome.confirmed:
+        gap = ABSENT if one.search_score is None else signed(one.score - one.search_score)
+        fresh = with_seeds(one, outcome.spread), str(len(one.fresh))
+        rows.append([described(one), *fresh, number(one.search_score), gap, first_of(one)])
+    header = ["experiment", "mAP, fresh seeds\n[95 %]", "fresh\nseeds", "in the\nsearch"]
     return Grid("Confirmed with fresh seeds", [*header, "fresh -\nsearch", "trial"], rows)
 
 
 def leaders_grid(outcome: Outcome) -> Grid:
-    """A line for each of the best cells by what the search saw."""
+    """A line for each of the best experiments by what the search saw."""
     seen = sorted(
-        (cell for cell in outcome.cells if cell.search_score is not None),
-        key=lambda cell: -(cell.search_score or 0),
+        (one for one in outcome.experiments if one.search_score is not None),
+        key=lambda one: -(one.search_score or 0),
     )
     rows = [
         [
-            described(cell),
-            number(cell.search_score),
-            str(len(cell.searched)),
-            number(cell.fresh_score),
-            cell.searched[0].proposer or ABSENT,
-            first_of(cell),
+            described(experiment),
+            number(experiment.search_score),
+            str(len(experiment.searched)),
+            number(experiment.fresh_score),
+            experiment.searched[0].proposer or ABSENT,
+            first_of(experiment),
         ]
-        for cell in seen[:NUM_LEADERS]
+        for experiment in seen[:NUM_LEADERS]
     ]
-    header = ["cell", "mAP in\nthe search", "seeds", "mAP, fresh\nseeds", "proposer", "trial"]
+    header = ["experiment", "mAP in\nthe search", "seeds", "mAP, fresh\nseeds", "proposer", "trial"]
     return Grid("Best in the search", header, rows)
 
 
-def first_of(cell: Cell) -> str:
+def first_of(experiment: TriedExperiment) -> str:
     """Give the number of its first trial."""
-    return str(min(trial.number for trial in cell.trials))
+    return str(min(trial.number for trial in experiment.trials))
 
 
 def front_grid(outcome: Outcome, objectives: Sequence[str], title: str) -> Grid:
-    """A line for each cell that no other one equals or beats in all objectives."""
+    """A line for each experiment that no other one equals or beats in all objectives."""
     rows = []
-    for cell in outcome.front(objectives):
-        values = [value_of(cell, name) for name in objectives if name != "map"]
-        own = ["fresh" if cell.fresh else "search", str(len(cell.judged))]
+    for one in outcome.front(objectives):
+        values = [value_of(one, name) for name in objectives if name != "map"]
+        own = ["fresh" if one.fresh else "search", str(len(one.judged))]
         written = (ABSENT if value is None else short(value) for value in values)
-        rows.append([described(cell), number(cell.score), *own, *written, first_of(cell)])
+        rows.append([described(one), number(one.score), *own, *written, first_of(one)])
     measured = [TITLES[name] for name in objectives if name != "map"]
-    return Grid(title, ["cell", "mAP", "seeds of", "n", *measured, "trial"], rows)
+    return Grid(title, ["experiment", "mAP", "seeds of", "n", *measured, "trial"], rows)
 
 
 def proposals_grid(outcome: Outcome) -> Grid:
     """A line for each proposer."""
-    rows = []
+    rows, of_its_own = [], {trial.number for trial in outcome.failed}
     for one in outcome.proposals():
-        failed = sum(trial.state == FAILED for trial in one.trials)
+        failed = sum(trial.number in of_its_own for trial in one.trials)
         best = number(max(one.scores)) if one.scores else ABSENT
         middle = number(median(one.scores)) if one.scores else ABSENT
         made = str(one.made_from_others) if one.made_from_others else ABSENT
@@ -225,7 +229,7 @@ def proposals_grid(outcome: Outcome) -> Grid:
 
 def failures_grid(outcome: Outcome) -> Grid:
     """A line for each cause."""
-    found, total = outcome.failures(), outcome.count(FAILED)
+    found, total = outcome.failures(), len(outcome.failed)
     rows = [
         [
             one.cause,
@@ -240,11 +244,12 @@ def failures_grid(outcome: Outcome) -> Grid:
 
 def about_failures(outcome: Outcome) -> str:
     """Say what became of them."""
-    failed, (again, through) = outcome.count(FAILED), outcome.retried()
+    failed, (again, through) = len(outcome.failed), outcome.retried()
+    lost = f" {len(outcome.lost):,} lost with their worker, asked again." if outcome.lost else ""
     if not failed:
-        return "No trial failed."
+        return f"No trial failed.{lost}"
     said = f"{failed:,} of {len(outcome.trials):,} trials failed"
-    return f"{said}; {again:,} were tried again, {through:,} of these came through."
+    return f"{said}; {again:,} were tried again, {through:,} of these came through.{lost}"
 
 
 def about_descent(outcome: Outcome) -> str:

@@ -78,7 +78,7 @@ class Table:
             {
                 "number": str(trial.number),
                 "stage": trial.stage,
-                "cell": trial.cell,
+                "experiment": trial.experiment,
                 "seed": str(trial.seed),
                 **trial.point.values,
                 "map": repr(float(value)),

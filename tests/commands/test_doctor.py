@@ -108,6 +108,22 @@ def test_a_library_that_does_not_load_is_a_line(module, monkeypatch, capfd):
     assert "broken" in said.out and module in said.out and ".venv/.ready" in said.out
 
 
+def test_without_what_is_optional_the_demo_can_run(monkeypatch, capfd):
+    version = _checkup.importlib.metadata.version
+    monkeypatch.setattr(
+        _checkup.importlib.metadata,
+        "version",
+        lambda name: version("no such package" if name in _checkup.OPTIONAL else name),
+    )
+    assert main(["doctor", "build=false"]) == 0
+    said = " ".join(capfd.readouterr().out.split())
+    assert "The demo can run here" in said and "broken" not in said
+    for name, what in _checkup.OPTIONAL.items():
+        optional = "PyAV reads all files" if name == "decord" else f"optional, for {what}"
+        assert said.count(f"missing {name} not installed; {optional}") == 1
+    assert set(_checkup.OPTIONAL) < {one.name for one in requirements()}
+
+
 def test_packages_that_are_too_old_or_gone_are_told(monkeypatch):
     version = _checkup.importlib.metadata.version
 

@@ -15,6 +15,7 @@ from collision.commands import _entry
 from collision.commands._entry import guarded
 from collision.commands._overrides import jobs_of, parse, readable
 from collision.config import names_of, use_config_dirs
+from collision.console import is_quiet, is_verbose
 from collision.errors import ConfigError, Interrupted
 from collision.learning.asked import setup_of
 from collision.options import OPTIONS
@@ -437,6 +438,32 @@ def test_without_a_verb_they_are_listed(capfd):
     assert set(OPTIONS) <= set(capfd.readouterr().out.split())
     assert main(["trian"]) == 2
     assert "no verb 'trian'. Did you mean train?" in capfd.readouterr().err
+
+
+def test_a_package_that_is_not_installed_is_a_sentence(monkeypatch, capfd):
+    monkeypatch.delitem(sys.modules, "collision.commands.space", raising=False)
+    monkeypatch.setitem(sys.modules, "rich.markup", None)  # stands for any package that it loads
+    assert main(["space", "offline"]) == 2
+    said = capfd.readouterr().err
+    assert "space needs the package rich" in said and "collision doctor" in said
+
+
+@pytest.mark.parametrize(
+    ("flag", "talk"), [("-q", is_quiet), ("--quiet", is_quiet), ("-v", is_verbose)]
+)
+def test_quiet_and_verbose_may_stand_before_the_verb(flag, talk, asked, monkeypatch):
+    said = []
+    monkeypatch.setattr(_entry, "check_contents", lambda *_: said.append(talk()))
+    assert main([flag, "train"]) == 0 and main(["train", flag]) == 0 and main(["train"]) == 0
+    assert said == [True, True, False] and len(asked) == 3
+
+
+def test_other_flags_before_the_verb_are_answered_with_the_command(capfd):
+    assert main(["-q", "-m", "train", "head=gru,tcn", "root=a b"]) == 2
+    said = capfd.readouterr().err
+    assert "Type: collision -q train -m head=gru,tcn 'root=a b'" in said
+    assert main(["--strange"]) == 2
+    assert "Type: collision VERB --strange" in capfd.readouterr().err
 
 
 def test_a_path_with_a_comma_is_one_path(asked):

@@ -62,6 +62,10 @@ def test_a_search_from_its_beginning_to_its_analysis(home):
     said = home.types("search", *budget, "name=night1", *home.given)
     assert "Search night1: 4 cells of mine" in said and "3 of 3 trials" in said
     assert "Best by fresh seeds: trial" in said and "by luck alone" in said
+    begun = ("Loading", "Looking up the backbones of mine", "Features 1 of 1: optical_flow")
+    begun += ("Reading the features", "Starting ", "night1: 0 of 3", "Best so far by cell")
+    places = [said.index(word) for word in begun]
+    assert places == sorted(places)
     folder = home.root / "runs" / "searches" / "night1"
     assert (folder / CONFIG).is_file() and (folder / SPACE).is_file()
     assert not list(folder.glob("trial-*"))
@@ -118,7 +122,7 @@ def test_the_test_split_changes_nothing(home):
         name = f"s{number}"
         budget = ("space=mine.yaml", "policy=tpe", "budget=2", "confirm=0", "workers=1")
         home.types("search", *budget, f"name={name}", *given)
-        seen.append([(row["cell"], row["seed"], row["map"]) for row in home.trials(name)])
+        seen.append([(row["experiment"], row["seed"], row["map"]) for row in home.trials(name)])
     assert seen[0] == seen[1] == seen[2] and len(seen[0]) == 2
 
 
@@ -255,6 +259,7 @@ def test_a_design_with_several_draws_and_without_a_prior(home):
     ("given", "sentence"),
     [
         (("search", "space=mine.yaml", "budget=2", "draws=2"), "only a design has them"),
+        (("search", "space=mine.yaml", "budget=2", "confirm_seeds=1"), "Give confirm_seeds=2"),
         (("study", "design=factorial", "space=mine.yaml", "budget=9"), "the trials that it lists"),
         (("search", "space=mine.yaml", "budget=2", "evaluate_on=[synthetic]"), "Leave it out"),
         (("study", "design=latin", "space=mine.yaml"), "factorial"),

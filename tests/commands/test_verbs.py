@@ -152,6 +152,7 @@ def test_extract_plan_runs_nothing(workshop, tmp_path):
     output = workshop.command("extract", *DATA, "plan=true", f"cache_root={tmp_path}", "limit=2")
     for word in ("windows", "frames", "MiB", "time"):
         assert word in output
+    assert re.search(r"Time of synthetic with .*: at [\d.,]+ windows a second: measured", output)
     assert not list(tmp_path.glob("*/??/*.safetensors"))
 
 

@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import errno
 import os
+import re
 
 import numpy as np
 import pytest
@@ -361,12 +362,16 @@ def test_plan_counts_what_extract_does(folder):
     assert before.num_frames == 4 * 16  # windows reach 0.3 s back and lie 0.5 s apart
     assert before.num_bytes == 16 * 2 * 5 * 2
     assert 0 < before.expected_seconds < 60
+    assert re.fullmatch(
+        r"[\d,.]+ windows a second: measured now on the last 12 missing windows of 3 videos, on .+",
+        before.rate,
+    )
     assert [failure.video for failure in before.failures] == ["gone"]
     assert not before.is_done and not source.store.folder.exists()
     run(folder, backbone, requests)
     after = source.plan(requests[:3], Options())
     assert (after.num_windows, after.num_reused, after.expected_seconds) == (0, 12, 0)
-    assert after.is_done
+    assert after.is_done and after.rate == ""
 
 
 def test_a_plan_measures_with_the_options_of_the_extraction(folder, monkeypatch):
@@ -376,7 +381,8 @@ def test_a_plan_measures_with_the_options_of_the_extraction(folder, monkeypatch)
     source, more = open_source(folder, backbone), requests_of(folder, END_TIMES + 0.1)
     before = sorted(source.store.folder.iterdir())
     num_forwards = backbone.num_forwards
-    source.plan(more, Options(num_workers=0, batch_size=3))
+    known = source.plan(more, Options(num_workers=0, batch_size=3))
+    assert "the last extraction into this cache with the same options" in known.rate
     assert backbone.num_forwards == num_forwards  # the speed is known
     seen = []
 

@@ -1,5 +1,7 @@
 """Losses, backbones, heads and poolings that each break one promise."""
 
+import math
+
 import numpy as np
 import torch
 from torch import nn
@@ -171,6 +173,16 @@ class Infinite(Blocks):
         return super().forward(frames) * 1e6  # beyond float16
 
 
+class WantsTexture(Blocks):
+    """Lost where a part of the picture is flat, and the rest is not."""
+
+    def forward(self, frames):
+        parts = frames.float().unfold(2, 12, 4).unfold(3, 12, 4)  # [B, T, h, w, 3, 12, 12]
+        flat = (parts.amax((-1, -2)) == parts.amin((-1, -2))).all(-1).flatten(2)
+        lost = flat.any(-1) & ~flat.all(-1)
+        return super().forward(frames).masked_fill(lost[..., None], math.nan)
+
+
 class Blind(Blocks):
     def forward(self, frames):
         return super().forward(frames) * 0 + torch.arange(18.0)
@@ -276,6 +288,7 @@ BACKBONES = {
     "shorter_windows_have_fewer_steps": (MoreOfLess,),
     "odd_sizes_work_or_are_refused": (EvenAlone, OtherSize),
     "cached_features_are_live_ones": (ByContent,),
+    "heat_maps_of_it_are_finite": (WantsTexture,),
 }
 
 

@@ -75,7 +75,7 @@ def search_of(
             again = _trial(len(trials), SEARCH, point, trials[-1].seed, clock + 30, rng)
             trials.append(replace(again, proposer=proposer, parents=parents, retry_of=number))
     best = sorted((t for t in trials if t.state == DONE), key=lambda t: -(t.value or 0))
-    chosen = list({trial.cell: trial for trial in best[: 4 * confirm]}.values())[:confirm]
+    chosen = list({trial.experiment: trial for trial in best[: 4 * confirm]}.values())[:confirm]
     for trial in chosen:
         for fresh in range(3):
             clock += 20

@@ -42,6 +42,18 @@ def test_a_comparison_in_words_and_as_a_forest(tmp_path) -> None:
     assert share_of(tmp_path / "many.png", BLUE) > share_of(tmp_path / "few.png", BLUE) > 0
 
 
+def test_the_note_says_which_runs_have_one_seed() -> None:
+    seeds = [made_up_scores(40, seed=seed) for seed in range(4)]
+    runs = {"one": seeds[:1], "two": seeds[1:3], "other": seeds[3:]}
+    mixed = compare(runs, num_resamples=200)
+    notes = [row[-1] for row in differences_grid(mixed).rows]
+    assert notes == ["seeds: 2 against 1, sd unknown", "1 seed each, sd unknown"]
+    assert "the interval is over groups alone" in reading(mixed)
+    both = compare({"a": seeds[:2], "b": seeds[2:]}, num_resamples=200)
+    assert [row[-1] for row in differences_grid(both).rows] == [""]
+    assert "groups alone" not in reading(both)
+
+
 def printed(grid, comparison, width):
     console = Console(width=width)
     with console.capture() as said:

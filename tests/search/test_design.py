@@ -56,7 +56,7 @@ def test_all_of_a_design_is_trained_once_whatever_befalls(tmp_path):
     trials = engine.run().trials
     done = [one for one in trials if one.state == "done"]
     assert {one.stage for one in trials} == {"design"}
-    assert Counter((one.cell, one.seed) for one in done) == {
+    assert Counter((one.experiment, one.seed) for one in done) == {
         (one.point.key, one.seed): 1 for one in design
     }
     assert Counter(one.state for one in trials) == {"done": 16, "failed": 2}
@@ -72,7 +72,7 @@ def test_a_design_goes_on_where_it_was_left_and_grows(tmp_path):
     part = run(design, hours=0.5 / 3600)
     assert 0 < sum(one.state == "done" for one in part) < len(design)
     whole = [one for one in run(design) if one.state == "done"]
-    assert {(one.cell, one.seed) for one in whole} == {(o.point.key, o.seed) for o in design}
+    assert {(one.experiment, one.seed) for one in whole} == {(o.point.key, o.seed) for o in design}
     assert len(whole) == len(design)
     more = run(factorial(SPACE, draws=1, seeds=4, seed=0))
     assert sum(one.state == "done" for one in more) == len(design) + 4

@@ -11,7 +11,17 @@ from collision.search.desk import Caretaker, Desk, Job, Outcome, Terms, num_aske
 from collision.search.leases import Pulse, Watch, fail, has_ended, new_token, note, owner_of
 from collision.search.pareto import DIRECTIONS
 from collision.search.proposing import Quest
-from collision.search.reading import CELL, OWNER, RETRY_OF, SEED, SEEN, STAGE, VOID, trials_of
+from collision.search.reading import (
+    EXPERIMENT,
+    OWNER,
+    RETRY_OF,
+    SEED,
+    SEEN,
+    STAGE,
+    VOID,
+    failures,
+    trials_of,
+)
 from collision.search.storage import open_storage, open_study
 from tests.kit.search import CELLS, SPACE
 
@@ -70,7 +80,7 @@ def test_a_trial_is_leased_trained_and_told(place):
     job = desk.ask()
     (trial,) = place.trials()
     assert trial.state == "running" and trial.owner == owner_of(TOKEN)
-    assert trial.cell == job.point.key and trial.seed == job.seed == 0
+    assert trial.experiment == job.point.key and trial.seed == job.seed == 0
     assert trial.stage == "search" and trial.proposer == "random"
     assert desk.bring(job, OUTCOME)
     (trial,) = place.trials()
@@ -201,6 +211,8 @@ def test_how_often_a_trial_is_repeated_hangs_on_why_it_failed(journal, kind, tri
         job = desk.take()
     found = journal.trials()
     assert len(found) == trials and {one.state for one in found} == {"failed"}
+    assert {one.lost for one in found} == {kind == "gone"}
+    assert sum(failures(found).values()) == (1 if kind == "gone" else trials)
     assert num_asked(journal.frozen()) == 1
 
 
@@ -230,7 +242,7 @@ def test_a_trial_lost_before_its_point_was_settled_does_not_count(journal):
     journal.caretaker()
     trial = study.ask()
     note(study, trial._trial_id, OWNER, owner_of(TOKEN, 2**22 + 1))
-    note(study, trial._trial_id, CELL, "half")
+    note(study, trial._trial_id, EXPERIMENT, "half")
     journal.caretaker().look_after()
     assert num_asked(journal.frozen()) == 0 and journal.trials() == []
     assert [one.state for one in journal.frozen()] == [TrialState.FAIL]
@@ -261,7 +273,7 @@ def test_a_cell_that_comes_again_gets_the_next_seed(place):
         desk.bring(desk.ask(), OUTCOME)
     of_cell = {}
     for trial in place.trials():
-        of_cell.setdefault(trial.cell, []).append(trial.seed)
+        of_cell.setdefault(trial.experiment, []).append(trial.seed)
     assert len(of_cell) == 4
     assert all(seeds == list(range(3, 3 + len(seeds))) for seeds in of_cell.values())
 

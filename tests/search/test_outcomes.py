@@ -9,6 +9,7 @@ from collision.metrics.luck import expected_best
 from collision.search.outcomes import Outcome, hours, not_dominated
 from collision.search.space import Point
 from collision.search.trials import CONFIRM, DONE, FAILED, RUNNING, SEARCH, WAITING, Trial
+from collision.search.words import about_failures, tiles
 from tests.kit.trials import NOISE, search_of
 
 
@@ -35,7 +36,7 @@ def test_the_winner_is_named_by_fresh_seeds_alone():
     assert outcome.winner.point.cell == {"head": "b"}
     assert outcome.winner.score == pytest.approx(0.845)
     assert outcome.winner.search_score == 0.86
-    assert [cell.point.cell["head"] for cell in outcome.cells] == ["b", "a", "c"]
+    assert [one.point.cell["head"] for one in outcome.experiments] == ["b", "a", "c"]
 
 
 @pytest.mark.parametrize("state", [RUNNING, WAITING])
@@ -46,7 +47,7 @@ def test_nothing_is_named_while_a_confirmation_is_open(state):
     assert searching.winner and searching.running and not searching.confirming
 
 
-def test_the_spread_of_seeds_is_pooled_and_luck_is_of_the_cells_of_the_search():
+def test_the_spread_of_seeds_is_pooled_and_luck_is_of_the_experiments_of_the_search():
     outcome = Outcome.of(confirmed())
     # Fresh seeds: .81 .83 and .85 .84, a degree of freedom each; the search's own stand alone.
     assert outcome.spread.df == 2
@@ -90,11 +91,27 @@ def test_a_front_wants_high_scores_small_heads_and_high_rates():
     trials.append(trial(4, "e", 0.99))  # of which no size is known
 
     def heads(*objectives):
-        return [cell.point.cell["head"] for cell in Outcome.of(trials).front(objectives)]
+        return [one.point.cell["head"] for one in Outcome.of(trials).front(objectives)]
 
     assert heads("map", "parameters") == ["a", "b"]
     assert heads("map", "windows_per_second") == ["a", "d"]
     assert heads("map", "parameters", "windows_per_second") == ["a", "b", "d"]
+
+
+def test_trials_lost_with_their_worker_are_told_apart_from_failures():
+    trials = [
+        trial(0, "a", state=FAILED, cause="its worker is gone", lost=True),
+        trial(1, "a", 0.5, retry_of=0),
+        trial(2, "b", state=FAILED, cause="no room"),
+        trial(3, "b", 0.4, retry_of=2),
+    ]
+    outcome = Outcome.of(trials)
+    assert [one.cause for one in outcome.failures()] == ["no room"] and outcome.retried() == (1, 1)
+    assert about_failures(outcome) == (
+        "1 of 4 trials failed; 1 were tried again, 1 of these came through. "
+        "1 lost with their worker, asked again."
+    )
+    assert any("1 failed, 1 lost with their worker" in text for _, text in tiles(outcome))
 
 
 def test_failures_are_grouped_but_for_their_numbers_and_retries_followed():
@@ -137,7 +154,7 @@ def test_descent_and_gains_over_parents():
 def test_a_score_that_is_none_counts_for_nothing():
     trials = [trial(0, "a", float("nan")), trial(1, "b"), trial(2, "c", 0.0)]
     outcome = Outcome.of(trials)
-    assert [cell.point.cell["head"] for cell in outcome.cells] == ["c"]
+    assert [one.point.cell["head"] for one in outcome.experiments] == ["c"]
     assert outcome.tied() == 1
 
 

@@ -131,14 +131,14 @@ def test_the_headline_names_the_confirmed_winner_and_the_tables_agree(ended):
     fresh: dict[str, list[float]] = {}
     for trial in trials:
         if trial.stage == CONFIRM:
-            fresh.setdefault(trial.cell, []).append(trial.value)
+            fresh.setdefault(trial.experiment, []).append(trial.value)
     best = max(map(fmean, fresh.values()))
     headline = re.search(
         r"Confirmed: (.*) has (\.\d+) \[(.*?), (.*?)\] mAP .* 3 fresh seeds", page.text
     )
     assert headline and headline[2] == number(best)
     assert float(headline[3]) < best < float(headline[4])
-    assert [row[1].split()[0] for row in page.table("cell")[1:]] == [
+    assert [row[1].split()[0] for row in page.table("experiment")[1:]] == [
         number(score) for score in sorted(map(fmean, fresh.values()), reverse=True)
     ]
     assert headline[0].replace("[", "\\[") in markdown
@@ -156,7 +156,7 @@ def test_while_it_runs_nothing_is_called_best(tmp_path):
     cells: dict[str, list[float]] = {}
     for trial in trials:
         if trial.value:
-            cells.setdefault(trial.cell, []).append(trial.value)
+            cells.setdefault(trial.experiment, []).append(trial.value)
     best = max(map(fmean, cells.values()))
     for text in (page.text, markdown):
         assert "Running, not confirmed: the best of" in text

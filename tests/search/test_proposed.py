@@ -1,6 +1,9 @@
 """The text of a proposed part, what is remembered of it, and how it comes into a tree."""
 
+import importlib
 import json
+import shutil
+import sys
 
 import pytest
 import torch
@@ -20,6 +23,7 @@ from collision.search.accepting import (
 )
 from collision.search.proposed import Proposed
 from collision.search.wire import BadAnswer, line_of, message_of, tensor_of
+from tests.conftest import ROOT
 from tests.kit.proposals import (
     HONEST,
     cheating_backbone,
@@ -229,3 +233,18 @@ def test_what_is_no_array_is_refused(bad):
 def test_what_is_no_message_is_refused(line):
     with pytest.raises(BadAnswer):
         message_of(line)
+
+
+def test_python_that_takes_modules_from_the_parts_folder_is_refused(tmp_path, monkeypatch):
+    """As ``python -m`` does, started in it; from elsewhere, and as ``collision``, it is read."""
+    folder = tmp_path / "my part"
+    shutil.copytree(ROOT / "examples" / "new_head", folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.path", [one for one in sys.path if one])
+    assert Proposed.read("head", ["."]).name == "forgetting"
+    monkeypatch.syspath_prepend("")
+    with pytest.raises(ConfigError, match=r"cd \.\. && python -m collision part check 'my part'"):
+        Proposed.read("head", ["."])
+    monkeypatch.chdir(tmp_path)
+    importlib.invalidate_caches()
+    assert Proposed.read("head", ["my part"]).name == "forgetting"

@@ -38,7 +38,9 @@ def test_a_csv_holds_all_that_is_known_of_a_trial():
     assert first["number"] == "2" and first["state"] == "done" and first["parents"] == "0 1"
     assert float(first["map"]) == given[2].value and first["test/night"] == "0.5"
     assert first["optimizer.lr"] == given[2].point.within["optimizer.lr"]
-    assert first["head"] == given[2].point.cell["head"] and first["cell"] == given[2].cell
+    assert (
+        first["head"] == given[2].point.cell["head"] and first["experiment"] == given[2].experiment
+    )
     assert last["map"] == "" and last["cause"] == "no,\nroom" and last["state"] == "failed"
     words = shlex.split(first["command"])
     assert words[:4] == ["python", "train.py", "limit=5", "dataset.name=a b"]
@@ -80,13 +82,33 @@ def test_the_table_says_how_far_it_is_and_what_is_best():
     given += [replace(made(12, None), state="waiting", retry_of=11)]
     text = shown(given, budget=20)
     assert "night1: 11 of 20 trials of the search ended; 1 running, 1 waiting, 1 failed" in text
-    assert "[red]room" in text and "Best so far, not confirmed" in text
+    assert "[red]room" in text and "Best so far by cell, not confirmed" in text
     best = max(done(given), key=lambda one: one.value)
     assert chosen(best) in text and f"{best.value:.3f}".lstrip("0") in text
     assert "Pareto" not in text
     text = shown([replace(one, num_parameters=7, windows_per_second=3.0) for one in given],
                  objectives=("map", "parameters"))  # fmt: skip
     assert "Pareto front" in text
+
+
+def test_trials_lost_with_their_worker_are_no_failures():
+    def failed(number, cause, lost=False, retry_of=None):
+        return replace(made(number, None), cause=cause, lost=lost, retry_of=retry_of)
+
+    gone = "its worker is gone: it ended by signal 9"
+    given = [made(0, 0.5), failed(1, gone, True), failed(2, gone, True), failed(3, "no room")]
+    given += [
+        replace(made(4, 0.6), retry_of=1),
+        replace(made(5, None), state="running", retry_of=2),
+    ]
+    given += [replace(made(6, 0.7), retry_of=3)]
+    text = shown(given, budget=4)
+    assert "1 failed, 1 of them asked again, 2 lost with their worker, asked again" in text
+    assert failures(given) == {"no room": 1} and gone not in text
+    # One that has cost too many is asked no more, and is a failure.
+    given += [failed(7, gone, True)]
+    assert failures(given) == {"no room": 1, gone: 1}
+    assert "2 failed, 1 of them asked again, 2 lost with their worker" in shown(given, budget=5)
 
 
 def test_the_rate_is_that_of_the_latest_trials():

@@ -56,7 +56,23 @@ def test_the_best_cells_go_by_their_mean_and_the_winner_by_fresh_seeds_alone():
     assert second.trial.number == 2
 
 
-def test_a_cell_of_which_seeds_failed_does_not_win_by_the_rest():
+def test_the_best_cells_are_confirmed_each_by_its_best_experiment():
+    def of_cell(number, value, head, rate):
+        return Trial(number, "done", "search", SPACE.at([0, head, rate]), 0, value)
+
+    trials = [of_cell(0, 0.9, 0, 0.1), of_cell(1, 0.89, 0, 0.2), of_cell(2, 0.88, 0, 0.3)]
+    assert [one.number for one in best_cells(trials, 2)] == [0, 1]  # one cell is there
+    trials += [of_cell(3, 0.7, 1, 0.1), of_cell(4, 0.8, 1, 0.2)]
+    assert [one.number for one in best_cells(trials, 2)] == [0, 4]
+    assert [one.number for one in best_cells(trials, 9)] == [0, 4, 1, 2, 3]
+    # What was confirmed stays so, when another experiment of its cell has become the best.
+    fresh = Trial(5, "done", "confirm", SPACE.at([0, 0, 0.1]), 1, 0.6)
+    better = of_cell(6, 0.95, 0, 0.4)
+    assert [one.trial.number for one in confirmed([*trials, fresh, better])] == [0]
+    assert best_cells([*trials, fresh, better], 1) == [better]
+
+
+def test_an_experiment_of_which_seeds_failed_does_not_win_by_the_rest():
     trials = [trial(0, 0.8, 0.2), trial(1, 0.8, 0.3)]
     trials += [trial(2, 0.7, 0.2, 1, "confirm"), trial(3, 0.7, 0.2, 2, "confirm")]
     trials += [trial(4, 0.99, 0.3, 1, "confirm"), trial(5, None, 0.3, 2, "confirm")]

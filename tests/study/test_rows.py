@@ -40,7 +40,7 @@ def test_finished_trials_of_a_search_are_a_table():
     assert table.text("number").tolist() == ["0", "1", "2"]
     assert table.text("optimizer.lr", empty=True).tolist() == ["0.001", "0.01", ""]
     assert table.text("parents", empty=True).tolist() == ["", "0", ""]
-    assert table.columns["cell"][0] == TRIALS[0].cell
+    assert table.columns["experiment"][0] == TRIALS[0].experiment
     assert np.isnan(table.numbers("test/night", empty=True)[1:]).all()
     assert len(Table.of_trials(TRIALS, stages=[CONFIRM])) == 1
     with pytest.raises(ConfigError, match="night1 has no finished trial"):

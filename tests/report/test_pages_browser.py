@@ -86,6 +86,8 @@ def test_axe_finds_nothing_and_nothing_runs_out_of_the_screen(
     with visited(browser, addresses[name], width, scheme) as page:
         for summary in page.locator("details > summary").all():
             summary.evaluate("one => one.parentElement.open = true")
+        for more in page.locator(".more:visible").all():
+            more.evaluate("one => one.click()")
         check_look(page)
 
 
@@ -94,11 +96,10 @@ def test_the_gallery_is_filtered_and_a_clip_moves_with_its_curve(browser, addres
         cards = page.locator(".gallery .card")
         everything = cards.count()
         page.get_by_label("outcome").select_option("missed collision")
-        shown = page.locator(".gallery .card:visible")
-        assert 0 < shown.count() < everything
-        assert page.locator(".gallery output").inner_text() == (
-            f"{shown.count()} of {everything} clips"
-        )
+        fits = page.locator(".gallery .card:not([hidden])")
+        assert 0 < fits.count() < everything
+        said = page.locator(".gallery output").inner_text()
+        assert said.startswith(f"{fits.count()} of {everything} clips")
         card = page.locator(".gallery .card:visible:has(video)").first
         picture = card.locator(".strip button").first
         picture.focus()
@@ -110,6 +111,49 @@ def test_the_gallery_is_filtered_and_a_clip_moves_with_its_curve(browser, addres
               (video) => video.readyState > 0 && Math.abs(video.currentTime - {wanted}) < 0.01)""",
         )
         assert "playing" in card.get_attribute("class")
+
+
+def test_the_gallery_is_folded_and_a_button_shows_the_rest(browser, addresses):
+    """As chosen six of each list stay, sorted as many from the top; paper has all."""
+    with visited(browser, addresses["results"]) as page:
+        cards = page.locator(".gallery .card")
+        of_list = cards.evaluate_all("cards => cards.map(card => card.dataset.choice)")
+        kept = sum(min(6, of_list.count(one)) for one in set(of_list))
+        shown = page.locator(".gallery .card:visible")
+        assert shown.count() == kept < cards.count() == len(of_list)
+        more = page.get_by_role("button", name=f"Show all {len(of_list)} clips")
+        assert more.get_attribute("aria-expanded") == "false"
+        assert page.locator(".gallery output").inner_text() == f"{len(of_list)} clips, {kept} shown"
+        page.get_by_label("sort by").select_option("score")
+        scores = cards.evaluate_all("cards => cards.map(card => +card.dataset.score)")
+        assert scores == sorted(scores, reverse=True)
+        top = 6 * len(set(of_list))
+        assert cards.evaluate_all("cards => cards.map(card => card.checkVisibility())") == (
+            [place < top for place in range(len(of_list))]
+        )
+        page.emulate_media(media="print")
+        assert shown.count() == len(of_list)
+        page.emulate_media(media="screen")
+        page.get_by_label("sort by").select_option("order")
+        more.press("Enter")
+        assert shown.count() == len(of_list)
+        assert page.locator(".gallery output").inner_text() == f"{len(of_list)} clips"
+        assert page.locator(":focus").evaluate("one => one.matches('.card')")
+        less = page.get_by_role("button", name="Show fewer clips")
+        assert less.get_attribute("aria-expanded") == "true"
+        less.press("Enter")
+        assert shown.count() == kept
+
+
+@pytest.mark.parametrize(("width", "most"), [(390, 2), (1280, 99)])
+def test_on_a_narrow_screen_two_plots_are_shown_at_first(browser, addresses, width, most):
+    with visited(browser, addresses["results"], width) as page:
+        plots = page.locator("#curves-0 .plots > *")
+        shown = page.locator("#curves-0 .plots > *:visible")
+        assert plots.count() > 3 and shown.count() == min(most, plots.count())
+        if most == 2:
+            page.get_by_role("button", name=f"Show all {plots.count()} plots").press("Enter")
+            assert shown.count() == plots.count()
 
 
 def test_a_table_sorts_by_keyboard_and_unfolds(browser, addresses):

@@ -18,6 +18,7 @@ from collision.experiment import prepare_all
 from collision.files import write_json
 from collision.options import EvaluateOptions
 from collision.report.clips import clips_of, write_clips
+from collision.report.headline import headline
 from collision.report.judged import Judged, read_judged, read_metrics
 from collision.report.run_page import remake
 from collision.report.tables import (
@@ -64,6 +65,8 @@ def print_results(
         console.print(f"\n{name}, split {evaluations[0].split}", style="bold")
         console.print(as_rich(final_grid(numbers.summary, baseline=baseline)))
         say_result(numbers.summary.headline)
+        if numbers.warned:
+            say_result(headline(next(one for one in written if one.name == name)))
     for name, numbers in judged:
         if numbers.anticipation:
             console.print(f"\n{name}, along whole videos too", style="bold")

@@ -189,7 +189,7 @@ def score_by_variant(scored: Scored, path: Path | str, tag: str = "variant") -> 
             axes.set(xlim=(-0.02, 1.02), ylim=(len(order) - 0.5, -0.5))
             axes.set_title(f"{horizon_key(horizon)} s before", fontsize=10)
             axes.grid(axis="y", visible=False)
-        panels[-1].set_xlabel("probability of a collision (purple: collisions; bar: median)")
+        panels[-1].set_xlabel("probability of a collision (purple: positives; bar: median)")
 
 
 def learning_curves(rows: Sequence[Mapping[str, str]], path: Path | str) -> None:

@@ -95,7 +95,7 @@ def test_the_gallery_is_filtered_and_a_clip_moves_with_its_curve(browser, addres
     with visited(browser, addresses["results"]) as page:
         cards = page.locator(".gallery .card")
         everything = cards.count()
-        page.get_by_label("outcome").select_option("missed collision")
+        page.get_by_label("outcome").select_option("missed near-collision")
         fits = page.locator(".gallery .card:not([hidden])")
         assert 0 < fits.count() < everything
         said = page.locator(".gallery output").inner_text()

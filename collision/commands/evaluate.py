@@ -20,6 +20,7 @@ from collision.options import EvaluateOptions
 from collision.report.clips import clips_of, write_clips
 from collision.report.headline import headline
 from collision.report.judged import Judged, read_judged, read_metrics
+from collision.report.other_sets import tell_run
 from collision.report.run_page import remake
 from collision.report.tables import (
     as_rich,
@@ -48,6 +49,7 @@ def run(options: EvaluateOptions, paths: list[str]) -> int:
     write_evaluations(folder, model.path, evaluations, made)
     print_results(console, evaluations, read_judged(folder, read_metrics(folder)))
     remake(folder, options.clips, console)
+    tell_run(folder, model.path)
     say_result(f"Results: {folder}")
     return 0
 

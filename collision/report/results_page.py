@@ -19,6 +19,7 @@ from collision.report.gallery import cards_of
 from collision.report.headline import NO_LABELS, beside, headline, measured_on
 from collision.report.html import Html, asset, document, tag
 from collision.report.judged import Judged
+from collision.report.other_sets import link_to_run, other_sets
 from collision.report.parts import Scale, command, paragraph, section, table, tile, track, warning
 from collision.report.tables import (
     ABSENT,
@@ -57,7 +58,9 @@ def write_results_page(
     page = document(
         run.title,
         tag("h1", run.title, class_="over"),
+        link_to_run(folder, run.evaluated) if run.evaluated else None,
         [_head(one, len(judged) > 1) for one in judged],
+        other_sets(folder),
         [warning(name, text) for one in judged for name, text in _warnings(one, len(judged) > 1)],
         tag("nav", links, aria_label="Parts of this page"),
         [section(name, title, body) for name, title, body in parts],

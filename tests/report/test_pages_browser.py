@@ -11,6 +11,7 @@ from collision.metrics.alarms import Alarm
 from collision.metrics.comparison import compare
 from collision.report.clips_page import ClipCard, write_clips_page
 from collision.report.compare_page import Compared, differences_by_slice, write_compare_page
+from collision.report.data_page import write_data_page
 from collision.report.run_page import remake
 from collision.report.runs_page import found_runs, write_runs_page
 from collision.report.tables import Grid
@@ -20,13 +21,14 @@ from collision.study.section import Drawing, Section, write_report
 from tests.conftest import ROOT
 from tests.kit.browser import LOOKS, check_look, until, visited
 from tests.kit.curves import made_up_curves
+from tests.kit.data_report import made_up_data_report, made_up_measures
 from tests.kit.report import MADE, made_up_clips, trained_run
 from tests.kit.scores import made_up_scores
 from tests.kit.video import numbered_frames, write_video
 from tests.study.logs import factorial
 
 LONG = "a_name_that_is_long_and_has_no_place_to_break_it_anywhere_at_all"
-PAGES = ("results", "compare", "runs", "clips", "study")
+PAGES = ("results", "compare", "runs", "clips", "study", "data")
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +59,9 @@ def addresses(tmp_path_factory):
     section = Section("a", "What matters", ["*head* matters."], {}, [grid], [drawing()])
     write_report(study, "Analysis of many runs", [section], MADE)
     found["study"] = study / "study.html"
+    command = "collision data dataset=x"
+    write_data_page(study, made_up_data_report(LONG), made_up_measures(), command)
+    found["data"] = study / "data.html"
     return {name: path.as_uri() for name, path in found.items()}
 
 

@@ -197,6 +197,35 @@ def test_predicted_clips_are_filtered_sorted_and_sought(browser, addresses):
         until(page, f"{cursor}.some(x => Math.abs(x - 300) < 12)")
 
 
+def test_of_many_clips_so_many_are_shown_at_a_time(browser, tmp_path):
+    """All are sorted and searched; the button leads on to the first that was not shown."""
+    times, risk = np.arange(8) / 4, np.full(8, 0.5)
+    given = {"first_time": 0.0, "duration": 2.0, "threshold": 0.9}
+    cards = [
+        ClipCard(f"clip {n}", f"{n}", times, risk - n / 1000, times < 0, **given)
+        for n in range(120)
+    ]
+    write_clips_page(tmp_path / "many.html", cards)
+    with visited(browser, (tmp_path / "many.html").as_uri(), 390) as page:
+        names = page.locator(".card h2")
+        rest = page.locator("#rest")
+        assert names.all_text_contents() == [f"clip {n}" for n in range(48)]
+        assert rest.inner_text().startswith("48 of 120 clips are shown.")
+        check_look(page)
+        page.get_by_role("button", name="Show 48 more").press("Enter")
+        assert names.count() == 96 and page.locator(":focus h2").inner_text() == "clip 48"
+        page.get_by_role("button", name="Show 24 more").press("Enter")
+        assert names.count() == 120 and rest.is_hidden()
+        page.get_by_label("name contains").fill("clip 11")
+        assert names.all_text_contents() == ["clip 11", *(f"clip {n}" for n in range(110, 120))]
+        page.get_by_label("name contains").fill("")
+        page.get_by_label("sorted by").select_option(label="number of alarms")
+        page.get_by_role("button", name="Show all").press("Enter")
+        assert names.all_text_contents() == [f"clip {n}" for n in range(120)]
+        page.emulate_media(media="print")
+        assert rest.is_hidden() and page.get_by_role("button").count() == 0
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_paper_is_light_and_wide_enough(browser, addresses, name):
     """Of whoever's screen is dark, too; what one presses on a screen is not printed."""

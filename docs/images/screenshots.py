@@ -252,7 +252,8 @@ def of_the_plots(works: Works, target: Path) -> None:
         "data": works.data().parent / "distributions.png",
     }
     for name, path in plots.items():
-        shutil.copy(path, target / f"{name}.png")
+        with Image.open(path) as picture:  # of plots, 256 colours are enough
+            picture.convert("RGB").quantize(256).save(target / f"{name}.png", optimize=True)
 
 
 def main(work: str = "", to: str = "", only: str = "") -> None:

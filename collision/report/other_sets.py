@@ -79,7 +79,7 @@ def _said(metrics: Mapping[str, Any]) -> Iterator[str]:
     if said := sentence(numbers.warned, warnings):
         yield f"{said} "
     chance = number(numbers.summary.chance["mean"])
-    yield f"MAP {with_interval(mean)} (chance {chance}), "
+    yield f"mAP {with_interval(mean)} (chance {chance}), "
     yield f"{len(warnings) or 'no'} warning{'s' * (len(warnings) != 1)}."
 
 

@@ -50,7 +50,7 @@ def test_both_pages_link_to_the_other_and_agree(run):
     assert (run / link).resolve() == night / "results.html"
     mean = metrics["ap"]["mean"]
     shown = [f"{mean[key]:.3f}"[1:] for key in ("value", "low", "high")]
-    assert "MAP {} [{}, {}] (chance .500)".format(*shown) in text
+    assert "mAP {} [{}, {}] (chance .500)".format(*shown) in text
     (headline,) = re.findall(r'"headline">(.*?)</p>', (night / "results.html").read_text())
     assert headline in text and ", split test: Warns of" in text
     back = '<a href="../2026-01-31_a%20run_gru/results.html">2026-01-31_a run_gru</a>'

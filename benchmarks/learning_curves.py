@@ -47,7 +47,7 @@ from collision.metrics.comparison import compare
 from collision.metrics.scored import Scored
 from collision.option_groups import ExtractionOptions
 from collision.options import TrainOptions
-from collision.report.plots import styled_figure
+from collision.report.plots import INK, styled_figure
 from collision.sampling.index import Selection, index_records
 from collision.types import VideoRecord
 
@@ -314,7 +314,7 @@ def draw(curves: Mapping[tuple[str, str], Mapping[str, Mapping[int, Any]]], path
             axes = panels[backbones.index(backbone)][TESTS.index(test)]
             for name, by_size in found.items():
                 values = [value.value for value, _ in by_size.values()]
-                style = {"lw": 2.5, "color": "black"} if name == "logistic" else {"lw": 1.5}
+                style = {"lw": 2.5, "color": INK} if name == "logistic" else {"lw": 1.5}
                 axes.plot(list(by_size), values, "o-", ms=3, label=name, **style)
             axes.set(
                 xscale="log", xlabel="training groups", ylabel="mAP", title=f"{backbone}: {test}"

@@ -217,24 +217,27 @@ def table(results: dict[str, dict[int, dict[str, float]]]) -> str:
 
 
 def draw(results: dict[str, dict[int, dict[str, float]]], file: Path) -> None:
-    import matplotlib
+    from matplotlib.ticker import LogLocator
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from collision.report.plots import MUTED, styled_figure
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for axis, name, label in zip(
-        axes, ("processor", "MB"), ("processor time [s]", "memory added [MB]"), strict=True
-    ):
-        for stage, by_size in results.items():
-            values = [max(found[name], 0.1) for found in by_size.values()]  # 0 has no logarithm
-            axis.loglog(list(by_size), values, marker="o", label=stage)
-        counts = np.array(list(next(iter(results.values()))), float)
-        most = max(max(found[name] for found in by.values()) for by in results.values())
-        axis.loglog(counts, most * counts / counts[-1], "k:", label="in proportion")
-        axis.set(xlabel="videos", ylabel=label)
-    axes[0].legend(fontsize="small")
-    figure.savefig(file, dpi=150)
+    counts = np.array(list(next(iter(results.values()))), float)
+    with styled_figure(file, 10, 4) as figure:
+        axes = figure.subplots(1, 2)
+        for axis, name, label in zip(
+            axes, ("processor", "MB"), ("processor time [s]", "memory added [MB]"), strict=True
+        ):
+            for stage, by_size in results.items():
+                values = [max(found[name], 0.1) for found in by_size.values()]  # 0 has no logarithm
+                axis.loglog(list(by_size), values, marker="o", label=stage)
+            most = max(max(found[name] for found in by.values()) for by in results.values())
+            axis.loglog(counts, most * counts / counts[-1], ":", color=MUTED, label="in proportion")
+            axis.set(xlabel="videos", title=label)
+            axis.set_xticks(counts, [f"{count:,.0f}" for count in counts])
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter("{x:,g}")
+            axis.minorticks_off()
+        axes[0].legend(fontsize=8)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ from collision.video.index import VideoIndex, index_video
 from collision.video.redraw import Draw
 
 LARGEST_SHOWN = 640  # pixels along a frame in a picture
+_QUALITY = {"JPEG": 70, "WEBP": 62}
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,14 +146,18 @@ class Prediction:
 
 
 def small_picture(
-    index: VideoIndex, time: Seconds, largest: int = 320, draw: Draw | None = None
+    index: VideoIndex,
+    time: Seconds,
+    largest: int = 320,
+    draw: Draw | None = None,
+    kind: Literal["JPEG", "WEBP"] = "JPEG",
 ) -> bytes:
-    """Give the frame that is shown at a time as a JPEG, at most so many pixels along a side."""
+    """Give the frame that is shown at a time as a picture, at most so many pixels along a side."""
     place = int(np.searchsorted(index.frame_times, time + TIME_NOISE, side="right")) - 1
     (frame,) = read_frames(index, np.array([max(0, place)]), *_shrunk(index, largest))
     frame = frame if draw is None else draw(frame, time)
     coded = io.BytesIO()
-    Image.fromarray(frame).save(coded, "JPEG", quality=70)
+    Image.fromarray(frame).save(coded, kind, quality=_QUALITY[kind])
     return coded.getvalue()
 
 

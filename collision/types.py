@@ -208,7 +208,8 @@ class Dataset(Protocol):
     - ``write_submission(path, scores)``: write test scores (probability by id) in the owners' form;
     - ``unknown_groups: str``: why clips of one source event or drive count as independent, so that
       intervals over groups are too narrow; empty where they don't;
-    - ``is_painted: bool``: its videos are painted by a program; footage where it says nothing.
+    - ``is_painted: bool``: its videos are painted by a program; footage where it says nothing;
+    - ``has_near_collisions: bool``: its positives are near-collisions, too; pages name both.
     """
 
     name: str

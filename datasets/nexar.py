@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from collision.checks import user_path
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError
@@ -100,6 +100,7 @@ class Nexar(ListedVideos):
     test_fraction: float = 0.2
     allow_links: bool = False
     name: str = "nexar"
+    has_near_collisions: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.root = self.folder = user_path(self.root).absolute()

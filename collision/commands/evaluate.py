@@ -18,8 +18,9 @@ from collision.experiment import prepare_all
 from collision.files import write_json
 from collision.options import EvaluateOptions
 from collision.report.clips import clips_of, write_clips
-from collision.report.headline import hardly_left
+from collision.report.headline import hardly_left, headline
 from collision.report.judged import Judged, read_judged, read_metrics
+from collision.report.other_sets import tell_run
 from collision.report.run_page import remake
 from collision.report.tables import (
     as_rich,
@@ -48,6 +49,7 @@ def run(options: EvaluateOptions, paths: list[str]) -> int:
     write_evaluations(folder, model.path, evaluations, made)
     print_results(console, evaluations, read_judged(folder, read_metrics(folder)))
     remake(folder, options.clips, console)
+    tell_run(folder, model.path)
     say_result(f"Results: {folder}")
     return 0
 
@@ -65,6 +67,8 @@ def print_results(
         console.print(f"\n{name}, split {evaluations[0].split}", style="bold")
         console.print(as_rich(final_grid(numbers.summary, baseline=baseline)))
         say_result(numbers.summary.headline)
+        if numbers.warned:
+            say_result(headline(next(one for one in written if one.name == name)))
         if said := hardly_left(numbers.summary, baseline):
             say_result(said)
     for name, numbers in judged:
@@ -72,24 +76,27 @@ def print_results(
             console.print(f"\n{name}, along whole videos too", style="bold")
             console.print(as_rich(numbers_grid(numbers)))
     for one in evaluations:
-        say = ""
-        if one.numbers is None:
-            say = (
-                f"{one.name}, split {one.split}: {len(one.experiment.records)} videos scored; "
-                "their labels are secret, so nothing is judged."
-            )
-        elif one.numbers.summary.absent_slices:
-            tags = sorted(next(iter(one.scores.values())).best.tags)
-            say = (
-                f"slices: the videos of {one.name} have no tag "
-                f"{', '.join(one.numbers.summary.absent_slices)}. They have: "
-                f"{', '.join(tags) or 'none'}."
-            )
-        if say:
+        if say := what_is_not_judged(one):
             console.print(say, markup=False, highlight=False)
         print_missing(console, one.experiment.missing.as_json())
         print_notes(console, one.experiment.notes, one.experiment.num_outdated)
         print_warnings(warning_console(console), [finding.as_json() for finding in one.findings])
+
+
+def what_is_not_judged(one: Evaluation) -> str:
+    """Say what was asked for, and is not among the numbers, and why."""
+    if one.numbers is None:
+        return (
+            f"{one.name}, split {one.split}: {len(one.experiment.records)} videos scored; "
+            "their labels are secret, so nothing is judged."
+        )
+    if absent := one.numbers.summary.absent_slices:
+        tags = sorted(next(iter(one.scores.values())).best.tags)
+        return (
+            f"slices: the videos of {one.name} have no tag {', '.join(absent)}. They have: "
+            f"{', '.join(tags) or 'none'}."
+        )
+    return ""
 
 
 def write_evaluations(

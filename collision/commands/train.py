@@ -31,7 +31,7 @@ from collision.learning.predictor import Predictor, load_predictor
 from collision.learning.predictor_files import find_predictors
 from collision.options import EvaluateOptions, TrainOptions
 from collision.report.clips import clips_of, write_clips
-from collision.report.headline import hardly_left
+from collision.report.headline import hardly_left, sentence
 from collision.report.run_page import remake
 from collision.report.tables import (
     as_rich,
@@ -219,6 +219,8 @@ def write_report(
     assert numbers is not None, "a trained run has a split with labels"
     console.print(as_rich(final_grid(numbers.summary, numbers.last_step, evaluation.baseline)))
     say_result(numbers.summary.headline)
+    if said := sentence(numbers.warned, [one["name"] for one in metrics["warnings"]]):
+        say_result(said)
     if said := hardly_left(numbers.summary, evaluation.baseline):
         say_result(said)
     if numbers.anticipation:

@@ -35,7 +35,7 @@ from collision.metrics.scored import Scored
 from collision.metrics.summary import beside_chance
 from collision.metrics.threshold import Threshold
 from collision.sampling.index import DENSE
-from collision.types import UNLABELLED
+from collision.types import UNLABELLED, Dataset
 
 
 @dataclass
@@ -241,7 +241,15 @@ def _numbers(evaluation: Evaluation, judging: Judging) -> Numbers:
     curves = [scores.curves for scores in seeds if scores.curves]
     along = judge_curves(curves, thresholds, judging.num_resamples) if curves else None
     temperatures = [one.temperature for one in evaluation.origins if one.temperature]
-    return replace(numbers, anticipation=along, temperatures=temperatures)
+    numbers = replace(numbers, anticipation=along, temperatures=temperatures)
+    return _told_of(experiment.dataset, numbers)
+
+
+def _told_of(dataset: Dataset, numbers: Numbers) -> Numbers:
+    """Add what a data set says of its positives, where their tags do not."""
+    if not getattr(dataset, "has_near_collisions", False):
+        return numbers
+    return replace(numbers, warned=[replace(one, near_collisions=True) for one in numbers.warned])
 
 
 def _guard(evaluation: Evaluation, judging: Judging, audits: Sequence[FoldAudit]) -> list[Finding]:

@@ -7,6 +7,10 @@ from typing import Any
 
 from collision.export.onnx import Exported
 from collision.learning.predictor import PAINTED, Predictor
+from collision.metrics.warned import Warned
+from collision.report.headline import sentence
+from collision.report.saved import built
+from collision.untrusted import reading
 
 _HEAD = """---
 library_name: dashcam-collision
@@ -102,7 +106,16 @@ def _measured(metrics: Mapping[str, Any] | None) -> list[str]:
         if isinstance(one, dict)
     ]
     told = ["Warnings of that run:\n\n" + "\n".join(warned)] if warned else []
-    return [about, "\n".join(rows), *told]
+    return [*_headline(metrics), about, "\n".join(rows), *told]
+
+
+def _headline(metrics: Mapping[str, Any]) -> list[str]:
+    """The first sentence of the run's page, too; a run of an earlier version has none."""
+    names = [str(one.get("name")) for one in metrics.get("warnings") or [] if isinstance(one, dict)]
+    with reading("metrics.json"):
+        warned: Sequence[Warned] = built(Sequence[Warned], metrics.get("warned") or [])
+    said = sentence(warned, names)
+    return [said] if said else []
 
 
 def _learned(predictor: Predictor) -> str:

@@ -35,6 +35,7 @@ _METRICS = (
     *("version", "dataset", "data_digest", "feature_fingerprint", "videos", "split", "trained_on"),
     *("selected_on", "seeds", "sampling", "counts", "chance", "ap", "auc", "lift", "oracle"),
     *("bootstrap", "calibration", "operating_points", "temperatures", "baseline", "warnings"),
+    "warned",
 )
 DATA = Folders.data_root
 SCRIPT = "run_onnx.py"

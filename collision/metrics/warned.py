@@ -7,7 +7,7 @@ seed: a threshold belongs to one model. Shapes: N examples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,9 @@ from collision.metrics.calibration import wilson
 from collision.metrics.estimate import MIN_GROUPS, Estimate, Plain
 from collision.metrics.scored import NEGATIVES_FROM, Scored
 from collision.metrics.threshold import Threshold, levels, middle_and_range
+
+COLLISIONS, COLLISIONS_AND_NEAR = "collisions", "collisions and near-collisions"
+_NEAR = ("near collision", "near miss")  # values of tags
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Warned(Plain):
     nothing and come as often: the share of false alarms. ``unscored`` negatives are left out, a
     positive without a score is missed. ``within``: negatives are (also) moments of crash videos,
     long before their events. Where each fold has its own threshold, their lowest and highest are
-    ``threshold_range``, and ``threshold`` is their mean.
+    ``threshold_range``, and ``threshold`` is their mean. ``near_collisions``: positives are (also)
+    near-collisions, as their data set or a tag says.
     """
 
     threshold: float
@@ -40,6 +44,12 @@ class Warned(Plain):
     chance: float | None
     within: bool = False
     threshold_range: Sequence[float] | None = None
+    near_collisions: bool = False
+
+    @property
+    def positives_in_words(self) -> str:
+        """What is warned of."""
+        return COLLISIONS_AND_NEAR if self.near_collisions else COLLISIONS
 
 
 def warned(scored: Scored, threshold: Threshold) -> Warned:
@@ -70,7 +80,18 @@ def warned(scored: Scored, threshold: Threshold) -> Warned:
         chance=shares[0].value,
         within=kinds is not None and "crash videos" in kinds,
         threshold_range=spread,
+        near_collisions=_has_near_collisions(scored),
     )
+
+
+def is_near_collision(values: Iterable[str]) -> bool:
+    """Whether one of a clip's tags calls it a near-collision, or a near miss."""
+    return any(value.lower().replace("_", " ").replace("-", " ") in _NEAR for value in values)
+
+
+def _has_near_collisions(scored: Scored) -> bool:
+    rows = scored.label == 1
+    return is_near_collision({one for tag in scored.tags.values() for one in tag[rows].tolist()})
 
 
 def _share(alarmed: np.ndarray, num_groups: int) -> Estimate:

@@ -89,7 +89,7 @@ def gallery_html(cards: Sequence[Card], made: Iterable[Html]) -> Html:
     sets = list(dict.fromkeys(card.dataset for card in cards))
     controls = [
         *([_choice("choice", "show", [("", "all"), *((n, n) for n in choices)])] * bool(choices)),
-        _choice("label", "class", [("", "both"), ("1", "collisions"), ("0", "others")]),
+        _choice("label", "class", [("", "both"), ("1", "positives"), ("0", "negatives")]),
         _choice("kind", "outcome", [("", "all"), *((kind, kind) for kind in kinds)]),
         _choice("horizon", "horizon", [("", "all"), *((h, f"{h} s") for h in horizons)]),
     ]

@@ -22,6 +22,7 @@ from collision.types import Seconds
 
 _WIDTH, _HEIGHT = 600.0, 100.0  # of a curve, in its own units
 _MOST_POINTS = 1200  # of a curve: more than a card has pixels
+_WEBP = "UklGR"  # its first bytes, RIFF, in base64
 _FEW = 3  # alarms, from which on it is said that most are brief
 _ORDERS = {
     "peak down": "highest risk",
@@ -41,7 +42,7 @@ class ClipCard:
         source: Where the clip lies.
         times: Seconds ``[N]``; with ``probabilities [N]`` (NaN: nothing seen) and ``from_part``.
         failure: Why it was not predicted, or not all of it; empty otherwise.
-        poster: A JPEG in base64; empty for none.
+        poster: A WebP or JPEG in base64; empty for none.
         player: Address of a video that a browser plays, relative to the page; empty for none.
         heat: A JPEG in base64 of where the model looked at the highest risk; empty for none.
         links: Other files of the clip, by what they are called; relative to the page.
@@ -107,6 +108,7 @@ def write_clips_page(
         Html(_tools(ordered)) if len(cards) > 1 else None,
         legend(ordered),
         tag("div", Html("".join(map(_card, ordered))), class_="cards", id="cards"),
+        Html('<p class="rest" id="rest" hidden></p>'),
         tag("footer", about),
         styles=[asset("clips.css")],
         scripts=[asset("clips.js")],
@@ -240,7 +242,8 @@ def _facts(card: ClipCard) -> str:
 
 
 def _picture(card: ClipCard) -> str:
-    image = f"data:image/jpeg;base64,{escape(card.poster)}" if card.poster else ""
+    kind = "webp" if card.poster.startswith(_WEBP) else "jpeg"
+    image = f"data:image/{kind};base64,{escape(card.poster)}" if card.poster else ""
     label = escape(f"clip {card.name}")
     if card.player:
         poster = f' poster="{image}"' if image else ""
@@ -333,13 +336,17 @@ def _paths(card: ClipCard, length: float) -> list[tuple[str, str]]:
         "" if np.isnan(v) else f"{min(1.0, t / length) * _WIDTH:.1f} {(1 - v) * _HEIGHT:.1f}"
         for t, v in zip(times.tolist(), values.tolist(), strict=True)
     ]
+    last = ""  # whose line goes on
     for number, point in enumerate(points):
-        if not point:
-            continue
         before = points[number - 1] if number else ""
         css = "part" if part[number] or (before and part[number - 1]) else "risk"
-        # A moment alone is a dot: a line of no length, with round ends.
-        pieces[css].append(f"M{before or point}L{point}" if before else f"M{point}h.1")
+        if not point:
+            last = ""
+        elif not before:  # a moment alone is a dot: a line of no length, with round ends
+            pieces[css].append(f"M{point}h.1")
+        else:
+            pieces[css].append(f"L{point}" if css == last else f"M{before}L{point}")
+            last = css
     return [(css, "".join(path)) for css, path in pieces.items()]
 
 

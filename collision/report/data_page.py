@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-from matplotlib.axes import Axes
-from numpy.typing import NDArray
 from rich.console import Console
 
-from collision.report.page import Block, Code, Heading, Picture, Text, titled, write_page
-from collision.report.plots import BLUE, INK, MUTED, PURPLE, RED, drawable, styled_figure
+from collision.report.data_plots import (
+    COLOURS,
+    Measures,
+    distribution,
+    distributions,
+    shortcut_mark,
+    shortcut_marks,
+)
+from collision.report.page import (
+    Block,
+    Code,
+    Heading,
+    Panels,
+    Picture,
+    Text,
+    titled,
+    write_page,
+)
 from collision.report.tables import Grid, as_rich, missing_grid
 
 # Longer lists are shortened on the page; data.json holds all of them.
 MAX_ROWS = 20
-_COLOURS = {"positive": PURPLE, "negative": BLUE, "unlabelled": MUTED}
-_NUM_BINS = 24  # of a histogram
-_COLUMNS = 4  # of histograms
-
-Floats: TypeAlias = NDArray[np.float64]
-# ``[videos]`` by name and class, as ``collision.audit.inventory.measure`` gives them.
-Measures: TypeAlias = Mapping[str, Mapping[str, Floats]]
 
 
 def write_data_page(
@@ -35,17 +42,30 @@ def write_data_page(
     The report is as it stands in ``data.json`` (see ``collision.commands.data``); the measures are
     those behind its histograms, and the command is what repeats it.
     """
-    blocks: list[Block] = [Heading(f"Data set {report['dataset']}", level=1), Code(command)]
+    blocks: list[Block] = [Heading(f"Data set {report['dataset']}", level=1)]
     blocks += report_blocks(report)
     if measures:
         picture = folder / "distributions.png"
         distributions(measures, picture)
-        blocks += [Heading("Distributions"), Picture(picture, "Distributions by class")]
-    if any("probes" in part for part in report.get("shortcuts", {}).values()):
+        whole = Picture(picture, "Distributions by class")
+        parts = [
+            (f"{name} by class, as shares of each class", partial(distribution, name, by_class))
+            for name, by_class in measures.items()
+        ]
+        blocks += [Heading("Distributions"), Panels(whole, parts)]
+    probes = {
+        n: part["probes"] for n, part in report.get("shortcuts", {}).items() if "probes" in part
+    }
+    if probes:
         picture = folder / "shortcuts.png"
         shortcut_marks(report["shortcuts"], picture)
-        blocks += [Heading("Shortcuts as a picture"), Picture(picture, "AP of each probe")]
-    write_page(folder, blocks, "data")
+        whole = Picture(picture, "AP of each probe")
+        marks = [
+            (f"AP of each probe that is asked for the {name}", partial(shortcut_mark, name, own))
+            for name, own in probes.items()
+        ]
+        blocks += [Heading("Shortcuts as a picture"), Panels(whole, marks)]
+    write_page(folder, [*blocks, Heading("How it was made"), Code(command)], "data")
 
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
@@ -54,8 +74,9 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
         match block:
             case Heading():
                 console.print(f"\n{block.text}", style="bold", markup=False, highlight=False)
-            case Text():
-                console.print(block.text, markup=False, highlight=False)
+            case Text(name=name):
+                text = f"{name}: {block.text}" if name else block.text
+                console.print(text, markup=False, highlight=False)
             case Grid():
                 console.print(as_rich(Grid("", block.header, block.rows)))
 
@@ -63,7 +84,9 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
 def report_blocks(report: Mapping[str, Any]) -> list[Block]:
     """Give a report as headings, sentences and tables, what matters most first."""
     groups = Text(_groups_sentence(report["groups"]))
-    blocks: list[Block] = [*titled(_counts_grid(report["counts"])), groups]
+    warnings = [Text(text, "warning", name) for name, text in _to_look_at(report)]
+    blocks: list[Block] = [Text(headline(report), "headline"), *warnings]
+    blocks += [*titled(_counts_grid(report["counts"])), groups]
     blocks += _problems(report)
     if "check" in report:
         blocks += _check_blocks(report["check"])
@@ -86,8 +109,39 @@ def report_blocks(report: Mapping[str, Any]) -> list[Block]:
     return blocks
 
 
+def headline(report: Mapping[str, Any]) -> str:
+    """Say what there is, and whether anything is to be looked at before it is used."""
+    total = Counter[str]()
+    for counts in report["counts"].values():
+        total.update(counts)
+    classes = ", ".join(f"{total[name]} {name}" for name in COLOURS if total[name])
+    found = len(list(_to_look_at(report)))
+    things = f"{found} thing{'s' * (found != 1)} to look at first" if found else "nothing odd found"
+    groups = report["groups"]["number"]
+    return f"{total['videos']} videos in {groups} groups: {classes}; {things}."
+
+
+def _to_look_at(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give name and sentence of what may make a number of this data set untrue."""
+    lost, damaged = report["failures"], report.get("check", {}).get("damaged", ())
+    if lost:
+        yield "missing", f"{len(lost)} videos are missing or unreadable."
+    if damaged:
+        yield "damaged", f"{len(damaged)} videos have frames that cannot be decoded."
+    if report["faults"]:
+        yield "annotations", f"{len(report['faults'])} annotations do not fit their video."
+    if shared := report["groups"]["in several splits"]:
+        yield "groups", f"{len(shared)} groups lie in several splits: see Videos."
+    if crossing := report.get("duplicates", {}).get("crossing"):
+        yield "near-duplicates", f"{crossing} pairs of two groups and two splits show one scene."
+    for target, part in report.get("shortcuts", {}).items():
+        for name, result in part.get("probes", {}).items():
+            if result["grade"] != "not shown":
+                yield f"{result['grade']}, {target}: {name}", result["sentence"]
+
+
 def _counts_grid(counts: Mapping[str, Mapping[str, int]]) -> Grid:
-    columns = [*_COLOURS, "videos", "groups"]
+    columns = [*COLOURS, "videos", "groups"]
     rows = [[split, *(str(count[name]) for name in columns)] for split, count in counts.items()]
     total = [str(sum(count[name] for count in counts.values())) for name in columns[:-1]]
     # Groups may lie in several splits, so they do not add up.
@@ -164,11 +218,11 @@ def _shortcut_blocks(shortcuts: Mapping[str, Any]) -> list[Block]:
             ap = result["ap"]
             interval = "" if ap["low"] is None else f" [{ap['low']:.2f}, {ap['high']:.2f}]"
             others = (result["chance"], part["prevalence"], result["auc"], result["p_value"])
-            row = [f"{target}: {name}", f"{ap['value']:.2f}{interval}"]
-            rows.append([*row, *(f"{value:.2f}" for value in others), result["grade"]])
-    header = ["target: probe", "AP [95 %]", "chance", "prevalence", "AUC", "p", "verdict"]
+            row = [f"{target}: {name}", result["grade"], f"{ap['value']:.2f}{interval}"]
+            rows.append([*row, *(f"{value:.2f}" for value in others)])
+    header = ["target: probe", "verdict", "AP [95 %]", "chance", "prevalence", "AUC", "p"]
     table = [Grid("Shortcuts", header, rows)] if rows else []
-    return [Heading("Shortcuts"), *table, *map(Text, sentences)]
+    return [Heading("Shortcuts"), *table, *(Text(text, "small") for text in sentences)]
 
 
 def _duplicate_blocks(duplicates: Mapping[str, Any]) -> list[Block]:
@@ -216,11 +270,11 @@ def _values_grid(
     title: str, what: str, counts: Mapping[str, Mapping[str, Mapping[str, int]]]
 ) -> Grid:
     rows = [
-        [name, value, *(str(count.get(group, 0)) for group in _COLOURS)]
+        [name, value, *(str(count.get(group, 0)) for group in COLOURS)]
         for name, values in counts.items()
         for value, count in values.items()
     ]
-    return Grid(title, [what, "value", *_COLOURS], rows)
+    return Grid(title, [what, "value", *COLOURS], rows)
 
 
 def _listing(title: str, header: list[str], rows: list[list[str]]) -> Grid:
@@ -229,52 +283,3 @@ def _listing(title: str, header: list[str], rows: list[list[str]]) -> Grid:
         more = [f"... and {rest} more in data.json"]
         rows = [*rows[:MAX_ROWS], more + [""] * (len(header) - 1)]
     return Grid(title, header, rows)
-
-
-def distributions(measures: Measures, path: Path | str) -> None:
-    """Draw a histogram of each measure, as shares of each class."""
-    num_rows = -(-len(measures) // _COLUMNS)
-    with styled_figure(path, 11, 2.5 * num_rows + 0.3) as figure:
-        panels = figure.subplots(num_rows, _COLUMNS, squeeze=False).ravel()
-        for axes, (name, by_class) in zip(panels, measures.items(), strict=False):
-            _histogram(axes, by_class)
-            axes.set_title(name)
-        for axes in panels[len(measures) :]:
-            axes.set_visible(False)
-        for name, colour in _COLOURS.items():
-            if any(name in by_class for by_class in measures.values()):
-                panels[0].plot([], [], color=colour, lw=3, label=name)
-        figure.legend(loc="outside lower center", ncols=len(_COLOURS))
-
-
-def _histogram(axes: Axes, by_class: Mapping[str, Floats]) -> None:
-    everything = np.concatenate(list(by_class.values()))
-    low, high = float(everything.min()), float(everything.max())
-    if high - low < 1e-9:  # one value: a bar with room around it
-        low, high = low - 0.5, high + 0.5
-    edges = np.linspace(low, high, _NUM_BINS + 1).tolist()
-    for name, values in by_class.items():
-        weights = np.full(len(values), 1 / len(values))
-        axes.hist(values, edges, weights=weights, color=_COLOURS[name], alpha=0.45)
-    axes.set_yticks([])
-    axes.grid(visible=False)
-
-
-def shortcut_marks(shortcuts: Mapping[str, Any], path: Path | str) -> None:
-    """Draw each probe's AP with interval and chance, a panel for each target that has probes."""
-    panels = {target: part for target, part in shortcuts.items() if "probes" in part}
-    with styled_figure(path, 5.2 * len(panels) + 0.6, 2.8) as figure:
-        axes_of = figure.subplots(1, len(panels), squeeze=False)[0]
-        for axes, (target, part) in zip(axes_of, panels.items(), strict=True):
-            names = list(part["probes"])
-            for place, result in enumerate(part["probes"].values()):
-                ap, chance = result["ap"], result["chance"]
-                colour = BLUE if result["grade"] == "not shown" else RED
-                axes.vlines(chance, place - 0.32, place + 0.32, INK, lw=2)
-                if ap["low"] is not None:
-                    axes.hlines(place, ap["low"], ap["high"], colour, lw=2.4)
-                axes.plot(ap["value"], place, "o", color=colour, ms=7)
-            axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
-            axes.set(xlim=(0, 1.02), ylim=(len(names) - 0.5, -0.5), xlabel="average precision")
-            axes.set_title(f"{drawable(target)} (bar: chance; red: a shortcut, or likely)")
-            axes.grid(axis="y", visible=False)

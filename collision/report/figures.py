@@ -36,7 +36,9 @@ def svg_of(draw: Callable[..., None], *shown: Any) -> str:
     """Draw as SVG with its letters as text."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plot.svg"
-        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": draw.__name__}):
+        with matplotlib.rc_context(
+            {"svg.fonttype": "none", "svg.hashsalt": getattr(draw, "__name__", "plot")}
+        ):
             draw(*shown, path)
         return path.read_text(encoding="utf-8")
 

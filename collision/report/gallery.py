@@ -16,6 +16,7 @@ from collision.metrics.nexar import horizon_key
 from collision.metrics.scored import Scored, align
 from collision.report.clips import Clip
 from collision.report.judged import Judged
+from collision.report.tables import missed
 from collision.types import Seconds
 
 WRONG, HARD, RIGHT = "wrong", "hardest", "right"
@@ -40,7 +41,8 @@ class Card:
     """A clip as the gallery shows it.
 
     Attributes:
-        kind: ``missed collision``, ``false alarm``, ``warned``, ``no alarm`` or ``no score``.
+        kind: ``missed collision``, ``missed near-collision``, ``false alarm``, ``warned``, ``no
+            alarm`` or ``no score``.
         choice: Why it is shown: ``wrong``, ``hardest`` or ``right``.
         horizon: Of its highest moment, which ends at ``cut``.
         score: There, the mean over seeds, whose own are ``by_seed``; None: it has none.
@@ -149,7 +151,8 @@ def card_of(judged: Judged, unit: Unit, threshold: float) -> Card:
     known = all(time is not None for time in times)
     if not known:
         times = [-float(value) for value in first.horizon[rows]]
-    kind, choice = _kind(label, score, threshold)
+    tags = {name: str(values[rows[0]]) for name, values in first.tags.items()}
+    kind, choice = _kind(label, score, threshold, tags)
     return Card(
         dataset=judged.name,
         video=video,
@@ -163,19 +166,21 @@ def card_of(judged: Judged, unit: Unit, threshold: float) -> Card:
         threshold=threshold,
         cut=times[top] if known else None,
         lines=lines_of(judged, video, list(zip(times, mean.tolist(), strict=True)), known),
-        tags={name: str(values[rows[0]]) for name, values in first.tags.items()},
+        tags=tags,
         is_good=choice == RIGHT,
         clip=clip,
         seen=judged.clips.seen,
     )
 
 
-def _kind(label: int, score: float | None, threshold: float) -> tuple[str, str]:
+def _kind(
+    label: int, score: float | None, threshold: float, tags: Mapping[str, str]
+) -> tuple[str, str]:
     if score is None:
         return NO_SCORE, WRONG
     alarms = score >= threshold
     if label:
-        return ("warned", RIGHT) if alarms else ("missed collision", WRONG)
+        return ("warned", RIGHT) if alarms else (missed(tags.values()), WRONG)
     return ("false alarm", WRONG) if alarms else ("no alarm", RIGHT)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 from collision.evaluation.baseline import Baseline
 from collision.metrics.estimate import Estimate
@@ -19,30 +20,43 @@ NO_LABELS = "The labels are secret: nothing is judged."
 
 
 def headline(judged: Judged) -> str:
-    """Say in a sentence of how many collisions it warns, and how often in vain."""
-    numbers = judged.numbers
-    if numbers is None:
+    """Say in a sentence of how many positives it warns, and how often in vain."""
+    if judged.numbers is None:
         return NO_LABELS
-    one = next(iter(numbers.warned), None)
+    said = sentence(judged.numbers.warned, [name for name, _ in judged.warnings])
+    ranking = judged.numbers.summary.headline
+    return said or f"{ranking[:1].upper()}{ranking[1:]}."
+
+
+def sentence(warned: Sequence[Warned], warnings: Iterable[str]) -> str | None:
+    """Say what the first seed's threshold does to clips; None: that is not known.
+
+    ``warnings`` are the names of those of its run.
+    """
+    one = next(iter(warned), None)
     if one is None or one.recall.value is None or one.false_alarms.value is None:
-        return numbers.summary.headline[:1].upper() + numbers.summary.headline[1:] + "."
-    others = "100 clips without a collision"
-    if one.within:
-        others = "100 clips at moments long before a collision, or without one"
+        return None
+    what, time = one.positives_in_words, f"{horizon_key(one.least_horizon)} s before or earlier"
+    if NO_BETTER in warnings:
+        # In so few clips a share says more than is known.
+        found, vain = one.recall.value * one.positives, one.false_alarms.value * one.negatives
+        return (
+            f"Not shown to be better than chance: it warns of {found:.0f} of {one.positives} "
+            f"{what}, {time}, and alarms in {vain:.0f} of {one.negatives} others."
+        )
     count = whole(one.false_alarms.value)
     alarms = "false alarm" if count == "1" else "false alarms"
-    if any(name == NO_BETTER for name, _ in judged.warnings):
-        # In so few clips a share says more than is known.
-        warned, vain = one.recall.value * one.positives, one.false_alarms.value * one.negatives
-        return (
-            f"Not shown to be better than chance: it warns of {warned:.0f} of {one.positives} "
-            f"collisions, {horizon_key(one.least_horizon)} s before or earlier, and alarms in "
-            f"{vain:.0f} of {one.negatives} others."
-        )
     return (
-        f"Warns of {whole(one.recall.value)} % of collisions, {horizon_key(one.least_horizon)} s "
-        f"before or earlier, at {count} {alarms} in {others}."
+        f"Warns of {whole(one.recall.value)} % of {what}, {time}, at {count} {alarms} in 100 "
+        f"{_others(one)}."
     )
+
+
+def _others(one: Warned) -> str:
+    either = "either, or with neither" if one.near_collisions else "a collision, or without one"
+    if one.within:
+        return f"clips at moments long before {either}"
+    return "clips with neither" if one.near_collisions else "clips without a collision"
 
 
 def whole(share: float) -> str:
@@ -74,7 +88,9 @@ def measured_on(judged: Judged) -> str:
     counts = judged.numbers.summary.counts
     horizons = ", ".join(f"{key} s" for key in counts)
     examples = sum(c.positive + c.negative for c in counts.values())
-    clips = f"{one.positives} collisions and {one.negatives} other clips, " if one else ""
+    clips = ""
+    if one:
+        clips = f"{one.positives} {one.positives_in_words}, {one.negatives} other clips, "
     seeds = len(judged.scores)
     learned = f" It learned from {judged.trained_on}." if judged.trained_on else ""
     return (
@@ -84,8 +100,9 @@ def measured_on(judged: Judged) -> str:
 
 
 def _shares(one: Warned) -> str:
+    what = f"{one.positives} {one.positives_in_words}"
     return (
-        f"{_with_interval(one.recall)} of {one.positives} collisions; false alarms in "
+        f"{_with_interval(one.recall)} of {what}; false alarms in "
         f"{_with_interval(one.false_alarms)} of {one.negatives} others."
     )
 
@@ -93,7 +110,7 @@ def _shares(one: Warned) -> str:
 def _chance(one: Warned) -> str:
     return (
         "Alarms that know nothing and come as often would warn of "
-        f"{whole(one.chance or 0.0)} % of collisions."
+        f"{whole(one.chance or 0.0)} % of {one.positives_in_words}."
     )
 
 

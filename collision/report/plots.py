@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -48,6 +49,7 @@ STYLE: dict[Any, Any] = {  # Any: matplotlib's stubs spell out every key
     "axes.labelcolor": INK,
     "axes.grid": True,
     "axes.axisbelow": True,
+    "axes.prop_cycle": cycler(color=CYCLE),
     "grid.color": FAINT,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
@@ -189,7 +191,7 @@ def score_by_variant(scored: Scored, path: Path | str, tag: str = "variant") -> 
             axes.set(xlim=(-0.02, 1.02), ylim=(len(order) - 0.5, -0.5))
             axes.set_title(f"{horizon_key(horizon)} s before", fontsize=10)
             axes.grid(axis="y", visible=False)
-        panels[-1].set_xlabel("probability of a collision (purple: collisions; bar: median)")
+        panels[-1].set_xlabel("probability of a collision (purple: positives; bar: median)")
 
 
 def learning_curves(rows: Sequence[Mapping[str, str]], path: Path | str) -> None:
@@ -262,10 +264,11 @@ def recall_by_time(recall: RecallByTime, rates: FalseAlarms, path: Path | str) -
         axes.plot([], [], "o-", color=BLUE, ms=3.5, label="alarmed by then, 95 % interval")
         furthest = max(seconds, default=1.0)
         axes.set(xlim=(furthest, 0), ylim=(0, 1.02))  # time runs to the right, to the event
-        axes.set_xlabel(f"seconds before the event\n\n{_false_alarms(rates)}")
-        axes.set_ylabel("share of positives")
         where = at_threshold(recall.threshold, recall.threshold_range, "{:.2f}".format)
-        axes.set_title(f"Recall before the event {where}")
+        told = f"{where[:1].upper()}{where[1:]}.\n{_false_alarms(rates)}"
+        axes.set_xlabel(f"seconds before the event\n\n{told}")
+        axes.set_ylabel("share of positives")
+        axes.set_title("Recall before the event")
         figure.legend(loc="outside lower center", ncols=2)
         if not seconds:
             reason = recall.reason or "no time was asked for"

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from collision.evaluation.numbers import Numbers
 from collision.files import write_whole
 from collision.metrics.estimate import Estimate
+from collision.metrics.warned import COLLISIONS
 from collision.option_groups import ClipsMode
 from collision.report import plots
 from collision.report.cards import Gallery
@@ -17,6 +19,7 @@ from collision.report.gallery import cards_of
 from collision.report.headline import NO_LABELS, beside, hardly_left, headline, measured_on
 from collision.report.html import Html, asset, document, tag
 from collision.report.judged import Judged
+from collision.report.other_sets import link_to_run, other_sets
 from collision.report.parts import Scale, command, paragraph, section, table, tile, track, warning
 from collision.report.tables import (
     ABSENT,
@@ -55,7 +58,9 @@ def write_results_page(
     page = document(
         run.title,
         tag("h1", run.title, class_="over"),
+        link_to_run(folder, run.evaluated) if run.evaluated else None,
         [_head(one, len(judged) > 1) for one in judged],
+        other_sets(folder),
         [warning(name, text) for one in judged for name, text in _warnings(one, len(judged) > 1)],
         tag("nav", links, aria_label="Parts of this page"),
         [section(name, title, body) for name, title, body in parts],
@@ -144,14 +149,14 @@ def _plots(one: Judged, log: plots.Log) -> list[Html]:
     numbers, scored = one.numbers, one.first
     assert numbers is not None and scored is not None
     found = [
-        figure("Of the alarms, how many are right; of the collisions, how many are found.",
+        figure(f"Of the alarms, how many are right; of {_positives(numbers)}, how many are found.",
                plots.precision_recall, scored),
         figure("Recall against false alarms, for every threshold.", plots.roc, scored),
         figure("Every score of the first seed; the threshold is in the table below.",
                plots.score_by_variant, scored),
     ]  # fmt: skip
     if numbers.calibration.reliability:
-        said = "Of clips that were given a probability, the share that ended in a collision."
+        said = "Of clips that were given a probability, the share that is positive."
         found.append(figure(said, plots.reliability, numbers.calibration))
     along = numbers.anticipation
     if along and along.recall_by_time.seconds:
@@ -160,6 +165,10 @@ def _plots(one: Judged, log: plots.Log) -> list[Html]:
     if log:
         found.append(figure("The first seed's training.", plots.learning_curves, log))
     return found
+
+
+def _positives(numbers: Numbers) -> str:
+    return next((one.positives_in_words for one in numbers.warned), COLLISIONS)
 
 
 def _slices(one: Judged) -> list[Html]:
@@ -208,7 +217,9 @@ def _tiles(one: Judged) -> Html | None:
     mean, chance = summary.ap["mean"], summary.chance["mean"]
     tiles = [tile(number(mean.value), _interval(mean), f"mAP (chance {number(chance)})")]
     for point in numbers.warned[:1]:
-        tiles.append(_share_tile(point.recall, "of collisions warned of", point.chance))
+        tiles.append(
+            _share_tile(point.recall, f"of {point.positives_in_words} warned of", point.chance)
+        )
         tiles.append(_share_tile(point.false_alarms, "of other clips alarm"))
     auc = numbers.auc["mean"]
     tiles.append(tile(number(auc.value), _interval(auc), "AUC (chance .500)"))

@@ -16,7 +16,7 @@ from collision.evaluation.numbers import Numbers
 from collision.metrics.scored import Scored
 from collision.option_groups import ClipsMode
 from collision.report import plots
-from collision.report.headline import hardly_left
+from collision.report.headline import hardly_left, sentence
 from collision.report.judged import Judged, read_judged, read_metrics
 from collision.report.page import Block, Code, Heading, Picture, Text, titled, write_markdown
 from collision.report.results_page import write_results_page
@@ -94,7 +94,9 @@ def result_blocks(
     if judged.notes:
         blocks.append(Heading("Notes on the files", level))
         blocks += [Text(note) for note in judged.notes]
+    said = sentence(numbers.warned, [name for name, _ in judged.warnings])
     blocks += [Heading("Result", level), Text(f"**{summary.headline}**")]
+    blocks += [Text(said)] if said else []
     blocks.append(final_grid(summary, numbers.last_step, judged.baseline))
     if said := hardly_left(summary, judged.baseline):
         blocks.append(Text(said))

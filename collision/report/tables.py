@@ -18,6 +18,7 @@ from collision.metrics.nexar import horizon_key
 from collision.metrics.scored import NEGATIVES_FROM, Scored
 from collision.metrics.summary import NEGATIVES, Summary, fraction_to_oracle, lift_of
 from collision.metrics.threshold import at_threshold
+from collision.metrics.warned import is_near_collision
 from collision.report.fitting import Fitted
 from collision.video.notes import counted
 
@@ -208,11 +209,16 @@ def mistakes_grid(scored: Scored, num_mistakes: int = 10) -> Grid:
     worst = known[np.argsort(-error, kind="stable")][:num_mistakes]
     rows = []
     for row in (row for row in worst if abs(scored.label[row] - scored.score[row]) > 0.5):
-        kind = "missed collision" if scored.label[row] else "false alarm"
+        tags = [str(values[row]) for values in scored.tags.values()]
+        kind = missed(tags) if scored.label[row] else "false alarm"
         score = [f"{horizon_key(scored.horizon[row])} s", number(float(scored.score[row]))]
-        tags = [values[row] for values in scored.tags.values()]
         rows.append([scored.video[row], kind, *score, *tags])
     return Grid("Worst mistakes", ["video", "kind", "horizon", "score", *scored.tags], rows)
+
+
+def missed(tags: Iterable[str]) -> str:
+    """Name a positive without an alarm, by the values of its tags."""
+    return "missed near-collision" if is_near_collision(tags) else "missed collision"
 
 
 def numbers_grid(numbers: Numbers) -> Grid:

@@ -14,13 +14,15 @@ from collision.report.tables import with_interval
 class RunDescription:
     """What describes a run, beside its results: commit, digests, steps and the like (facts).
 
-    ``counts`` are the examples by split, as ``collision.report.tables.count_examples`` gives them.
+    ``counts`` are the examples by split, as ``collision.report.tables.count_examples`` gives them;
+    ``evaluated`` is the path of what an evaluation judged.
     """
 
     title: str
     command: str
     facts: Mapping[str, object]
     counts: Mapping[str, Mapping[str, Mapping[str, int]]] | None = None
+    evaluated: str | None = None
 
 
 def described(metrics: Mapping[str, Any]) -> RunDescription:
@@ -29,7 +31,8 @@ def described(metrics: Mapping[str, Any]) -> RunDescription:
         first = next(iter(metrics["datasets"].values()))
         made, name = first["provenance"], str(metrics["checkpoint"]).rstrip("/").rpartition("/")[2]
         facts = {"predictor": metrics["checkpoint"], **_origin(made)}
-        return RunDescription(f"Evaluation of {name}", made["command"], facts)
+        checkpoint = str(metrics["checkpoint"])
+        return RunDescription(f"Evaluation of {name}", made["command"], facts, evaluated=checkpoint)
     made = metrics["provenance"]
     title = f"{metrics['parts']['head']} on {metrics['dataset']}"
     return RunDescription(title, made["command"], facts_of(metrics), metrics.get("examples"))

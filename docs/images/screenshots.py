@@ -1,7 +1,8 @@
 """Photographs every page that a person sees, for the docs: ``python docs/images/screenshots.py``.
 
-It makes its own small runs of painted clips, which takes minutes, and needs Playwright, which
-`make` installs, and Debian's chromium.
+And takes the plots that runs leave (``only=plots``); those of results that stand in tables are
+drawn by ``from_tables.py``. It makes its own small runs of painted clips, which takes minutes, and
+needs Playwright, which `make` installs, and Debian's chromium.
 
   work=FOLDER   keep the runs there, and use those that are there already
   to=FOLDER     put the pictures there, and of each page all that there is: 390 and 1280 pixels,
@@ -73,8 +74,10 @@ class Works:
         return self.runs / name
 
     def results(self) -> Path:
-        """Give the page of the default run, which has enough clips for intervals."""
+        """Give the page of the demo's run, which has enough clips for intervals."""
         run = self.run("demo", size=())
+        if not sorted(self.runs.glob("*_evaluate_synthetic_night")):
+            self.collision("evaluate", run, "datasets=[synthetic_night]")
         self.collision("report", run)  # anew: the page of an older look may lie there
         return run / "results.html"
 
@@ -106,6 +109,11 @@ class Works:
         path = self.folder / "small.yaml"
         path.write_text(SPACE, encoding="utf-8")
         return f"space={path}"
+
+    def data(self) -> Path:
+        """Look at the data that it learned from."""
+        self.collision("data", "dataset=synthetic", "check=full")
+        return max(self.runs.rglob("data.html"), key=lambda path: path.stat().st_mtime)
 
     def search(self) -> Path:
         """Search a small space."""
@@ -147,6 +155,7 @@ PAGES = {
     "clips": Works.predict,
     "search": Works.search,
     "study": Works.study,
+    "data": Works.data,
 }
 
 
@@ -227,11 +236,31 @@ def of_the_video(works: Works, target: Path) -> None:
     shutil.copy(folder / "drive.heat.jpg", target / "heat_map.jpg")
 
 
+def of_the_plots(works: Works, target: Path) -> None:
+    """Take plots that runs leave: of the README's run, along its test videos, and of a clip."""
+    run = works.run("three_seeds", "seeds=3", size=())
+    works.collision("report", run, "clips=none")  # anew, in today's look
+    works.collision("evaluate", run, "dense=0.25", "clips=none")
+    along = max(works.runs.glob("*_evaluate_synthetic"), key=lambda path: path.name)
+    output = works.folder / "drive"
+    clip = works.folder / "examples" / "drive.mp4"
+    works.collision("predict", clip, f"checkpoint={run}", f"output={output}")
+    plots = {
+        "ap_by_horizon": run / "plots" / "ap_by_horizon.png",
+        "recall_by_time": along / "plots_synthetic" / "recall_by_time.png",
+        "predict": output / "drive.png",
+        "data": works.data().parent / "distributions.png",
+    }
+    for name, path in plots.items():
+        with Image.open(path) as picture:  # of plots, 256 colours are enough
+            picture.convert("RGB").quantize(256).save(target / f"{name}.png", optimize=True)
+
+
 def main(work: str = "", to: str = "", only: str = "") -> None:
     """Make the runs and take the pictures."""
     target = Path(to).resolve() if to else HERE
     target.mkdir(parents=True, exist_ok=True)
-    everything = [*PAGES, "serve", "overlay"]
+    everything = [*PAGES, "serve", "overlay", "plots"]
     names = only.split(",") if only else everything
     if unknown := set(names) - set(everything):
         raise SystemExit(f"only={','.join(sorted(unknown))}: there are {', '.join(everything)}.")
@@ -245,6 +274,8 @@ def main(work: str = "", to: str = "", only: str = "") -> None:
         if "overlay" in names:
             of_the_video(works, target)
         browser.close()
+        if "plots" in names:
+            of_the_plots(works, target)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import csv
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,14 @@ from collision.datasets.nexar import (
     read_train,
 )
 from collision.errors import AnnotationError, ConfigError, DatasetNotFoundError, MetricError
+from collision.evaluation.evaluation import _told_of
+from collision.evaluation.numbers import judge
 from collision.records.files import prepare
 from collision.types import UNLABELLED, VideoRecord
 from collision.video.index import index_video
 from tests.kit.layouts import nexar
 from tests.kit.real import REAL
+from tests.kit.scores import made_up_scores
 
 CONFIG = Path(__file__).parents[2] / "configs" / "dataset" / "nexar.yaml"
 LAYOUTS = ("huggingface", "kaggle")
@@ -511,6 +515,15 @@ def test_wrong_scores(
 
 
 # The configuration, and the real files
+
+
+def test_pages_name_its_near_collisions():
+    """No tag tells which of its positives they are."""
+    scored = replace(made_up_scores(20), tags={})
+    numbers = judge([scored], num_resamples=5, thresholds=[0.5])
+    told = _told_of(Nexar(Path("nowhere")), numbers)
+    assert [one.near_collisions for one in told.warned] == [True]
+    assert [one.near_collisions for one in _told_of(object(), numbers).warned] == [False]
 
 
 def test_unknown_groups_are_said(hub: Path, kaggle: Path, tmp_path: Path):

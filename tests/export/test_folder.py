@@ -16,6 +16,8 @@ from collision.export.card import model_card
 from collision.export.folder import _is_run_alone, without_paths, write_folder
 from collision.export.onnx import Exported
 from collision.learning.predictor import load_predictor
+from collision.report.headline import sentence
+from collision.report.saved import numbers_from
 from collision.untrusted import read_config
 from tests.conftest import DATA, TIMEOUT
 
@@ -52,6 +54,10 @@ def test_it_is_whole_and_holds_no_place_of_this_machine(handed, workshop):
     assert "provenance" not in metrics
     own = json.loads((workshop.run / "metrics.json").read_text())
     assert metrics["ap"] == own["ap"]
+    said = sentence(numbers_from(own).warned, [one["name"] for one in own["warnings"]])
+    assert said in (handed / "README.md").read_text() and "and near-collisions" in said
+    assert said in (workshop.run / "results.html").read_text()
+    assert said in (workshop.run / "results.md").read_text()
     card = (handed / "README.md").read_text()
     for horizon, value in own["ap"].items():
         assert f"| {horizon} | {value['value']:.3f} |" in card

@@ -36,6 +36,17 @@ def test_a_clip_alarms_if_any_of_its_moments_does():
     assert "only 2 groups" in found.recall.reason and not found.within
 
 
+@pytest.mark.parametrize(
+    ("value", "is_near"),
+    [("near_collision", True), ("Near miss", True), ("near-collision", True), ("nearby", False)],
+)
+def test_a_tag_of_positives_tells_of_near_collisions(value, is_near):
+    rows = [("a", "g", 1, 0.5, 0.9), ("b", "h", 0, 0.5, 0.1)]
+    tags = {"kind": np.array([value, "normal"])}
+    assert warned(table(rows, tags), 0.5).near_collisions is is_near
+    assert warned(table(rows, {"kind": tags["kind"][::-1]}), 0.5).near_collisions is False
+
+
 def test_the_interval_counts_groups_and_not_clips():
     rows = [(f"p{n}", f"g{n // 2}", 1, 0.5, float(n % 4 > 0)) for n in range(80)]
     rows += [(f"n{n}", f"h{n}", 0, 0.5, float(n % 10 == 0)) for n in range(60)]

@@ -126,6 +126,16 @@ def test_the_picture_marks_cut_alert_event_threshold_and_alarms() -> None:
     assert "0.90 at 2.50 s; threshold 0.60" in picture.replace("0.40 at 2.00 s, ", "")
 
 
+def test_a_missed_near_collision_is_called_so() -> None:
+    rows = [("a", 1, 0.5, 0.1), ("b", 1, 0.5, 0.1), ("c", 0, 0.5, 0.1)]
+    cards = cards_of(judged(scored(rows, variant=["near_collision", "collision", "harmless"])))
+    assert {card.video: card.kind for card in cards} == {
+        "a": "missed near-collision",
+        "b": "missed collision",
+        "c": "no alarm",
+    }
+
+
 def test_tags_are_those_of_the_clip() -> None:
     rows = [("a", 1, 0.5, 0.9), ("b", 0, 0.5, 0.1)]
     cards = cards_of(judged(scored(rows, light=["day", "night"])))

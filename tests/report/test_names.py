@@ -12,7 +12,7 @@ from matplotlib.font_manager import FontEntry, fontManager, get_font
 from collision.metrics.comparison import compare
 from collision.report import plots
 from collision.report.comparison import forest
-from collision.report.data_page import shortcut_marks
+from collision.report.data_plots import shortcut_marks
 from collision.report.timeline import Timeline, draw_timeline
 from tests.kit.pages import pixels
 from tests.kit.scores import made_up_scores

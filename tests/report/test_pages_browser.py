@@ -11,6 +11,7 @@ from collision.metrics.alarms import Alarm
 from collision.metrics.comparison import compare
 from collision.report.clips_page import ClipCard, write_clips_page
 from collision.report.compare_page import Compared, differences_by_slice, write_compare_page
+from collision.report.data_page import write_data_page
 from collision.report.run_page import remake
 from collision.report.runs_page import found_runs, write_runs_page
 from collision.report.tables import Grid
@@ -20,13 +21,14 @@ from collision.study.section import Drawing, Section, write_report
 from tests.conftest import ROOT
 from tests.kit.browser import LOOKS, check_look, until, visited
 from tests.kit.curves import made_up_curves
+from tests.kit.data_report import made_up_data_report, made_up_measures
 from tests.kit.report import MADE, made_up_clips, trained_run
 from tests.kit.scores import made_up_scores
 from tests.kit.video import numbered_frames, write_video
 from tests.study.logs import factorial
 
 LONG = "a_name_that_is_long_and_has_no_place_to_break_it_anywhere_at_all"
-PAGES = ("results", "compare", "runs", "clips", "study")
+PAGES = ("results", "compare", "runs", "clips", "study", "data")
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +59,9 @@ def addresses(tmp_path_factory):
     section = Section("a", "What matters", ["*head* matters."], {}, [grid], [drawing()])
     write_report(study, "Analysis of many runs", [section], MADE)
     found["study"] = study / "study.html"
+    command = "collision data dataset=x"
+    write_data_page(study, made_up_data_report(LONG), made_up_measures(), command)
+    found["data"] = study / "data.html"
     return {name: path.as_uri() for name, path in found.items()}
 
 
@@ -86,6 +91,8 @@ def test_axe_finds_nothing_and_nothing_runs_out_of_the_screen(
     with visited(browser, addresses[name], width, scheme) as page:
         for summary in page.locator("details > summary").all():
             summary.evaluate("one => one.parentElement.open = true")
+        for more in page.locator(".more:visible").all():
+            more.evaluate("one => one.click()")
         check_look(page)
 
 
@@ -93,12 +100,11 @@ def test_the_gallery_is_filtered_and_a_clip_moves_with_its_curve(browser, addres
     with visited(browser, addresses["results"]) as page:
         cards = page.locator(".gallery .card")
         everything = cards.count()
-        page.get_by_label("outcome").select_option("missed collision")
-        shown = page.locator(".gallery .card:visible")
-        assert 0 < shown.count() < everything
-        assert page.locator(".gallery output").inner_text() == (
-            f"{shown.count()} of {everything} clips"
-        )
+        page.get_by_label("outcome").select_option("missed near-collision")
+        fits = page.locator(".gallery .card:not([hidden])")
+        assert 0 < fits.count() < everything
+        said = page.locator(".gallery output").inner_text()
+        assert said.startswith(f"{fits.count()} of {everything} clips")
         card = page.locator(".gallery .card:visible:has(video)").first
         picture = card.locator(".strip button").first
         picture.focus()
@@ -110,6 +116,49 @@ def test_the_gallery_is_filtered_and_a_clip_moves_with_its_curve(browser, addres
               (video) => video.readyState > 0 && Math.abs(video.currentTime - {wanted}) < 0.01)""",
         )
         assert "playing" in card.get_attribute("class")
+
+
+def test_the_gallery_is_folded_and_a_button_shows_the_rest(browser, addresses):
+    """As chosen six of each list stay, sorted as many from the top; paper has all."""
+    with visited(browser, addresses["results"]) as page:
+        cards = page.locator(".gallery .card")
+        of_list = cards.evaluate_all("cards => cards.map(card => card.dataset.choice)")
+        kept = sum(min(6, of_list.count(one)) for one in set(of_list))
+        shown = page.locator(".gallery .card:visible")
+        assert shown.count() == kept < cards.count() == len(of_list)
+        more = page.get_by_role("button", name=f"Show all {len(of_list)} clips")
+        assert more.get_attribute("aria-expanded") == "false"
+        assert page.locator(".gallery output").inner_text() == f"{len(of_list)} clips, {kept} shown"
+        page.get_by_label("sort by").select_option("score")
+        scores = cards.evaluate_all("cards => cards.map(card => +card.dataset.score)")
+        assert scores == sorted(scores, reverse=True)
+        top = 6 * len(set(of_list))
+        assert cards.evaluate_all("cards => cards.map(card => card.checkVisibility())") == (
+            [place < top for place in range(len(of_list))]
+        )
+        page.emulate_media(media="print")
+        assert shown.count() == len(of_list)
+        page.emulate_media(media="screen")
+        page.get_by_label("sort by").select_option("order")
+        more.press("Enter")
+        assert shown.count() == len(of_list)
+        assert page.locator(".gallery output").inner_text() == f"{len(of_list)} clips"
+        assert page.locator(":focus").evaluate("one => one.matches('.card')")
+        less = page.get_by_role("button", name="Show fewer clips")
+        assert less.get_attribute("aria-expanded") == "true"
+        less.press("Enter")
+        assert shown.count() == kept
+
+
+@pytest.mark.parametrize(("width", "most"), [(390, 2), (1280, 99)])
+def test_on_a_narrow_screen_two_plots_are_shown_at_first(browser, addresses, width, most):
+    with visited(browser, addresses["results"], width) as page:
+        plots = page.locator("#curves-0 .plots > *")
+        shown = page.locator("#curves-0 .plots > *:visible")
+        assert plots.count() > 3 and shown.count() == min(most, plots.count())
+        if most == 2:
+            page.get_by_role("button", name=f"Show all {plots.count()} plots").press("Enter")
+            assert shown.count() == plots.count()
 
 
 def test_a_table_sorts_by_keyboard_and_unfolds(browser, addresses):
@@ -146,6 +195,35 @@ def test_predicted_clips_are_filtered_sorted_and_sought(browser, addresses):
         until(page, sought % 2.6)
         cursor = "[...document.querySelectorAll('.cursor')].map(one => +one.getAttribute('x1'))"
         until(page, f"{cursor}.some(x => Math.abs(x - 300) < 12)")
+
+
+def test_of_many_clips_so_many_are_shown_at_a_time(browser, tmp_path):
+    """All are sorted and searched; the button leads on to the first that was not shown."""
+    times, risk = np.arange(8) / 4, np.full(8, 0.5)
+    given = {"first_time": 0.0, "duration": 2.0, "threshold": 0.9}
+    cards = [
+        ClipCard(f"clip {n}", f"{n}", times, risk - n / 1000, times < 0, **given)
+        for n in range(120)
+    ]
+    write_clips_page(tmp_path / "many.html", cards)
+    with visited(browser, (tmp_path / "many.html").as_uri(), 390) as page:
+        names = page.locator(".card h2")
+        rest = page.locator("#rest")
+        assert names.all_text_contents() == [f"clip {n}" for n in range(48)]
+        assert rest.inner_text().startswith("48 of 120 clips are shown.")
+        check_look(page)
+        page.get_by_role("button", name="Show 48 more").press("Enter")
+        assert names.count() == 96 and page.locator(":focus h2").inner_text() == "clip 48"
+        page.get_by_role("button", name="Show 24 more").press("Enter")
+        assert names.count() == 120 and rest.is_hidden()
+        page.get_by_label("name contains").fill("clip 11")
+        assert names.all_text_contents() == ["clip 11", *(f"clip {n}" for n in range(110, 120))]
+        page.get_by_label("name contains").fill("")
+        page.get_by_label("sorted by").select_option(label="number of alarms")
+        page.get_by_role("button", name="Show all").press("Enter")
+        assert names.all_text_contents() == [f"clip {n}" for n in range(120)]
+        page.emulate_media(media="print")
+        assert rest.is_hidden() and page.get_by_role("button").count() == 0
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -89,6 +89,21 @@ def test_the_first_sentence_is_of_metrics_json(run):
     assert "of the first of 2 seeds" in html
 
 
+def test_near_collisions_are_named_where_the_data_set_tells_of_them(run, tmp_path):
+    _, metrics, html = run
+    both = "collisions and near-collisions"
+    assert metrics["warned"][0]["near_collisions"] is True
+    assert re.search(rf'"headline">Warns of \d+ % of {both}, .* in 100 clips with neither', html)
+    assert html.count(both) >= 4
+    assert f"{metrics['warned'][0]['positives']} {both}" in html
+    scored = made_up_scores(30)
+    plain = np.where(scored.label == 1, "collision", "harmless")
+    trained_run(tmp_path, replace(scored, tags={"variant": plain}))
+    alone = remake(tmp_path, "none").read_text()
+    assert re.search(r'"headline">[^<]* % of collisions, [^<]* 100 clips without a coll', alone)
+    assert "near-collision" not in alone
+
+
 def test_what_is_not_shown_to_beat_chance_is_told_first_in_counts(run):
     folder, metrics, _ = run
     (judged,) = read_judged(folder, metrics)

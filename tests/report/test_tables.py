@@ -160,7 +160,10 @@ def test_worst_mistakes_come_first_and_right_scores_never() -> None:
     assert [row[3] for row in grid.rows] == [
         f"{scored.score[row]:.3f}".lstrip("0") for row in np.argsort(-wrong, kind="stable")[:5]
     ]
-    assert {row[1] for row in mistakes_grid(scored).rows} <= {"missed collision", "false alarm"}
+    of_variant = {"near_collision": "missed near-collision", "collision": "missed collision"}
+    rows = mistakes_grid(scored, 30).rows
+    assert {of_variant.get(row[4], "false alarm") for row in rows} == {row[1] for row in rows}
+    assert all(row[1] == of_variant.get(row[4], "false alarm") for row in rows) and len(rows) > 9
     right = replace(scored, score=np.where(scored.label == 1, 0.9, np.nan))
     assert mistakes_grid(right).rows == []
 

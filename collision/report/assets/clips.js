@@ -1,11 +1,16 @@
 "use strict";
-// Sorts and filters the cards; a video and the cursor on its curve move together.
+// Sorts and filters the cards, and shows so many at a time: a browser lays out and moves thousands of
+// players slowly. A video and the cursor on its curve move together.
+const STEP = 48;
 const all = document.getElementById("cards");
 const cards = [...all.querySelectorAll("article")];
 const find = document.getElementById("find");
 const order = document.getElementById("order");
 const only = document.getElementById("only");
 const count = document.getElementById("count");
+const rest = document.getElementById("rest");
+const names = new Intl.Collator(undefined, {numeric: true});
+let fitting = cards, room = STEP;
 
 function number(card, name) {
   const text = card.dataset[name];
@@ -22,30 +27,55 @@ function compare(first, second) {
       return way === "up" ? a - b : b - a;
     }
   }
-  return first.dataset.name.localeCompare(second.dataset.name, undefined, {numeric: true});
+  return names.compare(first.dataset.name, second.dataset.name);
+}
+
+function choose() {
+  const words = find.value.trim().toLowerCase();
+  fitting = cards.filter((card) => (only.value === "all" || card.dataset.kind === only.value)
+    && card.dataset.name.toLowerCase().includes(words));
+  count.textContent = `${fitting.length} of ${cards.length} clips`;
+  room = STEP;
+  show();
 }
 
 function show() {
-  const words = find.value.trim().toLowerCase();
-  let shown = 0;
-  for (const card of cards) {
-    const fits = (only.value === "all" || card.dataset.kind === only.value)
-      && card.dataset.name.toLowerCase().includes(words);
-    card.hidden = !fits;
-    shown += fits;
-  }
-  count.textContent = `${shown} of ${cards.length} clips`;
+  const shown = fitting.slice(0, room);
+  for (const card of all.children) if (!shown.includes(card)) card.querySelector("video")?.pause();
+  all.replaceChildren(...shown);
+  const left = fitting.length - shown.length;
+  rest.hidden = !left;
+  if (!left) return;
+  const said = document.createElement("span");
+  said.textContent = `${shown.length} of ${fitting.length} clips are shown.`;
+  rest.replaceChildren(said, button(`Show ${Math.min(STEP, left)} more`, room + STEP));
+  if (left > STEP) rest.append(button("Show all", Infinity));
+}
+
+function button(words, wanted) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = words;
+  made.addEventListener("click", () => {
+    const first = fitting[room];
+    room = wanted;
+    show();
+    first.tabIndex = -1; // who reads on by keyboard or by ear goes on there
+    first.focus();
+  });
+  return made;
 }
 
 function sort() {
-  all.append(...[...cards].sort(compare));
+  cards.sort(compare);
+  choose();
 }
 
 if (find) { // one clip alone needs no choice
-  find.addEventListener("input", show);
-  only.addEventListener("change", show);
+  find.addEventListener("input", choose);
+  only.addEventListener("change", choose);
   order.addEventListener("change", sort);
-  show();
+  choose();
 }
 
 for (const card of cards) {

@@ -1,10 +1,11 @@
-// The gallery: sort and filter cards; a clip moves the cursor of its curve, and a click on the
-// curve or on a picture moves the clip. Works without a network.
+// The gallery: sort, filter and unfold cards; a clip moves the cursor of its curve, and a click on
+// the curve or on a picture moves the clip. Works without a network.
 "use strict";
 
 const LEFT = 26; // of the curve's picture, as in curve.py
 const RIGHT = 8;
 const WIDTH = 340;
+const FIRST = 6; // cards of each list that are shown folded
 
 function choose(gallery) {
   const form = gallery.querySelector("form");
@@ -32,8 +33,41 @@ function choose(gallery) {
     order: (a, b) => a.dataset.place - b.dataset.place,
   }[by] || ((a, b) => value(b) - value(a) || a.dataset.place - b.dataset.place);
   holder.append(...cards.sort(order));
+  const spare = fold(gallery, cards.filter((card) => !card.hidden), by === "order");
   const all = cards.length;
-  form.querySelector("output").textContent = count === all ? `${all} clips` : `${count} of ${all} clips`;
+  const said = count === all ? `${all} clips` : `${count} of ${all} clips`;
+  form.querySelector("output").textContent = spare ? `${said}, ${count - spare} shown` : said;
+}
+
+// Fold the fitting cards: as chosen, the first of each list stay; sorted, as many from the top.
+function fold(gallery, fitting, isByList) {
+  const listOf = (card) => (isByList ? `${card.dataset.set} ${card.dataset.choice}` : "");
+  const lists = new Set(fitting.map((card) => `${card.dataset.set} ${card.dataset.choice}`));
+  const room = FIRST * (isByList ? 1 : lists.size);
+  const taken = new Map();
+  const spare = fitting.filter((card) => {
+    const place = taken.get(listOf(card)) || 0;
+    taken.set(listOf(card), place + 1);
+    return place >= room;
+  });
+  const isFolded = gallery.dataset.whole === undefined;
+  for (const card of fitting) card.classList.remove("spare");
+  for (const card of spare) card.classList.toggle("spare", isFolded);
+  const button = gallery.querySelector(".more");
+  button.hidden = !spare.length;
+  button.setAttribute("aria-expanded", String(!isFolded));
+  button.textContent = isFolded ? `Show all ${fitting.length} clips` : "Show fewer clips";
+  return isFolded ? spare.length : 0;
+}
+
+function unfold(gallery) {
+  const spare = gallery.querySelector(".card.spare:not([hidden])");
+  if (spare) gallery.dataset.whole = "";
+  else delete gallery.dataset.whole;
+  choose(gallery);
+  if (!spare) return gallery.querySelector(".more").scrollIntoView({ block: "nearest" });
+  spare.tabIndex = -1; // who reads on by keyboard or by ear goes on there
+  spare.focus();
 }
 
 function connect(card) {
@@ -90,8 +124,14 @@ for (const gallery of document.querySelectorAll(".gallery")) {
     card.dataset.place = place;
     connect(card);
   });
+  const more = document.createElement("button");
+  more.type = "button";
+  more.className = "more";
+  more.addEventListener("click", () => unfold(gallery));
+  gallery.append(more);
   const form = gallery.querySelector("form");
   form.addEventListener("change", () => choose(gallery));
   form.addEventListener("submit", (event) => event.preventDefault());
   form.reset(); // a browser that remembers choices would show them without acting on them
+  choose(gallery);
 }

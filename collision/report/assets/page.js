@@ -1,4 +1,4 @@
-// Tables that sort by a click on their heading, and long ones that fold. Works without a network.
+// Tables that sort by a click on their heading, and long parts that fold. Works without a network.
 "use strict";
 document.documentElement.classList.add("js");
 
@@ -43,20 +43,32 @@ for (const heading of document.querySelectorAll("table.sortable th")) {
   button.addEventListener("click", () => sortBy(heading));
 }
 
-for (const table of document.querySelectorAll("table")) {
-  const count = table.tBodies[0] ? table.tBodies[0].rows.length : 0;
-  if (count <= 12 || table.dataset.whole !== undefined) continue;
-  table.classList.add("folded");
+// Put a button after a long part that lets it show all, or its first alone.
+function fold(part, place, all) {
+  part.classList.add("folded");
   const button = document.createElement("button");
   button.type = "button";
   button.className = "more";
   const say = () => {
-    button.textContent = table.classList.contains("folded") ? `Show all ${count} rows` : "Show fewer";
+    const isFolded = part.classList.contains("folded");
+    button.textContent = isFolded ? `Show all ${all}` : "Show fewer";
+    button.setAttribute("aria-expanded", String(!isFolded));
   };
   button.addEventListener("click", () => {
-    table.classList.toggle("folded");
+    part.classList.toggle("folded");
     say();
   });
   say();
-  table.closest(".scroll").after(button);
+  place.after(button);
+}
+
+for (const table of document.querySelectorAll("table")) {
+  const count = table.tBodies[0] ? table.tBodies[0].rows.length : 0;
+  if (count > 12 && table.dataset.whole === undefined) {
+    fold(table, table.closest(".scroll"), `${count} rows`);
+  }
+}
+for (const plots of document.querySelectorAll(".plots")) { // on narrow screens: report.css
+  const count = plots.children.length;
+  if (count > 3) fold(plots, plots, `${count} plots`);
 }

@@ -72,7 +72,8 @@ function player(job, result) {
   const [clock, risk] = [make("span"), make("span")];
   const slider = make("input", {type: "range", min: 0, max: length.toFixed(3), step: 0.01, value: 0,
     "aria-label": `time in ${job.name}`});
-  const image = `data:image/jpeg;base64,${result.poster}`;
+  const kind = result.poster.startsWith("UklGR") ? "webp" : "jpeg"; // its first bytes, RIFF
+  const image = `data:image/${kind};base64,${result.poster}`;
   const has = result.files.includes("video");
   const video = has
     ? make("video", {controls: "", preload: "metadata", playsinline: "", poster: image,

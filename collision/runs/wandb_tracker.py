@@ -1,4 +1,4 @@
-"""Log runs to Weights & Biases: curves, configuration, final tables, and the trained heads.
+"""Log runs to Weights & Biases: curves, configuration, final tables, cards, and trained heads.
 
 Each trained head (a seed, or a seed of a fold) is one W&B run, and one more holds the final tables;
 they share a group, which is called like the run folder or, of a sweep, like the sweep. Nothing else
@@ -27,6 +27,7 @@ from collision.runs.logged import (
     scalars_of,
     tables_of,
 )
+from collision.runs.logged_cards import COLUMNS, NAME, PICTURES, LoggedCard, logged_cards
 from collision.runs.sweep import sweep_name
 from collision.untrusted import read_config
 
@@ -89,7 +90,7 @@ class WandbTracker:
         run.finish()
 
     def summary(self, run_folder: Path, numbers: Numbers) -> None:
-        """Log a finished run's numbers, tables, curves, plots and files as a W&B run of their own.
+        """Log a finished run's numbers, tables, cards, plots and files as a W&B run of their own.
 
         ConfigError: the server cannot be reached or refuses.
         """
@@ -98,6 +99,9 @@ class WandbTracker:
         pictures = pictures_of(run_folder)
         plots = {f"plots/{name}": wandb.Image(str(path)) for name, path in pictures.items()}
         curves = {name: _curve(name, one) for name, one in curves_of(run_folder).items()}
+        cards = logged_cards(run_folder)
+        if cards:
+            tables[NAME] = _cards(cards)
         run.log({**tables, **plots, **curves})
         for name, value in scalars_of(numbers).items():
             run.summary[name] = value
@@ -167,6 +171,16 @@ def _run_id(run_folder: Path, part: str) -> str:
 
 def _table(table: LoggedTable) -> wandb.Table:
     return wandb.Table(columns=[*table.columns], data=table.rows)
+
+
+def _cards(cards: Sequence[LoggedCard]) -> wandb.Table:
+    """Lay the page's cards out as rows, with their pictures in cells."""
+    rows = []
+    for card in cards:
+        strip = card.strip and wandb.Image(card.strip, caption=card.words, file_type="jpg")
+        cut = card.cut and wandb.Image(card.cut, file_type="jpg")
+        rows.append([*card.row, cut, strip, wandb.Image(card.risk)])
+    return wandb.Table(columns=[*COLUMNS, *PICTURES], data=rows)
 
 
 def _curve(name: str, table: LoggedTable) -> Any:

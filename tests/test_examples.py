@@ -1,0 +1,129 @@
+"""Every example of every verb's help, and commands of the pages, are run as they are written.
+
+The files that they name are made first, on small data; nothing else is put in their place.
+"""
+
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tests.commands.test_help import ALL
+from tests.kit.checkout import copy_tree, surroundings, typed
+from tests.kit.commands import COMPOSED, EXAMPLES, RUN, plain, typed_commands, why_not
+from tests.kit.named_files import make_named_files
+
+# What cannot run here, why, and the sentence that it ends in, with exit code 2.
+REFUSED = {
+    "collision cache merge /mnt/node1/cache /mnt/node2/cache cache_root=cache": (
+        "other machines' disks",
+        r"There is no cache in '/mnt/node1/cache'.*Give a folder that was a cache_root",
+    ),
+    "collision predict rtsp://camera.local/main checkpoint=RUN": ("a camera", r"camera\.local"),
+    "collision report runs runs /mnt/other/runs refresh=30": (
+        "another machine's disk",
+        r"/mnt/other/runs",
+    ),
+    "collision search space=core dataset=nexar hours=8 storage=postgresql://me@db/studies "
+    "name=big": ("a database server", r"postgresql"),
+    "collision space study": ("weights from a hub", r"HF_HUB_OFFLINE|offline|weights"),
+}
+
+# What goes on for hours, or until somebody stops it: what it says once it is at work. Ctrl-C then
+# ends it with exit code 130.
+STOPPED = {
+    "collision serve runs/latest": r"http://",
+    "collision serve runs port=8080 max_length=120": r"http://\S+:8080",
+    "collision serve RUN RUN host=0.0.0.0": r"http://",
+}
+
+# What the reader has done before.
+BEFORE = {
+    "collision completion fish > ~/.config/fish/completions/collision.fish": (
+        "mkdir -p ~/.config/fish/completions"
+    ),
+    "collision data FOLDER write=clips.csv": "mv clips.csv my_clips.csv",
+    "collision export RUN onnx=[head]": "rm -r exported",
+    "collision search export night1 output=runs.csv done=true": "mv runs.csv my_runs.csv",
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A checkout in which the files that examples name lie."""
+    folder = copy_tree(tmp_path_factory.mktemp("world"))
+    make_named_files(folder)
+    return folder
+
+
+def test_the_lists_are_of_examples():
+    lines = {line for _, line in ALL}
+    assert {*REFUSED, *STOPPED, *BEFORE} <= lines
+    assert not {*REFUSED} & {*STOPPED}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [line for _, line in ALL], ids=lambda line: line[:70])
+def test_an_example_runs(line, world):
+    if line in BEFORE:
+        typed(world, BEFORE[line]).check_returncode()
+    if line in STOPPED:
+        code, said = stopped(world, line, STOPPED[line])
+        assert code == 130, said[-3000:]
+        return
+    done = typed(world, line)
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said, said[-3000:]
+    if line in REFUSED:
+        assert done.returncode == 2, said[-3000:]
+        error = said.partition("error: ")[2]
+        assert re.search(REFUSED[line][1], " ".join(error.split())), said[-3000:]
+    else:
+        assert done.returncode == 0, said[-3000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", RUN, ids=lambda line: line[:70])
+def test_a_command_of_a_page_runs(line, world):
+    done = typed(world, line)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-3000:]
+
+
+def test_every_command_of_the_pages_is_run_or_has_a_reason():
+    pages = typed_commands()
+    assert len(pages) > 100
+    run = {*map(plain, RUN), *EXAMPLES}
+    assert not [(one, pages[one]) for one in pages if plain(one) not in run and not why_not(one)]
+    assert {*map(plain, RUN)} <= {plain(one) for one in pages}, "a page was changed"
+    rest = [one for one in pages if plain(one) not in run]
+    assert not [part for part in COMPOSED if not any(part in one for one in rest)]
+
+
+def stopped(folder, line, marker, patience=300.0):
+    """Type a command, and Ctrl-C when it has said something; give its exit code and its words."""
+    with subprocess.Popen(
+        [sys.executable, "-m", *shlex.split(line)],
+        cwd=folder,
+        env={**surroundings(folder), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        late = threading.Timer(patience, process.kill)
+        late.start()
+        said = ""
+        for text in process.stdout:
+            said += text
+            if re.search(marker, text):
+                process.send_signal(signal.SIGINT)
+                break
+        said += process.stdout.read()
+        code = process.wait()
+        late.cancel()
+    return code, said

@@ -23,7 +23,6 @@ REFUSED = {
         "other machines' disks",
         r"There is no cache in '/mnt/node1/cache'.*Give a folder that was a cache_root",
     ),
-    "collision predict rtsp://camera.local/main checkpoint=RUN": ("a camera", r"camera\.local"),
     "collision report runs runs /mnt/other/runs refresh=30": (
         "another machine's disk",
         r"/mnt/other/runs",
@@ -35,6 +34,9 @@ REFUSED = {
 # What goes on for hours, or until somebody stops it: what it says once it is at work. Ctrl-C then
 # ends it with exit code 130.
 STOPPED = {
+    "collision predict rtsp://camera.local/main checkpoint=RUN": (
+        r"camera\.local/main: .*Opening it again"
+    ),
     "collision search space=offline policy=tpe budget=200 name=night1": r"[1-9]\d* of 200 trials",
     "collision search name=night1 budget=400": r"[1-9]\d* of 400 trials",
     "collision search space=offline budget=100 'objectives=[map,parameters]' name=small": (
@@ -55,6 +57,10 @@ BEFORE = {
     "python -m collision export runs/latest output=exported": "rm -rf exported",
     "collision search export night1 output=runs.csv done=true": "mv runs.csv my_runs.csv",
 }
+
+
+# What the reader does afterwards: here, the list is filled in.
+AFTER = {"collision data FOLDER write=clips.csv": "mv my_clips.csv clips.csv"}
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +94,7 @@ def test_an_example_runs(line, world):
         assert re.search(REFUSED[line][1], " ".join(error.split())), said[-3000:]
     else:
         assert done.returncode == 0, said[-3000:]
+    typed(world, AFTER.get(line, ":")).check_returncode()
 
 
 @pytest.mark.slow

@@ -72,9 +72,10 @@ BEFORE = {
 }
 
 
-# What the reader does afterwards: here, the list is filled in.
+# What the reader does afterwards: the list is filled in; and what others need is put back.
 AFTER = {
     "collision data FOLDER write=clips.csv": "mv my_clips.csv clips.csv",
+    "collision search export night1 output=runs.csv done=true": "mv my_runs.csv runs.csv",
     next(line for line in REFUSED if "space=core" in line): (
         "sed -i 's/^max_steps: null/max_steps: 12/' configs/trainer/default.yaml"
     ),

@@ -2,64 +2,21 @@
 
 import csv
 import json
-import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests.conftest import ROOT, environment
+from tests.kit.checkout import copy_tree, run
 from tests.kit.synthetic import small_set
 from tests.test_docs import code_blocks
-from tests.test_house import tracked
 
 pytestmark = pytest.mark.slow
-
-# What the pages' readers have: a checkout with its environment. `make` finds it ready.
-SHELL = f"""
-set -euo pipefail
-python() {{ {sys.executable} "$@"; }}
-make() {{ command make -o .venv/.ready PY={sys.executable} "$@"; }}
-source() {{ test "$1" = .venv/bin/activate; }}
-"""
-SMALLER = {
-    "dataset/synthetic.yaml": {"num_scenes": "14", "width": "160", "height": "92"},
-    "dataset/synthetic_night.yaml": {"num_scenes": "14", "width": "160", "height": "92"},
-    "trainer/default.yaml": {"max_steps": "12", "validations": "3"},
-    "train.yaml": {"num_resamples": "200"},
-    "evaluate.yaml": {"num_resamples": "200"},
-    "compare.yaml": {"num_resamples": "200"},
-}
-
-
-def run(folder, *blocks):
-    script = SHELL + "\n".join(blocks)
-    done = subprocess.run(
-        ["bash", "-c", script],
-        cwd=folder,
-        env={**environment(folder), "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """A copy of the tree, in which the demo has run."""
-    folder = tmp_path_factory.mktemp("checkout")
-    for name in tracked():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    for name, changes in SMALLER.items():
-        path = folder / "configs" / name
-        text = path.read_text()
-        for key, value in changes.items():
-            text, count = re.subn(rf"^( *{key}:) \S+", rf"\1 {value}", text, flags=re.M)
-            assert count == 1, (name, key)
-        path.write_text(text)
+    folder = copy_tree(tmp_path_factory.mktemp("checkout"))
     run(folder, *code_blocks("docs/tutorial_demo.md", "sh"))
     return folder
 

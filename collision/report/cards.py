@@ -51,7 +51,7 @@ class Gallery:
         left = MOST_EMBEDDED
         made = []
         for number, card in enumerate(steps):
-            footage = self._look(card)
+            footage = seen_of(card, self.mode != "none")
             address, note = None, ""
             if footage.clip is not None and self.mode == "link":
                 name = f"{FOLDER}/clip_{number:03d}.mp4"
@@ -69,15 +69,17 @@ class Gallery:
         for old in (self.folder / FOLDER).glob("clip_*.mp4"):
             old.unlink()
 
-    def _look(self, card: Card) -> Footage:
-        if card.clip is None:
-            return Footage(why="Where the clip lies is not known: no clips.json, or not in it.")
-        cut = card.cut
-        if cut is None:
-            cut = card.clip.event_time
-        if cut is None:
-            return Footage(why="No moment of it could be scored.")
-        return footage_of(card.clip, cut, card.seen, self.mode != "none")
+
+def seen_of(card: Card, with_clip: bool) -> Footage:
+    """Look at a card's video around its cut."""
+    if card.clip is None:
+        return Footage(why="Where the clip lies is not known: no clips.json, or not in it.")
+    cut = card.cut
+    if cut is None:
+        cut = card.clip.event_time
+    if cut is None:
+        return Footage(why="No moment of it could be scored.")
+    return footage_of(card.clip, cut, card.seen, with_clip)
 
 
 def gallery_html(cards: Sequence[Card], made: Iterable[Html]) -> Html:
@@ -198,17 +200,30 @@ def _strip(footage: Footage, card: Card) -> Html | None:
         return None
     pictures = []
     for time, data in footage.strip:
-        is_after = card.cut is not None and time > card.cut + 1e-6
-        words = f"{time:.2f} s"
-        if is_after:
-            is_event = card.clip is not None and card.clip.event_time == time
-            words += " event" if is_event else " later"
-        elif card.cut is not None and abs(time - card.cut) < 1e-6:
-            words += " cut"
         image = tag("img", src=data_address(data, "image/webp"), alt="")
-        shown = tag("button", image, tag("span", words), type="button", data_time=_number(time))
-        pictures.append(tag("li", shown, class_="after" if is_after else None))
+        shown = tag(
+            "button",
+            image,
+            tag("span", moment_words(card, time)),
+            type="button",
+            data_time=_number(time),
+        )
+        pictures.append(tag("li", shown, class_="after" if _is_after(card, time) else None))
     return tag("ul", pictures, class_="strip")
+
+
+def moment_words(card: Card, time: float) -> str:
+    """Say when a picture of the strip is, and whether that is the cut or after it."""
+    words = f"{time:.2f} s"
+    if _is_after(card, time):
+        is_event = card.clip is not None and card.clip.event_time == time
+        return words + (" event" if is_event else " later")
+    is_cut = card.cut is not None and abs(time - card.cut) < 1e-6
+    return words + " cut" if is_cut else words
+
+
+def _is_after(card: Card, time: float) -> bool:
+    return card.cut is not None and time > card.cut + 1e-6
 
 
 def _facts(card: Card) -> Iterator[str]:

@@ -25,6 +25,7 @@ from collision.runs.logged import (
     scalars_of,
     tables_of,
 )
+from collision.runs.logged_cards import NAME, cards_table, logged_cards
 from collision.runs.sweep import sweep_name
 from collision.runs.tracker import not_installed
 from collision.untrusted import read_config
@@ -83,6 +84,7 @@ class TensorBoardTracker:
                 writer.add_image(f"plots/{name}", pixels, 0, dataformats="HWC")
             writer.add_text("provenance", as_text(learned_from(run_folder)), 0)
             _add_curves(writer, run_folder)
+            _add_cards(writer, run_folder)
             _add_choices(writer, run_folder, numbers)
 
 
@@ -94,6 +96,16 @@ def _add_curves(writer: SummaryWriter, run_folder: Path) -> None:
             if np.unique(scored.label[rows]).size == 2:
                 name = f"precision_recall/{horizon_key(horizon)} s"
                 writer.add_pr_curve(name, scored.label[rows], scored.score[rows], 0)
+
+
+def _add_cards(writer: SummaryWriter, run_folder: Path) -> None:
+    """Add what the page's cards say as a table, and the pictures of each as one."""
+    cards = logged_cards(run_folder)
+    if cards:
+        writer.add_text(NAME, cards_table(cards).as_markdown(), 0)
+    for number, card in enumerate(cards):
+        name = f"cards/{number:02d} {card.row[2]}: {card.row[0]}"
+        writer.add_image(name, np.asarray(card.whole), 0, dataformats="HWC")
 
 
 def _add_choices(writer: SummaryWriter, run_folder: Path, numbers: Numbers) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from collision.runs.logged import (
     scalars_of,
     tables_of,
 )
+from collision.runs.logged_cards import COLUMNS, NAME, PICTURES, LoggedCard, logged_cards
 from collision.runs.sweep import sweep_name
 from collision.runs.tracker import not_installed
 from collision.untrusted import read_config
@@ -95,10 +96,12 @@ class TrackioTracker:
         run = self._start(run_folder, "summary", read_config(run_folder))
         tables = {**tables_of(run_folder, numbers), **curves_of(run_folder)}
         shown = {f"plots/{n}": self._trackio.Image(p) for n, p in pictures_of(run_folder).items()}
+        shown |= {name: self._table(one) for name, one in tables.items()}
+        cards = logged_cards(run_folder)
+        if cards:
+            shown[NAME] = self._cards(cards)
         with _silent():
-            run.log(
-                {**scalars_of(numbers), **shown, **{n: self._table(t) for n, t in tables.items()}}
-            )
+            run.log({**scalars_of(numbers), **shown})
             name = f"results-{run_folder.resolve().name}"
             artifact = self._trackio.Artifact(
                 name, type="results", metadata=learned_from(run_folder)
@@ -110,6 +113,15 @@ class TrackioTracker:
 
     def _table(self, table: LoggedTable) -> Any:
         return self._trackio.Table(columns=table.columns, data=table.rows)
+
+    def _cards(self, cards: Sequence[LoggedCard]) -> Any:
+        """Lay the page's cards out as rows, with their pictures in cells."""
+        picture, rows = self._trackio.Image, []
+        for card in cards:
+            frames = [picture(one, caption=words) for words, one in card.frames]
+            cut = card.cut and picture(card.cut)
+            rows.append([*card.row, cut, frames or None, picture(card.risk)])
+        return self._trackio.Table(columns=[*COLUMNS, *PICTURES], data=rows)
 
     def _start(self, run_folder: Path, part: str, config: Mapping[str, Any]) -> Any:
         folder = run_folder.resolve().name

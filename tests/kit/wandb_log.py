@@ -87,3 +87,17 @@ def _values(items) -> dict:
             place = place.setdefault(key, {})
         place[last] = json.loads(item.value_json)
     return values
+
+
+def read_table(run: OfflineRun, name: str) -> tuple[dict, dict[str, Path]]:
+    """Give a table that holds pictures, and where each of these lies.
+
+    The file in the run's folder has words in their place; an artifact has the whole.
+    """
+    files = {
+        content.path: Path(content.local_path)
+        for artifact in run.artifacts
+        for content in artifact.manifest.contents
+        if any(c.path == f"{name}.table.json" for c in artifact.manifest.contents)
+    }
+    return json.loads(files[f"{name}.table.json"].read_text()), files

@@ -66,6 +66,7 @@ class _Task:
     index: int
     place: Place
     node: str
+    since: Seconds = field(default_factory=time.monotonic)
 
 
 @dataclass
@@ -216,9 +217,16 @@ class ElsewherePool:
             if not asked:
                 self._is_closed.wait(_POLL / 10)
                 continue
-            for one in self.ray.wait(asked, timeout=_POLL)[0]:
+            came = set(self.ray.wait(asked, timeout=_POLL)[0])
+            for one in asked:
                 task = self._begun[one]
-                found = self._take(one, task.place)
+                if one in came:
+                    found = self._take(one, task.place)
+                elif time.monotonic() - task.since > _AHEAD * self.local.timeout:
+                    found = None  # the node's cores are busy with the work of others
+                    self.ray.cancel(one, force=True)
+                else:
+                    continue
                 with self._lock:
                     del self._begun[one]
                     self._done.append((task, found))

@@ -37,6 +37,8 @@ class ExtractionOptions:
         precision: Of the backbone; None: what suits the device. Part of the fingerprint.
         reader: Of video files; None: PyAV, or who read for the features that there are. Part of the
             fingerprint.
+        compile: Compile the backbone with torch.compile.
+        channels_last: Lay the backbone's convolutions out by channels last.
     """
 
     __pydantic_config__ = STRICT
@@ -47,6 +49,8 @@ class ExtractionOptions:
     accelerator: Accelerator = "auto"
     precision: Precision | None = None
     reader: Reader | None = None
+    compile: bool = False
+    channels_last: bool = False
 
 
 @dataclass(frozen=True)

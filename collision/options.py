@@ -44,8 +44,8 @@ PLAIN_FUSION = "concat"  # side by side, as the features of a single backbone ar
 class TrainOptions(OfTraining):
     """See configs/train.yaml.
 
-    ``parallel``: so many seeds and folds are trained at once; None: as many as pay. ``fusion`` is
-    None where there is a single backbone.
+    ``parallel``: so many seeds, folds and candidates of ``head=auto`` are trained at once; None: as
+    many as pay. ``fusion`` is None where there is a single backbone.
     """
 
     fusion: Part | None = None

@@ -42,15 +42,20 @@ def announced(setup: TrainingSetup, feature_dim: int) -> str:
 
 
 def choices(
-    setup: TrainingSetup, folds: Sequence[Fold], folder: Path, seed: int, console: Console
+    setup: TrainingSetup,
+    folds: Sequence[Fold],
+    folder: Path,
+    options: TrainOptions,
+    console: Console,
 ) -> dict[str, Choice]:
     """Choose the head of each fold, by the fold's name; none where the run's head is given."""
     if not is_chosen(setup.head):
         return {}
     made = {}
     for fold in folds:
-        place = Place(folder / fold.name, seed, console)
-        made[fold.name] = remembered_choice(setup, fold.data["train"], place)
+        place = Place(folder / fold.name, options.seed, console)
+        train = fold.data["train"]
+        made[fold.name] = remembered_choice(setup, train, place, options.parallel)
         before = f"{fold.name}: " if fold.name else ""
         text = f"{before}head={setup.head.name}: {choice_line(made[fold.name])}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -76,7 +76,7 @@ def run(options: TrainOptions, paths: list[str]) -> int:
     folder = options.resume or new_folder(options, made, learned_from)
     write_config(folder, options)
     announce(console, folder, options, experiment, head)
-    chosen = choices(setup, experiment.folds, folder, options.seed, console)
+    chosen = choices(setup, experiment.folds, folder, options, console)
     work = Work(options, experiment, setup, folder, initial, tracker, console, chosen)
     baselines = work.baselines()
     heads = work.train_all(baselines)

@@ -1,10 +1,11 @@
 """Extraction on a cluster of Ray: backbones wherever GPUs are, on nodes that come and go.
 
     this process: the list of videos --chunks--> an actor a GPU: today's extraction of a chunk
+    nodes without a GPU --decoded frames--> the actors
 
-An actor decodes on the cores of its node and stores what it computes, in the cache that all nodes
-see under one path. Of a node that is lost, the chunk goes to another actor: what was stored counts.
-Where no node has a GPU, each has one actor.
+An actor decodes on the cores of its node, and on those of nodes without a GPU, and stores what it
+computes, in the cache that all nodes see under one path. Of a node that is lost, the chunk goes to
+another actor: what was stored counts. Where no node has a GPU, each has one actor.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from collision.errors import CollisionError, ConfigError
 from collision.features.clips import WindowRequest
 from collision.features.digest import VideoDigests
+from collision.features.elsewhere import Elsewhere
 from collision.features.extract import ExtractionReport, extract
 from collision.features.interruption import StopSignals
 from collision.features.progress import ExtractionProgress
@@ -84,11 +86,17 @@ def extract_on_cluster(
 class _Actor:
     """The extraction of a node's share: chunk by chunk, with the backbone built once."""
 
-    def __init__(self, source: FeatureSource, options: ExtractionOptions, num_threads: int):
+    def __init__(
+        self,
+        source: FeatureSource,
+        options: ExtractionOptions,
+        num_threads: int,
+        elsewhere: Elsewhere | None,
+    ):
         import torch
 
         torch.set_num_threads(num_threads)
-        self.source, self.options = source, options
+        self.source, self.options = replace(source, elsewhere=elsewhere), options
 
     def sees(self, token: Path) -> bool:
         """Whether a file of the driver's is there."""
@@ -180,23 +188,25 @@ class _Driver:
     def _meet_nodes(self) -> None:
         """Start an actor wherever there is room for one."""
         nodes = {node["NodeID"]: node for node in self.ray.nodes() if node["Alive"]}
-        has_gpu = any(node["Resources"].get("GPU", 0) >= 1 for node in nodes.values())
+        num_gpus = sum(int(node["Resources"].get("GPU", 0)) for node in nodes.values())
+        has_gpu = num_gpus > 0
         for name, node in nodes.items():
             count = int(node["Resources"].get("GPU", 0)) if has_gpu else 1
             for number in range(count):
                 if (name, number) not in self.workers and (self.left or self.again):
-                    self.workers[name, number] = self._start(name, node, has_gpu)
+                    self.workers[name, number] = self._start(name, node, num_gpus)
 
-    def _start(self, name: str, node: dict[str, Any], has_gpu: bool) -> _Worker:
+    def _start(self, name: str, node: dict[str, Any], num_gpus: int) -> _Worker:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         cores = int(node["Resources"].get("CPU", 1)) or 1
         threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or cores
         there = NodeAffinitySchedulingStrategy(name, soft=False)
         kind = self.ray.remote(_Actor).options(
-            num_gpus=int(has_gpu), num_cpus=0, scheduling_strategy=there
+            num_gpus=int(num_gpus > 0), num_cpus=0, scheduling_strategy=there
         )
-        handle: Any = kind.remote(*self.made_of, threads)
+        elsewhere = Elsewhere(num_gpus) if num_gpus else None
+        handle: Any = kind.remote(*self.made_of, threads, elsewhere)
         return _Worker(handle, handle.sees.remote(self.token))
 
     def _take(self, place: tuple[str, int], answer: Any) -> None:

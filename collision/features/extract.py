@@ -17,6 +17,7 @@ from collision.errors import ConfigError
 from collision.features.batches import Piece, Target
 from collision.features.claims import Claims
 from collision.features.clips import WindowRequest, split_long
+from collision.features.compiling import faster
 from collision.features.embedding import suitable_batch_size
 from collision.features.failures import record_failures
 from collision.features.fingerprint import Fingerprint
@@ -49,6 +50,7 @@ class ExtractionReport:
         num_batches: That went through the backbone.
         batch_size: Windows that each of them had room for.
         num_workers: Processes that decoded, at the end.
+        num_elsewhere: Clips that nodes without a GPU decoded.
         waited: How long the backbone had nothing to do.
         rank: Of the process whose report this is.
         device: That the backbone was on; empty if it was not needed.
@@ -63,6 +65,7 @@ class ExtractionReport:
     num_batches: int = 0
     batch_size: int = 0
     num_workers: int = 0
+    num_elsewhere: int = 0
     waited: Seconds = 0.0
     device: str = ""
     rank: int = 0
@@ -73,7 +76,7 @@ class ExtractionReport:
     def of_all(cls, reports: Sequence[ExtractionReport]) -> ExtractionReport:
         """Put together what several processes did at the same time."""
         names = ["num_windows", "num_reused", "num_unavailable", "num_outdated", "num_batches"]
-        names.append("num_workers")
+        names += ["num_workers", "num_elsewhere"]
         counts = {name: sum(getattr(report, name) for report in reports) for name in names}
         failures = [failure for report in reports for failure in report.failures]
         notes = {video: notes for report in reports for video, notes in report.notes.items()}
@@ -203,18 +206,25 @@ class _Run:
         self.display.start("Extracting", steps, num_windows, "windows")
         batch_size = options.batch_size or suitable_batch_size(self.backbone, self.fabric)
         listener = Listener(self.on_clip, self.on_stored, self.on_failure, self.display.slowest)
-        what = clips, self.backbone, self.fabric, self.store, batch_size
+        backbone = faster(
+            self.backbone,
+            self.source.fingerprint.precision,
+            compile=options.compile,
+            channels_last=options.channels_last,
+        )
+        what = clips, backbone, self.fabric, self.store, batch_size
         pipeline = Pipeline(*what, listener, self.stop)
         started = time.monotonic()
         with Claims(self.store.folder / "claims") as claims:
             self.shared = SharedPieces(pieces, claims, self.store, self.on_found)
             try:
-                pipeline.run(self.shared, options.num_workers)
+                pipeline.run(self.shared, options.num_workers, self.source.elsewhere)
             finally:
                 self.report.num_batches = pipeline.embedder.num_batches
                 self.report.batch_size = batch_size
                 self.report.waited = pipeline.embedder.waited
                 self.report.num_workers = pipeline.num_workers
+                self.report.num_elsewhere = pipeline.num_elsewhere
                 self.report.device = str(self.fabric.device)
         if self.report.num_windows and not self.should_stop():
             seconds = time.monotonic() - started

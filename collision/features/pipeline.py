@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
     from collision.features.clip_datamodule import ClipDataModule
+    from collision.features.elsewhere import Elsewhere, ElsewherePool
     from collision.features.store import FeatureStore
 
 _POLL: Seconds = 0.25
@@ -84,6 +85,7 @@ class Pipeline:
     Attributes:
         embedder: Knows how many batches and windows went through, and how long it waited.
         num_workers: Processes that decoded, at the end.
+        num_elsewhere: Clips that other nodes decoded.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class Pipeline:
         self.clips, self.listener, self.stop = clips, listener, stop
         self.cutter = BatchCutter(backbone.spec, batch_size)
         self.batch_size, self.spec = batch_size, backbone.spec
-        self.num_workers = 0
+        self.num_workers = self.num_elsewhere = 0
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake, self._woken = socket.socketpair()
         for end in (self._wake, self._woken):
@@ -118,8 +120,12 @@ class Pipeline:
         self._free = [self._buffer(fabric.device) for _ in range(NUM_BUFFERS)]
         self._buffer_of: dict[int, torch.Tensor] = {}
 
-    def run(self, pieces: Pieces, num_workers: int | None) -> None:
+    def run(
+        self, pieces: Pieces, num_workers: int | None, elsewhere: Elsewhere | None = None
+    ) -> None:
         """Work on all pieces; ``num_workers`` None: as many as it shows to need.
+
+        What there is ``elsewhere`` decodes, too.
 
         Returns early where the clips' ``should_stop`` says so: once what is in flight has been
         stored, or what there is of it when the grace of the signal is over.
@@ -127,7 +133,9 @@ class Pipeline:
         dataset = self.clips.share_memory()
         first = min(num_cores(), _FIRST_WORKERS) if num_workers is None else num_workers
         first = min(first, len(dataset))
-        self.pool: WorkerPool[Any] = WorkerPool(dataset, first, self.clips.timeout)
+        here: WorkerPool[Any] = WorkerPool(dataset, first, self.clips.timeout)
+        self.pool: WorkerPool[Any] | ElsewherePool
+        self.pool = here if elsewhere is None else elsewhere.beside(here, dataset)
         self.most_workers = num_cores() if num_workers is None else first
         self.begun: dict[int, tuple[Piece, Place]] = {}
         self.pieces: Pieces = pieces
@@ -138,6 +146,7 @@ class Pipeline:
             self._work()
         finally:
             self.num_workers = self.num_workers or self.pool.num_workers
+            self.num_elsewhere = getattr(self.pool, "num_elsewhere", 0)
             self.pool.close()
             if self.embedder.is_alive():
                 self.embedder.abandon()

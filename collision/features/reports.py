@@ -46,6 +46,7 @@ def write_report(
         "batches": report.num_batches,
         "batch_size": report.batch_size,
         "workers": report.num_workers,
+        "clips_decoded_elsewhere": report.num_elsewhere,
         "device": report.device,
     }
     with suppress(CollisionError, OSError):  # the features are what matters

@@ -28,6 +28,7 @@ from collision.video.readers import load_reader
 
 if TYPE_CHECKING:
     from collision.config import Part
+    from collision.features.elsewhere import Elsewhere
     from collision.features.extract import ExtractionReport
     from collision.option_groups import ExtractionOptions
 
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 class FeatureSource:
     """The features of a backbone, which is built only when some are missing.
 
-    ``whose`` names them in a message; by ``maker`` the store's folder was found, if it was.
+    ``whose`` names them in a message; by ``maker`` the store's folder was found, if it was. What is
+    missing is decoded here and, if there is such, ``elsewhere``.
     """
 
     store: FeatureStore
@@ -44,6 +46,7 @@ class FeatureSource:
     part: Part
     whose: str = ""
     maker: Maker | None = None
+    elsewhere: Elsewhere | None = None
     _backbone: Backbone | None = field(default=None, repr=False)
 
     @classmethod

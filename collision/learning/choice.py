@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from collision.learning.datamodule import FeatureDataset
 from collision.learning.fit import Place, TrainingSetup, fit_head
 from collision.learning.head import is_chosen, is_solved
 from collision.learning.scoring import probabilities
+from collision.learning.side_by_side import Training, num_at_once, train_ahead
 from collision.metrics.comparison import Comparison, compare
 from collision.metrics.estimate import MIN_GROUPS, Z
 from collision.metrics.scored import Scored, smaller_class
 
 CHOICE_FILE = "choice.json"
+_FOLDER = ".choice_"  # of the trainings, until the choice is made
 _VERSION = 1
 
 
@@ -122,7 +125,9 @@ def candidate_setups(setup: TrainingSetup) -> list[TrainingSetup]:
     return [with_head(setup, head) for head in setup.head.build().candidate_heads()]
 
 
-def remembered_choice(setup: TrainingSetup, train: FeatureDataset, place: Place) -> Choice:
+def remembered_choice(
+    setup: TrainingSetup, train: FeatureDataset, place: Place, parallel: int | None = None
+) -> Choice:
     """Read the choice of ``place.folder``; if there is none, choose, and write it there.
 
     A file that is damaged, or tells of other candidates or another training set, counts as none.
@@ -131,7 +136,7 @@ def remembered_choice(setup: TrainingSetup, train: FeatureDataset, place: Place)
     path = place.folder / CHOICE_FILE
     choice = _read(path, setup.head.build(), train)
     if choice is None:
-        choice = choose_head(setup, train, place)
+        choice = choose_head(setup, train, place, parallel)
         write_json(path, {"version": _VERSION, **choice.as_json()})
     return choice
 
@@ -153,7 +158,9 @@ def _read(path: Path, auto: AutoHead, train: FeatureDataset) -> Choice | None:
     return choice if is_ours else None
 
 
-def choose_head(setup: TrainingSetup, train: FeatureDataset, place: Place) -> Choice:
+def choose_head(
+    setup: TrainingSetup, train: FeatureDataset, place: Place, parallel: int | None = None
+) -> Choice:
     """Choose among the candidates of ``setup.head`` by what they make of groups left out.
 
     The groups of the training set are parted into folds. Every candidate is trained on all folds
@@ -169,27 +176,48 @@ def choose_head(setup: TrainingSetup, train: FeatureDataset, place: Place) -> Ch
         setup: Its ``head`` is an ``AutoHead``; all else holds for every candidate.
         train: The training split; neither validation nor test has a part in this.
         place: Temporary checkpoints lie in its folder; every training has its seed.
+        parallel: So many trainings at once; None: as many as pay. The choice is the same.
 
     Raises:
         ConfigError: The groups can't be parted so that each fold has both classes, or a candidate
-            can't be trained.
-        Interrupted: By a signal; what was trained is lost.
+            can't be trained, or not so many at once.
+        Interrupted: By a signal; the same call goes on.
     """
     auto = setup.head.build()
-    place.folder.mkdir(parents=True, exist_ok=True)
     folds = group_folds(train, auto.folds)
-    scores = {name: np.zeros(len(train.examples)) for name in auto.candidates}
-    is_shown = place.console.is_terminal
-    for left in track(folds, "Choosing a head", console=place.console, disable=not is_shown):
-        with tempfile.TemporaryDirectory(dir=place.folder, prefix=".choice_") as folder:
-            inside = Place(Path(folder), place.seed, Console(quiet=True, force_terminal=False))
-            for name, found in left_out_scores(setup, train, left, inside):
-                scores[name][left] = found
+    folder = _folder_of(setup, train, place)
+    inside = Place(folder, place.seed, Console(quiet=True, force_terminal=False))
+    try:
+        trainings = [
+            trainings_without(left, setup, train, replace(inside, folder=folder / f"fold_{number}"))
+            for number, left in enumerate(folds)
+        ]
+        ahead = [one for of_fold in trainings for one in of_fold]
+        at_once = num_at_once(ahead, parallel, is_logged=False)
+        if at_once > 1:
+            train_ahead(ahead, at_once, place.console)
+        scores = _left_out_scores(setup, folds, trainings, place.console)
+    except ConfigError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
     tried = _tried(_compared(train, scores))
     best = max(tried, key=lambda one: one.map)
     chosen = best if best.is_shown_better else tried[0]
     sizes = len(folds), _num_groups(train), len(train.examples)
     return Choice(chosen.head, tuple(tried), *sizes)
+
+
+def _folder_of(setup: TrainingSetup, train: FeatureDataset, place: Place) -> Path:
+    """Give the folder of just these trainings; those of others are of no use any more."""
+    examples = [astuple(one) for one in train.examples]
+    asked = repr((setup, place.seed, tuple(train.bank.shape), examples))
+    folder = place.folder / f"{_FOLDER}{sha256(asked.encode()).hexdigest()[:16]}"
+    for other in place.folder.glob(f"{_FOLDER}*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def group_folds(train: FeatureDataset, most: int) -> list[np.ndarray]:
@@ -215,12 +243,12 @@ def group_folds(train: FeatureDataset, most: int) -> list[np.ndarray]:
     )
 
 
-def left_out_scores(
-    setup: TrainingSetup, train: FeatureDataset, left: np.ndarray, place: Place
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Train every candidate on what is not ``left``, bool ``[E]``; give what each scores there.
+def trainings_without(
+    left: np.ndarray, setup: TrainingSetup, train: FeatureDataset, place: Place
+) -> list[Training]:
+    """Say how every candidate is trained on what is not ``left``, bool ``[E]``.
 
-    The prior, if there is one, is solved once.
+    The prior, if there is one, is solved here, once.
     """
     rows = torch.from_numpy(left)
     # A training needs a validation split, but the last weights are taken. At one horizon: there it
@@ -228,17 +256,32 @@ def left_out_scores(
     data = {"train": train.of_examples(~rows), "val": _at_one_horizon(train.of_examples(rows))}
     trainer = replace(setup.trainer, selection="last", patience=None, refit=False, validations=1)
     setup = replace(setup, trainer=trainer).settled(data["train"])
-    device = device_of(trainer.accelerator)
     prior = None
     if setup.prior is not None:
         prior = fit_head(with_head(setup, setup.prior), data, place).best
-    for one in candidate_setups(setup):
-        if prior is not None and one.head == setup.prior:
-            model = prior
-        else:
-            inside = replace(place, folder=place.folder / one.head.name)
-            model = fit_head(one, data, inside, prior=prior).best
-        yield one.head.name, probabilities(model, data["val"], device).numpy()
+    return [
+        Training(one, data, replace(place, folder=place.folder / one.head.name), prior=prior)
+        for one in candidate_setups(setup)
+    ]
+
+
+def _left_out_scores(
+    setup: TrainingSetup,
+    folds: Sequence[np.ndarray],
+    trainings: Sequence[Sequence[Training]],
+    console: Console,
+) -> dict[str, np.ndarray]:
+    """Train what is not trained yet; give what each candidate scores, ``[E]``, on every fold."""
+    scores = {one.setup.head.name: np.zeros(len(folds[0])) for one in trainings[0]}
+    device = device_of(setup.trainer.accelerator)
+    pairs = [(left, one) for left, some in zip(folds, trainings, strict=True) for one in some]
+    shown = console.is_terminal
+    for left, one in track(pairs, "Choosing a head", console=console, disable=not shown):
+        model = one.prior
+        if model is None or one.setup.head != setup.prior:
+            model = fit_head(one.setup, one.data, one.place, prior=one.prior).best
+        scores[one.setup.head.name][left] = probabilities(model, one.data["val"], device).numpy()
+    return scores
 
 
 def _compared(train: FeatureDataset, scores: Mapping[str, np.ndarray]) -> Comparison:

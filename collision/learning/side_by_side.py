@@ -1,4 +1,4 @@
-"""Seeds and folds trained at once: a process each, all with the features of this one.
+"""Several heads trained at once: a process each, all with the features of this one.
 
 What ``fit_head`` keeps of a training lies in its folder. So the processes give nothing back:
 ``fit_head``, called for the same place afterwards, finds the training at its end, or goes on with

@@ -61,6 +61,8 @@ class Options:
     accelerator: str = "cpu"
     precision: str | None = None
     reader: str | None = None
+    compile: bool = False
+    channels_last: bool = False
 
 
 def open_store(folder: Path, backbone: TinyBackbone) -> FeatureStore:

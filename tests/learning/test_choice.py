@@ -1,6 +1,8 @@
 """The head is chosen on groups that no candidate saw, and another only where it is shown better."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from rich.console import Console
 
 from benchmarks.made_features import Sizes, make
 from collision.config import names_of, part
-from collision.errors import ConfigError
+from collision.errors import ConfigError, Interrupted
 from collision.learning import choice as module
 from collision.learning.choice import (
     CHOICE_FILE,
@@ -25,6 +27,7 @@ from collision.learning.choice import (
 )
 from collision.learning.fit import Place
 from collision.learning.head import HeadOptions, build_model, is_chosen
+from collision.learning.task import CollisionTask
 from tests.kit.features import SETUP, planted
 
 AUTO = replace(
@@ -98,11 +101,100 @@ def test_no_score_is_of_a_head_that_saw_the_group(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "fit_head", fit)
     monkeypatch.setattr(module, "probabilities", scores)
     choose_head(setup_for(["logistic", "gru", "linear"], folds=3), data, place(tmp_path))
-    a_fold = [("logistic", False), ("gru", True), ("linear", True)]
-    assert [one[:2] for one in fitted] == 3 * a_fold
+    priors = 3 * [("logistic", False)]
+    assert [one[:2] for one in fitted] == priors + 3 * [("gru", True), ("linear", True)]
     everything = sorted((example.video, example.end_time) for example in data.examples)
     for number in range(3):  # each candidate scores every example once
         assert sorted(one for part in scored[number::3] for one in part) == everything
+
+
+@pytest.fixture
+def in_training(monkeypatch):
+    """Do something, in whichever process it is, as a training in some folder begins."""
+    step = CollisionTask.training_step
+
+    def plan(folder, what):
+        def doing(task, *arguments):
+            if folder in str(task.trainer.default_root_dir) and not task.trainer.global_step:
+                what()
+            return step(task, *arguments)
+
+        monkeypatch.setattr(CollisionTask, "training_step", doing)
+
+    return plan
+
+
+THREE = setup_for(["logistic", "gru", "linear"])
+
+
+def chosen(folder, parallel):
+    """Choose, and give what was written."""
+    remembered_choice(THREE, planted(24, seed=0), place(folder), parallel)
+    assert [path.name for path in folder.iterdir()] == [CHOICE_FILE]
+    return (folder / CHOICE_FILE).read_bytes()
+
+
+def test_side_by_side_the_choice_is_the_same_also_where_a_process_dies(tmp_path, in_training):
+    parent, marks = os.getpid(), tmp_path / "pids"
+
+    def die():
+        if os.getpid() != parent:
+            marks.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    alone = chosen(tmp_path / "alone", 1)
+    assert chosen(tmp_path / "beside", 2) == alone
+    in_training("fold_1/gru", die)
+    assert chosen(tmp_path / "killed", 2) == alone
+    assert marks.is_file()
+
+
+def test_a_choice_that_a_signal_ends_goes_on(tmp_path, in_training):
+    parent, folder = os.getpid(), tmp_path / "stopped"
+    in_training("fold_1/gru", lambda: os.kill(parent, signal.SIGTERM))
+    with pytest.raises(Interrupted) as caught:
+        chosen(folder, 2)
+    assert caught.value.exit_code == 143 and not (folder / CHOICE_FILE).exists()
+    finished = [path.parent.relative_to(folder) for path in folder.rglob("finished.json")]
+    assert finished  # of four, two at once: the third begins when one is done
+
+    def again():
+        raise AssertionError("it was trained already")
+
+    in_training(str(folder / finished[0]), again)
+    assert chosen(folder, 1) == chosen(tmp_path / "alone", 2)
+
+
+def test_trainings_of_another_choice_are_not_gone_on_with(tmp_path):
+    old = tmp_path / ".choice_0123456789abcdef" / "fold_0"
+    old.mkdir(parents=True)
+    assert chosen(tmp_path, 1)
+    slow, fast = (replace(THREE, optimizer=part("optimizer", "adamw", lr=lr)) for lr in (1, 2))
+    data, here = planted(24, seed=0), place(tmp_path)
+    other = replace(data, examples=[replace(one, weight=2.0) for one in data.examples])
+    folders = [
+        module._folder_of(slow, data, here),
+        module._folder_of(fast, data, here),
+        module._folder_of(fast, other, here),
+        module._folder_of(fast, other, replace(here, seed=1)),
+    ]
+    assert len(set(folders)) == 4
+    assert [path for path in folders if path.exists()] == folders[-1:]
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_a_candidate_that_diverges_is_told_and_leaves_nothing(tmp_path, parallel):
+    wild = replace(THREE, optimizer=part("optimizer", "adamw", lr=1e30))
+    with pytest.raises(ConfigError, match="diverged"):
+        choose_head(wild, planted(24, seed=0), place(tmp_path), parallel)
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_at_once_than_can_be_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("collision.learning.side_by_side.device_of", lambda _: torch.device("cuda"))
+    with pytest.raises(ConfigError, match=r"parallel=2: on a GPU"):
+        choose_head(THREE, planted(24, seed=0), place(tmp_path), 2)
+    assert not list(tmp_path.iterdir())
 
 
 def test_folds_share_no_group_and_hold_both_classes():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.utils.data import default_collate
+from torch.utils.data import DataLoader, default_collate
 
 from collision.errors import CacheMismatchError, ConfigError
 from collision.features.fingerprint import Fingerprint
@@ -148,6 +148,20 @@ def test_a_data_set_can_be_empty(tmp_path):
     assert dataset.window_index.shape == (0, 4)
     assert dataset.valid_features().shape == (0, DIM)
     assert list(feature_loader(dataset, 8)) == []
+
+
+def test_the_loader_gives_what_torchs_would():
+    dataset = planted(6, seed=0)
+    order = EndlessShuffle(dataset.labels, 12, 0)
+    loader = feature_loader(dataset, 5, order)
+    for interval in range(2):
+        order.set_epoch(interval)
+        ours, theirs = list(loader), list(DataLoader.__iter__(loader))
+        assert [len(batch["label"]) for batch in ours] == [5, 5, 2] and len(loader) == 3
+        for one, other in zip(ours, theirs, strict=True):
+            assert one.keys() == other.keys()
+            assert all(one[name].equal(other[name]) for name in one)
+    assert not isinstance(iter(loader), type(DataLoader.__iter__(loader)))
 
 
 def test_windows_that_were_never_extracted_are_an_error(tmp_path):

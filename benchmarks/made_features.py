@@ -16,7 +16,8 @@ steps of a video together and, less, each step by itself. A rule says what a cla
 
 Classes are mixtures of normal distributions, so the likelihood ratio is exact, and nothing has a
 higher AP than it. A cell of the table is (AP - chance) / (best AP - chance) on the test set, which
-every seed draws anew, the mean and sd over seeds. Heads and training are what ``train.py`` does by
+every seed draws anew, the mean and sd over seeds. ``--train 4000 8000`` shows how many cuts a head
+needs. Heads and training are what ``train.py`` does by
 default; options after ``--set`` are its overrides. ``last_step`` is ``head=logistic`` on the last
 step alone.
 
@@ -232,19 +233,25 @@ def results(cells: list[Cell], workers: int) -> Iterator[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]], heads: Iterable[str]) -> str:
-    """Lay out mean and sd over seeds in Markdown: a row a rule, a column a head."""
+    """Lay out mean and sd over seeds in Markdown: a row a rule and size, a column a head."""
     heads = list(heads)
-    lines = [f"| rule | best AP | {' | '.join(heads)} |", "| --- " * (len(heads) + 2) + "|"]
-    for rule in dict.fromkeys(row["rule"] for row in rows):
-        best = {row["seed"]: row["best_ap"] for row in rows if row["rule"] == rule}
-        fields = [rule, f"{np.mean(list(best.values())):.3f}"]
+    heading = f"| rule | training cuts | best AP | {' | '.join(heads)} |"
+    lines = [heading, "| --- " * (len(heads) + 3) + "|"]
+    for rule, train in dict.fromkeys((row["rule"], row["train"]) for row in rows):
+        own = [row for row in rows if (row["rule"], row["train"]) == (rule, train)]
+        best = {row["seed"]: row["best_ap"] for row in own}
+        fields = [rule, str(train), f"{np.mean(list(best.values())):.3f}"]
         for head in heads:
-            ratios = [r["ratio"] for r in rows if (r["rule"], r["head"]) == (rule, head)]
+            ratios = [row["ratio"] for row in own if row["head"] == head]
             sd = f" ± {np.std(ratios, ddof=1):.3f}" if len(ratios) > 1 else ""
             fields.append(f"{np.mean(ratios):.3f}{sd}")
         lines.append(f"| {' | '.join(fields)} |")
-    times = [np.mean([row["seconds"] for row in rows if row["head"] == head]) for head in heads]
-    return "\n".join([*lines, f"| time a cell | | {' | '.join(f'{t:.0f} s' for t in times)} |"])
+    for train in dict.fromkeys(row["train"] for row in rows):
+        own = [row for row in rows if row["train"] == train]
+        times = [np.mean([row["seconds"] for row in own if row["head"] == h]) for h in heads]
+        seconds = " | ".join(f"{mean:.0f} s" for mean in times)
+        lines.append(f"| time a cell | {train} | | {seconds} |")
+    return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -258,17 +265,22 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--results", type=Path, help="a file of JSON lines: goes on where it ended")
     parser.add_argument("--workers", type=int, default=2, help="processes, of one thread each")
+    what = f"cuts of train ({Sizes.train}); several, to see how many a head needs"
+    parser.add_argument("--train", type=int, nargs="+", default=[Sizes.train], help=what)
     for name, value in asdict(Sizes()).items():
+        if name == "train":
+            continue
         what = "of a cut" if name in ("steps", "feature_dim") else f"cuts of {name}"
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=int, default=value, help=f"{what} ({value})")
     parser.add_argument("--set", nargs="+", default=[], help="overrides of train.py")
     options = parser.parse_args(arguments)
-    sizes = Sizes(**{name: getattr(options, name) for name in asdict(Sizes())})
+    given = {name: getattr(options, name) for name in asdict(Sizes())}
     cells = [
-        Cell(rule, head, seed, sizes, tuple(options.set))
+        Cell(rule, head, seed, Sizes(**{**given, "train": train}), tuple(options.set))
         for seed in range(options.seeds)
         for rule in options.rules
+        for train in dict.fromkeys(options.train)
         for head in options.heads
     ]
     print(table(rows_of(cells, options.results, options.workers), options.heads))

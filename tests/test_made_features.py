@@ -100,12 +100,31 @@ def test_a_cell_in_the_file_is_not_computed_again(tmp_path, monkeypatch, capsys)
     path = tmp_path / "made.jsonl"
     command = ["--heads", "gru", "--rules", "level", "--workers", "1", "--results", str(path)]
     made.main([*command, "--seeds", "1"])
-    assert "| level | 0.920 | 0.500 |" in capsys.readouterr().out
+    assert "| level | 4000 | 0.920 | 0.500 |" in capsys.readouterr().out
     made.main([*command, "--seeds", "2"])
-    assert "| level | 0.920 | 0.600 ± 0.141 |" in capsys.readouterr().out
+    assert "| level | 4000 | 0.920 | 0.600 ± 0.141 |" in capsys.readouterr().out
     assert [json.loads(line)["seed"] for line in path.read_text().splitlines()] == [0, 1]
     with pytest.raises(IndexError):  # another setting is another cell
         made.main([*command, "--seeds", "1", "--set", "optimizer.lr=1e-3"])
+
+
+def test_every_size_has_a_row_and_means_of_its_own(tmp_path, monkeypatch, capsys):
+    def stub(cell):
+        size = cell.sizes.train
+        ratio = {10: 0.25, 20: 0.75}[size] + {"gru": 0, "linear": 0.125}[cell.head]
+        return cell.key() | {"ratio": ratio, "best_ap": 0.9 + size / 1000, "seconds": size}
+
+    monkeypatch.setattr(made, "finished", stub)
+    command = ["--heads", "gru", "linear", "--rules", "level", "--seeds", "2", "--workers", "1"]
+    made.main([*command, "--train", "10", "20", "20"])
+    assert capsys.readouterr().out.splitlines() == [
+        "| rule | training cuts | best AP | gru | linear |",
+        "| --- | --- | --- | --- | --- |",
+        "| level | 10 | 0.910 | 0.250 ± 0.000 | 0.375 ± 0.000 |",
+        "| level | 20 | 0.920 | 0.750 ± 0.000 | 0.875 ± 0.000 |",
+        "| time a cell | 10 | | 10 s | 10 s |",
+        "| time a cell | 20 | | 20 s | 20 s |",
+    ]
 
 
 def test_a_seed_gives_the_same_features_and_another_seed_others():

@@ -78,11 +78,12 @@ class Synthetic:
         seed = self.parameters["seed"]
         return [draw_scene(planned, seed, self.domain) for planned in self._planned]
 
-    def prepare(self, splits: Sequence[str] | None = None) -> None:
+    def prepare(self, splits: Sequence[str] | None = None, *, with_oracle: bool = True) -> None:
         """Paint the videos that are missing, and write the index and what the oracle reaches.
 
         Args:
             splits: Whose videos are wanted; None for all. Others are left for a later call.
+            with_oracle: False leaves the oracle out: it takes seconds, whatever is painted.
 
         Raises:
             ConfigError: The folder holds another set, or cannot be written.
@@ -102,7 +103,7 @@ class Synthetic:
                 self._paint(videos, missing)
             for draft in videos.glob(".*.part*"):  # of runs that were killed
                 draft.unlink(missing_ok=True)
-            if self.oracle() is None:
+            if with_oracle and self.oracle() is None:
                 from collision.datasets.synthetic.oracle import (
                     score_oracle,  # scikit-learn: a second
                 )

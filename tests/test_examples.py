@@ -54,6 +54,9 @@ STOPPED = {
     "collision serve RUN RUN host=0.0.0.0": r"http://",
 }
 
+# Or a search ends itself: so small a validation split is soon told apart no more.
+SATURATED = "The validation split tells them apart no more"
+
 # What the reader has done before; or undoes what makes the tree's trainings small.
 BEFORE = {
     next(line for line in REFUSED if "space=core" in line): (
@@ -102,7 +105,7 @@ def test_an_example_runs(line, world):
     prepare(world, line)
     if line in STOPPED:
         code, said = stopped(world, line, STOPPED[line])
-        assert code == 130, said[-3000:]
+        assert code == 130 or SATURATED in said, said[-3000:]
         return
     done = typed(world, line)
     said = done.stdout + done.stderr

@@ -89,7 +89,8 @@ def progress(trials: Sequence[Trial], about: About, now: float) -> list[str]:
     said = f"{_some(experiments, 'experiment')} in {_some(cells, 'cell')} of {about.space.name}"
     if rate is None:
         is_idle = any(trial.ended for trial in trials) or not (states[RUNNING] or states[WAITING])
-        lines.append(f"{said}; {'nothing is running' if is_idle else 'nothing has ended yet'}")
+        idle = "nothing is running" if trials else "nothing has begun yet"
+        lines.append(f"{said}; {idle if is_idle else 'nothing has ended yet'}")
     else:
         left = ""
         if about.budget and rate and ended < about.budget:

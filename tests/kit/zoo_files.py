@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -117,10 +118,12 @@ REAR = 100  # the first number of the rear camera's frames
 
 def write(kind: Kind, path: Path) -> Path:
     """Write a kind's file."""
-    _mux(kind, path)
+    with scheduled_as_before():
+        _mux(kind, path)
     if kind.clock in ("joined", "spliced"):
         first = path.read_bytes()
-        _mux(kind, path, first_number=len(kind.raw_times))
+        with scheduled_as_before():
+            _mux(kind, path, first_number=len(kind.raw_times))
         path.write_bytes(first + path.read_bytes())
     if kind.clock == "edit":
         zoo_bytes.hide_first_second(path)
@@ -135,6 +138,19 @@ def write(kind: Kind, path: Path) -> Path:
     if kind.damage == "zeros":
         zoo_bytes.blank(path)
     return path
+
+
+@contextmanager
+def scheduled_as_before() -> Iterator[None]:
+    """Undo what SVT-AV1 does where it may, as root: its caller then runs in real time, at 99 of 99.
+
+    Whatever such a process starts, a browser say, would leave no core to anybody else.
+    """
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
 
 
 def _mux(kind: Kind, path: Path, first_number: int = 0) -> None:

@@ -1,5 +1,6 @@
 """Each kind of file of the zoo: what FFmpeg says of it, and that our reader is right or refuses."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -62,6 +63,13 @@ def test_the_zoo_is_large():
     assert len({kind.orientation for kind in KINDS.values()}) == 8
     assert len(variants("damage")) >= 4
     assert sum(bool(kind.may_be_refused) for kind in KINDS.values()) <= 10
+
+
+def test_no_encoder_leaves_this_process_in_real_time(zoo: Zoo):
+    before = os.sched_getscheduler(0)
+    name = next(name for name, kind in KINDS.items() if kind.codec == "av1")
+    KINDS[name].write(zoo.folder)
+    assert os.sched_getscheduler(0) == before
 
 
 def test_known_wrong_names_kinds():

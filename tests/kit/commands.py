@@ -11,6 +11,7 @@ RUN = (
     "python train.py head=gru seeds=3",
     "python train.py loss=exponential loss.decay=0.5",
     "python train.py loss=occurrence seeds=3",
+    "python train.py sampling=within_clip seeds=3",
     "python train.py backbone=fusion 'backbone.parts=[efficientnet_lite0,optical_flow]' "
     "fusion=late",
     "python train.py logger=tensorboard seeds=3",

@@ -2,6 +2,8 @@ import os
 
 import pytest
 
+from collision.runs.folder import write_config
+
 
 @pytest.fixture
 def wandb_home(tmp_path, monkeypatch):
@@ -21,3 +23,16 @@ def wandb_home(tmp_path, monkeypatch):
     if wandb.run is not None:
         wandb.run.finish()
     wandb.teardown()  # it remembers settings and accounts
+
+
+# What is in the configuration of a run does not matter here.
+CONFIG = {"head": {"name": "transformer"}, "loss": {"name": "bce"}, "trainer": {"max_steps": 4}}
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    """A run folder that holds its configuration alone."""
+    folder = tmp_path / "2026-01-31_12-00-00_made_up"
+    folder.mkdir()
+    write_config(folder, CONFIG)
+    return folder

@@ -10,7 +10,6 @@ from rich.console import Console
 from collision.errors import ConfigError
 from collision.learning.fit import Place, fit_head
 from collision.learning.scoring import MONITOR
-from collision.runs.folder import write_config
 from collision.runs.logged_cards import COLUMNS, logged_cards
 from collision.runs.sweep import sweep, sweep_name
 from collision.runs.wandb_tracker import WandbTracker
@@ -19,9 +18,9 @@ from tests.kit.report import made_up_clips, numbers_of, trained_run
 from tests.kit.scores import made_up_scores
 from tests.kit.video import numbered_frames, write_video
 from tests.kit.wandb_server import KEY, wandb_server
+from tests.runs.conftest import CONFIG
 
 pytestmark = pytest.mark.usefixtures("wandb_home")
-CONFIG = {"head": {"name": "transformer"}, "loss": {"name": "bce"}}
 ORIGIN = {"feature_fingerprint": "abc", "seed": 0}
 
 
@@ -31,14 +30,6 @@ def server(monkeypatch):
     with wandb_server() as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.address)
         yield server
-
-
-@pytest.fixture
-def run_folder(tmp_path):
-    folder = tmp_path / "2026-01-31_12-00-00_made_up"
-    folder.mkdir()
-    write_config(folder, CONFIG)
-    return folder
 
 
 def log_head(tracker, folder, part="seed_0"):

@@ -14,27 +14,17 @@ from collision.evaluation.numbers import judge
 from collision.learning.fit import Place, fit_head
 from collision.learning.scoring import MONITOR
 from collision.report import plots
-from collision.runs.folder import write_config
 from collision.runs.sweep import sweep, sweep_name
 from collision.runs.wandb_tracker import WandbTracker
 from tests.kit.features import SETUP, planted_splits
 from tests.kit.scores import ORACLE, made_up_scores
 from tests.kit.wandb_log import read_offline_run
+from tests.runs.conftest import CONFIG
 
-# Of the run; what is in it does not matter here.
-CONFIG = {"head": {"name": "transformer"}, "loss": {"name": "bce"}, "trainer": {"max_steps": 4}}
 ROOT = Path(__file__).resolve().parents[2]
 
 
 pytestmark = pytest.mark.usefixtures("wandb_home")
-
-
-@pytest.fixture
-def run_folder(tmp_path):
-    folder = tmp_path / "2026-01-31_12-00-00_made_up"
-    folder.mkdir()
-    write_config(folder, CONFIG)
-    return folder
 
 
 def train(tracker, folder, part="seed_0"):

@@ -275,6 +275,8 @@ def main(arguments: list[str] | None = None) -> None:
         parser.add_argument(option, type=int, default=value, help=f"{what} ({value})")
     parser.add_argument("--set", nargs="+", default=[], help="overrides of train.py")
     options = parser.parse_args(arguments)
+    if min(options.train) < 2:
+        parser.error(f"--train {min(options.train)}: a cut of each class is needed, so 2 or more")
     given = {name: getattr(options, name) for name in asdict(Sizes())}
     cells = [
         Cell(rule, head, seed, Sizes(**{**given, "train": train}), tuple(options.set))
